@@ -1,0 +1,102 @@
+package hub
+
+import "time"
+
+// Status is the state of an execution or node step, in the words of every face.
+type Status string
+
+// Open and final states. Cancelling and Held are shown, never stored.
+const (
+	StatusScheduled  Status = "scheduled"
+	StatusQueued     Status = "queued"
+	StatusRunning    Status = "running"
+	StatusCancelling Status = "cancelling"
+	StatusHeld       Status = "held"
+	StatusSucceeded  Status = "succeeded"
+	StatusFailed     Status = "failed"
+	StatusCancelled  Status = "cancelled"
+	StatusTimedOut   Status = "timed_out"
+	StatusUnknown    Status = "unknown"
+	StatusMissed     Status = "missed"
+	StatusSkipped    Status = "skipped"
+)
+
+// Final reports whether nothing changes any more.
+func (s Status) Final() bool {
+	switch s {
+	case StatusSucceeded, StatusFailed, StatusCancelled, StatusTimedOut, StatusUnknown, StatusMissed, StatusSkipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// severity orders outcomes for Fold; docs/state-machines.md, "Outcome".
+var severity = map[Status]int{
+	StatusSkipped: 1, StatusSucceeded: 2, StatusFailed: 3, StatusTimedOut: 4, StatusCancelled: 5, StatusUnknown: 6,
+}
+
+// Fold returns the worse of two outcomes: unknown over cancelled over timed_out over
+// failed over succeeded. UNKNOWN is never hidden by a failure, since a person must
+// look at it.
+func Fold(a, b Status) Status {
+	if severity[b] > severity[a] {
+		return b
+	}
+	return a
+}
+
+// Execution is one run of a job or of an ad-hoc command.
+type Execution struct {
+	ID             string
+	OrganisationID string
+	ProjectID      string
+	// Number is unique in the installation and never used again.
+	Number int64
+	// JobID is empty for an ad-hoc command.
+	JobID       string
+	JobRevision int64
+	JobName     string // group/name as it was, or the command's first words
+	// Status as stored: queued, running or final.
+	Status Status
+	// Outcome is known before the execution ends, while its log settles; "" until then.
+	Outcome     Status
+	LogComplete bool
+	// Definition is what runs: the job as it was when this started.
+	Definition *Job
+	// Options are plain values by name; values of secure options are never here.
+	Options map[string]string
+	// SecureOptions names those given a value for this run.
+	SecureOptions []string
+	NodeFilter    string
+	Nodes         []Node // in rank order, as they were when this started
+	Threads       int
+	Keepgoing     bool
+	// Strategy is StrategyNodeFirst or StrategySequential.
+	Strategy Strategy
+	// Timeout of the whole; 0: none.
+	Timeout         time.Duration
+	CancelRequested bool
+	CancelledBy     string
+	// NoNew bars further starts after a failure without keepgoing.
+	NoNew       bool
+	Incarnation int64
+	StartedBy   string
+	// WaitingFor is set while nothing of it can move.
+	WaitingFor *WaitingFor
+	CreatedAt  time.Time
+	StartedAt  time.Time // zero until the first claim
+	EndedAt    time.Time // zero while open
+}
+
+// WaitingFor says why an execution does not move, so that nothing ever waits in
+// silence.
+type WaitingFor struct {
+	// Kind is runner, queue, approval, schedule or recovery.
+	Kind    string
+	Since   time.Time
+	Message string
+}
+
+// NodeCounts counts an execution's nodes by state.
+type NodeCounts map[Status]int

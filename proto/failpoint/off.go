@@ -1,0 +1,9 @@
+//go:build !failpoints
+
+package failpoint
+
+// Hit does nothing in this build.
+func Hit(string) {}
+
+// Mutant is false in this build.
+func Mutant(string) bool { return false }

@@ -1,0 +1,137 @@
+package task
+
+import (
+	"context"
+	"time"
+
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// Cell is one try of one step on one node, by position in the spec. Try counts from 1.
+type Cell struct {
+	Node, Step, Try uint32
+}
+
+// Command is one node step with everything expanded, ready to be prepared.
+type Command struct {
+	AttemptID string
+	Cell      Cell
+	Node      *runnerv1.Node
+	// Settings are the node's attributes over the project's settings
+	// ("ssh-key-storage-path", "sudo-command-enabled", ...).
+	Settings map[string]string
+	// Text is the command line for a shell, values quoted already. Empty for a script.
+	Text   string
+	Script *Script
+	// Env are RD_* variables, "NAME=value".
+	Env []string
+	// Keys are secrets by storage path, Options secure option values by name. They
+	// live in memory alone.
+	Keys    map[string][]byte
+	Options map[string]string
+	// Masks are values that must never reach a disk.
+	Masks [][]byte
+	// Timeout of this try; 0: none.
+	Timeout time.Duration
+	// Grace is how long TERM may take before KILL.
+	Grace time.Duration
+}
+
+// Script is an inline script with its text and arguments expanded.
+type Script struct {
+	Text          string
+	Args          []string
+	Interpreter   string
+	ArgsQuoted    bool
+	FileExtension string
+}
+
+// End is how a command ended.
+type End struct {
+	Outcome    runnerv1.Outcome
+	Code       int32
+	Exited     bool
+	Signal     string
+	Reason     string
+	Message    string
+	EndProven  bool
+	NotStarted bool
+	NewHostKey string
+	Data       map[string]string
+}
+
+// Output takes what a command prints. Calls block while the spool is full: that is
+// the backpressure that the command feels on its pipe.
+type Output interface {
+	// Write takes raw bytes; secrets are masked before anything is stored.
+	Write(stream wire.Stream, p []byte) error
+	// WriteMasked takes bytes that were masked already, with the offset in the
+	// command's own output file at which they end.
+	WriteMasked(stream wire.Stream, p []byte, offset uint64) error
+}
+
+// Executor runs commands on nodes of one kind (ssh, local).
+type Executor interface {
+	// Prepare does everything that can fail while nothing of the command has started:
+	// connect, authenticate, verify the host key, copy a script. An error of type
+	// *NotStartedError is the proven end of the command; any other error too, with a
+	// general reason. ctx bounds the preparation alone.
+	Prepare(ctx context.Context, c *Command) (Process, error)
+}
+
+// Process is a prepared command. Exactly one of Run and Discard is called.
+type Process interface {
+	// Run starts the command and returns when it ended. The caller has synced the
+	// journal's started record before. When ctx ends, the command is ended (TERM,
+	// grace, KILL, the whole tree) and Run still returns its real end; context.Cause
+	// tells ErrStopped from ErrTimedOut.
+	Run(ctx context.Context, out Output) End
+	// Discard releases what Prepare took; nothing was started.
+	Discard()
+}
+
+// Reattacher is an executor whose commands survive the runner.
+type Reattacher interface {
+	// Reattach looks for a command of an earlier process of this runner. Its Run goes
+	// on reading output at offset. ok is false when it is proven that the cell never
+	// started and never will (the tombstone is written).
+	Reattach(ctx context.Context, c *Command, offset uint64) (p Process, ok bool, err error)
+	// Forget removes what is left of an attempt's commands.
+	Forget(attemptID string) error
+}
+
+// NotStartedError tells why nothing was started.
+type NotStartedError struct {
+	// Reason is a short machine word: connection_refused, connection_timeout,
+	// host_unreachable, host_not_found, host_key_changed, host_key_unknown,
+	// authentication_failed, key_missing, script_interpreter, invalid.
+	Reason string
+	// Message says what happened, to what, and what to do.
+	Message string
+	// NewHostKey as in End: a first use is recorded even when authentication failed.
+	NewHostKey string
+	Cause      error
+}
+
+// Error returns the message.
+func (e *NotStartedError) Error() string { return e.Message }
+
+// Unwrap returns the cause.
+func (e *NotStartedError) Unwrap() error { return e.Cause }
+
+// stopError is a cause for ending a command.
+type stopError string
+
+func (e stopError) Error() string { return string(e) }
+
+// Causes of a command's context. Compare with errors.Is on context.Cause.
+const (
+	// ErrStopped: a stop was journalled for it.
+	ErrStopped = stopError("stopped")
+	// ErrTimedOut: the step's or the job's time is over.
+	ErrTimedOut = stopError("timed out")
+	// ErrDetach: this process of the runner ends; a command that can live on is left
+	// alone and not waited for.
+	ErrDetach = stopError("runner ends")
+)
