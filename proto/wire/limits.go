@@ -41,3 +41,10 @@ const (
 
 // RenewEvery is how often a runner renews its leases.
 const RenewEvery = 5 * time.Second
+
+// Certificates of runners and members live CertificateLife; they are valid from
+// CertificateBackdate before their issue, for machines whose clocks are behind.
+const (
+	CertificateLife     = 30 * 24 * time.Hour
+	CertificateBackdate = 24 * time.Hour
+)

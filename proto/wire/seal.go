@@ -22,6 +22,15 @@ func SealingKey() (private, public []byte, err error) {
 	return private, key.PublicKey().Bytes(), nil
 }
 
+// SealingPublic returns the public half of a private key that SealingKey made.
+func SealingPublic(private []byte) ([]byte, error) {
+	key, err := hpke.MLKEM768X25519().NewPrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("reading the sealing key: %w", err)
+	}
+	return key.PublicKey().Bytes(), nil
+}
+
 // CheckSealingKey reports whether public is a key that Seal can seal to.
 func CheckSealingKey(public []byte) error {
 	if _, err := hpke.MLKEM768X25519().NewPublicKey(public); err != nil {
