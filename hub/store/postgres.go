@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// minPostgres is the oldest server version, as server_version_num.
+const minPostgres = 140000
+
+func postgres() *dialect {
+	return &dialect{
+		name:       "postgres",
+		goose:      goose.DialectPostgres,
+		migrations: migrationsOf("postgres"),
+		forUpdate:  " FOR UPDATE",
+		skipLocked: " FOR UPDATE SKIP LOCKED",
+		clock: func(param string) string {
+			// The parameter is named so that the statement has as many on both databases.
+			return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) + 0 * CAST(" + param + " AS BIGINT)"
+		},
+		isConflict: func(err error) bool { return sqlState(err) == "23505" },
+		isRetry: func(err error) bool {
+			state := sqlState(err)
+			return state == "40001" || state == "40P01"
+		},
+		isGone: postgresGone,
+		isText: func(err error) bool {
+			state := sqlState(err)
+			return errors.Is(err, errText) || state == "22021" || state == "22P05"
+		},
+	}
+}
+
+// sqlState is the code of an error that the server sent, else "".
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// postgresGone tells errors of the way to the server, and of a server that is going
+// down, is read-only, out of disk or of connections, or gave up on time.
+func postgresGone(err error) bool {
+	switch state := sqlState(err); {
+	case state == "":
+	case state == "57014", state == "55P03", state == "25006", state == "58030", state == "25P03":
+		return true
+	default:
+		return state[:2] == "08" || state[:2] == "53" || state[:3] == "57P"
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) || pgconn.Timeout(err)
+}
+
+// openPostgres opens the pool and looks at the server.
+func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
+	s.dialect = postgres()
+	db, err := postgresPool(cfg, map[string]string{
+		// A transaction that hangs must not hold its rows for ever; who waits for a row
+		// must get an answer before the runner's patience ends.
+		"lock_timeout":                        "10s",
+		"statement_timeout":                   "60s",
+		"idle_in_transaction_session_timeout": "30s",
+	})
+	if err != nil {
+		return err
+	}
+	s.writer, s.reader = db, db
+	return s.lookAtPostgres(ctx)
+}
+
+// postgresPool makes a pool whose connections have the given session settings, unless
+// the URL sets them otherwise.
+func postgresPool(cfg Config, settings map[string]string) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		// The parser's own message shows the URL, without the password.
+		return nil, &hub.Error{Code: hub.CodeInvalid, Message: "The database URL cannot be read; write postgres://USER@HOST/NAME.", Cause: err}
+	}
+	settings["application_name"] = "fairlead-hub"
+	for name, value := range settings {
+		if _, set := config.RuntimeParams[name]; !set {
+			config.RuntimeParams[name] = value
+		}
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 10 * time.Second
+	}
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(durableCommits))
+	db.SetMaxOpenConns(cfg.poolSize())
+	db.SetMaxIdleConns(cfg.poolSize())
+	db.SetConnMaxIdleTime(10 * time.Minute)
+	return db, nil
+}
+
+// durableCommits undoes a synchronous_commit=off of server, database or role: every
+// answer to a runner stands on a commit that is on disk.
+func durableCommits(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
+	return err
+}
+
+// lookAtPostgres refuses a server that we cannot work with.
+func (s *Store) lookAtPostgres(ctx context.Context) error {
+	var version int
+	var standby bool
+	var encoding, sync string
+	err := s.queryRow(ctx, `SELECT CAST(current_setting('server_version_num') AS INT), pg_is_in_recovery(),
+		current_setting('server_encoding'), current_setting('fsync')`).Scan(&version, &standby, &encoding, &sync)
+	if err != nil {
+		return fmt.Errorf("looking at the database server: %w", err)
+	}
+	switch {
+	case version < minPostgres:
+		return refuse("The database server is PostgreSQL %d; version 14 or later is needed.", version/10000)
+	case standby:
+		return &hub.Error{Code: hub.CodeUnavailable, Message: "The database server is a standby and takes no changes; give the URL of the primary."}
+	case encoding != "UTF8":
+		return refuse("The database has the encoding %s; make one with ENCODING 'UTF8'.", encoding)
+	}
+	if sync == "off" {
+		s.log.Warn("database server runs with fsync off; a power cut loses what was promised")
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// sqliteReaders is the number of connections that read.
+const sqliteReaders = 8
+
+// checkTime bounds the integrity check at start, so that a big file does not keep
+// the hub from starting.
+const checkTime = 10 * time.Second
+
+func sqliteDialect() *dialect {
+	return &dialect{
+		name:       "sqlite",
+		goose:      goose.DialectSQLite3,
+		migrations: migrationsOf("sqlite"),
+		clock:      func(param string) string { return "CAST(" + param + " AS BIGINT)" },
+		ownClock:   true,
+		isConflict: func(err error) bool {
+			code := sqliteCode(err)
+			return code == lib.SQLITE_CONSTRAINT_UNIQUE || code == lib.SQLITE_CONSTRAINT_PRIMARYKEY
+		},
+		isRetry: func(err error) bool {
+			code := sqliteCode(err) & 0xff
+			return code == lib.SQLITE_BUSY || code == lib.SQLITE_LOCKED
+		},
+		isGone: func(err error) bool {
+			switch sqliteCode(err) & 0xff {
+			case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_NOMEM:
+				return true
+			}
+			return errors.Is(err, sql.ErrConnDone)
+		},
+		isText: func(err error) bool { return errors.Is(err, errText) },
+	}
+}
+
+// sqliteCode is the extended result code of an error of SQLite, else 0.
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return 0
+}
+
+// openSQLite locks and opens the file: one connection that writes, some that read.
+func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
+	s.dialect = sqliteDialect()
+	s.gate = &gate{}
+	path, err := filepath.Abs(cfg.Path)
+	if err != nil {
+		return fmt.Errorf("finding the database file: %w", err)
+	}
+	if err := refuseNetworkFS(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if s.lock, err = lockFile(path + ".lock"); err != nil {
+		return err
+	}
+	if err := makePrivate(path); err != nil {
+		return err
+	}
+	if s.writer, err = sql.Open("sqlite", sqliteDSN(path, cfg, false)); err != nil {
+		return fmt.Errorf("opening the database file %s: %w", path, err)
+	}
+	s.writer.SetMaxOpenConns(1)
+	if s.reader, err = sql.Open("sqlite", sqliteDSN(path, cfg, true)); err != nil {
+		return fmt.Errorf("opening the database file %s: %w", path, err)
+	}
+	s.reader.SetMaxOpenConns(sqliteReaders)
+	s.reader.SetMaxIdleConns(sqliteReaders)
+	return s.checkSQLite(ctx, path)
+}
+
+// sqliteDSN is the data source of the writer or of a reader.
+func sqliteDSN(path string, cfg Config, readOnly bool) string {
+	q := url.Values{}
+	sync := "FULL"
+	if cfg.NoSync {
+		sync = "OFF"
+	}
+	for _, p := range []string{
+		// The journal mode first: it is the only one that writes to the file.
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + sync + ")", "foreign_keys(1)",
+		"cache_size(-16000)", "temp_store(MEMORY)", "journal_size_limit(67108864)",
+	} {
+		q.Add("_pragma", p)
+	}
+	if readOnly {
+		q.Add("_pragma", "query_only(1)")
+	} else {
+		q.Set("_txlock", "immediate")
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// makePrivate makes the file for its owner alone; SQLite gives its companions the
+// same mode.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return &hub.Error{Code: hub.CodeUnavailable, Message: fmt.Sprintf("The database file %s cannot be opened for writing.", path), Cause: err}
+	}
+	return f.Close()
+}
+
+// checkSQLite refuses a file that is damaged or no database.
+func (s *Store) checkSQLite(ctx context.Context, path string) error {
+	limited, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	var answer string
+	err := s.writer.QueryRowContext(limited, `PRAGMA quick_check(1)`).Scan(&answer)
+	switch {
+	case err != nil && ctx.Err() == nil && limited.Err() != nil:
+		s.log.Warn("integrity check of the database file was cut short", "path", path, "after_ms", checkTime.Milliseconds())
+		return nil
+	case sqliteCode(err)&0xff == lib.SQLITE_NOTADB, sqliteCode(err)&0xff == lib.SQLITE_CORRUPT, err == nil && answer != "ok":
+		return &hub.Error{Code: hub.CodeInvalid, Message: fmt.Sprintf(
+			"The file %s is damaged or no database of SQLite; restore a backup, and keep this file as evidence.", path),
+			Cause: errors.Join(err, errors.New(answer))}
+	case err != nil:
+		return s.wrap(fmt.Errorf("checking the database file %s: %w", path, err))
+	}
+	return nil
+}
