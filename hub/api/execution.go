@@ -5,42 +5,43 @@ import (
 	"net/http"
 )
 
-// waitInput lets a request wait until its execution is final.
-type waitInput struct {
+// WaitQuery lets a request wait until its execution is final.
+type WaitQuery struct {
 	Wait string `query:"wait" maxLength:"20" doc:"Answer only when the execution is final, or after this long (30s, 5m; at most 10m)"`
 }
 
 type runCommandInput struct {
-	projectInput
-	idempotencyKey
-	waitInput
+	ProjectPath
+	IdempotencyHeader
+	WaitQuery
 	Body RunCommand
 }
 
 type listExecutionsInput struct {
-	page
+	Page
 	Project string   `query:"project" maxLength:"100"`
 	Job     string   `query:"job" maxLength:"1000" doc:"Id of a job, or its name with a project"`
 	Status  []string `query:"status" doc:"Any of these states"`
 }
 
-type executionInput struct {
+// ExecutionPath names an execution in a path.
+type ExecutionPath struct {
 	ID string `path:"id" maxLength:"100" doc:"Id or number"`
 }
 
 type getExecutionInput struct {
-	executionInput
-	waitInput
+	ExecutionPath
+	WaitQuery
 }
 
 type cancelInput struct {
-	executionInput
+	ExecutionPath
 	Body CancelExecution
 }
 
 type executionNodesInput struct {
-	executionInput
-	page
+	ExecutionPath
+	Page
 	Status []string `query:"status" doc:"Rows in any of these states"`
 }
 

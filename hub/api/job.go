@@ -8,31 +8,32 @@ import (
 )
 
 type listJobsInput struct {
-	projectInput
-	page
+	ProjectPath
+	Page
 	Search string `query:"search" maxLength:"200" doc:"Part of group/name, any case"`
 }
 
 type importJobsInput struct {
-	projectInput
+	ProjectPath
 	DryRun  bool   `query:"dryRun" doc:"Check and report, change nothing"`
 	RawBody []byte `contentType:"application/yaml"`
 }
 
-type jobInput struct {
-	projectInput
+// JobPath names a job in a path.
+type JobPath struct {
+	ProjectPath
 	Job string `path:"job" maxLength:"1000" doc:"Id, group/name (escaped), or a name that is unique in the project"`
 }
 
 type deleteJobInput struct {
-	jobInput
-	ifMatch
+	JobPath
+	IfMatchHeader
 }
 
 type runJobInput struct {
-	jobInput
-	idempotencyKey
-	waitInput
+	JobPath
+	IdempotencyHeader
+	WaitQuery
 	Body RunJob
 }
 
@@ -50,11 +51,11 @@ func (s *server) listJobs(ctx context.Context, in *listJobsInput) (*body[JobList
 func (s *server) importJobs(ctx context.Context, in *importJobsInput) (*body[JobImport], error) {
 	panic("")
 }
-func (s *server) getJob(ctx context.Context, in *jobInput) (*tagged[Job], error) { panic("") }
-func (s *server) exportJob(ctx context.Context, in *jobInput) (*huma.StreamResponse, error) {
+func (s *server) getJob(ctx context.Context, in *JobPath) (*tagged[Job], error) { panic("") }
+func (s *server) exportJob(ctx context.Context, in *JobPath) (*huma.StreamResponse, error) {
 	panic("")
 }
-func (s *server) exportJobs(ctx context.Context, in *projectInput) (*huma.StreamResponse, error) {
+func (s *server) exportJobs(ctx context.Context, in *ProjectPath) (*huma.StreamResponse, error) {
 	panic("")
 }
 func (s *server) deleteJob(ctx context.Context, in *deleteJobInput) (*empty, error) { panic("") }

@@ -8,7 +8,7 @@ import (
 )
 
 type logInput struct {
-	executionInput
+	ExecutionPath
 	Format string `query:"format" enum:"text,ndjson" default:"text" doc:"text: the output alone; ndjson: one LogRecord a line"`
 	Follow bool   `query:"follow" doc:"Stay until the execution has ended"`
 	Node   string `query:"node" maxLength:"1000" doc:"Lines of this node alone"`

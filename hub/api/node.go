@@ -6,25 +6,26 @@ import (
 )
 
 type listNodesInput struct {
-	projectInput
-	page
+	ProjectPath
+	Page
 	Filter  string `query:"filter" maxLength:"10000" doc:"A node filter; absent: all nodes"`
 	Exclude string `query:"exclude" maxLength:"10000" doc:"A node filter of nodes to leave out"`
 }
 
 type importNodesInput struct {
-	projectInput
+	ProjectPath
 	ContentType string `header:"Content-Type"`
 	RawBody     []byte `contentType:"application/yaml"`
 }
 
-type nodeInput struct {
-	projectInput
+// NodePath names a node in a path.
+type NodePath struct {
+	ProjectPath
 	Node string `path:"node" maxLength:"1000"`
 }
 
 type forgetHostKeysInput struct {
-	nodeInput
+	NodePath
 	Fingerprint string `query:"fingerprint" maxLength:"200" doc:"Forget this one alone; absent: all"`
 }
 
@@ -44,8 +45,8 @@ func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*body[NodeL
 func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*body[NodeImport], error) {
 	panic("")
 }
-func (s *server) getNode(ctx context.Context, in *nodeInput) (*body[Node], error) { panic("") }
-func (s *server) listHostKeys(ctx context.Context, in *nodeInput) (*body[HostKeyList], error) {
+func (s *server) getNode(ctx context.Context, in *NodePath) (*body[Node], error) { panic("") }
+func (s *server) listHostKeys(ctx context.Context, in *NodePath) (*body[HostKeyList], error) {
 	panic("")
 }
 func (s *server) forgetHostKeys(ctx context.Context, in *forgetHostKeysInput) (*empty, error) {

@@ -5,24 +5,25 @@ import (
 	"net/http"
 )
 
-type projectInput struct {
+// ProjectPath names a project in a path.
+type ProjectPath struct {
 	Project string `path:"project" maxLength:"100" doc:"Name or id of the project"`
 }
 
 type newProjectInput struct {
-	idempotencyKey
+	IdempotencyHeader
 	Body NewProject
 }
 
 type changeProjectInput struct {
-	projectInput
-	ifMatch
+	ProjectPath
+	IfMatchHeader
 	Body ProjectChange
 }
 
 type deleteProjectInput struct {
-	projectInput
-	ifMatch
+	ProjectPath
+	IfMatchHeader
 }
 
 func (s *server) projectRoutes() {
@@ -33,11 +34,11 @@ func (s *server) projectRoutes() {
 	register(s, op{method: http.MethodDelete, path: "/projects/{project}", id: "delete-project", summary: "Delete a project with its jobs and nodes", right: admin}, s.deleteProject)
 }
 
-func (s *server) listProjects(ctx context.Context, in *page) (*body[ProjectList], error) { panic("") }
+func (s *server) listProjects(ctx context.Context, in *Page) (*body[ProjectList], error) { panic("") }
 func (s *server) createProject(ctx context.Context, in *newProjectInput) (*created[Project], error) {
 	panic("")
 }
-func (s *server) getProject(ctx context.Context, in *projectInput) (*tagged[Project], error) {
+func (s *server) getProject(ctx context.Context, in *ProjectPath) (*tagged[Project], error) {
 	panic("")
 }
 func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*tagged[Project], error) {

@@ -5,18 +5,19 @@ import (
 	"net/http"
 )
 
-type runnerInput struct {
+// RunnerPath names a runner in a path.
+type RunnerPath struct {
 	ID string `path:"id" maxLength:"200" doc:"Id, or a name that is unique"`
 }
 
 type changeRunnerInput struct {
-	runnerInput
-	ifMatch
+	RunnerPath
+	IfMatchHeader
 	Body RunnerChange
 }
 
 type newRunnerTokenInput struct {
-	idempotencyKey
+	IdempotencyHeader
 	Body NewRunnerToken
 }
 
@@ -33,19 +34,19 @@ func (s *server) runnerRoutes() {
 }
 
 func (s *server) listRunners(ctx context.Context, in *empty) (*body[RunnerList], error) { panic("") }
-func (s *server) getRunner(ctx context.Context, in *runnerInput) (*tagged[Runner], error) {
+func (s *server) getRunner(ctx context.Context, in *RunnerPath) (*tagged[Runner], error) {
 	panic("")
 }
 func (s *server) changeRunner(ctx context.Context, in *changeRunnerInput) (*tagged[Runner], error) {
 	panic("")
 }
-func (s *server) revokeRunner(ctx context.Context, in *runnerInput) (*tagged[Runner], error) {
+func (s *server) revokeRunner(ctx context.Context, in *RunnerPath) (*tagged[Runner], error) {
 	panic("")
 }
-func (s *server) releaseRunner(ctx context.Context, in *runnerInput) (*tagged[Runner], error) {
+func (s *server) releaseRunner(ctx context.Context, in *RunnerPath) (*tagged[Runner], error) {
 	panic("")
 }
-func (s *server) drainRunner(ctx context.Context, in *runnerInput) (*tagged[Runner], error) {
+func (s *server) drainRunner(ctx context.Context, in *RunnerPath) (*tagged[Runner], error) {
 	panic("")
 }
 func (s *server) listRunnerTokens(ctx context.Context, in *empty) (*body[RunnerTokenList], error) {

@@ -6,7 +6,7 @@ import (
 )
 
 type newTokenInput struct {
-	idempotencyKey
+	IdempotencyHeader
 	Body NewToken
 }
 

@@ -62,19 +62,19 @@ func enumSchema[T ~string](r huma.Registry, name, doc string, words ...T) *huma.
 	return &huma.Schema{Ref: "#/components/schemas/" + name}
 }
 
-// page is the input of a paged list.
-type page struct {
+// Page is the input of a paged list.
+type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many items at most"`
 	Cursor string `query:"cursor" maxLength:"1000" doc:"Where to go on: next of the page before"`
 }
 
-// idempotencyKey is the input of every create.
-type idempotencyKey struct {
+// IdempotencyHeader is the input of every create.
+type IdempotencyHeader struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"200" doc:"Repeating a request with the same key gives the same answer, for 24 h"`
 }
 
-// ifMatch is the input of every change of something that has a revision.
-type ifMatch struct {
+// IfMatchHeader is the input of every change of something that has a revision.
+type IfMatchHeader struct {
 	IfMatch string `header:"If-Match" maxLength:"100" doc:"The ETag of what is changed; * for whatever is there"`
 }
 
