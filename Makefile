@@ -1,0 +1,82 @@
+# Fairlead. `make` alone prints what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# grpcnotrace keeps golang.org/x/net/trace out, and with it 3 MB of templates.
+TAGS := grpcnotrace
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)'
+GOLANGCI := go tool -modfile=.tools/golangci/go.mod golangci-lint
+BUF := go tool -modfile=.tools/buf/go.mod buf
+UI := hub/ui/web
+UI_SOURCES := $(shell find $(UI) -type f -not -path '*/node_modules/*' 2>/dev/null)
+
+.PHONY: help demo build ui test test-deps test-ui test-e2e lint verify generate model bench fmt tidy clean check-go check-node FORCE
+
+help: ## Print this help
+	@echo "Fairlead $(VERSION)"; echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo; echo "Start with 'make demo'."
+
+check-go:
+	@found=$$(go env GOVERSION 2>/dev/null || true); \
+	minor=$$(echo "$$found" | sed -nE 's/^go1\.([0-9]+).*/\1/p'); \
+	if [ -z "$$minor" ] || [ "$$minor" -lt 26 ]; then \
+	  echo "Fairlead needs Go 1.26 or later; found: $${found:-none}." >&2; \
+	  echo "The distributions' own is older: take it from https://go.dev/dl/ and put its bin folder first in PATH." >&2; exit 1; fi
+
+check-node:
+	@found=$$(node --version 2>/dev/null || true); \
+	if ! echo "$$found" | awk -F'[v.]' '{exit !($$2 > 20 || $$2 == 20 && $$3 >= 19)}'; then \
+	  echo "Fairlead needs Node 20.19 or later to build its web front end; found: $${found:-none}." >&2; \
+	  echo "The distributions' own is older: take it from https://nodejs.org/en/download and put its bin folder first in PATH." >&2; exit 1; fi
+
+demo: check-go check-node ## Build all, start hub, runner and three nodes, run a job (ONCE=1: end after it; KILL=1: kill the hub in its middle)
+	@go run ./e2e/demo $(if $(ONCE),-once) $(if $(KILL),-kill)
+
+build: check-go ui ## Build bin/fairlead-hub, bin/fairlead-runner and bin/fairlead
+	@mkdir -p bin
+	$(GOBUILD) -o bin/ ./hub/cmd/fairlead-hub ./runner/cmd/fairlead-runner ./sdk/cmd/fairlead
+
+ui: hub/ui/dist/index.html ## Build the web front end into hub/ui/dist
+
+hub/ui/dist/index.html: $(UI_SOURCES) | check-node
+	cd $(UI) && npm ci --no-audit --no-fund && npm run build
+
+test: check-go check-node ## Run the tests, with the race detector (under 10 minutes)
+	@.ci/test
+
+test-deps: ## Install what the tests need (Debian and Ubuntu; needs root or sudo)
+	@.ci/test-deps
+
+lint: check-go check-node ## Run the linters
+	$(GOLANGCI) run ./...
+	$(BUF) lint
+	cd $(UI) && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm run --silent lint
+
+verify: check-go check-node ## Check that generated code is fresh, modules are tidy and the contract breaks no older runner
+	@.ci/verify
+
+generate: check-go check-node ## Regenerate the contract's Go, openapi.json and the clients made from it
+	$(BUF) generate
+	go generate ./hub/api/... ./sdk/...
+	cd $(UI) && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm run --silent generate
+
+model: check-go ## Explore the large configurations of the protocol's models (some minutes, 8 GB)
+	go test ./proto/model -count 1 -timeout 60m -v -args -big
+
+bench: build ## Measure the figures, side by side with their limits
+	go run ./e2e/bench
+
+fmt: check-go ## Format Go and protobuf sources
+	$(GOLANGCI) fmt ./...
+	$(BUF) format -w
+
+tidy: check-go ## Tidy the module files
+	go mod tidy
+
+clean: ## Remove what was built
+	rm -rf bin .demo hub/ui/dist/assets hub/ui/dist/index.html $(UI)/node_modules
