@@ -36,6 +36,10 @@ type Command struct {
 	Timeout time.Duration
 	// Grace is how long TERM may take before KILL.
 	Grace time.Duration
+	// OtherBoot is set for Reattach when the attempt was granted in an earlier boot of
+	// the host: what is missing on the disk then proves nothing, since a shim syncs
+	// nothing before it starts.
+	OtherBoot bool
 }
 
 // Script is an inline script with its text and arguments expanded.
@@ -69,6 +73,16 @@ type Output interface {
 	// WriteMasked takes bytes that were masked already, with the offset in the
 	// command's own output file at which they end.
 	WriteMasked(stream wire.Stream, p []byte, offset uint64) error
+}
+
+// SyncedOutput is an Output that can tell how far a command's own output file is kept
+// elsewhere. Without it nothing of that file is released before Forget, and a command
+// that prints more than its limit blocks.
+type SyncedOutput interface {
+	Output
+	// SyncedOffset is the offset up to which everything given to WriteMasked is synced
+	// on the runner's disk. It never falls.
+	SyncedOffset() uint64
 }
 
 // Executor runs commands on nodes of one kind (ssh, local).
