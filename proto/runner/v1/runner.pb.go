@@ -3952,9 +3952,12 @@ type Spec struct {
 	// DEBUG, VERBOSE, INFO, WARN, ERROR.
 	LogLevel string `protobuf:"bytes,12,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
 	// Settings of the project that nodes may override, e.g. "ssh-key-storage-path".
-	Project       map[string]string `protobuf:"bytes,13,rep,name=project,proto3" json:"project,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Project map[string]string `protobuf:"bytes,13,rep,name=project,proto3" json:"project,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Those of secure_options that commands and scripts may use. The others serve
+	// authentication alone and are refused in any expansion.
+	ExposedOptions []string `protobuf:"bytes,14,rep,name=exposed_options,json=exposedOptions,proto3" json:"exposed_options,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Spec) Reset() {
@@ -4074,6 +4077,13 @@ func (x *Spec) GetLogLevel() string {
 func (x *Spec) GetProject() map[string]string {
 	if x != nil {
 		return x.Project
+	}
+	return nil
+}
+
+func (x *Spec) GetExposedOptions() []string {
+	if x != nil {
+		return x.ExposedOptions
 	}
 	return nil
 }
@@ -5094,7 +5104,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x05Drain\x12\x18\n" +
 	"\amembers\x18\x01 \x03(\tR\amembers\"4\n" +
 	"\tNewBundle\x12'\n" +
-	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\x8f\x06\n" +
+	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\xb8\x06\n" +
 	"\x04Spec\x12!\n" +
 	"\fexecution_id\x18\x01 \x01(\tR\vexecutionId\x12#\n" +
 	"\rassignment_id\x18\x02 \x01(\tR\fassignmentId\x128\n" +
@@ -5109,7 +5119,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	" \x03(\tR\rsecureOptions\x122\n" +
 	"\x16stop_after_hub_loss_ms\x18\v \x01(\x03R\x12stopAfterHubLossMs\x12\x1b\n" +
 	"\tlog_level\x18\f \x01(\tR\blogLevel\x12?\n" +
-	"\aproject\x18\r \x03(\v2%.fairlead.runner.v1.Spec.ProjectEntryR\aproject\x1a:\n" +
+	"\aproject\x18\r \x03(\v2%.fairlead.runner.v1.Spec.ProjectEntryR\aproject\x12'\n" +
+	"\x0fexposed_options\x18\x0e \x03(\tR\x0eexposedOptions\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
