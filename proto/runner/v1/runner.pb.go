@@ -1829,7 +1829,8 @@ func (x *Refuse) GetMessage() string {
 }
 
 // NotStarted gives an attempt back: its disk says that nothing was or will be
-// started. Boot and host are those of the Hello.
+// started. Boot and host are those of the Hello. Answered by Forget once it is
+// committed, or by Refused; until then the runner keeps telling it.
 type NotStarted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Fence         *Fence                 `protobuf:"bytes,1,opt,name=fence,proto3" json:"fence,omitempty"`
@@ -3953,6 +3954,8 @@ type Spec struct {
 	LogLevel string `protobuf:"bytes,12,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
 	// Settings of the project that nodes may override, e.g. "ssh-key-storage-path".
 	Project map[string]string `protobuf:"bytes,13,rep,name=project,proto3" json:"project,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Go on with a node's next step after one failed; keepgoing speaks of other nodes.
+	WorkflowKeepgoing bool `protobuf:"varint,15,opt,name=workflow_keepgoing,json=workflowKeepgoing,proto3" json:"workflow_keepgoing,omitempty"`
 	// Those of secure_options that commands and scripts may use. The others serve
 	// authentication alone and are refused in any expansion.
 	ExposedOptions []string `protobuf:"bytes,14,rep,name=exposed_options,json=exposedOptions,proto3" json:"exposed_options,omitempty"`
@@ -4079,6 +4082,13 @@ func (x *Spec) GetProject() map[string]string {
 		return x.Project
 	}
 	return nil
+}
+
+func (x *Spec) GetWorkflowKeepgoing() bool {
+	if x != nil {
+		return x.WorkflowKeepgoing
+	}
+	return false
 }
 
 func (x *Spec) GetExposedOptions() []string {
@@ -5104,7 +5114,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x05Drain\x12\x18\n" +
 	"\amembers\x18\x01 \x03(\tR\amembers\"4\n" +
 	"\tNewBundle\x12'\n" +
-	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\xb8\x06\n" +
+	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\xe7\x06\n" +
 	"\x04Spec\x12!\n" +
 	"\fexecution_id\x18\x01 \x01(\tR\vexecutionId\x12#\n" +
 	"\rassignment_id\x18\x02 \x01(\tR\fassignmentId\x128\n" +
@@ -5119,7 +5129,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	" \x03(\tR\rsecureOptions\x122\n" +
 	"\x16stop_after_hub_loss_ms\x18\v \x01(\x03R\x12stopAfterHubLossMs\x12\x1b\n" +
 	"\tlog_level\x18\f \x01(\tR\blogLevel\x12?\n" +
-	"\aproject\x18\r \x03(\v2%.fairlead.runner.v1.Spec.ProjectEntryR\aproject\x12'\n" +
+	"\aproject\x18\r \x03(\v2%.fairlead.runner.v1.Spec.ProjectEntryR\aproject\x12-\n" +
+	"\x12workflow_keepgoing\x18\x0f \x01(\bR\x11workflowKeepgoing\x12'\n" +
 	"\x0fexposed_options\x18\x0e \x03(\tR\x0eexposedOptions\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
