@@ -1,0 +1,2929 @@
+// Code generated from hub/api/openapi.json by npm run generate. DO NOT EDIT.
+
+export interface paths {
+    "/api/v1/cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Members and state of the installation */
+        get: operations["get-cluster"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/enrolment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a new runner needs to know */
+        get: operations["get-enrolment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Live changes of executions and runners */
+        get: operations["get-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/executions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List executions, newest first */
+        get: operations["list-executions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/executions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show an execution */
+        get: operations["get-execution"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/executions/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancel an execution or single nodes of it */
+        post: operations["cancel-execution"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/executions/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read or follow the log */
+        get: operations["get-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/executions/{id}/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The matrix of nodes and steps */
+        get: operations["list-execution-nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List keys, without values */
+        get: operations["list-keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Store a key; the body is its value */
+        put: operations["set-key"];
+        post?: never;
+        /** Delete a key */
+        delete: operations["delete-key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who am I */
+        get: operations["get-me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List projects */
+        get: operations["list-projects"];
+        put?: never;
+        /** Create a project */
+        post: operations["create-project"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a project */
+        get: operations["get-project"];
+        put?: never;
+        post?: never;
+        /** Delete a project with its jobs and nodes */
+        delete: operations["delete-project"];
+        options?: never;
+        head?: never;
+        /** Change a project */
+        patch: operations["change-project"];
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/executions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Run a command or script on nodes */
+        post: operations["run-command"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/export/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download all jobs as a Rundeck YAML file */
+        get: operations["export-jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List jobs by group and name */
+        get: operations["list-jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Create or update jobs from a Rundeck YAML file, all or none */
+        post: operations["import-jobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a job */
+        get: operations["get-job"];
+        put?: never;
+        post?: never;
+        /** Delete a job; its executions stay */
+        delete: operations["delete-job"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job}/executions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Run a job */
+        post: operations["run-job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download a job as a Rundeck YAML file */
+        get: operations["export-job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List nodes, all or those that match a filter */
+        get: operations["list-nodes"];
+        /** Replace all nodes by those of a file */
+        put: operations["import-nodes"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/nodes/{node}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a node */
+        get: operations["get-node"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/nodes/{node}/hostkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the SSH host keys seen of a node */
+        get: operations["list-host-keys"];
+        put?: never;
+        post?: never;
+        /** Forget host keys of a node, so that the next contact records them anew */
+        delete: operations["forget-host-keys"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runners": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List runners */
+        get: operations["list-runners"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runners/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List enrolment tokens */
+        get: operations["list-runner-tokens"];
+        put?: never;
+        /** Create a one-use enrolment token */
+        post: operations["create-runner-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runners/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke an enrolment token */
+        delete: operations["revoke-runner-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runners/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a runner */
+        get: operations["get-runner"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change a runner's name, tags and projects */
+        patch: operations["change-runner"];
+        trace?: never;
+    };
+    "/api/v1/runners/{id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a runner no more work; release ends it */
+        post: operations["drain-runner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runners/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a quarantined runner work again */
+        post: operations["release-runner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runners/{id}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Refuse a runner for ever */
+        post: operations["revoke-runner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in by password or link */
+        post: operations["create-session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Sign out */
+        delete: operations["delete-session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List own API tokens */
+        get: operations["list-tokens"];
+        put?: never;
+        /** Create an API token */
+        post: operations["create-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete an own API token */
+        delete: operations["delete-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        CancelExecution: {
+            /** @description Names of nodes; absent: the whole execution */
+            nodes?: string[];
+        };
+        Cluster: {
+            /** @enum {string} */
+            database: "sqlite" | "postgres";
+            id: string;
+            /** Format: int64 */
+            incarnation: number;
+            members: components["schemas"]["Member"][];
+            /**
+             * Format: int64
+             * @description Of the lease clock, about one a second
+             */
+            tick: number;
+            /**
+             * Format: date-time
+             * @description Database time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            time: string;
+        };
+        CreatedRunnerToken: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            createdBy: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            expiresAt: string;
+            /** @description Address for --hub, when a public one is configured */
+            hubUrl?: string;
+            id: string;
+            /** @description Names; empty: all */
+            projects: string[];
+            /** @description The runner that enrolled with it */
+            runnerId?: string;
+            /** @enum {string} */
+            state: "open" | "used" | "expired" | "revoked";
+            tags: string[];
+            /** @description For fairlead-runner enroll; pins the hub's CA; never shown again */
+            token: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            usedAt?: string;
+        };
+        CreatedToken: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            expiresAt?: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            lastUsedAt?: string;
+            name: string;
+            /** @description What goes into the Authorization header; never shown again */
+            secret: string;
+        };
+        Enrolment: {
+            /** @description CA certificates, PEM; compare with the pin of the token */
+            caPem: string;
+            clusterId: string;
+            /** @description host:port of every gateway */
+            gateways: string[];
+        };
+        Event: {
+            execution?: components["schemas"]["Execution"];
+            runner?: components["schemas"]["Runner"];
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            time: string;
+            /** @enum {string} */
+            type: "hello" | "execution" | "runner";
+        };
+        Execution: {
+            cancelRequested: boolean;
+            cancelledBy?: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            endedAt?: string;
+            id: string;
+            job?: components["schemas"]["ExecutionJob"];
+            keepgoing: boolean;
+            /** @description Whether every line is stored */
+            logComplete: boolean;
+            /** @description group/name of the job, or the command's first words */
+            name: string;
+            nodeFilter?: string;
+            /** @description How many nodes are in which state */
+            nodes: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Unique in the installation, never used again
+             */
+            number: number;
+            /** @description Plain values; only of a single execution */
+            options?: {
+                [key: string]: string;
+            };
+            /** @description Known before status is final, while the log settles */
+            outcome?: components["schemas"]["Status"];
+            project: string;
+            /** @description Names of secure options that had a value */
+            secureOptions?: string[];
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            startedAt?: string;
+            startedBy: string;
+            status: components["schemas"]["Status"];
+            /** @description Columns of the matrix; only of a single execution */
+            steps?: components["schemas"]["ExecutionStep"][];
+            /** @enum {string} */
+            strategy: "node-first" | "sequential";
+            /** Format: int64 */
+            threadcount: number;
+            /** Format: int64 */
+            timeoutMs?: number;
+            /** @description Page of this execution */
+            url: string;
+            waitingFor?: components["schemas"]["WaitingFor"];
+        };
+        ExecutionJob: {
+            group: string;
+            id: string;
+            name: string;
+            /** Format: int64 */
+            revision: number;
+        };
+        ExecutionList: {
+            items: components["schemas"]["Execution"][];
+            next?: string;
+        };
+        ExecutionNode: {
+            node: string;
+            /**
+             * Format: int64
+             * @description In rank order, from 0
+             */
+            position: number;
+            /** @description Name of the runner that has it */
+            runner?: string;
+            runnerId?: string;
+            /** @description Folded over its steps */
+            status: components["schemas"]["Status"];
+            /** @description Its cells; what has none is queued */
+            steps: components["schemas"]["StepOn"][];
+        };
+        ExecutionNodeList: {
+            items: components["schemas"]["ExecutionNode"][];
+            next?: string;
+            /** Format: int64 */
+            total: number;
+        };
+        ExecutionStep: {
+            /** @enum {string} */
+            kind: "exec" | "script";
+            label: string;
+            /**
+             * Format: int64
+             * @description From 0, as in cells and log lines
+             */
+            position: number;
+        };
+        FieldProblem: {
+            message: string;
+            /** @description Where, e.g. body.routes[0].filter */
+            path: string;
+        };
+        HostKey: {
+            /** @description Differs from one seen before: the node is refused until one of them is forgotten */
+            conflict: boolean;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            /** @description SHA256:..., as ssh-keygen -l shows it */
+            fingerprint: string;
+            /** @description In the form of authorized_keys */
+            key: string;
+            /** @description Who saw it first */
+            runnerId?: string;
+            type: string;
+        };
+        HostKeyList: {
+            items: components["schemas"]["HostKey"][];
+            next?: string;
+        };
+        ImportedJob: {
+            group: string;
+            /** @description Absent in a dry run of a new job */
+            id?: string;
+            name: string;
+            /** @enum {string} */
+            result: "created" | "updated" | "unchanged";
+            uuid?: string;
+        };
+        Job: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            description: string;
+            dispatch: components["schemas"]["JobDispatch"];
+            /** @description e.g. ops/nightly; empty for none */
+            group: string;
+            id: string;
+            /** @description Go on with the next step after a failure */
+            keepgoing: boolean;
+            logLevel: string;
+            name: string;
+            options: components["schemas"]["JobOption"][];
+            project: string;
+            /** Format: int64 */
+            revision: number;
+            runnerTags: string[];
+            /** Format: int64 */
+            runnerTimeoutMs?: number;
+            /** @description The definition as a Rundeck YAML document */
+            source: string;
+            steps: components["schemas"]["JobStep"][];
+            /** @enum {string} */
+            strategy: "node-first" | "sequential";
+            /** @description As written: 120, 6h 30m, ${option.t} */
+            timeout?: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            updatedAt: string;
+            /** @description The identity that job files carry */
+            uuid: string;
+        };
+        JobDispatch: {
+            /** @description A run may give its own filter */
+            editable: boolean;
+            excludePrecedence: boolean;
+            filter?: string;
+            filterExclude?: string;
+            keepgoing: boolean;
+            /** @description Whether it is sent to nodes; else it runs on the runner's own host */
+            nodes: boolean;
+            rankAttribute?: string;
+            rankDescending: boolean;
+            successOnEmpty: boolean;
+            /** @description As written: a number or an option */
+            threadcount?: string;
+        };
+        JobImport: {
+            dryRun: boolean;
+            items: components["schemas"]["ImportedJob"][];
+        };
+        JobList: {
+            items: components["schemas"]["JobSummary"][];
+            next?: string;
+        };
+        JobOption: {
+            delimiter?: string;
+            description?: string;
+            /** @description Only values of the list */
+            enforced: boolean;
+            hidden: boolean;
+            label?: string;
+            multivalued: boolean;
+            name: string;
+            regex?: string;
+            required: boolean;
+            secure: boolean;
+            /** @description Key that a secure option takes its value from */
+            storagePath?: string;
+            /** @description Default; never of a secure option */
+            value?: string;
+            valueExposed: boolean;
+            /** @description To choose from */
+            values?: string[];
+        };
+        JobStep: {
+            args?: string;
+            continueOnUnknown: boolean;
+            description?: string;
+            errorHandler?: components["schemas"]["JobStep"];
+            exec?: string;
+            idempotent: boolean;
+            interpreter?: string;
+            /** @enum {string} */
+            kind: "exec" | "script";
+            /** @description The description, else the command's or script's first line */
+            label: string;
+            /**
+             * Format: int64
+             * @description From 1
+             */
+            position: number;
+            probe?: string;
+            /** Format: int64 */
+            retries: number;
+            /** Format: int64 */
+            retryDelayMs?: number;
+            script?: string;
+            /** Format: int64 */
+            timeoutMs?: number;
+        };
+        JobSummary: {
+            description: string;
+            /** @description e.g. ops/nightly; empty for none */
+            group: string;
+            id: string;
+            name: string;
+            project: string;
+            /** Format: int64 */
+            revision: number;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            updatedAt: string;
+            /** @description The identity that job files carry */
+            uuid: string;
+        };
+        Key: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            createdBy?: string;
+            /** @description e.g. keys/project/web/deploy */
+            path: string;
+            /** Format: int64 */
+            revision: number;
+            /** Format: int64 */
+            size: number;
+            /** @enum {string} */
+            type: "private-key" | "public-key" | "password";
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            updatedAt: string;
+        };
+        KeyList: {
+            items: components["schemas"]["Key"][];
+            next?: string;
+        };
+        LogEnd: {
+            /** @description Where to go on */
+            cursor: string;
+            logComplete: boolean;
+            /** @description Whether stored lines follow after cursor */
+            more: boolean;
+            outcome?: components["schemas"]["Status"];
+            status: components["schemas"]["Status"];
+        };
+        LogLine: {
+            /** @description Position after this line: give it as cursor to go on behind it */
+            cursor: string;
+            /** @description The bytes themselves, when they are not valid UTF-8 */
+            data?: string;
+            /**
+             * Format: int64
+             * @description Number of the line within its attempt, from 0
+             */
+            line: number;
+            /** @description A secret was replaced */
+            masked?: boolean;
+            node: string;
+            /** @description No newline follows: the line goes on in the next piece of this cell and stream, or ended without one */
+            partial?: boolean;
+            /**
+             * Format: int64
+             * @description Position of the step, from 0
+             */
+            step: number;
+            /** @enum {string} */
+            stream: "stdout" | "stderr" | "system";
+            /** @description Without its newline; invalid UTF-8 replaced */
+            text: string;
+            /**
+             * Format: date-time
+             * @description By the runner's clock
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            time: string;
+            /** @description A limit dropped bytes */
+            truncated?: boolean;
+            /** Format: int64 */
+            try: number;
+        };
+        LogMessage: {
+            end?: components["schemas"]["LogEnd"];
+            lines?: components["schemas"]["LogLine"][];
+            /** @enum {string} */
+            type: "lines" | "end";
+        };
+        Me: {
+            admin: boolean;
+            /** @description Id of the user */
+            id: string;
+            /** @description Name of the member that answered */
+            member: string;
+            /**
+             * @description What proved it
+             * @enum {string}
+             */
+            method: "session" | "token";
+            name: string;
+            /** @description Address that people and runners are shown, when one is configured */
+            publicUrl?: string;
+            /**
+             * Format: date-time
+             * @description The hub's clock, for elapsed times
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            time: string;
+            /** @description Version of the hub */
+            version: string;
+        };
+        Member: {
+            address: string;
+            gateway: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            heartbeatAt: string;
+            id: string;
+            name: string;
+            roles: string[];
+            /** @description Whether this member answered */
+            self: boolean;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            startedAt: string;
+            /** @enum {string} */
+            state: "active" | "inactive" | "dead";
+            version: string;
+        };
+        NewProject: {
+            description?: string;
+            name: string;
+            routes?: components["schemas"]["Route"][];
+            settings?: {
+                [key: string]: string;
+            };
+        };
+        NewRunnerToken: {
+            /** @description Names of the projects the runner will serve; absent: all */
+            projects?: string[];
+            tags?: string[];
+            /**
+             * Format: int64
+             * @description Life in milliseconds; 1 h when absent
+             */
+            ttlMs?: number;
+        };
+        NewToken: {
+            name: string;
+            /**
+             * Format: int64
+             * @description Life in milliseconds; 90 days when absent
+             */
+            ttlMs?: number;
+        };
+        Node: {
+            attributes: {
+                [key: string]: string;
+            };
+            description: string;
+            hostname: string;
+            name: string;
+            tags: string[];
+            username: string;
+        };
+        NodeImport: {
+            /** Format: int64 */
+            added: number;
+            /**
+             * Format: int64
+             * @description How many the project has now
+             */
+            nodes: number;
+            /** Format: int64 */
+            removed: number;
+        };
+        NodeList: {
+            items: components["schemas"]["Node"][];
+            next?: string;
+            /**
+             * Format: int64
+             * @description How many match in all
+             */
+            total: number;
+        };
+        Problem: {
+            /**
+             * @description What kind of error; stable
+             * @enum {string}
+             */
+            code: "invalid" | "not_found" | "conflict" | "unauthenticated" | "forbidden" | "unavailable" | "exhausted" | "internal";
+            /** @description What happened, to what, and what to do; for people */
+            detail: string;
+            /** @description Everything wrong with the input, at once */
+            errors?: components["schemas"]["FieldProblem"][];
+            /**
+             * Format: int64
+             * @description The HTTP status
+             */
+            status: number;
+            /** @description The HTTP status in words */
+            title: string;
+            /** @description Always about:blank; code says more */
+            type: string;
+        };
+        Project: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            description: string;
+            id: string;
+            name: string;
+            /** Format: int64 */
+            revision: number;
+            /** @description Which runners serve which nodes; the first match decides */
+            routes: components["schemas"]["Route"][];
+            /** @description Defaults that nodes override, under Rundeck's attribute names */
+            settings: {
+                [key: string]: string;
+            };
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            updatedAt: string;
+        };
+        ProjectChange: {
+            description?: string;
+            /** @description All routes, not only changed ones */
+            routes?: components["schemas"]["Route"][];
+            /** @description All settings, not only changed ones */
+            settings?: {
+                [key: string]: string;
+            };
+        };
+        ProjectList: {
+            items: components["schemas"]["Project"][];
+            next?: string;
+        };
+        Route: {
+            /** @description A node filter; empty matches all */
+            filter: string;
+            tags: string[];
+        };
+        RunCommand: {
+            /** @description Arguments of the script */
+            args?: string;
+            /** @description A command line; exactly one of command and script */
+            command?: string;
+            interpreter?: string;
+            /** @description Go on with other nodes after a failure */
+            keepgoing?: boolean;
+            /** @description Which nodes; absent: the runner's own host */
+            nodeFilter?: string;
+            script?: string;
+            /**
+             * Format: int64
+             * @description Nodes at once; 1 when absent
+             */
+            threadcount?: number;
+            /** Format: int64 */
+            timeoutMs?: number;
+        };
+        RunJob: {
+            /** @description In place of the job's, for nodes */
+            keepgoing?: boolean;
+            /** @description In place of the job's, where the job allows it */
+            nodeFilter?: string;
+            /** @description Values by option name; several values joined by the option's delimiter */
+            options?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description In place of the job's
+             */
+            threadcount?: number;
+        };
+        Runner: {
+            arch?: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            certificateExpiresAt?: string;
+            connected: boolean;
+            /** @description It gets no more work until released */
+            draining: boolean;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            enrolledAt: string;
+            hostname?: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            lastSeenAt?: string;
+            /**
+             * Format: int64
+             * @description How many it holds now
+             */
+            live: number;
+            name: string;
+            os?: string;
+            /** @description Names of the projects it serves; empty: all */
+            projects: string[];
+            /** @description Why it gets no work until released */
+            quarantined?: string;
+            /** Format: int64 */
+            revision: number;
+            /**
+             * Format: int64
+             * @description How many attempts it takes at once
+             */
+            slots: number;
+            /** @enum {string} */
+            state: "connected" | "draining" | "disconnected" | "quarantined" | "revoked";
+            tags: string[];
+            version?: string;
+        };
+        RunnerChange: {
+            name?: string;
+            /** @description Names; empty: all */
+            projects?: string[];
+            tags?: string[];
+        };
+        RunnerList: {
+            items: components["schemas"]["Runner"][];
+            next?: string;
+        };
+        RunnerToken: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            createdBy: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            expiresAt: string;
+            id: string;
+            /** @description Names; empty: all */
+            projects: string[];
+            /** @description The runner that enrolled with it */
+            runnerId?: string;
+            /** @enum {string} */
+            state: "open" | "used" | "expired" | "revoked";
+            tags: string[];
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            usedAt?: string;
+        };
+        RunnerTokenList: {
+            items: components["schemas"]["RunnerToken"][];
+            next?: string;
+        };
+        SignIn: {
+            /** @description Secret of a one-time sign-in link */
+            link?: string;
+            password?: string;
+            user?: string;
+        };
+        /**
+         * @description State of an execution, node or step
+         * @enum {string}
+         */
+        Status: "scheduled" | "queued" | "running" | "cancelling" | "held" | "succeeded" | "failed" | "cancelled" | "timed_out" | "unknown" | "missed" | "skipped";
+        StepOn: {
+            /**
+             * Format: int64
+             * @description Exit status, if it exited
+             */
+            code?: number;
+            data?: {
+                [key: string]: string;
+            };
+            /** @description Whether nothing of it can still run */
+            endProven: boolean;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            endedAt?: string;
+            /** @description An end that came too late to count */
+            lateStatus?: components["schemas"]["Status"];
+            /** @description What happened, for people */
+            message?: string;
+            notStarted: boolean;
+            /** @description Short word for an end that is not plain */
+            reason?: string;
+            signal?: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            startedAt?: string;
+            status: components["schemas"]["Status"];
+            /**
+             * Format: int64
+             * @description Position of the column, from 0
+             */
+            step: number;
+            /** Format: int64 */
+            try: number;
+        };
+        Token: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            expiresAt?: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            lastUsedAt?: string;
+            name: string;
+        };
+        TokenList: {
+            items: components["schemas"]["Token"][];
+            next?: string;
+        };
+        WaitingFor: {
+            /** @enum {string} */
+            kind: "runner" | "queue" | "approval" | "schedule" | "recovery";
+            message: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            since: string;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    "get-cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-enrolment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Enrolment"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-events": {
+        parameters: {
+            query?: {
+                /** @description Stay and tell what changes, as NDJSON; without it: one hello */
+                follow?: boolean;
+                /** @description Executions of this project alone */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-executions": {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+                project?: string;
+                /** @description Id of a job, or its name with a project */
+                job?: string;
+                /** @description Any of these states */
+                status?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-execution": {
+        parameters: {
+            query?: {
+                /** @description Answer only when the execution is final, or after this long (30s, 5m; at most 10m) */
+                wait?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Execution"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-execution": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelExecution"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Execution"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-log": {
+        parameters: {
+            query?: {
+                /** @description text: the output alone; ndjson: one LogRecord a line */
+                format?: "text" | "ndjson";
+                /** @description Stay until the execution has ended */
+                follow?: boolean;
+                /** @description Lines of this node alone */
+                node?: string;
+                /** @description Lines of the step at this position alone, from 0; -1: all */
+                step?: number;
+                /** @description Lines after this position */
+                cursor?: string;
+                /** @description First line, counted from 0 over what the other parameters leave */
+                line?: number;
+                /** @description How many lines at most; 0: all */
+                lines?: number;
+                /** @description The last so many lines alone */
+                tail?: number;
+                /** @description A range of the text format, FIRST-LAST or FIRST-, from 0 */
+                bytes?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/plain": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-execution-nodes": {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+                /** @description Rows in any of these states */
+                status?: string[];
+            };
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionNodeList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-keys": {
+        parameters: {
+            query?: {
+                /** @description Paths that begin with this */
+                prefix?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "set-key": {
+        parameters: {
+            query: {
+                type: "private-key" | "public-key" | "password";
+            };
+            header?: never;
+            path: {
+                /** @description Path of the key; the leading keys/ may be left out */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-projects": {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-project": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProject"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-project": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-project": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-project": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "run-command": {
+        parameters: {
+            query?: {
+                /** @description Answer only when the execution is final, or after this long (30s, 5m; at most 10m) */
+                wait?: string;
+            };
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunCommand"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Execution"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/yaml": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-jobs": {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+                /** @description Part of group/name, any case */
+                search?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "import-jobs": {
+        parameters: {
+            query?: {
+                /** @description Check and report, change nothing */
+                dryRun?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/yaml": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobImport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-job": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "run-job": {
+        parameters: {
+            query?: {
+                /** @description Answer only when the execution is final, or after this long (30s, 5m; at most 10m) */
+                wait?: string;
+            };
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunJob"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Execution"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/yaml": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-nodes": {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+                /** @description A node filter; absent: all nodes */
+                filter?: string;
+                /** @description A node filter of nodes to leave out */
+                exclude?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "import-nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": string;
+                "application/xml": string;
+                "application/yaml": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeImport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                node: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-host-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                node: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostKeyList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "forget-host-keys": {
+        parameters: {
+            query?: {
+                /** @description Forget this one alone; absent: all */
+                fingerprint?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                node: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-runners": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunnerList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-runner-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunnerTokenList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-runner-token": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRunnerToken"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedRunnerToken"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "revoke-runner-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-runner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or a name that is unique */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runner"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-runner": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Id, or a name that is unique */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunnerChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runner"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "drain-runner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or a name that is unique */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runner"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "release-runner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or a name that is unique */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runner"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "revoke-runner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, or a name that is unique */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runner"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-token": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedToken"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+}

@@ -1,0 +1,124 @@
+// What a terminal's line looks like in a page: colours kept, everything else that a
+// terminal would act on taken out, and characters that cannot be seen made visible.
+
+import Anser from "anser";
+
+export interface Span {
+  text: string;
+  className?: string;
+  color?: string;
+  background?: string;
+  // mark is a character that would be invisible or turn the text around.
+  mark?: boolean;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what is looked for
+const sequences = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]*[0-~])/g;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a colour sequence begins with one
+const colour = /^\x1b\[[\d;:]*m$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const hidden = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb]/g;
+
+// visible splits text at characters that cannot be seen or that change its direction.
+export function visible(text: string, style: Omit<Span, "text" | "mark"> = {}): Span[] {
+  const spans: Span[] = [];
+  let from = 0;
+  for (const match of text.matchAll(hidden)) {
+    if (match.index > from) spans.push({ ...style, text: text.slice(from, match.index) });
+    spans.push({ ...style, text: picture(match[0]), mark: true });
+    from = match.index + match[0].length;
+  }
+  if (from < text.length) spans.push({ ...style, text: text.slice(from) });
+  return spans;
+}
+
+function picture(character: string): string {
+  const code = character.charCodeAt(0);
+  if (code < 0x20) return String.fromCharCode(0x2400 + code);
+  if (code === 0x7f) return "\u2421";
+  return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+// overwritten keeps what a terminal would show of a line that was written over by
+// carriage returns, as progress bars do.
+export function overwritten(text: string): string {
+  if (!text.includes("\r")) return text;
+  const parts = text.split("\r").filter((part) => part !== "");
+  return parts.at(-1) ?? "";
+}
+
+// plain is the text alone, for search and copying.
+export function plain(text: string): string {
+  return text.includes("\x1b") ? text.replace(sequences, "") : text;
+}
+
+// carry returns the colours that are still on after text, given those on before it.
+export function carry(before: string, text: string): string {
+  if (!text.includes("\x1b")) return before;
+  let on = before;
+  for (const match of text.matchAll(sequences)) {
+    if (!colour.test(match[0])) continue;
+    const codes = match[0].slice(2, -1);
+    if (codes === "" || /^0+$/.test(codes)) on = "";
+    else if (/^0+[;:]/.test(codes)) on = match[0];
+    // Long chains come from programs that never reset; the last ones decide.
+    else on = (on + match[0]).slice(-200);
+  }
+  return on.startsWith("\x1b") ? on : on.slice(Math.max(0, on.indexOf("\x1b")));
+}
+
+// spans turns a line into styled pieces.
+export function spans(text: string, before = ""): Span[] {
+  const line = overwritten(text);
+  if (before === "" && !line.includes("\x1b")) return visible(line);
+  const kept = (before + line).replace(sequences, (s) => (colour.test(s) ? s : ""));
+  const out: Span[] = [];
+  for (const piece of Anser.ansiToJson(kept, { use_classes: true, remove_empty: true })) {
+    out.push(...visible(piece.content, styleOf(piece)));
+  }
+  return out;
+}
+
+function styleOf(piece: Anser.AnserJsonEntry): Omit<Span, "text" | "mark"> {
+  const style: Omit<Span, "text" | "mark"> = {};
+  const classes: string[] = [];
+  if (piece.fg) {
+    const [name, value] = colourOf(piece.fg, piece.fg_truecolor);
+    if (name) classes.push(name);
+    if (value) style.color = value;
+  }
+  if (piece.bg) {
+    const [name, value] = colourOf(piece.bg, piece.bg_truecolor);
+    if (name) classes.push(name.replace("ansi-", "ansi-bg-"));
+    if (value) style.background = value;
+  }
+  for (const decoration of piece.decorations) {
+    if (decoration !== "blink" && decoration !== "hidden") classes.push(`ansi-${decoration}`);
+  }
+  if (classes.length > 0) style.className = classes.join(" ");
+  return style;
+}
+
+const named = /^ansi-(bright-)?(black|red|green|yellow|blue|magenta|cyan|white)$/;
+const base = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
+
+// colourOf returns a class for the sixteen colours that follow the theme, or a colour.
+function colourOf(name: string, truecolor: string | null): [string | undefined, string | undefined] {
+  if (named.test(name)) return [name, undefined];
+  if (name === "ansi-truecolor" && truecolor) return [undefined, `rgb(${truecolor})`];
+  const palette = /^ansi-palette-(\d+)$/.exec(name);
+  if (!palette) return [undefined, undefined];
+  const n = Number(palette[1]);
+  if (n < 16) return [`ansi-${n < 8 ? "" : "bright-"}${base[n % 8]}`, undefined];
+  return [undefined, paletteColour(n)];
+}
+
+function paletteColour(n: number): string {
+  if (n >= 232) {
+    const grey = 8 + (n - 232) * 10;
+    return `rgb(${grey}, ${grey}, ${grey})`;
+  }
+  const level = (v: number) => (v === 0 ? 0 : 55 + v * 40);
+  const i = n - 16;
+  return `rgb(${level(Math.floor(i / 36))}, ${level(Math.floor(i / 6) % 6)}, ${level(i % 6)})`;
+}
