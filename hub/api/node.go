@@ -14,7 +14,7 @@ type listNodesInput struct {
 
 type importNodesInput struct {
 	ProjectPath
-	ContentType string `header:"Content-Type"`
+	ContentType string `header:"Content-Type" hidden:"true"`
 	RawBody     []byte `contentType:"application/yaml"`
 }
 
