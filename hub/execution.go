@@ -74,12 +74,18 @@ type Execution struct {
 	Keepgoing     bool
 	// Strategy is StrategyNodeFirst or StrategySequential.
 	Strategy Strategy
+	// LostAfter in ticks; 0: wait for ever.
+	LostAfter int64
 	// Timeout of the whole; 0: none.
 	Timeout         time.Duration
 	CancelRequested bool
 	CancelledBy     string
 	// NoNew bars further starts after a failure without keepgoing.
-	NoNew       bool
+	NoNew bool
+	// CancelledNodes are positions in Nodes that a person ended one by one, ascending.
+	CancelledNodes []int
+	// NodeCounts counts its nodes by state, as far as it was asked for.
+	NodeCounts  NodeCounts
 	Incarnation int64
 	StartedBy   string
 	// WaitingFor is set while nothing of it can move.

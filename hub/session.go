@@ -171,3 +171,13 @@ type Refused struct {
 
 // Error returns the message.
 func (r *Refused) Error() string { return string(r.Reason) + ": " + r.Message }
+
+// Behind answers steps or a result of which the hub lacks earlier records: nothing was
+// taken, the runner sends again from NextN on.
+type Behind struct {
+	Fence Fence
+	NextN int64
+}
+
+// Error says what is missing.
+func (b *Behind) Error() string { return "earlier records are missing" }

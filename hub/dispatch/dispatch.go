@@ -1,0 +1,86 @@
+// Package dispatch moves executions: it starts and cancels them, offers attempts to
+// runners, grants claims and takes what runners report. docs/state-machines.md is its
+// specification.
+//
+// Every answer follows a commit made for it. Requests of one kind that arrive while a
+// commit runs are the next commit together; the first one never waits. What is kept
+// in memory (sessions, loads, offers sent) are hints that a poll repairs.
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+// Config says who this member is and where secrets come from.
+type Config struct {
+	MemberID string
+	// Clock returns the newest lease tick that this member saw committed and its mark.
+	Clock func() (tick int64, mark hub.DBMark)
+	// Incarnation of the database; nil: 1.
+	Incarnation func() int64
+	// Gateways are the addresses of all members, for Welcome; may be nil.
+	Gateways func() []string
+	// GrantMAC proves a grant to a later database; may be nil.
+	GrantMAC func(fence hub.Fence, boot []byte) []byte
+	// Secrets gathers what an attempt needs, after its claim is committed. An error of
+	// code not_found, invalid or forbidden lets the grant go with what was found, so that
+	// the node step can say what is missing; any other makes the runner claim again.
+	Secrets func(context.Context, *hub.Execution, *hub.Assignment) (*hub.Secrets, error)
+	// SealOptions closes the values of secure options given to a run, OpenOptions
+	// reverses it; nil: they are refused.
+	SealOptions func(ctx context.Context, organisationID, executionID string, values map[string]string) ([]byte, error)
+	// LostAfter is the default of lost_after in ticks; 0: 600.
+	LostAfter int64
+	// LeaseTicks is the life of a claim without renewal; 0: 20.
+	LeaseTicks int64
+	// OfferTicks is the life of an offer; 0: 10.
+	OfferTicks int64
+	// Poll is how often rows are looked at without a hint; 0: 1 s.
+	Poll time.Duration
+}
+
+// Sink takes frames for one runner. Its methods do not block: what cannot be queued
+// ends the session, since every frame is told again.
+type Sink interface {
+	Offer(hub.Offer)
+	Stop(hub.Fence, hub.StopScope)
+	Forget(hub.Fence)
+	Drain(members []string)
+}
+
+// StartRequest asks for an execution.
+type StartRequest struct {
+	OrganisationID string
+	ProjectID      string
+	// JobID names a stored job; else Definition is an ad-hoc one.
+	JobID      string
+	Definition *hub.Job
+	// Options are given values by name, secure ones included.
+	Options map[string]string
+	// NodeFilter overrides the job's own where that is allowed; "" keeps it.
+	NodeFilter string
+	// Nodes, if not nil, narrows the run to nodes of these names (retry failed nodes).
+	Nodes []string
+	// By is who asked, for people and audit.
+	By string
+	// InTx, if set, runs in the transaction that inserts the execution, before its
+	// commit: the idempotency row and the audit event belong there. Its error undoes all.
+	InTx func(ctx context.Context, st *store.Store, e *hub.Execution) error
+}
+
+// CancelRequest asks to end an execution, or some nodes of it by name.
+type CancelRequest struct {
+	Nodes []string
+	By    string
+}
+
+// RunnerLoad is what this member knows of a runner now.
+type RunnerLoad struct {
+	Connected bool
+	Live      int // attempts offered to it or held by it
+	Slots     int
+}
