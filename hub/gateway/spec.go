@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairlead/fairlead/hub"
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// offerFrames makes the frames that tell an offer: the spec inside it, or in parts
+// before it.
+func offerFrames(o hub.Offer) ([]*runnerv1.SessionResponse, error) {
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(makeSpec(o))
+	if err != nil {
+		return nil, fmt.Errorf("encoding the spec of attempt %s: %w", o.Fence.AttemptID, err)
+	}
+	if len(raw) > wire.MaxSpecBytes {
+		return nil, fmt.Errorf("the spec of attempt %s has %d bytes, more than any runner takes", o.Fence.AttemptID, len(raw))
+	}
+	hash := sha256.Sum256(raw)
+	offer := &runnerv1.Offer{Fence: fenceOut(o.Fence), SpecHash: hash[:]}
+	var frames []*runnerv1.SessionResponse
+	if len(raw) <= wire.MaxInlineSpecBytes {
+		offer.Spec = raw
+	} else {
+		for i := uint32(0); len(raw) > 0; i++ {
+			n := min(len(raw), wire.MaxInlineSpecBytes)
+			frames = append(frames, &runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_SpecPart{
+				SpecPart: &runnerv1.SpecPart{Fence: fenceOut(o.Fence), Index: i, Data: raw[:n]},
+			}})
+			raw = raw[n:]
+		}
+	}
+	return append(frames, &runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Offer{Offer: offer}}), nil
+}
+
+// makeSpec tells a runner what its assignment is. Positions in it (what cells mean)
+// are: nodes as Assignment.Nodes lists them; steps as Assignment.Steps lists them,
+// followed by their error handlers in the same order.
+func makeSpec(o hub.Offer) *runnerv1.Spec {
+	e, a := o.Execution, o.Assignment
+	spec := &runnerv1.Spec{
+		ExecutionId: e.ID, AssignmentId: a.ID,
+		Strategy:  runnerv1.Strategy_STRATEGY_NODE_FIRST,
+		Threads:   uint32(max(a.Threads, 1)), //nolint:gosec // small
+		Keepgoing: e.Keepgoing, WorkflowKeepgoing: e.Definition.Workflow.Keepgoing,
+		Options:            e.Options,
+		Context:            jobContext(o),
+		StopAfterHubLossMs: e.Definition.StopAfterHubLoss.Milliseconds(),
+		LogLevel:           e.Definition.LogLevel,
+	}
+	if e.Strategy == hub.StrategySequential {
+		spec.Strategy = runnerv1.Strategy_STRATEGY_STEP_FIRST
+	}
+	if o.Project != nil {
+		spec.Project = maps.Clone(o.Project.Settings)
+	}
+	for _, opt := range e.Definition.Options {
+		if opt.Secure {
+			spec.SecureOptions = append(spec.SecureOptions, opt.Name)
+			if opt.ValueExposed {
+				spec.ExposedOptions = append(spec.ExposedOptions, opt.Name)
+			}
+		}
+	}
+	for _, position := range a.Nodes {
+		n := &e.Nodes[position]
+		spec.Nodes = append(spec.Nodes, &runnerv1.Node{
+			Name: n.Name, Hostname: n.Hostname, Username: n.Username, Tags: n.Tags,
+			Attributes: nodeAttributes(n), HostKeys: o.HostKeys[n.Name],
+		})
+	}
+	spec.Steps = makeSteps(e.Definition.Workflow.Steps, a.Steps)
+	return spec
+}
+
+// nodeAttributes are what ${node.x} may name beside the node's own fields.
+func nodeAttributes(n *hub.Node) map[string]string {
+	if n.Description == "" {
+		return n.Attributes
+	}
+	out := maps.Clone(n.Attributes)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out["description"] = n.Description
+	return out
+}
+
+func makeSteps(steps []hub.Step, positions []int) []*runnerv1.Step {
+	out := make([]*runnerv1.Step, 0, len(positions))
+	var handlers []*runnerv1.Step
+	for _, position := range positions {
+		step := &steps[position]
+		s := makeStep(step, position)
+		if step.ErrorHandler != nil {
+			h := makeStep(step.ErrorHandler, position)
+			h.IsHandler = true
+			handlers = append(handlers, h)
+			s.ErrorHandler = uint32(len(positions) + len(handlers)) //nolint:gosec // a position
+		}
+		out = append(out, s)
+	}
+	return append(out, handlers...)
+}
+
+func makeStep(step *hub.Step, position int) *runnerv1.Step {
+	s := &runnerv1.Step{
+		Number: uint32(position + 1), Description: step.Description, //nolint:gosec // a position
+		TimeoutMs: step.Timeout.Milliseconds(), Idempotent: step.Idempotent, Probe: step.Probe,
+		ContinueOnUnknown: step.ContinueOnUnknown,
+		Retries:           uint32(max(step.Retries, 0)), RetryDelayMs: step.RetryDelay.Milliseconds(), //nolint:gosec // small
+		KeepgoingOnSuccess: step.KeepgoingOnSuccess,
+	}
+	if step.Script == nil {
+		s.Work = &runnerv1.Step_Exec{Exec: step.Exec}
+		return s
+	}
+	s.Work = &runnerv1.Step_Script{Script: &runnerv1.Script{
+		Text: step.Script.Text, ArgsText: step.Script.Args, Interpreter: step.Script.Interpreter,
+		ArgsQuoted: step.Script.ArgsQuoted, FileExtension: step.Script.FileExtension,
+	}}
+	return s
+}
+
+// jobContext are the job.* values that commands may use, under Rundeck's names.
+func jobContext(o hub.Offer) map[string]string {
+	e := o.Execution
+	c := map[string]string{
+		"job.id": e.JobID, "job.name": e.Definition.Name, "job.group": e.Definition.Group,
+		"job.execid": e.ID, "job.execnum": strconv.FormatInt(e.Number, 10),
+		"job.username": e.StartedBy, "job.user.name": e.StartedBy,
+		"job.loglevel": e.Definition.LogLevel, "job.filter": e.NodeFilter,
+		"job.threadcount": strconv.Itoa(max(e.Threads, 1)),
+	}
+	if o.Project != nil {
+		c["job.project"] = o.Project.Name
+	}
+	return c
+}
