@@ -2,48 +2,59 @@ package command
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
-// SplitArgs splits arguments at blanks. Quotes of either kind at the beginning of a
-// word group what they hold; doubled inside they stand for one. Backslashes mean
-// nothing. An unclosed quote reaches to the end.
-func SplitArgs(text string) []string {
+// SplitArgs splits arguments at blanks. Quotes of either kind group what they hold,
+// anywhere in a word; doubled inside they stand for one. Backslashes mean nothing.
+func SplitArgs(text string) ([]string, error) {
 	var args []string
 	for {
-		text = strings.TrimLeft(text, " \t\r\n\f\v")
+		text = strings.TrimLeft(text, blanks)
 		if text == "" {
-			return args
+			return args, nil
 		}
-		var arg string
-		arg, text = cutArg(text)
+		arg, rest, closed := cutArg(text)
+		if !closed {
+			return nil, fmt.Errorf("the arguments have a quote that is never closed, at %q: close it, or double it inside other quotes", head(text))
+		}
 		args = append(args, arg)
+		text = rest
 	}
 }
 
+const blanks = " \t\r\n\f\v"
+
 // cutArg returns the first word of text, which begins with it, and the rest.
-func cutArg(text string) (string, string) {
-	var arg strings.Builder
-	quote := text[0]
-	if quote != '"' && quote != '\'' {
-		quote = 0
-	}
-	inside := false
+func cutArg(text string) (arg, rest string, closed bool) {
+	var b strings.Builder
+	quote := byte(0)
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
-		case quote != 0 && c == quote && inside && i+1 < len(text) && text[i+1] == quote:
-			arg.WriteByte(c)
+		case quote != 0 && c == quote && i+1 < len(text) && text[i+1] == quote:
+			b.WriteByte(c)
 			i++
 		case quote != 0 && c == quote:
-			inside = !inside
-		case !inside && strings.IndexByte(" \t\r\n\f\v", c) >= 0:
-			return arg.String(), text[i:]
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		case quote == 0 && strings.IndexByte(blanks, c) >= 0:
+			return b.String(), text[i:], true
 		default:
-			arg.WriteByte(c)
+			b.WriteByte(c)
 		}
 	}
-	return arg.String(), ""
+	return b.String(), "", quote == 0
+}
+
+// head returns enough of text to be found again.
+func head(text string) string {
+	if len(text) > 40 {
+		return text[:40] + "..."
+	}
+	return text
 }
 
 // ExpandArgs splits an argument text and then expands each word: a value is part of
@@ -53,14 +64,22 @@ func ExpandArgs(text string, c Context) ([]string, error) {
 	if strings.IndexByte(text, 0) >= 0 {
 		return nil, errors.New("the arguments hold a NUL byte, which no command can take: remove it")
 	}
+	words, err := SplitArgs(text)
+	if err != nil {
+		return nil, err
+	}
 	var args []string
-	for _, word := range SplitArgs(text) {
+	for _, word := range words {
 		v, err := ExpandText(word, c)
 		if err != nil {
 			return nil, err
 		}
 		if ref, ok := parseReference(word); ok && ref.unquoted() && ref.size == len(word) {
-			args = append(args, SplitArgs(v)...)
+			parts, err := SplitArgs(v)
+			if err != nil {
+				return nil, fmt.Errorf("the value of %s: %w", ref, err)
+			}
+			args = append(args, parts...)
 			continue
 		}
 		args = append(args, v)
