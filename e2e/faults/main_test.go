@@ -1,0 +1,47 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/fairlead/fairlead/e2e/lab"
+)
+
+// What all tests of the package share: the programs, built with failpoints, and one
+// sshd with many addresses. Set once by TestMain.
+var (
+	binaries lab.Binaries
+	sshd     *lab.SSHD
+)
+
+const sharedNodes = 48
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "fairlead-faults-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	if binaries, err = lab.Build(ctx, dir, "grpcnotrace,failpoints"); err != nil {
+		return 1, err
+	}
+	if sshd, err = lab.StartSSHD(ctx, dir, sharedNodes); err != nil {
+		return 1, err
+	}
+	defer sshd.Stop()
+	return m.Run(), nil
+}

@@ -1,0 +1,80 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Runner is an enrolled runner; its state directory outlives restarts.
+type Runner struct {
+	Name    string
+	DataDir string
+	Process *Process
+
+	binary, dir string
+	hub         *Hub
+	env         []string
+}
+
+// Enrol makes a runner of the project and enrols it with hub, without starting it.
+func (h *Hub) Enrol(ctx context.Context, binary, dir, name, project string, tags ...string) (*Runner, error) {
+	token, err := h.EnrolmentToken(ctx, project, tags...)
+	if err != nil {
+		return nil, err
+	}
+	r := &Runner{Name: name, DataDir: filepath.Join(dir, name), binary: binary, dir: dir, hub: h}
+	cmd := exec.CommandContext(ctx, binary, "enroll", "--hub", h.URL, "--data-dir", r.DataDir, "--name", name)
+	cmd.Env = append(os.Environ(), "FAIRLEAD_RUNNER_TOKEN="+token)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("enrolling %s: %w\n%s", name, err, out)
+	}
+	return r, nil
+}
+
+// SetEnv replaces what is added to the environment of the next start.
+func (r *Runner) SetEnv(env ...string) { r.env = env }
+
+// Start starts the runner and waits until the hub sees it connected.
+func (r *Runner) Start(ctx context.Context) error {
+	if err := r.Launch(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	return r.WaitConnected(ctx)
+}
+
+// Launch starts the runner's process and waits for nothing.
+func (r *Runner) Launch() error {
+	p, err := StartProcess(r.dir, r.Name, r.env, r.binary, "run", "--data-dir", r.DataDir)
+	if err != nil {
+		return err
+	}
+	r.Process = p
+	return nil
+}
+
+// WaitConnected waits until the hub shows the runner as connected.
+func (r *Runner) WaitConnected(ctx context.Context) error {
+	return Poll(ctx, 5*time.Millisecond, func() error {
+		select {
+		case <-r.Process.Done():
+			return fmt.Errorf("runner %s ended: %w\n%s", r.Name, r.Process.err, r.Process.Tail())
+		default:
+		}
+		runners, err := r.hub.Runners(ctx)
+		if err != nil {
+			return err
+		}
+		for _, x := range runners {
+			if x.Name == r.Name && x.Connected {
+				return nil
+			}
+		}
+		return fmt.Errorf("runner %s is not connected\n%s", r.Name, r.Process.Tail())
+	})
+}
