@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/keys"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
 )
@@ -73,23 +74,31 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 		n := &e.Nodes[position]
 		spec.Nodes = append(spec.Nodes, &runnerv1.Node{
 			Name: n.Name, Hostname: n.Hostname, Username: n.Username, Tags: n.Tags,
-			Attributes: nodeAttributes(n), HostKeys: o.HostKeys[n.Name],
+			Attributes: nodeAttributes(n, o.Project), HostKeys: o.HostKeys[n.Name],
 		})
 	}
 	spec.Steps = makeSteps(e.Definition.Workflow.Steps, a.Steps)
 	return spec
 }
 
-// nodeAttributes are what ${node.x} may name beside the node's own fields.
-func nodeAttributes(n *hub.Node) map[string]string {
-	if n.Description == "" {
-		return n.Attributes
-	}
+// nodeAttributes are what ${node.x} may name beside the node's own fields, with the
+// paths of its keys as the grant will bring them.
+func nodeAttributes(n *hub.Node, project *hub.Project) map[string]string {
 	out := maps.Clone(n.Attributes)
 	if out == nil {
 		out = map[string]string{}
 	}
-	out["description"] = n.Description
+	if n.Description != "" {
+		out["description"] = n.Description
+	}
+	if project == nil {
+		return out
+	}
+	for name, path := range keys.NodePaths(n, project) {
+		if raw := n.Attributes[name]; raw != path && project.Settings[name] != path {
+			out[name] = path
+		}
+	}
 	return out
 }
 

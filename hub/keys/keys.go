@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -34,38 +35,67 @@ func (k *Keys) Set(ctx context.Context, organisationID, path string, typ hub.Key
 	if err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("later")
+	key := &hub.Key{OrganisationID: organisationID, Path: path, Type: typ, Size: len(value), CreatedBy: by}
+	err = k.st.SetKey(ctx, key, func(revision int64) ([]byte, error) {
+		return k.master.Seal(place(organisationID, path, revision), value)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
 }
 
 // List tells the keys whose path begins with prefix ("" for all), by path, without
-// values.
-func (k *Keys) List(ctx context.Context, organisationID, prefix string) ([]hub.Key, error) {
-	return nil, nil
+// values, and the cursor of the next page ("" when there is none).
+func (k *Keys) List(ctx context.Context, organisationID, prefix string, page store.Page) ([]*hub.Key, string, error) {
+	return k.st.Keys(ctx, organisationID, prefix, page)
 }
 
 // Get returns a key with its plain value, which no face may show unless it is public.
 func (k *Keys) Get(ctx context.Context, organisationID, path string) (*hub.Key, []byte, error) {
-	return nil, nil, nil
+	key, sealed, err := k.st.SealedKey(ctx, organisationID, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	value, err := k.master.Open(place(organisationID, path, key.Revision), sealed)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening key %s: %w", path, err)
+	}
+	return key, value, nil
 }
 
 // Delete removes a key. Jobs that name it fail from then on, and say so.
-func (k *Keys) Delete(ctx context.Context, organisationID, path string) error { return nil }
-
-// Secrets gathers what an attempt needs: the keys that its nodes and its project name,
-// and the values of its secure options. What is missing is left out, so that the node
-// step can say what it lacks; the error then has code not_found or forbidden and
-// comes beside the rest.
-func (k *Keys) Secrets(ctx context.Context, e *hub.Execution, a *hub.Assignment) (*hub.Secrets, error) {
-	return nil, nil
+func (k *Keys) Delete(ctx context.Context, organisationID, path string) error {
+	return k.st.DeleteKey(ctx, organisationID, path)
 }
 
 // SealOptions closes the values of secure options that were given to a run, to be
 // stored beside it.
 func (k *Keys) SealOptions(_ context.Context, organisationID, executionID string, values map[string]string) ([]byte, error) {
-	return nil, nil
+	plain, err := json.Marshal(values)
+	if err != nil {
+		return nil, fmt.Errorf("encoding secure options: %w", err)
+	}
+	return k.master.Seal(optionsPlace(organisationID, executionID), plain)
 }
 
-// OpenOptions reverses SealOptions.
+// OpenOptions reverses SealOptions; nothing sealed gives no values.
 func (k *Keys) OpenOptions(_ context.Context, organisationID, executionID string, sealed []byte) (map[string]string, error) {
-	return nil, nil
+	if len(sealed) == 0 {
+		return nil, nil
+	}
+	plain, err := k.master.Open(optionsPlace(organisationID, executionID), sealed)
+	if err != nil {
+		return nil, fmt.Errorf("opening the secure options of execution %s: %w", executionID, err)
+	}
+	var values map[string]string
+	if err := json.Unmarshal(plain, &values); err != nil {
+		// Not the decoder's words: they may quote a value.
+		return nil, fmt.Errorf("the secure options of execution %s are malformed", executionID)
+	}
+	return values, nil
+}
+
+func optionsPlace(organisationID, executionID string) string {
+	return "options\x00" + organisationID + "\x00" + executionID
 }

@@ -1,0 +1,152 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+// pathSuffix ends the names of all settings of a node or project that name a key:
+// ssh-key-storage-path, sudo-password-storage-path, ssh-proxy-jump-key-storage-path.
+const pathSuffix = "-storage-path"
+
+// Secrets gathers what an attempt needs: the keys that its nodes and its project name,
+// and the values of its secure options, given ones before stored ones. What is missing
+// or not the project's to use is left out, so that the node step can say what it
+// lacks; the error then has code not_found or forbidden and comes beside the rest.
+// Any other error comes alone.
+func (k *Keys) Secrets(ctx context.Context, e *hub.Execution, a *hub.Assignment) (*hub.Secrets, error) {
+	project, err := k.st.Project(ctx, e.OrganisationID, e.ProjectID)
+	if err != nil {
+		return nil, err
+	}
+	g := &gathering{keys: k, ctx: ctx, project: project, organisationID: e.OrganisationID, out: &hub.Secrets{}}
+	for _, path := range namedPaths(e, a, project) {
+		if err := g.key(path); err != nil {
+			return nil, err
+		}
+	}
+	if err := g.options(e); err != nil {
+		return nil, err
+	}
+	return g.out, errors.Join(g.lacking...)
+}
+
+// namedPaths lists the keys that the assignment's nodes name, each once.
+func namedPaths(e *hub.Execution, a *hub.Assignment, project *hub.Project) []string {
+	seen := map[string]bool{}
+	for _, position := range a.Nodes {
+		for _, path := range NodePaths(&e.Nodes[position], project) {
+			seen[path] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// NodePaths returns the key paths that count for a node, by the name of the setting
+// that names them: the node's own before its project's. ${node.name},
+// ${node.username}, ${node.hostname} and ${job.project} in them are replaced, and the
+// runner must be told them as they are here.
+func NodePaths(node *hub.Node, project *hub.Project) map[string]string {
+	replace := strings.NewReplacer(
+		"${node.name}", node.Name, "${node.username}", node.Username,
+		"${node.hostname}", node.Hostname, "${job.project}", project.Name,
+	)
+	out := map[string]string{}
+	for _, settings := range []map[string]string{project.Settings, node.Attributes} {
+		for name, path := range settings {
+			if strings.HasSuffix(name, pathSuffix) && path != "" {
+				out[name] = replace.Replace(path)
+			}
+		}
+	}
+	return out
+}
+
+// gathering is one call of Secrets.
+type gathering struct {
+	keys           *Keys
+	ctx            context.Context
+	organisationID string
+	project        *hub.Project
+	out            *hub.Secrets
+	lacking        []error
+}
+
+// key adds the value at path.
+func (g *gathering) key(path string) error {
+	value, err := g.value(path)
+	if err != nil || value == nil {
+		return err
+	}
+	if g.out.Keys == nil {
+		g.out.Keys = map[string][]byte{}
+	}
+	g.out.Keys[path] = value
+	return nil
+}
+
+// value returns the value at path, or nil after noting why it cannot be had.
+func (g *gathering) value(path string) ([]byte, error) {
+	if !allowed(path, g.project.Name) {
+		g.lacking = append(g.lacking, hub.Errorf(hub.CodeForbidden, "The key %s belongs to another project than %s.", path, g.project.Name))
+		return nil, nil
+	}
+	_, value, err := g.keys.Get(g.ctx, g.organisationID, path)
+	switch hub.ErrorCode(err) {
+	case "":
+		return value, nil
+	case hub.CodeNotFound:
+		g.lacking = append(g.lacking, err)
+		return nil, nil
+	default:
+		return nil, err
+	}
+}
+
+// options adds the values of secure options: those given to this run, else those at
+// the option's storage path.
+func (g *gathering) options(e *hub.Execution) error {
+	sealed, err := sealedOptions(g.ctx, g.keys.st, e.ID)
+	if err != nil {
+		return err
+	}
+	given, err := g.keys.OpenOptions(g.ctx, e.OrganisationID, e.ID, sealed)
+	if err != nil {
+		return err
+	}
+	values := map[string]string{}
+	for i := range e.Definition.Options {
+		option := &e.Definition.Options[i]
+		if !option.Secure {
+			continue
+		}
+		if value, ok := given[option.Name]; ok {
+			values[option.Name] = value
+			continue
+		}
+		if option.StoragePath == "" {
+			continue
+		}
+		value, err := g.value(option.StoragePath)
+		if err != nil {
+			return err
+		}
+		if value != nil {
+			values[option.Name] = string(value)
+		}
+	}
+	if len(values) > 0 {
+		g.out.Options = values
+	}
+	return nil
+}
+
+func sealedOptions(ctx context.Context, st *store.Store, executionID string) ([]byte, error) {
+	return nil, nil
+}
