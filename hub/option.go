@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,9 +135,14 @@ func shorten(s string) string {
 
 // Pattern returns the compiled Regex, which a value must match whole.
 func (o *Option) Pattern() (*regexp.Regexp, error) {
-	pattern, err := regexp.Compile(`\A(?:` + o.Regex + `)\z`)
+	// Parsed on its own: "a)(?:b" must not become valid by our parentheses.
+	tree, err := syntax.Parse(o.Regex, syntax.Perl)
 	if err != nil {
 		return nil, fmt.Errorf("its pattern %q cannot be used (patterns are RE2: no look-around, no back-references): %w", shorten(o.Regex), err)
+	}
+	pattern, err := regexp.Compile(`\A(?:` + tree.String() + `)\z`)
+	if err != nil {
+		return nil, fmt.Errorf("compile the pattern %q: %w", shorten(o.Regex), err)
 	}
 	return pattern, nil
 }
