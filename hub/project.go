@@ -16,9 +16,11 @@ type Project struct {
 	// runner of the project.
 	Routes []Route
 	// Revision rises with each change; the ETag.
-	Revision  int64
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	Revision int64
+	// NodesRevision rises with each import of nodes.
+	NodesRevision int64
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 }
 
 // Route sends the nodes that match Filter to a runner that bears all Tags.

@@ -19,6 +19,8 @@ type Runner struct {
 	// Quarantined is why claims are refused, "" if they are not.
 	Quarantined string
 	Revoked     bool
+	// Draining runners keep what they have and are offered nothing new.
+	Draining bool
 	// Connected is whether a live member holds its session.
 	Connected   bool
 	LiveCount   int // attempts it holds now

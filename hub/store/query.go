@@ -179,6 +179,12 @@ func tuples(first, rows, columns int) string {
 	return b.String()
 }
 
+// beginsWith is the condition that column begins with parameter $n; LIKE would take
+// upper for lower case on SQLite.
+func beginsWith(column string, n int) string {
+	return fmt.Sprintf("substr(%s, 1, length(CAST($%d AS TEXT))) = CAST($%d AS TEXT)", column, n, n)
+}
+
 // anys turns a list into arguments.
 func anys[T any](list []T) []any {
 	out := make([]any, len(list))

@@ -1,0 +1,47 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+const auditColumns = `id, organisation_id, happened_at, actor, action, object, result, detail`
+
+func scanAudit(r scanner) (hub.AuditEvent, error) {
+	var e hub.AuditEvent
+	err := r.Scan(&e.ID, &e.OrganisationID, timeInto(&e.Time), &e.Actor, &e.Action, &e.Object, &e.Result, &e.Detail)
+	return e, err
+}
+
+// Audit appends an event, best in the transaction of what it tells, and gives it id
+// and time.
+func (s *Store) Audit(ctx context.Context, e hub.AuditEvent) error {
+	e.ID, e.Time = NewID(), s.Now()
+	_, err := s.exec(ctx, `INSERT INTO audit_event (`+auditColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		e.ID, e.OrganisationID, at(e.Time), e.Actor, e.Action, e.Object, e.Result, e.Detail)
+	if err != nil {
+		return fmt.Errorf("writing the audit: %w", err)
+	}
+	return nil
+}
+
+// AuditEvents lists the events of an organisation, newest first.
+func (s *Store) AuditEvents(ctx context.Context, organisationID string, page Page) ([]hub.AuditEvent, string, error) {
+	before, err := decodeCursor(page.Cursor, 1)
+	if err != nil {
+		return nil, "", err
+	}
+	// Ids sort by time; the letter g is after every hexadecimal digit.
+	if before[0] == "" {
+		before[0] = "g"
+	}
+	list, err := collect(ctx, s, scanAudit, `SELECT `+auditColumns+` FROM audit_event
+		WHERE organisation_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, organisationID, before[0], page.limit()+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("listing the audit: %w", err)
+	}
+	list, next := cut(list, page.limit(), func(e hub.AuditEvent) []string { return []string{e.ID} })
+	return list, next, nil
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+const certificateColumns = `serial, runner_id, public_key, der, not_after, first_used_at, superseded, created_at`
+
+func scanCertificate(r scanner) (*hub.RunnerCertificate, error) {
+	c := &hub.RunnerCertificate{}
+	err := r.Scan(&c.Serial, &c.RunnerID, &c.PublicKey, &c.DER, timeInto(&c.NotAfter), timeInto(&c.FirstUsedAt), &c.Superseded, timeInto(&c.CreatedAt))
+	return c, err
+}
+
+// AddRunnerCertificate stores a certificate that was issued. Those before it stay
+// good until it is first used.
+func (s *Store) AddRunnerCertificate(ctx context.Context, c *hub.RunnerCertificate) error {
+	c.CreatedAt = s.Now()
+	_, err := s.exec(ctx, `INSERT INTO runner_certificate (serial, runner_id, public_key, der, not_after, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		c.Serial, c.RunnerID, c.PublicKey, c.DER, at(c.NotAfter), at(c.CreatedAt))
+	if err != nil {
+		return fmt.Errorf("storing a certificate of runner %s: %w", c.RunnerID, err)
+	}
+	return nil
+}
+
+// RunnerCertificate returns a certificate by its serial.
+func (s *Store) RunnerCertificate(ctx context.Context, serial string) (*hub.RunnerCertificate, error) {
+	c, err := scanCertificate(s.queryRow(ctx, `SELECT `+certificateColumns+` FROM runner_certificate WHERE serial = $1`, serial))
+	if missing(err) {
+		return nil, hub.Errorf(hub.CodeUnauthenticated, "This certificate is not one that the hub knows; enrol the runner again.")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading certificate %s: %w", serial, err)
+	}
+	return c, nil
+}
+
+// RunnerCertificates returns the certificates of a runner, newest first.
+func (s *Store) RunnerCertificates(ctx context.Context, runnerID string) ([]*hub.RunnerCertificate, error) {
+	list, err := collect(ctx, s, scanCertificate, `SELECT `+certificateColumns+` FROM runner_certificate
+		WHERE runner_id = $1 ORDER BY created_at DESC, serial DESC`, runnerID)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificates of runner %s: %w", runnerID, err)
+	}
+	return list, nil
+}
+
+// UseRunnerCertificate takes note that a certificate opened a session and returns it
+// with its runner. The first use ends the certificates before it. One that was
+// superseded, is not known or whose runner is revoked is refused.
+func (s *Store) UseRunnerCertificate(ctx context.Context, serial string) (c *hub.RunnerCertificate, r *hub.Runner, err error) {
+	if c, r, err = s.goodCertificate(ctx, serial); err != nil || !c.FirstUsedAt.IsZero() {
+		return c, r, err
+	}
+	err = s.InTx(ctx, func(s *Store) error {
+		// The runner's row first: two new certificates must not end one another.
+		var id string
+		if err := s.queryRow(ctx, `SELECT id FROM runner WHERE id = $1`+s.dialect.forUpdate, c.RunnerID).Scan(&id); err != nil {
+			return err
+		}
+		if c, r, err = s.goodCertificate(ctx, serial); err != nil || !c.FirstUsedAt.IsZero() {
+			return err
+		}
+		c.FirstUsedAt = s.Now()
+		if _, err := s.exec(ctx, `UPDATE runner_certificate SET first_used_at = $1 WHERE serial = $2`, at(c.FirstUsedAt), serial); err != nil {
+			return err
+		}
+		_, err := s.exec(ctx, `UPDATE runner_certificate SET superseded = TRUE
+			WHERE runner_id = $1 AND serial <> $2 AND created_at <= $3 AND NOT superseded`, c.RunnerID, serial, at(c.CreatedAt))
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("using certificate %s: %w", serial, err)
+	}
+	return c, r, nil
+}
+
+// goodCertificate reads a certificate and its runner and refuses them if need be.
+func (s *Store) goodCertificate(ctx context.Context, serial string) (*hub.RunnerCertificate, *hub.Runner, error) {
+	c, err := s.RunnerCertificate(ctx, serial)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := s.Runner(ctx, c.RunnerID)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case r.Revoked:
+		return nil, nil, hub.Errorf(hub.CodeUnauthenticated, "The runner %q was revoked.", r.Name)
+	case c.Superseded:
+		return nil, nil, hub.Errorf(hub.CodeUnauthenticated, "This certificate of runner %q was replaced by a newer one.", r.Name)
+	}
+	return c, r, nil
+}
+
+// DeleteOldCertificates removes superseded certificates that ended before a time; how
+// many it were.
+func (s *Store) DeleteOldCertificates(ctx context.Context, before time.Time) (int64, error) {
+	n, err := s.exec(ctx, `DELETE FROM runner_certificate WHERE superseded AND not_after < $1`, at(before))
+	if err != nil {
+		return 0, fmt.Errorf("removing old certificates: %w", err)
+	}
+	return n, nil
+}
