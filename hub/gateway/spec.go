@@ -95,7 +95,11 @@ func nodeAttributes(n *hub.Node, project *hub.Project) map[string]string {
 		return out
 	}
 	for name, path := range keys.NodePaths(n, project) {
-		if raw := n.Attributes[name]; raw != path && project.Settings[name] != path {
+		raw := n.Attributes[name]
+		if raw == "" {
+			raw = project.Settings[name]
+		}
+		if raw != path {
 			out[name] = path
 		}
 	}

@@ -1,0 +1,211 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// Config is everything that can be configured. Tags: key is the name in the file, flag
+// the name on the command line (none: file and environment alone), secret hides the
+// value wherever it is shown.
+type Config struct {
+	DataDir  string `key:"dataDir" flag:"data-dir" help:"where the database file and the master key lie"`
+	HTTP     string `key:"http" flag:"http" help:"address of UI and API; beyond loopback it is HTTPS"`
+	Gateway  string `key:"gateway" flag:"gateway" help:"address that runners connect to (gRPC, TLS 1.3)"`
+	Database string `key:"database" flag:"database" help:"postgres://user@host/name; empty: SQLite in the data directory" secret:"true"`
+	Member   string `key:"member" flag:"member" help:"name of this hub in the cluster; empty: the host's"`
+	// PublicURL is what people and runners are shown: links, enrol commands.
+	PublicURL        string `key:"publicUrl" flag:"public-url" help:"address of the UI as people and runners reach it"`
+	AdvertiseGateway string `key:"advertiseGateway" flag:"advertise-gateway" help:"host:port of the gateway as runners reach it"`
+	AdvertiseMember  string `key:"advertiseMember" flag:"advertise-member" help:"host:port of the gateway as other hubs reach it"`
+	TLS              TLS    `key:"tls"`
+	InsecureHTTP     bool   `key:"insecureHttp" flag:"insecure-http" help:"plain HTTP also beyond loopback: passwords and tokens travel readable"`
+	// MasterKey encrypts all secrets; 32 bytes in base64 or hex. Empty: MasterKeyFile.
+	MasterKey      string  `key:"masterKey" help:"32 bytes in base64 or hex that all secrets are encrypted under" secret:"true"`
+	MasterKeyPath  string  `key:"masterKeyPath" flag:"master-key-path" help:"file of the master key, made when absent; empty: master.key in the data directory"`
+	BootstrapToken string  `key:"bootstrapToken" help:"becomes an administrator's API token at the first start" secret:"true"`
+	Log            Log     `key:"log"`
+	Cluster        Cluster `key:"cluster"`
+	Attempts       Attempt `key:"attempts"`
+	Output         Output  `key:"output"`
+	Sessions       Session `key:"sessions"`
+}
+
+// TLS is a certificate for people's listener in place of one of the hub's own CA.
+type TLS struct {
+	Cert string `key:"cert" flag:"tls-cert" help:"certificate chain for HTTPS, PEM"`
+	Key  string `key:"key" flag:"tls-key" help:"its private key, PEM"`
+}
+
+// Log is how the hub logs.
+type Log struct {
+	Level  string `key:"level" flag:"log-level" help:"debug, info, warn or error"`
+	Format string `key:"format" flag:"log-format" help:"text or json"`
+}
+
+// Cluster is how members watch one another.
+type Cluster struct {
+	Heartbeat Heartbeat `key:"heartbeat"`
+}
+
+// Heartbeat are the times of design's cluster table.
+type Heartbeat struct {
+	Interval         time.Duration `key:"interval" help:"between two signs of life of a member"`
+	ConsiderInactive time.Duration `key:"considerInactive" help:"without a sign of life until a member counts as inactive"`
+	ConsiderDead     time.Duration `key:"considerDead" help:"without a sign of life until a member counts as dead"`
+}
+
+// Attempt are defaults for attempts, in lease ticks: about a second each, and none
+// while no hub or no database is up.
+type Attempt struct {
+	LostAfterTicks int64 `key:"lostAfterTicks" help:"ticks without its runner until a running step is unknown; a job's lostAfter overrides"`
+}
+
+// Output is how long output is kept.
+type Output struct {
+	Retention time.Duration `key:"retention" help:"how long the output of an ended execution is kept; 0s: for ever"`
+}
+
+// Session is how long a browser stays signed in.
+type Session struct {
+	Idle     time.Duration `key:"idle" help:"without a request until a browser is signed out"`
+	Absolute time.Duration `key:"absolute" help:"until a browser must sign in again"`
+}
+
+// Default returns the configuration of a hub that is told nothing. home is the
+// environment of the process as far as the data directory depends on it.
+func Default(home Home) Config {
+	return Config{
+		DataDir: home.dataDir("fairlead-hub"),
+		HTTP:    "127.0.0.1:8440",
+		Gateway: ":8441",
+		Log:     Log{Level: "info", Format: "text"},
+		Cluster: Cluster{Heartbeat: Heartbeat{
+			Interval: 2 * time.Second, ConsiderInactive: 6 * time.Second, ConsiderDead: 10 * time.Second,
+		}},
+		Attempts: Attempt{LostAfterTicks: 600},
+		Output:   Output{Retention: 90 * 24 * time.Hour},
+		Sessions: Session{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
+	}
+}
+
+// Home is what the default data directory depends on.
+type Home struct {
+	Root        bool
+	XDGDataHome string
+	Dir         string
+}
+
+func (h Home) dataDir(name string) string {
+	switch {
+	case h.Root:
+		return filepath.Join("/var/lib", name)
+	case h.XDGDataHome != "":
+		return filepath.Join(h.XDGDataHome, name)
+	default:
+		return filepath.Join(h.Dir, ".local/share", name)
+	}
+}
+
+// Validate tells everything that is wrong at once.
+func (c *Config) Validate() error {
+	var wrong []hub.FieldError
+	bad := func(path, format string, args ...any) {
+		wrong = append(wrong, hub.FieldError{Path: path, Message: fmt.Sprintf(format, args...)})
+	}
+	if c.DataDir == "" {
+		bad("dataDir", "is empty; give --data-dir DIR")
+	}
+	for _, a := range []struct{ key, value string }{{"http", c.HTTP}, {"gateway", c.Gateway}} {
+		if _, _, err := net.SplitHostPort(a.value); err != nil {
+			bad(a.key, "%q is not host:port, such as :8440 or 127.0.0.1:8440", a.value)
+		}
+	}
+	for _, a := range []struct{ key, value string }{{"advertiseGateway", c.AdvertiseGateway}, {"advertiseMember", c.AdvertiseMember}} {
+		if host, _, err := net.SplitHostPort(a.value); a.value != "" && (err != nil || host == "") {
+			bad(a.key, "%q is not host:port as others reach it, such as hub1.example:8441", a.value)
+		}
+	}
+	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		bad("publicUrl", "%q is not an address like https://hub.example:8440", c.PublicURL)
+	}
+	if u, err := url.Parse(c.Database); c.Database != "" && (err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql") {
+		bad("database", "is not an address like postgres://user@host/name")
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		bad("tls", "cert and key go together; one of them is missing")
+	}
+	c.validateRest(bad)
+	return hub.Invalid("The configuration is wrong.", wrong)
+}
+
+func (c *Config) validateRest(bad func(path, format string, args ...any)) {
+	if _, ok := logLevels[c.Log.Level]; !ok {
+		bad("log.level", "%q is none of debug, info, warn and error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		bad("log.format", "%q is neither text nor json", c.Log.Format)
+	}
+	h := c.Cluster.Heartbeat
+	if h.Interval < 100*time.Millisecond {
+		bad("cluster.heartbeat.interval", "%s is too short; at least 100ms", h.Interval)
+	}
+	if h.ConsiderInactive < 2*h.Interval || h.ConsiderDead < h.ConsiderInactive {
+		bad("cluster.heartbeat", "considerInactive (%s) must be at least twice the interval (%s), considerDead (%s) no less than that", h.ConsiderInactive, h.Interval, h.ConsiderDead)
+	}
+	if c.Attempts.LostAfterTicks < 1 {
+		bad("attempts.lostAfterTicks", "%d is not a number of ticks above 0", c.Attempts.LostAfterTicks)
+	}
+	if c.Output.Retention < 0 {
+		bad("output.retention", "%s is negative", c.Output.Retention)
+	}
+	if c.Sessions.Idle < time.Minute || c.Sessions.Absolute < c.Sessions.Idle {
+		bad("sessions", "idle (%s) must be a minute or more, and absolute (%s) no less", c.Sessions.Idle, c.Sessions.Absolute)
+	}
+}
+
+// Loopback tells whether an address to listen on is this machine's alone.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// MasterKeyFile is the file of the master key.
+func (c *Config) MasterKeyFile() string {
+	if c.MasterKeyPath != "" {
+		return c.MasterKeyPath
+	}
+	return filepath.Join(c.DataDir, "master.key")
+}
+
+// DatabaseFile is the SQLite file, "" when PostgreSQL is configured.
+func (c *Config) DatabaseFile() string {
+	if c.Database != "" {
+		return ""
+	}
+	return filepath.Join(c.DataDir, "fairlead.db")
+}
+
+// MemberName is the member's name, the host's when none was given.
+func (c *Config) MemberName() string {
+	if c.Member != "" {
+		return c.Member
+	}
+	if name, err := os.Hostname(); err == nil && name != "" {
+		return name
+	}
+	return "hub"
+}
