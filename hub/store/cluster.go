@@ -14,7 +14,7 @@ func (s *Store) Cluster(ctx context.Context) (*hub.Cluster, error) {
 		return c, err
 	}
 	// Members that start together each make an id; one of them stays.
-	_, err = s.exec(ctx, `INSERT INTO cluster (only, id, incarnation, created_at) VALUES (1, $1, 1, $2) ON CONFLICT (only) DO NOTHING`,
+	_, err = s.exec(ctx, `INSERT INTO cluster (singleton, id, incarnation, created_at) VALUES (1, $1, 1, $2) ON CONFLICT (singleton) DO NOTHING`,
 		NewID(), at(s.Now()))
 	if err == nil {
 		c, err = s.readCluster(ctx)
@@ -27,7 +27,7 @@ func (s *Store) Cluster(ctx context.Context) (*hub.Cluster, error) {
 
 func (s *Store) readCluster(ctx context.Context) (*hub.Cluster, error) {
 	c := &hub.Cluster{}
-	err := s.queryRow(ctx, `SELECT id, incarnation, created_at FROM cluster WHERE only = 1`).Scan(&c.ID, &c.Incarnation, timeInto(&c.CreatedAt))
+	err := s.queryRow(ctx, `SELECT id, incarnation, created_at FROM cluster WHERE singleton = 1`).Scan(&c.ID, &c.Incarnation, timeInto(&c.CreatedAt))
 	if err != nil {
 		return nil, fmt.Errorf("reading the cluster's row: %w", err)
 	}
@@ -37,7 +37,7 @@ func (s *Store) readCluster(ctx context.Context) (*hub.Cluster, error) {
 // ClusterCA returns the CA's certificate (DER) and its key's envelope, nil before
 // there is one.
 func (s *Store) ClusterCA(ctx context.Context) (certificate, sealedKey []byte, err error) {
-	err = s.queryRow(ctx, `SELECT ca, ca_key FROM cluster WHERE only = 1`).Scan(&certificate, &sealedKey)
+	err = s.queryRow(ctx, `SELECT ca, ca_key FROM cluster WHERE singleton = 1`).Scan(&certificate, &sealedKey)
 	if err != nil && !missing(err) {
 		return nil, nil, fmt.Errorf("reading the CA: %w", err)
 	}
@@ -47,7 +47,7 @@ func (s *Store) ClusterCA(ctx context.Context) (certificate, sealedKey []byte, e
 // SetClusterCA stores the CA if there is none yet, and reports whether it was this
 // one: a member that lost reads the other's. Cluster must have been called before.
 func (s *Store) SetClusterCA(ctx context.Context, certificate, sealedKey []byte) (bool, error) {
-	n, err := s.exec(ctx, `UPDATE cluster SET ca = $1, ca_key = $2 WHERE only = 1 AND ca IS NULL`, certificate, sealedKey)
+	n, err := s.exec(ctx, `UPDATE cluster SET ca = $1, ca_key = $2 WHERE singleton = 1 AND ca IS NULL`, certificate, sealedKey)
 	if err != nil {
 		return false, fmt.Errorf("storing the CA: %w", err)
 	}

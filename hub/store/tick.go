@@ -16,7 +16,7 @@ const (
 // Tick returns the lease clock.
 func (s *Store) Tick(ctx context.Context) (int64, error) {
 	var tick int64
-	if err := s.queryRow(ctx, `SELECT tick FROM lease_clock WHERE only = 1`).Scan(&tick); err != nil {
+	if err := s.queryRow(ctx, `SELECT tick FROM lease_clock WHERE singleton = 1`).Scan(&tick); err != nil {
 		return 0, fmt.Errorf("reading the lease clock: %w", err)
 	}
 	return tick, nil
@@ -27,7 +27,7 @@ func (s *Store) Tick(ctx context.Context) (int64, error) {
 // for a second of its own monotonic time. It returns the tick that is now.
 func (s *Store) AdvanceTick(ctx context.Context, seen int64, nonce []byte) (tick int64, moved bool, err error) {
 	err = s.InTx(ctx, func(s *Store) error {
-		n, err := s.exec(ctx, `UPDATE lease_clock SET tick = tick + 1 WHERE only = 1 AND tick = $1`, seen)
+		n, err := s.exec(ctx, `UPDATE lease_clock SET tick = tick + 1 WHERE singleton = 1 AND tick = $1`, seen)
 		if err != nil {
 			return err
 		}

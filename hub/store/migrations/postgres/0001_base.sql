@@ -185,7 +185,7 @@ CREATE INDEX runner_certificate_by_runner ON runner_certificate (runner_id, crea
 
 -- One row.
 CREATE TABLE cluster (
-    only        BIGINT PRIMARY KEY DEFAULT 1 CHECK (only = 1),
+    singleton   BIGINT PRIMARY KEY DEFAULT 1 CHECK (singleton = 1),
     id          TEXT NOT NULL,
     incarnation BIGINT NOT NULL DEFAULT 1,
     ca          BYTEA,
@@ -207,10 +207,10 @@ CREATE TABLE member (
 
 -- One row: leases count ticks, not seconds.
 CREATE TABLE lease_clock (
-    only BIGINT PRIMARY KEY DEFAULT 1 CHECK (only = 1),
+    singleton BIGINT PRIMARY KEY DEFAULT 1 CHECK (singleton = 1),
     tick BIGINT NOT NULL
 ) WITH (fillfactor = 10);
-INSERT INTO lease_clock (only, tick) VALUES (1, 0);
+INSERT INTO lease_clock (singleton, tick) VALUES (1, 0);
 
 -- What proves to a later database what this one had committed.
 CREATE TABLE tick_history (
