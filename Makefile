@@ -52,9 +52,10 @@ test: check-go check-node ## Run the tests, with the race detector (under 10 min
 test-deps: ## Install what the tests need (Debian and Ubuntu; needs root or sudo)
 	@.ci/test-deps
 
-lint: check-go check-node ## Run the linters
+lint: check-go check-node ## Run the linters, and prove that each architecture rule fires
 	$(GOLANGCI) run ./...
 	$(BUF) lint
+	go test ./e2e/lintrules
 	cd $(UI) && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm run --silent lint
 
 verify: check-go check-node ## Check that generated code is fresh, modules are tidy and the contract breaks no older runner

@@ -53,6 +53,16 @@ func NewHub(config HubConfig) (*Hub, error) {
 	return h, os.MkdirAll(h.DataDir, 0o700)
 }
 
+// Prefer takes the given addresses where they are free.
+func (h *Hub) Prefer(http, gateway string) {
+	if free(http) {
+		h.HTTP, h.URL = http, "http://"+http
+	}
+	if free(gateway) {
+		h.Gateway = gateway
+	}
+}
+
 // Start starts the hub and waits until it is ready.
 func (h *Hub) Start(ctx context.Context) error {
 	args := []string{"serve", "--data-dir", h.DataDir, "--http", h.HTTP, "--gateway", h.Gateway}

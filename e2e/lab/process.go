@@ -98,6 +98,15 @@ func FreeAddr() (string, error) {
 	return l.Addr().String(), nil
 }
 
+// free reports whether addr can be listened on.
+func free(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		_ = l.Close()
+	}
+	return err == nil
+}
+
 // Poll calls try until it returns nil, and returns its last error when ctx ends.
 func Poll(ctx context.Context, every time.Duration, try func() error) error {
 	ticker := time.NewTicker(every)

@@ -24,9 +24,7 @@ type SSHD struct {
 	User  string
 	// KeyFile is the private key that may sign in.
 	KeyFile string
-	HostKey ssh.PublicKey
 
-	config    string
 	processes []*Process
 }
 
@@ -74,20 +72,26 @@ func StartSSHD(ctx context.Context, dir string, n int, extra ...string) (*SSHD, 
 }
 
 func (s *SSHD) writeKeys() error {
-	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return fmt.Errorf("making sshd's directory: %w", err)
-	}
-	host, err := writeKey(filepath.Join(s.Dir, "host_key"))
+	_, keyFile, public, err := WriteKeys(s.Dir)
 	if err != nil {
 		return err
 	}
-	s.HostKey = host
-	s.KeyFile = filepath.Join(s.Dir, "user_key")
-	public, err := writeKey(s.KeyFile)
-	if err != nil {
-		return err
-	}
+	s.KeyFile = keyFile
 	return os.WriteFile(filepath.Join(s.Dir, "authorized_keys"), ssh.MarshalAuthorizedKey(public), 0o600)
+}
+
+// WriteKeys makes a host key and a user's key in dir, and returns their files and the
+// user's public key.
+func WriteKeys(dir string) (hostKeyFile, userKeyFile string, user ssh.PublicKey, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", "", nil, fmt.Errorf("making the keys' directory: %w", err)
+	}
+	hostKeyFile, userKeyFile = filepath.Join(dir, "host_key"), filepath.Join(dir, "user_key")
+	if _, err := writeKey(hostKeyFile); err != nil {
+		return "", "", nil, err
+	}
+	user, err = writeKey(userKeyFile)
+	return hostKeyFile, userKeyFile, user, err
 }
 
 func writeKey(path string) (ssh.PublicKey, error) {
@@ -156,6 +160,14 @@ func (s *SSHD) NodesYAML(n int, attributes ...string) string {
 		}
 	}
 	return b.String()
+}
+
+// PIDs of the servers.
+func (s *SSHD) PIDs() (pids []int) {
+	for _, p := range s.processes {
+		pids = append(pids, p.Cmd.Process.Pid)
+	}
+	return pids
 }
 
 // Stop ends the servers; sessions they forked end with their connections.
