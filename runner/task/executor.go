@@ -70,8 +70,11 @@ type End struct {
 type Output interface {
 	// Write takes raw bytes; secrets are masked before anything is stored.
 	Write(stream wire.Stream, p []byte) error
-	// WriteMasked takes bytes that were masked already, with the offset in the
-	// command's own output file at which they end.
+	// WriteMasked takes bytes that were masked already, with the offset at which they
+	// end. Offsets count the command's output bytes of both streams together, from 0,
+	// without any framing of the file they are kept in: byte i of p is followed by
+	// offset-len(p)+i+1. A restarted runner asks for output from such an offset on, in
+	// the middle of a p if that is where its last stored line ended.
 	WriteMasked(stream wire.Stream, p []byte, offset uint64) error
 }
 

@@ -1,0 +1,191 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"google.golang.org/protobuf/proto"
+
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// maxUnsynced bounds what is written and not yet synced: a command that prints faster
+// than the disk syncs feels the disk.
+const maxUnsynced = 16 << 20
+
+// chunks is what is known of an attempt's output. Guarded by Attempt.mu.
+type chunks struct {
+	refs  []chunkRef // from first on
+	first uint64
+	hash  wire.Hash // behind the last
+	acked uint64    // the hub has those before
+	bytes int64     // not acknowledged
+	hole  bool      // a chunk is missing on disk: what follows can never be told
+}
+
+type chunkRef struct {
+	segment uint64
+	offset  int64
+	size    int
+	ticket  ticket
+	missing bool
+}
+
+func (c *chunks) next() uint64 { return c.first + uint64(len(c.refs)) }
+
+// pending returns the bytes that are not acknowledged.
+func (c *chunks) pending() int64 { return c.bytes }
+
+// NextChunk returns number and chain hash for the next chunk.
+func (a *Attempt) NextChunk() (seq uint64, before wire.Hash) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.chunks.next(), a.chunks.hash
+}
+
+// AppendChunk writes the next chunk and asks for a sync, without waiting for it; the
+// returned function waits. It blocks while too much output is not acknowledged, until
+// ctx ends. Only one goroutine at a time may append chunks of an attempt.
+func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk) (wait func() error, err error) {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a chunk: %w", err)
+	}
+	spool := a.store.spool
+	t, s, offset, err := a.store.appendWithRoom(ctx, frame{kindChunk, a.id, data})
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	if err != nil {
+		a.mu.Lock()
+		a.chunks.hole = true
+		a.mu.Unlock()
+		return nil, fmt.Errorf("writing output of attempt %s: %w", a.id, err)
+	}
+	a.mu.Lock()
+	ref := chunkRef{segment: s.number, offset: offset + int64(headLength+len(a.id)), size: len(data), ticket: t}
+	a.chunks.push(ref, c)
+	a.mu.Unlock()
+	a.store.room.add(int64(len(data)))
+	spool.mu.Lock()
+	late := spool.unsynced > maxUnsynced
+	spool.mu.Unlock()
+	if late {
+		if err := spool.wait(t); err != nil {
+			return nil, err
+		}
+	}
+	return func() error { return spool.wait(t) }, nil
+}
+
+// appendWithRoom waits for room and writes; a full disk is one more reason to wait.
+func (s *Store) appendWithRoom(ctx context.Context, f frame) (ticket, *segment, int64, error) {
+	for {
+		if err := s.room.wait(ctx); err != nil {
+			return 0, nil, 0, err
+		}
+		t, seg, offset, err := s.spool.append(f, true)
+		if !errors.Is(err, syscall.ENOSPC) {
+			return t, seg, offset, err
+		}
+		if s.hasSpace.Swap(false) {
+			s.log.Warn("the disk is full: commands that print wait")
+		}
+	}
+}
+
+func (c *chunks) push(ref chunkRef, chunk *runnerv1.Chunk) {
+	c.refs = append(c.refs, ref)
+	c.hash = wire.Hash(chunk.GetHash())
+	c.bytes += int64(ref.size)
+}
+
+// load takes a chunk that was read from disk.
+func (c *chunks) load(ref chunkRef, chunk *runnerv1.Chunk) {
+	if len(chunk.GetHash()) != len(c.hash) || (len(c.refs) > 0 && chunk.GetSeq() < c.next()) {
+		return
+	}
+	if len(c.refs) == 0 {
+		c.first = chunk.GetSeq()
+		c.acked = c.first
+	}
+	for c.next() < chunk.GetSeq() {
+		c.refs = append(c.refs, chunkRef{missing: true})
+	}
+	c.push(ref, chunk)
+}
+
+// Chunk returns a chunk that the disk has; ok is false when it does not have it yet
+// or never will.
+func (a *Attempt) Chunk(seq uint64) (c *runnerv1.Chunk, ok bool, err error) {
+	a.mu.Lock()
+	if seq < a.chunks.first || seq >= a.chunks.next() {
+		a.mu.Unlock()
+		return nil, false, nil
+	}
+	ref := a.chunks.refs[seq-a.chunks.first]
+	a.mu.Unlock()
+	if ref.missing || !a.store.spool.has(ref.ticket) {
+		return nil, false, nil
+	}
+	data, err := a.store.spool.at(ref.segment, ref.offset, ref.size)
+	if err != nil {
+		return nil, false, err
+	}
+	c = &runnerv1.Chunk{}
+	if err := proto.Unmarshal(data, c); err != nil || c.GetSeq() != seq {
+		return nil, false, fmt.Errorf("chunk %d of attempt %s cannot be read back: %w", seq, a.id, err)
+	}
+	return c, true, nil
+}
+
+// ChunkSize returns the stored size of a chunk and whether the disk has it.
+func (a *Attempt) ChunkSize(seq uint64) (size int, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if seq < a.chunks.first || seq >= a.chunks.next() {
+		return 0, false
+	}
+	ref := a.chunks.refs[seq-a.chunks.first]
+	return ref.size, !ref.missing && a.store.spool.has(ref.ticket)
+}
+
+// ChunkTotals returns number and chain hash of the chunks, how many are acknowledged,
+// and whether the disk has all.
+func (a *Attempt) ChunkTotals() (total uint64, hash wire.Hash, acked uint64, synced bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := &a.chunks
+	synced = len(c.refs) == 0 || a.store.spool.has(c.refs[len(c.refs)-1].ticket)
+	return c.next(), c.hash, c.acked, synced
+}
+
+// AckChunks says that the hub has the chunks before next. It never goes back.
+func (a *Attempt) AckChunks(next uint64) {
+	a.mu.Lock()
+	c := &a.chunks
+	next = min(next, c.next())
+	freed := int64(0)
+	for ; c.acked < next; c.acked++ {
+		if c.acked >= c.first {
+			freed += int64(c.refs[c.acked-c.first].size)
+		}
+	}
+	c.bytes -= freed
+	// The last chunk stays: its hash and the offsets in it are needed after a restart.
+	needed := uint64(0)
+	if n := len(c.refs); n > 0 {
+		keep := min(c.acked, c.next()-1)
+		needed = c.refs[max(keep, c.first)-c.first].segment
+	}
+	settled := a.settled
+	a.mu.Unlock()
+	if freed == 0 || settled {
+		return
+	}
+	a.store.room.add(-freed)
+	a.store.spool.release(a.id, func(s *segment) bool { return s.number < needed }, false)
+}

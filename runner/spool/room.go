@@ -1,0 +1,55 @@
+package spool
+
+import (
+	"context"
+	"sync"
+)
+
+// room makes writers of output wait while too much of it is not acknowledged.
+type room struct {
+	max  int64
+	free func() bool // whether the disk has space left
+
+	mu     sync.Mutex
+	used   int64
+	change chan struct{} // closed and replaced when used falls
+}
+
+// wait returns when there is room or ctx ends.
+func (r *room) wait(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		ok, change := r.used < r.max && r.free(), r.change
+		r.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (r *room) add(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used += n
+	if n < 0 {
+		r.look()
+	}
+}
+
+// look wakes who waits; the caller holds mu.
+func (r *room) look() {
+	close(r.change)
+	r.change = make(chan struct{})
+}
+
+// wake lets who waits look again: the disk may have space now.
+func (r *room) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.look()
+}
