@@ -2,8 +2,14 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -21,66 +27,102 @@ type Config struct {
 // Auth says who a request comes from. Make it with New; all methods may be called by
 // many goroutines at once.
 type Auth struct {
-	st  *store.Store
-	cfg Config
-	log *slog.Logger
+	st      *store.Store
+	cfg     Config
+	log     *slog.Logger
+	seen    *cache
+	slow    slowdown
+	hashing chan struct{}
 }
 
 // New makes an Auth.
 func New(st *store.Store, cfg Config, log *slog.Logger) *Auth {
-	return &Auth{st: st, cfg: cfg, log: log}
+	if cfg.Idle == 0 {
+		cfg.Idle = 30 * time.Minute
+	}
+	if cfg.Absolute == 0 {
+		cfg.Absolute = 12 * time.Hour
+	}
+	return &Auth{st: st, cfg: cfg, log: log, seen: newCache(), hashing: make(chan struct{}, maxHashing)}
 }
 
-// Session is a browser that was just signed in. Cookie bears its secret.
-type Session struct {
-	Principal hub.Principal
-	Cookie    *http.Cookie
-	ExpiresAt time.Time
-}
+// touchEvery is how fine the last use of sessions and tokens is told: a write for each
+// request would be a commit for each request.
+const touchEvery = time.Minute
+
+// maxCredential bounds a token or cookie before anything is done with it.
+const maxCredential = 512
+
+var errNobody = &hub.Error{Code: hub.CodeUnauthenticated, Message: "Sign in first, or send an API token as \"Authorization: Bearer TOKEN\"."}
 
 // Authenticate says who a request comes from: by bearer token, else by cookie. The
-// error has code unauthenticated when nothing valid was presented.
-func (a *Auth) Authenticate(r *http.Request) (hub.Principal, error) { return hub.Principal{}, nil }
-
-// SignIn starts a session for a name and its password in the default organisation.
-// Wrong names and wrong passwords look alike.
-func (a *Auth) SignIn(ctx context.Context, name, password string) (*Session, error) { return nil, nil }
-
-// SignInByLink starts a session for the secret of a sign-in link, which works once.
-func (a *Auth) SignInByLink(ctx context.Context, secret string) (*Session, error) { return nil, nil }
-
-// SignOut ends the session of p, if it is one, and returns the cookie that clears its own.
-func (a *Auth) SignOut(ctx context.Context, p hub.Principal) (*http.Cookie, error) { return nil, nil }
-
-// CreateToken makes an API token for p's own user. text is shown once. life 0: it
-// never ends.
-func (a *Auth) CreateToken(ctx context.Context, p hub.Principal, name string, life time.Duration) (text string, t *hub.APIToken, err error) {
-	return "", nil, nil
+// error has code unauthenticated when nothing valid was presented. An answer may be as
+// old as trust: what is revoked elsewhere ends here within it.
+func (a *Auth) Authenticate(r *http.Request) (hub.Principal, error) {
+	if header := r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		token = strings.TrimSpace(token)
+		if !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > maxCredential {
+			return hub.Principal{}, errNobody
+		}
+		return a.seen.get(r.Context(), "t"+token, a.byToken)
+	}
+	cookie, err := r.Cookie(a.cookieName())
+	if err != nil || cookie.Value == "" || len(cookie.Value) > maxCredential {
+		return hub.Principal{}, errNobody
+	}
+	return a.seen.get(r.Context(), "s"+cookie.Value, a.bySession)
 }
 
-// Tokens lists p's own API tokens, newest first.
-func (a *Auth) Tokens(ctx context.Context, p hub.Principal) ([]hub.APIToken, error) { return nil, nil }
-
-// DeleteToken ends one of p's own API tokens, at every member within 5 s.
-func (a *Auth) DeleteToken(ctx context.Context, p hub.Principal, id string) error { return nil }
-
-// CreateUser makes a local account. password may be empty: it then signs in by link or
-// token alone.
-func (a *Auth) CreateUser(ctx context.Context, organisationID, name, password string, admin bool) (*hub.User, error) {
-	return nil, nil
+// principal is the account as a request acts as it. An account that is gone or
+// disabled is nobody.
+func (a *Auth) principal(ctx context.Context, userID string) (hub.Principal, error) {
+	u, err := a.st.User(ctx, userID)
+	if hub.ErrorCode(err) == hub.CodeNotFound {
+		return hub.Principal{}, errNobody
+	}
+	if err != nil {
+		return hub.Principal{}, err
+	}
+	if u.Disabled {
+		return hub.Principal{}, hub.Errorf(hub.CodeUnauthenticated, "The account %q is disabled; an administrator can enable it.", u.Name)
+	}
+	return hub.Principal{UserID: u.ID, OrganisationID: u.OrganisationID, Name: u.Name, Admin: u.Admin}, nil
 }
 
-// SetPassword changes a user's password.
-func (a *Auth) SetPassword(ctx context.Context, organisationID, userID, password string) error {
-	return nil
+// newSecret makes 256 random bits as text.
+func newSecret() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// CreateLink makes the secret of a link that signs the named user in once; life 0: 1 h.
-func (a *Auth) CreateLink(ctx context.Context, organisationID, userName string, life time.Duration) (secret string, err error) {
-	return "", nil
+func hashSecret(secret string) []byte {
+	h := sha256.Sum256([]byte(secret))
+	return h[:]
 }
 
-// Bootstrap makes the first administrator of an installation that has no user yet, and
-// does nothing else. With token, that becomes an API token; without, link is the
-// secret of a sign-in link.
-func (a *Auth) Bootstrap(ctx context.Context, token string) (link string, err error) { return "", nil }
+func sameHash(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// audit appends an event; that it failed is logged, since what it tells has happened.
+func (a *Auth) audit(ctx context.Context, e hub.AuditEvent) {
+	if err := a.st.Audit(ctx, e); err != nil {
+		a.log.ErrorContext(ctx, "audit event not written", "action", e.Action, "error", err)
+	}
+}
+
+// Run removes what has expired, every hour, until ctx ends.
+func (a *Auth) Run(ctx context.Context) error {
+	ticker := time.NewTicker(time.Hour)
+	defer ticker.Stop()
+	for {
+		if _, err := a.st.DeleteExpiredSignIns(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			a.log.WarnContext(ctx, "expired sign-ins not removed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}

@@ -4,9 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"time"
+	"fmt"
 
-	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -21,8 +20,54 @@ type CA struct {
 }
 
 // Open reads the CA of the installation, and makes it when there is none; two members
-// that start at once end up with the same.
-func Open(ctx context.Context, st *store.Store, master *keys.Master) (*CA, error) { return nil, nil }
+// that start at once end up with the same. Another master key than the one it was made
+// under is told as such, and so found at start rather than at the first secret.
+func Open(ctx context.Context, st *store.Store, master *keys.Master) (*CA, error) {
+	cluster, err := st.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &CA{st: st, clusterID: cluster.ID}
+	_, sealed, err := st.ClusterCA(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if sealed == nil {
+		if err := c.create(ctx, master); err != nil {
+			return nil, err
+		}
+		// What is stored counts: another member may have been first.
+		if _, sealed, err = st.ClusterCA(ctx); err != nil {
+			return nil, err
+		}
+	}
+	plain, err := master.Open(c.place(), sealed)
+	if err != nil {
+		return nil, fmt.Errorf("opening the CA's key: %w", err)
+	}
+	c.authority, err = decodeAuthority(plain)
+	return c, err
+}
+
+func (c *CA) create(ctx context.Context, master *keys.Master) error {
+	a, err := newAuthority(c.clusterID, c.st.Now())
+	if err != nil {
+		return err
+	}
+	plain, err := a.encode()
+	if err != nil {
+		return err
+	}
+	sealed, err := master.Seal(c.place(), plain)
+	if err != nil {
+		return fmt.Errorf("sealing the CA's key: %w", err)
+	}
+	_, err = c.st.SetClusterCA(ctx, a.cert.Raw, sealed)
+	return err
+}
+
+// place is where the CA's envelope belongs.
+func (c *CA) place() string { return "ca\x00" + c.clusterID }
 
 // ClusterID returns the id in every certificate.
 func (c *CA) ClusterID() string { return c.clusterID }
@@ -43,18 +88,42 @@ func (c *CA) HTTPS(names []string) (*tls.Certificate, error) {
 	return c.authority.https(names, c.st.Now())
 }
 
-// NewToken is an enrolment token to be made.
-type NewToken struct {
-	OrganisationID string
-	// ProjectIDs that the runner may serve; empty: all of the organisation.
-	ProjectIDs []string
-	Tags       []string
-	// Life; 0: 1 h.
-	Life time.Duration
-	By   string
+// Verify says who a certificate speaks for, if this CA signed it for a client of this
+// cluster. Its age and whether it was revoked are not looked at: an expired one may
+// still renew, and only the caller knows what is asked.
+func (c *CA) Verify(chain []*x509.Certificate) (wire.Identity, error) {
+	if len(chain) == 0 {
+		return wire.Identity{}, errNoCertificate
+	}
+	if err := c.authority.verify(chain[0], chain[1:]); err != nil {
+		return wire.Identity{}, err
+	}
+	id, err := wire.ParseIdentity(chain[0])
+	if err != nil {
+		return wire.Identity{}, err
+	}
+	if id.ClusterID != c.clusterID {
+		return wire.Identity{}, fmt.Errorf("%s belongs to another cluster", id.URI())
+	}
+	return id, nil
 }
 
-// CreateToken makes a one-use enrolment token. text pins this CA, and is shown once.
-func (c *CA) CreateToken(ctx context.Context, n NewToken) (text string, t *hub.EnrolmentToken, err error) {
-	return "", nil, nil
+// ServerTLS is the configuration of the gateway's listener: TLS 1.3, no session
+// tickets (a resumed session would outlive a revocation), and a client certificate
+// that is asked for but only needed by those who do more than enrol. One that is
+// presented and does not verify ends the handshake.
+func (c *CA) ServerTLS(own func() *tls.Certificate) *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		SessionTicketsDisabled: true,
+		ClientAuth:             tls.RequestClientCert,
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return own(), nil },
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			if len(cs.PeerCertificates) == 0 {
+				return nil
+			}
+			_, err := c.Verify(cs.PeerCertificates)
+			return err
+		},
+	}
 }
