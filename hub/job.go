@@ -20,7 +20,7 @@ type Job struct {
 	Workflow Workflow
 	Dispatch Dispatch
 	// LostAfter is how many ticks without its runner make a running step unknown;
-	// 0: the installation's default.
+	// 0: the installation's default, LostNever: wait for ever.
 	LostAfter int64
 	// StopAfterHubLoss ends steps when no hub answered for so long; 0: finish.
 	StopAfterHubLoss time.Duration
@@ -34,6 +34,9 @@ type Job struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
+
+// LostNever as LostAfter of a job waits for its runner for ever.
+const LostNever = -1
 
 // FullName returns group/name.
 func (j *Job) FullName() string {

@@ -33,7 +33,7 @@ func (j *Job) ResolveOptions(given map[string]string) (plain, secureGiven map[st
 			value = o.Value
 		}
 		total += len(value)
-		if message := o.check(value); message != "" {
+		if message := o.Check(value); message != "" {
 			fields = append(fields, FieldError{Path: "options." + o.Name, Message: message})
 			continue
 		}
@@ -80,8 +80,9 @@ func (j *Job) Option(name string) *Option {
 	return nil
 }
 
-// check returns what is wrong with a value, "" if nothing is.
-func (o *Option) check(value string) string {
+// Check returns what is wrong with a value, "" if nothing is. It never holds the value
+// of a secure option.
+func (o *Option) Check(value string) string {
 	if strings.IndexByte(value, 0) >= 0 {
 		return "the value holds a NUL byte, which no command can take"
 	}
