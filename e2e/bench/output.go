@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fairlead/fairlead/e2e/lab"
+)
+
+const manyLines = 1_000_000
+
+// generate prints numbered lines of 100 bytes, each different.
+func generate(w io.Writer, n int) {
+	out := bufio.NewWriterSize(w, 64<<10)
+	for i := range n {
+		head := fmt.Sprintf("%07d 2026-11-22T10:00:00Z level=info msg=\"request served\" path=/api/v1/items/%d status=200 took=", i, i%977)
+		_, _ = fmt.Fprintf(out, "%s%0*d\n", head, 99-len(head), i*7919%9_999_991)
+	}
+	_ = out.Flush()
+}
+
+// tick prints the time every 10 ms.
+func tick(w io.Writer, n int) {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for range n {
+		_, _ = fmt.Fprintln(w, time.Now().UnixNano())
+		<-ticker.C
+	}
+}
+
+// self copies this program, so that a step can call it.
+func (b *bench) self() (string, error) {
+	path := filepath.Join(b.dir, "step")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("finding this program: %w", err)
+	}
+	data, err := os.ReadFile(program)
+	if err != nil {
+		return "", fmt.Errorf("reading this program: %w", err)
+	}
+	return path, os.WriteFile(path, data, 0o700) //nolint:gosec // a program
+}
+
+// lines measures a step of a million lines until the last one was read through the
+// API.
+func (b *bench) lines() error {
+	step, err := b.self()
+	if err != nil {
+		return err
+	}
+	r, err := b.newRig("lines", true, nil, localNode)
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	if err := r.hub.ImportJobs(b.ctx, "p", job("print", fmt.Sprintf("%s -loggen %d", step, manyLines), "name: here", 1)); err != nil {
+		return err
+	}
+	var seconds []float64
+	for range b.runs {
+		start := time.Now()
+		e, err := r.hub.Run(b.ctx, "p", "print", nil)
+		if err != nil {
+			return err
+		}
+		n, err := b.follow(r, e.ID, func(string) {})
+		if err != nil {
+			return err
+		}
+		if n != manyLines {
+			return fmt.Errorf("the follower read %d lines of %d", n, manyLines)
+		}
+		seconds = append(seconds, time.Since(start).Seconds())
+		if _, err := r.hub.Wait(b.ctx, e.ID, time.Minute); err != nil {
+			return err
+		}
+		// Finished never shows before every line is readable.
+		text, err := r.hub.Log(b.ctx, e.ID, "format=text")
+		if err != nil {
+			return err
+		}
+		if got := strings.Count(text, "\n"); got != manyLines {
+			return fmt.Errorf("finished, and %d lines of %d are readable", got, manyLines)
+		}
+	}
+	s, hub, runner := median(seconds), peakRSS(r.hub.Process), peakRSS(r.runner.Process)
+	b.add("1,000,000 lines until all are read", "3 s", fmt.Sprintf("%.2f s", s), fmt.Sprintf("%.0f MB/s", 100/s), s <= 3)
+	b.add("resident then, hub and runner", "200 MB each", fmt.Sprintf("%.0f and %.0f MB", hub, runner), "peak of the process", hub < 200 && runner < 200)
+	return nil
+}
+
+// delay measures one line from its printing until an API follower has it.
+func (b *bench) delay() error {
+	step, err := b.self()
+	if err != nil {
+		return err
+	}
+	r, err := b.newRig("delay", true, nil, localNode)
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	if err := r.hub.ImportJobs(b.ctx, "p", job("tick", step+" -ticker 500", "name: here", 1)); err != nil {
+		return err
+	}
+	var all []time.Duration
+	for range b.runs {
+		e, err := r.hub.Run(b.ctx, "p", "tick", nil)
+		if err != nil {
+			return err
+		}
+		if _, err := b.follow(r, e.ID, func(line string) {
+			if at, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64); err == nil {
+				all = append(all, time.Since(time.Unix(0, at)))
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	if len(all) < 100 {
+		return errors.New("the follower read hardly a line")
+	}
+	p50, p99 := quantile(all, 0.5), quantile(all, 0.99)
+	b.add("a line printed until a follower has it", "p50 50 ms, p99 150 ms", fmt.Sprintf("p50 %s, p99 %s", ms(p50), ms(p99)), "100 lines a second", p50 <= 50*time.Millisecond && p99 <= 150*time.Millisecond)
+	return nil
+}
+
+// follow reads an execution's log to its end and counts the lines.
+func (b *bench) follow(r *rig, id string, line func(string)) (int, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.hub.URL+"/api/v1/executions/"+id+"/log?format=text&follow=true", nil)
+	if err != nil {
+		return 0, fmt.Errorf("following: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+r.hub.Token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("following: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	n := 0
+	scan := bufio.NewScanner(res.Body)
+	for scan.Scan() {
+		n++
+		line(scan.Text())
+	}
+	return n, scan.Err()
+}
+
+// peakRSS is the most memory that a process ever had resident, in MB.
+func peakRSS(p *lab.Process) float64 { return status(p, "VmHWM:") / 1e6 }
+
+// status reads a size of /proc/PID/status, in bytes.
+func status(p *lab.Process, field string) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, field); ok {
+			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kb * 1024
+		}
+	}
+	return 0
+}
