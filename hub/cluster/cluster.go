@@ -1,0 +1,235 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/keys"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+// readyWithin is how old the last commit of a member may be while it counts as ready.
+const readyWithin = 5 * time.Second
+
+// Config is who this member is.
+type Config struct {
+	// ID is kept by the member over its restarts.
+	ID      string
+	Name    string
+	Version string
+	// Gateway and Address are host:port that runners and members reach it at.
+	Gateway string
+	Address string
+	Roles   []string
+	// Interval between heartbeats; Inactive and Dead are what members without one count
+	// as after so long. 0: 2, 6 and 10 s.
+	Interval, Inactive, Dead time.Duration
+}
+
+// Cluster is this member's part in the installation. All methods may be called by many
+// goroutines at once.
+type Cluster struct {
+	st     *store.Store
+	master *keys.Master
+	cfg    Config
+	log    *slog.Logger
+	nonce  []byte
+
+	mu          sync.RWMutex
+	incarnation int64
+	tick        int64
+	seenAt      time.Time // when tick was first seen; monotonic
+	mark        hub.DBMark
+	lastCommit  time.Time // of heartbeat or tick; monotonic
+	failure     error     // of the last try to commit, nil after a success
+	gateways    []string
+	draining    bool
+}
+
+// New makes a Cluster; Join and Run make it work.
+func New(st *store.Store, master *keys.Master, cfg Config, log *slog.Logger) *Cluster {
+	if cfg.Interval == 0 {
+		cfg.Interval = 2 * time.Second
+	}
+	if cfg.Inactive == 0 {
+		cfg.Inactive = 3 * cfg.Interval
+	}
+	if cfg.Dead == 0 {
+		cfg.Dead = 5 * cfg.Interval
+	}
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails
+	return &Cluster{st: st, master: master, cfg: cfg, log: log, nonce: nonce}
+}
+
+// Join writes the member's row and reads what the others need to be answered. It must
+// return before anything is served.
+func (c *Cluster) Join(ctx context.Context) error {
+	row, err := c.st.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.replaceDead(ctx); err != nil {
+		return err
+	}
+	err = c.st.JoinMember(ctx, &hub.Member{
+		ID: c.cfg.ID, Name: c.cfg.Name, Version: c.cfg.Version, Gateway: c.cfg.Gateway,
+		Address: c.cfg.Address, Roles: c.cfg.Roles, Nonce: c.nonce,
+	})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.incarnation, c.lastCommit = row.Incarnation, time.Now()
+	c.mu.Unlock()
+	tick, err := c.st.Tick(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.see(ctx, tick, nil); err != nil {
+		return err
+	}
+	return c.learnGateways(ctx)
+}
+
+// replaceDead removes a row of our name whose member is dead: one that came back
+// without its data directory, as containers do, must not be kept out by itself.
+func (c *Cluster) replaceDead(ctx context.Context) error {
+	members, err := c.st.Members(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if m.Name == c.cfg.Name && m.ID != c.cfg.ID && c.State(m) == Dead {
+			c.log.WarnContext(ctx, "taking the place of a dead member of the same name", "member", m.Name, "member_id", m.ID)
+			if err := c.st.LeaveMember(ctx, m.ID, m.Nonce); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// State is how a member looks from here.
+type State string
+
+// The states.
+const (
+	Active   State = "active"
+	Inactive State = "inactive"
+	Dead     State = "dead"
+)
+
+// State tells how a member looks by the age of its heartbeat.
+func (c *Cluster) State(m *hub.Member) State {
+	switch age := c.st.Now().Sub(m.HeartbeatAt); {
+	case age < c.cfg.Inactive:
+		return Active
+	case age < c.cfg.Dead:
+		return Inactive
+	default:
+		return Dead
+	}
+}
+
+// MemberID returns this member's id.
+func (c *Cluster) MemberID() string { return c.cfg.ID }
+
+// Incarnation counts restores and detected fall-backs of the database, from 1.
+func (c *Cluster) Incarnation() int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.incarnation
+}
+
+// Clock returns the newest lease tick that this member saw committed, and its mark.
+func (c *Cluster) Clock() (tick int64, mark hub.DBMark) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.tick, c.mark
+}
+
+// Tick returns the newest lease tick that this member saw committed.
+func (c *Cluster) Tick() int64 {
+	tick, _ := c.Clock()
+	return tick
+}
+
+// Gateways returns the addresses of all members that are alive, this one's first.
+func (c *Cluster) Gateways() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Clone(c.gateways)
+}
+
+// Others returns the gateways of the other members that are alive.
+func (c *Cluster) Others() []string {
+	return slices.DeleteFunc(c.Gateways(), func(g string) bool { return g == c.cfg.Gateway })
+}
+
+// GrantMAC proves a grant to a later database that may have lost it.
+func (c *Cluster) GrantMAC(fence hub.Fence, boot []byte) []byte {
+	return c.master.MAC("grant 1", number(fence.Incarnation), []byte(fence.AttemptID), number(int64(fence.Epoch)), boot)
+}
+
+// Drain makes Ready fail: the member is about to end.
+func (c *Cluster) Drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = true
+}
+
+// Ready tells why this member should get no requests, or nil: it must have committed
+// something within the last 5 s.
+func (c *Cluster) Ready(context.Context) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	switch age := time.Since(c.lastCommit); {
+	case c.draining:
+		return hub.Errorf(hub.CodeUnavailable, "This member is shutting down.")
+	case c.lastCommit.IsZero():
+		return hub.Errorf(hub.CodeUnavailable, "This member has not joined the cluster yet.")
+	case age > readyWithin:
+		return &hub.Error{Code: hub.CodeUnavailable, Message: "The database has taken no change from this member for " + age.Round(time.Second).String() + ".", Cause: c.failure}
+	default:
+		return nil
+	}
+}
+
+func (c *Cluster) committed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastCommit, c.failure = time.Now(), nil
+}
+
+func (c *Cluster) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure = err
+}
+
+// Run beats and ticks until ctx ends, then takes the member's row away. It returns an
+// error when another process has taken this member's place.
+func (c *Cluster) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.beats(ctx) })
+	g.Go(func() error { return c.ticks(ctx) })
+	g.Go(func() error { return c.housekeeping(ctx) })
+	err := g.Wait()
+	if err == nil {
+		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWithin)
+		defer cancel()
+		err = c.st.LeaveMember(leave, c.cfg.ID, c.nonce)
+	}
+	return err
+}
+
+func number(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) } //nolint:gosec // any bits will do
