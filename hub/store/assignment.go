@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// AssignmentRow is an assignment with what dispatch needs besides.
+type AssignmentRow struct {
+	hub.Assignment
+	// Stops: something in it failed and was not answered.
+	Stops  bool
+	Reason string
+	// TryBase is added to the tries that a runner counts.
+	TryBase int
+	ReadyAt time.Time
+}
+
+const assignmentColumns = `id, execution_id, organisation_id, project_id, position, nodes, steps, runner_tags, threads, state, stops, reason,
+	attempts, open_attempt, try_base, incarnation, ready_at`
+
+func scanAssignment(r scanner) (*AssignmentRow, error) {
+	a := &AssignmentRow{}
+	err := r.Scan(&a.ID, &a.ExecutionID, &a.OrganisationID, &a.ProjectID, &a.Position, jsonInto(&a.Nodes), jsonInto(&a.Steps), jsonInto(&a.RunnerTags),
+		&a.Threads, &a.State, &a.Stops, &a.Reason, &a.Attempts, &a.OpenAttempt, &a.TryBase, &a.Incarnation, timeInto(&a.ReadyAt))
+	return a, err
+}
+
+// InsertAssignments inserts assignments that are ready, or active because an attempt is
+// inserted beside them.
+func (s *Store) InsertAssignments(ctx context.Context, list []*AssignmentRow) error {
+	return inPieces(len(list), func(from, to int) error {
+		var args []any
+		for _, a := range list[from:to] {
+			event := "cut"
+			if a.State == hub.AssignmentActive {
+				event = "offer"
+			}
+			args = append(args, a.ID, a.ExecutionID, a.OrganisationID, a.ProjectID, a.Position, asJSON(a.Nodes), asJSON(a.Steps), asJSON(a.RunnerTags),
+				a.Threads, string(a.State), event, a.Attempts, a.OpenAttempt, a.TryBase, a.Incarnation, at(s.Now()))
+		}
+		_, err := s.exec(ctx, `INSERT INTO assignment (id, execution_id, organisation_id, project_id, position, nodes, steps, runner_tags,
+			threads, state, event, attempts, open_attempt, try_base, incarnation, ready_at) VALUES `+tuples(1, to-from, 16), args...)
+		return err
+	})
+}
+
+// AssignmentsOf reads all assignments of executions, in the order of their positions.
+func (s *Store) AssignmentsOf(ctx context.Context, executionIDs []string) ([]*AssignmentRow, error) {
+	var all []*AssignmentRow
+	err := inPieces(len(executionIDs), func(from, to int) error {
+		part, err := collect(ctx, s, scanAssignment, `SELECT `+assignmentColumns+` FROM assignment WHERE execution_id IN (`+params(1, to-from)+`)
+			ORDER BY execution_id, position, id`, anys(executionIDs[from:to])...)
+		all = append(all, part...)
+		return err
+	})
+	return all, err
+}
+
+// Assignment reads one assignment.
+func (s *Store) Assignment(ctx context.Context, id string) (*AssignmentRow, error) {
+	a, err := scanAssignment(s.queryRow(ctx, `SELECT `+assignmentColumns+` FROM assignment WHERE id = $1`, id))
+	if missing(err) {
+		return nil, hub.Errorf(hub.CodeNotFound, "Assignment %s does not exist.", id)
+	}
+	return a, err
+}
+
+// ReadyAssignments lists assignments that wait for a runner, oldest first.
+func (s *Store) ReadyAssignments(ctx context.Context, after string, limit int) ([]*AssignmentRow, error) {
+	return collect(ctx, s, scanAssignment, `SELECT `+assignmentColumns+` FROM assignment WHERE state = 'ready' AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+}
+
+// unresolved is the guard that keeps two grants of one assignment apart.
+const unresolved = `NOT EXISTS (SELECT 1 FROM attempt t WHERE t.assignment_id = assignment.id AND t.state IN ('offered', 'claimed', 'running'))`
+
+// OfferAssignments makes ready assignments active, each if it is as it was read and
+// nothing of it is unresolved, and returns the ids of those that were. The attempts go
+// in beside it, in the same transaction.
+func (s *Store) OfferAssignments(ctx context.Context, list []*AssignmentRow) (map[string]bool, error) {
+	won := make(map[string]bool, len(list))
+	err := inPieces(len(list), func(from, to int) error {
+		var args []any
+		for _, a := range list[from:to] {
+			args = append(args, a.ID, a.Attempts)
+		}
+		ids, err := collect(ctx, s, scanID, `WITH v (v_id, v_attempts) AS (VALUES `+s.values("ti", to-from)+`)
+			UPDATE assignment SET state = 'active', event = 'offer', attempts = attempts + 1
+			FROM v WHERE id = v_id AND state = 'ready' AND attempts = v_attempts AND `+unresolved+`
+				AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = assignment.execution_id AND (e.cancel_requested OR e.no_new OR e.ended_at > 0))
+			RETURNING id`, args...)
+		for _, id := range ids {
+			won[id] = true
+		}
+		return err
+	})
+	return won, err
+}
+
+// OfferBlindly is OfferAssignments without any guard: mutant M4.
+func (s *Store) OfferBlindly(ctx context.Context, list []*AssignmentRow) (map[string]bool, error) {
+	won := make(map[string]bool, len(list))
+	for _, a := range list {
+		err := s.queryRow(ctx, `UPDATE assignment SET state = CASE WHEN state = 'ready' THEN 'active' ELSE state END, event = 'offer', attempts = attempts + 1
+			WHERE id = $1 RETURNING attempts`, a.ID).Scan(&a.Attempts)
+		if err != nil {
+			return nil, err
+		}
+		a.Attempts--
+		won[a.ID] = true
+	}
+	return won, nil
+}
+
+// ReleaseAssignments makes active assignments ready again: their attempt was proven not
+// to have started.
+func (s *Store) ReleaseAssignments(ctx context.Context, ids []string) error {
+	return inPieces(len(ids), func(from, to int) error {
+		args := append([]any{at(s.Now())}, anys(ids[from:to])...)
+		_, err := s.exec(ctx, `UPDATE assignment SET state = 'ready', event = 'release', ready_at = $1 WHERE id IN (`+params(2, to-from)+`) AND state = 'active'`, args...)
+		return err
+	})
+}
+
+// AssignmentEnd settles an assignment.
+type AssignmentEnd struct {
+	ID     string
+	State  hub.AssignmentState
+	Stops  bool
+	Reason string
+}
+
+// EndAssignments settles assignments that are not settled.
+func (s *Store) EndAssignments(ctx context.Context, list []AssignmentEnd) error {
+	return inPieces(len(list), func(from, to int) error {
+		var args []any
+		for _, e := range list[from:to] {
+			args = append(args, e.ID, string(e.State), e.Stops, e.Reason)
+		}
+		_, err := s.exec(ctx, `WITH v (v_id, v_state, v_stops, v_reason) AS (VALUES `+s.values("ttot", to-from)+`)
+			UPDATE assignment SET state = v_state, event = 'end', stops = v_stops, reason = v_reason
+			FROM v WHERE id = v_id AND state IN ('ready', 'active')`, args...)
+		return err
+	})
+}

@@ -1,0 +1,290 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// ExecutionRow is an execution without what is wide (definition, nodes, options), with
+// what dispatch needs besides.
+type ExecutionRow struct {
+	hub.Execution
+	// Slices of its plan and nodes of its run.
+	Slices, NodeCount int
+	// Sealed: values of secure options are stored, and go when it is over.
+	Sealed        bool
+	RunnerTimeout time.Duration
+	// OutcomeTick is when its outcome became known; 0 before.
+	OutcomeTick int64
+}
+
+// ExecutionSpec is what of an execution never changes and is wide.
+type ExecutionSpec struct {
+	Definition *hub.Job
+	Nodes      []hub.Node
+	// Routes are tag lists, NodeRoutes says for each node which one its runner must bear.
+	Routes        [][]string
+	NodeRoutes    []int
+	Options       map[string]string
+	SecureOptions []string
+	NodeFilter    string
+	Threads       int
+	Strategy      hub.Strategy
+	// Sealed values of secure options; nil for none.
+	Sealed []byte
+}
+
+const executionColumns = `id, organisation_id, project_id, number, job_id, job_revision, job_name, status, outcome, log_complete,
+	slices, node_count, keepgoing, lost_after, cancel_requested, cancelled_by, cancelled_nodes, no_new, incarnation, started_by,
+	waiting_kind, waiting_since, waiting_message, timeout_us, runner_timeout_us, sealed, outcome_tick, node_counts,
+	created_at, started_at, ended_at`
+
+func scanExecution(r scanner) (*ExecutionRow, error) {
+	e := &ExecutionRow{}
+	var w hub.WaitingFor
+	var timeout, runnerTimeout int64
+	err := r.Scan(&e.ID, &e.OrganisationID, &e.ProjectID, &e.Number, &e.JobID, &e.JobRevision, &e.JobName, &e.Status, &e.Outcome, &e.LogComplete,
+		&e.Slices, &e.NodeCount, &e.Keepgoing, &e.LostAfter, &e.CancelRequested, &e.CancelledBy, jsonInto(&e.CancelledNodes), &e.NoNew, &e.Incarnation, &e.StartedBy,
+		&w.Kind, timeInto(&w.Since), &w.Message, &timeout, &runnerTimeout, &e.Sealed, &e.OutcomeTick, jsonInto(&e.NodeCounts),
+		timeInto(&e.CreatedAt), timeInto(&e.StartedAt), timeInto(&e.EndedAt))
+	if err != nil {
+		return nil, err
+	}
+	e.Timeout, e.RunnerTimeout = time.Duration(timeout)*time.Microsecond, time.Duration(runnerTimeout)*time.Microsecond
+	if w.Kind != "" {
+		e.WaitingFor = &w
+	}
+	return e, nil
+}
+
+// InsertExecution inserts a queued execution and gives it its number.
+func (s *Store) InsertExecution(ctx context.Context, e *ExecutionRow, spec *ExecutionSpec) error {
+	var w hub.WaitingFor
+	if e.WaitingFor != nil {
+		w = *e.WaitingFor
+	}
+	err := s.queryRow(ctx, `INSERT INTO execution (id, organisation_id, project_id, job_id, job_revision, job_name, status,
+			slices, node_count, keepgoing, lost_after, incarnation, started_by, waiting_kind, waiting_since, waiting_message,
+			timeout_us, runner_timeout_us, sealed, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) RETURNING number`,
+		e.ID, e.OrganisationID, e.ProjectID, e.JobID, e.JobRevision, e.JobName,
+		e.Slices, e.NodeCount, e.Keepgoing, e.LostAfter, e.Incarnation, e.StartedBy, w.Kind, at(w.Since), w.Message,
+		e.Timeout.Microseconds(), e.RunnerTimeout.Microseconds(), spec.Sealed != nil, at(e.CreatedAt)).Scan(&e.Number)
+	if err != nil {
+		return err
+	}
+	_, err = s.exec(ctx, `INSERT INTO execution_spec (execution_id, definition, nodes, routes, node_routes, options, secure_options,
+			node_filter, threads, strategy, sealed_options)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		e.ID, asJSON(spec.Definition), asJSON(spec.Nodes), asJSON(spec.Routes), asJSON(spec.NodeRoutes), asJSON(spec.Options),
+		asJSON(spec.SecureOptions), spec.NodeFilter, spec.Threads, string(spec.Strategy), blob(spec.Sealed))
+	return err
+}
+
+// ExecutionSpec reads the wide part of an execution.
+func (s *Store) ExecutionSpec(ctx context.Context, id string) (*ExecutionSpec, error) {
+	spec := &ExecutionSpec{}
+	err := s.queryRow(ctx, `SELECT definition, nodes, routes, node_routes, options, secure_options, node_filter, threads, strategy, sealed_options
+		FROM execution_spec WHERE execution_id = $1`, id).Scan(jsonInto(&spec.Definition), jsonInto(&spec.Nodes), jsonInto(&spec.Routes),
+		jsonInto(&spec.NodeRoutes), jsonInto(&spec.Options), jsonInto(&spec.SecureOptions), &spec.NodeFilter, &spec.Threads, &spec.Strategy, &spec.Sealed)
+	if missing(err) {
+		return nil, hub.Errorf(hub.CodeNotFound, "Execution %s does not exist.", id)
+	}
+	return spec, err
+}
+
+// SealedOptions returns the sealed values of secure options given to a run, nil if
+// there are none or it is over.
+func (s *Store) SealedOptions(ctx context.Context, executionID string) ([]byte, error) {
+	var sealed []byte
+	err := s.queryRow(ctx, `SELECT sealed_options FROM execution_spec WHERE execution_id = $1`, executionID).Scan(&sealed)
+	if missing(err) {
+		return nil, hub.Errorf(hub.CodeNotFound, "Execution %s does not exist.", executionID)
+	}
+	return sealed, err
+}
+
+// Apply completes an execution with its wide part.
+func (spec *ExecutionSpec) Apply(e *hub.Execution) {
+	e.Definition, e.Nodes, e.Options, e.SecureOptions = spec.Definition, spec.Nodes, spec.Options, spec.SecureOptions
+	e.NodeFilter, e.Threads, e.Strategy = spec.NodeFilter, spec.Threads, spec.Strategy
+}
+
+// ExecutionRow reads the narrow part of an execution of an organisation by id or number.
+func (s *Store) ExecutionRow(ctx context.Context, organisationID, idOrNumber string) (*ExecutionRow, error) {
+	where, key := `id = $2`, any(idOrNumber)
+	if n, err := strconv.ParseInt(idOrNumber, 10, 64); err == nil {
+		where, key = `number = $2`, n
+	}
+	e, err := scanExecution(s.queryRow(ctx, `SELECT `+executionColumns+` FROM execution WHERE organisation_id = $1 AND `+where, organisationID, key))
+	if missing(err) {
+		return nil, hub.Errorf(hub.CodeNotFound, "Execution %s does not exist; fairlead executions list shows those there are.", idOrNumber)
+	}
+	return e, err
+}
+
+// GetExecution reads an execution whole by id or number.
+func (s *Store) GetExecution(ctx context.Context, organisationID, idOrNumber string) (*hub.Execution, error) {
+	row, err := s.ExecutionRow(ctx, organisationID, idOrNumber)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := s.ExecutionSpec(ctx, row.ID)
+	if err != nil {
+		return nil, err
+	}
+	spec.Apply(&row.Execution)
+	return &row.Execution, nil
+}
+
+// ExecutionFilter says which executions to list.
+type ExecutionFilter struct {
+	OrganisationID string
+	ProjectID      string // "" for all
+	JobID          string // "" for all
+	// Statuses: none for all; cancelling is shown for running ones that are.
+	Statuses []hub.Status
+	// Before is a number: older ones alone; 0 from the newest.
+	Before int64
+	Limit  int
+}
+
+// ListExecutions lists executions, newest first, without what is wide.
+func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]*ExecutionRow, error) {
+	where, args := `organisation_id = $1`, []any{f.OrganisationID}
+	add := func(clause string, v any) {
+		args = append(args, v)
+		where += ` AND ` + clause + ` $` + strconv.Itoa(len(args))
+	}
+	if f.ProjectID != "" {
+		add(`project_id =`, f.ProjectID)
+	}
+	if f.JobID != "" {
+		add(`job_id =`, f.JobID)
+	}
+	if f.Before > 0 {
+		add(`number <`, f.Before)
+	}
+	if len(f.Statuses) > 0 {
+		where += ` AND (status IN (` + params(len(args)+1, len(f.Statuses)) + `)`
+		cancelling := false
+		for _, status := range f.Statuses {
+			args = append(args, string(status))
+			cancelling = cancelling || status == hub.StatusCancelling
+		}
+		if cancelling {
+			where += ` OR status IN ('queued', 'running') AND cancel_requested`
+		}
+		where += `)`
+	}
+	args = append(args, max(f.Limit, 1))
+	return collect(ctx, s, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE `+where+` ORDER BY number DESC LIMIT $`+strconv.Itoa(len(args)), args...)
+}
+
+// LockExecutions takes the rows of executions, in the order of their ids. With
+// skipLocked those that another transaction holds are left out.
+func (s *Store) LockExecutions(ctx context.Context, ids []string, skipLocked bool) ([]*ExecutionRow, error) {
+	lock := s.dialect.forUpdate
+	if skipLocked {
+		lock = s.dialect.skipLocked
+	}
+	var all []*ExecutionRow
+	err := inPieces(len(ids), func(from, to int) error {
+		part, err := collect(ctx, s, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE id IN (`+params(1, to-from)+`) ORDER BY id`+lock, anys(ids[from:to])...)
+		all = append(all, part...)
+		return err
+	})
+	return all, err
+}
+
+// OpenExecutions lists executions that have an outcome and no end, or whose time is
+// over, or that wait: what the tick looks at. after and limit page by id.
+func (s *Store) OpenExecutions(ctx context.Context, after string, limit int) ([]*ExecutionRow, error) {
+	return collect(ctx, s, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE ended_at = 0 AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+}
+
+// MarkRunning begins executions: the first claim of each does.
+func (s *Store) MarkRunning(ctx context.Context, ids []string) error {
+	return inPieces(len(ids), func(from, to int) error {
+		args := append([]any{at(s.Now())}, anys(ids[from:to])...)
+		_, err := s.exec(ctx, `UPDATE execution SET status = 'running', started_at = $1, waiting_kind = '', waiting_since = 0, waiting_message = ''
+			WHERE id IN (`+params(2, to-from)+`) AND status = 'queued'`, args...)
+		return err
+	})
+}
+
+// SetNoNew bars further starts of an execution.
+func (s *Store) SetNoNew(ctx context.Context, id string) error {
+	_, err := s.exec(ctx, `UPDATE execution SET no_new = TRUE WHERE id = $1 AND ended_at = 0`, id)
+	return err
+}
+
+// SetCancel notes that an execution is to end.
+func (s *Store) SetCancel(ctx context.Context, id, by string) error {
+	_, err := s.exec(ctx, `UPDATE execution SET cancel_requested = TRUE, cancelled_by = $2 WHERE id = $1 AND ended_at = 0 AND NOT cancel_requested`, id, by)
+	return err
+}
+
+// SetCancelledNodes notes which nodes of an execution are to end.
+func (s *Store) SetCancelledNodes(ctx context.Context, id string, nodes []int) error {
+	_, err := s.exec(ctx, `UPDATE execution SET cancelled_nodes = $2 WHERE id = $1 AND ended_at = 0`, id, asJSON(nodes))
+	return err
+}
+
+// SetWaiting says what an execution waits for; nil: nothing.
+func (s *Store) SetWaiting(ctx context.Context, id string, w *hub.WaitingFor) error {
+	if w == nil {
+		w = &hub.WaitingFor{}
+	}
+	_, err := s.exec(ctx, `UPDATE execution SET waiting_kind = $2, waiting_since = $3, waiting_message = $4 WHERE id = $1 AND ended_at = 0`,
+		id, w.Kind, at(w.Since), w.Message)
+	return err
+}
+
+// Ending settles an execution: its outcome, and when Ended its end too.
+type Ending struct {
+	ID          string
+	Outcome     hub.Status
+	Ended       bool
+	LogComplete bool
+	NodeCounts  hub.NodeCounts
+	Tick        int64
+	// Sealed options are to be deleted.
+	Sealed bool
+}
+
+// EndExecutions settles executions that have not ended.
+func (s *Store) EndExecutions(ctx context.Context, endings []Ending) error {
+	now := at(s.Now())
+	err := inPieces(len(endings), func(from, to int) error {
+		var args []any
+		for _, e := range endings[from:to] {
+			status, ended := e.Outcome, now
+			if !e.Ended {
+				status, ended = hub.StatusRunning, 0
+			}
+			args = append(args, e.ID, string(status), string(e.Outcome), e.LogComplete, asJSON(e.NodeCounts), e.Tick, ended)
+		}
+		_, err := s.exec(ctx, `WITH v (v_id, v_status, v_outcome, v_complete, v_counts, v_tick, v_ended) AS (VALUES `+s.values("tttotii", to-from)+`)
+			UPDATE execution SET status = CASE WHEN v_ended = 0 THEN status ELSE v_status END, outcome = v_outcome, log_complete = v_complete,
+				node_counts = v_counts, outcome_tick = CASE WHEN outcome = '' THEN v_tick ELSE outcome_tick END, ended_at = v_ended,
+				waiting_kind = '', waiting_since = 0, waiting_message = ''
+			FROM v WHERE id = v_id AND ended_at = 0`, args...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range endings {
+		if !e.Sealed {
+			continue
+		}
+		if _, err := s.exec(ctx, `UPDATE execution_spec SET sealed_options = NULL WHERE execution_id = $1`, e.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+const nodeStepColumns = `execution_id, node, step, try, attempt_id, status, code, exited, signal, reason, message, end_proven, not_started,
+	data, late_status, started_at, ended_at`
+
+func scanNodeStep(r scanner) (hub.NodeStep, error) {
+	var n hub.NodeStep
+	err := r.Scan(&n.ExecutionID, &n.Node, &n.Step, &n.Try, &n.AttemptID, &n.Status, &n.Code, &n.Exited, &n.Signal, &n.Reason, &n.Message,
+		&n.EndProven, &n.NotStarted, jsonInto(&n.Data), &n.LateStatus, timeInto(&n.StartedAt), timeInto(&n.EndedAt))
+	return n, err
+}
+
+// PutNodeSteps inserts node steps or moves them on. No two of the list have the same
+// key. A row that has ended stays as it is; what is newer goes to its late status.
+func (s *Store) PutNodeSteps(ctx context.Context, list []hub.NodeStep) error {
+	return inPieces(len(list), func(from, to int) error {
+		var args []any
+		for i := range list[from:to] {
+			n := &list[from+i]
+			data := ""
+			if len(n.Data) > 0 {
+				data = asJSON(n.Data)
+			}
+			args = append(args, n.ExecutionID, n.Node, n.Step, n.Try, n.AttemptID, string(n.Status), n.Code, n.Exited, n.Signal, n.Reason, n.Message,
+				n.EndProven, n.NotStarted, data, string(n.LateStatus), at(n.StartedAt), at(n.EndedAt))
+		}
+		_, err := s.exec(ctx, `INSERT INTO node_step (`+nodeStepColumns+`) VALUES `+tuples(1, to-from, 17)+`
+			ON CONFLICT (execution_id, node, step, try) DO UPDATE SET
+				status = excluded.status, code = excluded.code, exited = excluded.exited, signal = excluded.signal, reason = excluded.reason,
+				message = excluded.message, end_proven = excluded.end_proven, not_started = excluded.not_started, data = excluded.data,
+				started_at = CASE WHEN excluded.started_at > 0 THEN excluded.started_at ELSE node_step.started_at END, ended_at = excluded.ended_at
+			WHERE node_step.status = 'running' AND node_step.attempt_id = excluded.attempt_id`, args...)
+		return err
+	})
+}
+
+// PutLate notes ends that came after their attempt was settled. The outcome of the
+// rows stays.
+func (s *Store) PutLate(ctx context.Context, list []hub.NodeStep) error {
+	return inPieces(len(list), func(from, to int) error {
+		var args []any
+		for i := range list[from:to] {
+			n := &list[from+i]
+			args = append(args, n.ExecutionID, n.Node, n.Step, n.Try, string(n.LateStatus))
+		}
+		_, err := s.exec(ctx, `WITH v (v_id, v_node, v_step, v_try, v_late) AS (VALUES `+s.values("tiiit", to-from)+`)
+			UPDATE node_step SET late_status = v_late FROM v WHERE execution_id = v_id AND node = v_node AND step = v_step AND try = v_try`, args...)
+		return err
+	})
+}
+
+// NodeSteps reads the node steps of an execution, by node, step and try.
+func (s *Store) NodeSteps(ctx context.Context, executionID string) ([]hub.NodeStep, error) {
+	return collect(ctx, s, scanNodeStep, `SELECT `+nodeStepColumns+` FROM node_step WHERE execution_id = $1 ORDER BY node, step, try`, executionID)
+}
+
+// NodeStepsOfAttempt reads the node steps that an attempt has records of.
+func (s *Store) NodeStepsOfAttempt(ctx context.Context, attemptID string) ([]hub.NodeStep, error) {
+	return collect(ctx, s, scanNodeStep, `SELECT `+nodeStepColumns+` FROM node_step WHERE attempt_id = $1 ORDER BY node, step, try`, attemptID)
+}

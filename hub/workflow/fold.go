@@ -1,0 +1,83 @@
+package workflow
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// Folded is what node steps come to.
+type Folded struct {
+	Outcome hub.Status
+	// Stops: a failure that no handler answered, a timeout, or an unknown of a step that
+	// does not say to go on. What keepgoing and barriers look at.
+	Stops bool
+	// Nodes is the outcome of each node, by position.
+	Nodes map[int]hub.Status
+}
+
+// Fold folds the node steps of an attempt or of an execution, in any order: of each step
+// on each node the newest try counts, and a failure whose handler succeeded is a
+// success.
+func Fold(w *hub.Workflow, rows []hub.NodeStep) Folded {
+	f := Folded{Outcome: hub.StatusSkipped, Nodes: make(map[int]hub.Status)}
+	newest := Newest(rows)
+	handled := make(map[[2]int]bool)
+	for i := range newest {
+		r := &newest[i]
+		if step, of := w.StepAt(r.Step); step != nil && of != r.Step && r.Status == hub.StatusSucceeded {
+			handled[[2]int{r.Node, of}] = true
+		}
+	}
+	for i := range newest {
+		r := &newest[i]
+		status := r.Status
+		step, of := w.StepAt(r.Step)
+		answered := handled[[2]int{r.Node, of}] && (status == hub.StatusFailed || status == hub.StatusTimedOut)
+		if answered {
+			status = hub.StatusSucceeded
+		}
+		f.Outcome = hub.Fold(f.Outcome, status)
+		f.Nodes[r.Node] = hub.Fold(orSkipped(f.Nodes[r.Node]), status)
+		switch status {
+		case hub.StatusFailed, hub.StatusTimedOut, hub.StatusCancelled:
+			f.Stops = true
+		case hub.StatusUnknown:
+			f.Stops = f.Stops || step == nil || !step.ContinueOnUnknown
+		}
+	}
+	return f
+}
+
+func orSkipped(s hub.Status) hub.Status {
+	if s == "" {
+		return hub.StatusSkipped
+	}
+	return s
+}
+
+// Newest returns the newest try of each step on each node, by node and step.
+func Newest(rows []hub.NodeStep) []hub.NodeStep {
+	list := slices.Clone(rows)
+	slices.SortFunc(list, func(a, b hub.NodeStep) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Step, b.Step), cmp.Compare(b.Try, a.Try))
+	})
+	return slices.CompactFunc(list, func(a, b hub.NodeStep) bool { return a.Node == b.Node && a.Step == b.Step })
+}
+
+// Failure reports whether a record is a failure that nothing will answer: what sets
+// no_new before its attempt has ended.
+func Failure(w *hub.Workflow, step int, status hub.Status) bool {
+	s, of := w.StepAt(step)
+	switch status {
+	case hub.StatusUnknown:
+		return s == nil || !s.ContinueOnUnknown
+	case hub.StatusFailed, hub.StatusTimedOut:
+		// A handler's own failure counts at once, a handled step's is its handler's affair,
+		// a retried one's comes again as another try.
+		return s == nil || of != step || s.ErrorHandler == nil && s.Retries == 0
+	default:
+		return false
+	}
+}
