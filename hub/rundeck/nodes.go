@@ -45,6 +45,7 @@ func NodeFormatOf(name string) (format NodeFormat, ok bool) {
 
 const (
 	maxNodeName       = 255
+	maxAttributes     = 1000
 	maxAttributeName  = 255
 	maxAttributeValue = 64 << 10
 )
@@ -170,6 +171,10 @@ func readTags(f fields) []string {
 
 // readAttributes reads everything that is no field of its own.
 func readAttributes(f fields) map[string]string {
+	if len(f.v.members) > maxAttributes {
+		f.errorf(f.path, "the node has more than %d attributes: keep those that are used%s", maxAttributes, lineOf(f.v))
+		return nil
+	}
 	attributes := map[string]string{}
 	for _, m := range f.v.members {
 		switch m.key {

@@ -166,6 +166,9 @@ func (r *xmlReader) add(node *value, name, text string) error {
 	if err := r.budget.take(text, 2, line); err != nil {
 		return err
 	}
+	if len(node.members) >= maxAttributes {
+		return fileErrorf(line, "the node has more than %d attributes: keep those that are used", maxAttributes)
+	}
 	if node.get(name) != nil {
 		return fileErrorf(line, "the attribute %q stands here for the second time: remove one", brief(name))
 	}
