@@ -1,0 +1,198 @@
+package ssh
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"github.com/fairlead/fairlead/runner/task"
+)
+
+// channel is an open session channel with its place in the pool.
+type channel struct {
+	xssh.Channel
+	requests <-chan *xssh.Request
+	on       *connection
+}
+
+// close closes the channel and gives its place back.
+func (ch *channel) close() {
+	_ = ch.Close()
+	ch.on.release()
+}
+
+// openChannel opens a session channel to the node, on a pooled connection if one has
+// room, else on a new one. Nothing runs on it yet. Errors are *task.NotStartedError.
+func (e *Executor) openChannel(ctx context.Context, t *target) (*channel, error) {
+	h := &t.hops[len(t.hops)-1]
+	for {
+		conn, fresh, err := e.connect(ctx, t, t.hops)
+		if err != nil {
+			return nil, asNotStarted(ctx, h, err)
+		}
+		ch, err := openOn(ctx, t, conn)
+		if err == nil {
+			return ch, nil
+		}
+		var refused *xssh.OpenChannelError
+		if errors.As(err, &refused) {
+			others := conn.full()
+			conn.release()
+			if others > 0 && ctx.Err() == nil {
+				continue
+			}
+			out := notStarted("session_refused", err, "%s (%s) grants no session: %s (check MaxSessions of its sshd)", h.name, h.address, refused.Message)
+			out.NewHostKey = newKey(h, conn)
+			return nil, out
+		}
+		// A pooled connection may have died unnoticed: then nothing was sent that
+		// mattered, and a new one tells the truth about the node.
+		conn.closeFor(errBroken)
+		conn.release()
+		if fresh || ctx.Err() != nil {
+			return nil, asNotStarted(ctx, h, err)
+		}
+	}
+}
+
+// openOn opens a channel on one connection, waiting no longer for the answer than for
+// a new connection.
+func openOn(ctx context.Context, t *target, conn *connection) (*channel, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.connectTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { conn.closeFor(errSilent) })
+	ch, requests, err := conn.client.OpenChannel("session", nil)
+	if !stop() && err == nil {
+		_ = ch.Close()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &channel{Channel: ch, requests: requests, on: conn}, nil
+}
+
+func newKey(h *hop, conn *connection) string {
+	if h.rules.scope == "" || len(h.rules.known) > 0 || !conn.newKey {
+		return ""
+	}
+	return authorizedKey(conn.hostKey)
+}
+
+func asNotStarted(ctx context.Context, h *hop, err error) error {
+	var already *task.NotStartedError
+	if errors.As(err, &already) {
+		return err
+	}
+	return dialError(ctx, h, err)
+}
+
+// exec asks the server to run a command. started is false when it is proven that it
+// did not; with an error it is not known.
+func (ch *channel) exec(command string) (started bool, err error) {
+	return ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{command}))
+}
+
+// requestPty asks for a terminal without echo, so that no password is ever shown.
+func (ch *channel) requestPty() error {
+	modes := []byte{53 /* ECHO */, 0, 0, 0, 0, 0 /* end */}
+	ok, err := ch.SendRequest("pty-req", true, xssh.Marshal(struct {
+		Term                  string
+		Columns, Rows, Px, Py uint32
+		Modes                 string
+	}{"xterm", 200, 50, 0, 0, string(modes)}))
+	if err == nil && !ok {
+		err = errors.New("the server grants no terminal")
+	}
+	return err
+}
+
+// setenv offers a variable, without waiting: servers refuse most of them.
+func (ch *channel) setenv(name, value string) {
+	_, _ = ch.SendRequest("env", false, xssh.Marshal(struct{ Name, Value string }{name, value}))
+}
+
+// exit is what a server said about a command's end.
+type exit struct {
+	told   bool
+	code   uint32
+	signal string
+}
+
+// waitExit reads the channel's requests until it is closed. told is closed with the
+// news of the end, which may come long before: background processes can hold a
+// channel open.
+func (ch *channel) waitExit(told chan<- struct{}) exit {
+	var x exit
+	for r := range ch.requests {
+		was := x.told
+		switch r.Type {
+		case "exit-status":
+			if len(r.Payload) >= 4 {
+				x.told, x.code = true, binary.BigEndian.Uint32(r.Payload)
+			}
+		case "exit-signal":
+			var m struct {
+				Signal   string
+				Core     bool
+				Message  string
+				Language string
+			}
+			if xssh.Unmarshal(r.Payload, &m) == nil && len(m.Signal) <= 16 {
+				x.told, x.signal = true, m.Signal
+			}
+		}
+		if r.WantReply {
+			_ = r.Reply(false, nil)
+		}
+		if x.told && !was {
+			close(told)
+		}
+	}
+	return x
+}
+
+// maxReply bounds what our own helper commands may print.
+const maxReply = 64 << 10
+
+// call runs a small helper command of our own on the channel and returns what it
+// printed. It closes the channel.
+func (ch *channel) call(ctx context.Context, command string, stdin io.Reader) (stdout, stderr []byte, x exit, err error) {
+	defer ch.close()
+	stop := context.AfterFunc(ctx, func() { _ = ch.Close() })
+	defer stop()
+	ok, err := ch.exec(command)
+	if err != nil || !ok {
+		return nil, nil, exit{}, errors.Join(err, errNotAccepted, context.Cause(ctx))
+	}
+	read := func(r io.Reader) <-chan []byte {
+		out := make(chan []byte, 1)
+		go func() {
+			b, _ := io.ReadAll(io.LimitReader(r, maxReply))
+			_, _ = io.Copy(io.Discard, r)
+			out <- b
+		}()
+		return out
+	}
+	outs, errs := read(ch), read(ch.Stderr())
+	go func() {
+		if stdin != nil {
+			_, _ = io.Copy(ch, stdin)
+		}
+		_ = ch.CloseWrite()
+	}()
+	x = ch.waitExit(make(chan struct{}))
+	stdout, stderr = <-outs, <-errs
+	if !x.told {
+		err = errors.Join(errNoExit, context.Cause(ctx))
+	}
+	return stdout, stderr, x, err
+}
+
+var (
+	errNotAccepted = errors.New("the server did not accept the command")
+	errNoExit      = errors.New("no exit status came")
+)

@@ -1,0 +1,133 @@
+package ssh
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fairlead/fairlead/runner/command"
+)
+
+// killScript ends everything that belongs to a command and prints "gone", or "left"
+// and the process ids that would not go. It is POSIX sh and reads /proc itself, so
+// that it sees other users' processes and needs no tools; elsewhere it asks ps.
+//
+// A process belongs to the command when it is in the session or group of the shell
+// that sshd started, has the step's name in its environment, or descends from one
+// that does. Where that shell has ended (alive=0) its number may be another's by now:
+// then only the environment counts.
+const killScript = `
+own() { :; }
+if [ -r /proc/self/stat ]; then
+  all() {
+    for f in /proc/[0-9]*/stat; do
+      { IFS= read -r l <"$f"; } 2>/dev/null || continue
+      i=${l%% *}; set -- ${l##*) }
+      case $1 in Z|X) continue;; esac
+      echo "$i $2 $3 $4"
+    done
+  }
+  own() {
+    grep -lsF "FAIRLEAD_STEP=$step" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r a b i c; do echo "$i"; done
+  }
+else
+  all() { ps -A -o pid= -o ppid= -o pgid= | while read -r i pp g; do echo "$i $pp $g $g"; done; }
+fi
+find() {
+  list=$(all)
+  found=" $(echo $(own)) "
+  while :; do
+    before=$found
+    while read -r i pp g x; do
+      case $found in *" $i "*) continue;; esac
+      case $found in *" $pp "*) found="$found$i "; continue;; esac
+      if [ "$alive" = 1 ]; then
+        if [ "$i" = "$pid" ] || [ "$g" = "$pid" ] || [ "$x" = "$pid" ]; then found="$found$i "; fi
+      fi
+    done <<EOT
+$list
+EOT
+    [ "$before" = "$found" ] && break
+  done
+  live=
+  for i in $found; do
+    case "
+$list" in *"
+$i "*) live="$live $i";; esac
+  done
+  [ -n "$live" ]
+}
+hit() {
+  kill -s "$1" $live 2>/dev/null
+  if [ "$sudo" = 1 ]; then
+    printf '%s\n' "$pw" | command sudo -S -p '' kill -s "$1" $live >/dev/null 2>&1
+  fi
+}
+gone() {
+  find && return 1
+  find && return 1
+  echo gone
+  [ -n "$dir" ] && rm -rf "$dir"
+  exit 0
+}
+gone
+hit TERM
+t=0
+while [ $t -lt $grace ]; do
+  gone
+  if sleep 0.1 2>/dev/null; then t=$((t+1)); else sleep 1; t=$((t+10)); fi
+done
+t=0
+while [ $t -lt 50 ]; do
+  gone
+  hit KILL
+  if sleep 0.1 2>/dev/null; then t=$((t+1)); else sleep 1; t=$((t+10)); fi
+done
+gone
+echo left $live
+`
+
+// killed is what is known after trying to end a command.
+type killed struct {
+	gone bool
+	// left are process ids that still run, for people.
+	left string
+	err  error
+}
+
+// kill ends the command from another channel, or another connection if need be. alive
+// says that the shell that reported pid has not ended as far as we know.
+func (p *process) kill(pid int, alive bool) killed {
+	grace := max(p.command.Grace, 0)
+	ctx, cancel := context.WithTimeout(context.Background(), grace+45*time.Second)
+	defer cancel()
+	ch, err := p.executor.openChannel(ctx, p.target)
+	if err != nil {
+		return killed{err: err}
+	}
+	head := fmt.Sprintf("pid=%d alive=%s step=%s grace=%d sudo=%s dir=%s pw=%s\n", pid, digit(alive),
+		command.Quote(p.step), int(grace/(100*time.Millisecond)), digit(p.target.sudo.used), command.Quote(p.dir),
+		command.Quote(string(p.target.sudo.password)))
+	// Over stdin, so that neither quoting nor the login shell matters and nobody on
+	// the node reads the password in a command line.
+	stdout, stderr, _, err := ch.call(ctx, "exec /bin/sh -s", strings.NewReader(head+killScript))
+	out := strings.TrimSpace(string(stdout))
+	switch {
+	case strings.HasSuffix(out, "gone"):
+		return killed{gone: true}
+	case strings.Contains(out, "left"):
+		_, left, _ := strings.Cut(out, "left")
+		return killed{left: strings.TrimSpace(left)}
+	case err == nil:
+		err = fmt.Errorf("looking for its processes: %s", firstLine(stderr))
+	}
+	return killed{err: err}
+}
+
+func digit(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}

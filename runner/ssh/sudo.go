@@ -1,0 +1,200 @@
+package ssh
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fairlead/fairlead/runner/task"
+)
+
+// sudo is how a command's questions for a password are answered.
+type sudo struct {
+	// used: the command calls sudo at all, so that its processes may be another
+	// user's.
+	used bool
+	// expected is how many calls the text shows; 0: no question is answered.
+	expected int
+	password []byte
+	timeout  time.Duration
+	// prompts are answered in a terminal, where sudo asks there.
+	prompts []prompt
+}
+
+type prompt struct {
+	question, refused *regexp.Regexp
+	password          []byte
+}
+
+const (
+	sudoWord           = `(^|[^A-Za-z0-9_./-])(/usr/bin/)?sudo($|[^A-Za-z0-9_.-])`
+	defaultSudoPrompt  = `^\[sudo\] password for .+: ?$`
+	defaultSudoRefused = `^.*try again.*`
+)
+
+var sudoCall = regexp.MustCompile(sudoWord)
+
+// sudo reads the sudo-* settings.
+func (s *settings) sudo(c *task.Command) sudo {
+	text := c.Text
+	if c.Script != nil {
+		text = c.Script.Interpreter
+	}
+	calls := len(sudoCall.FindAllString(text, -1))
+	out := sudo{used: calls > 0, timeout: s.milliseconds("sudo-prompt-max-timeout", defaultSudoTimeout)}
+	for _, prefix := range []string{"sudo-", "sudo2-"} {
+		if !s.boolean(prefix+"command-enabled") || !s.matches(s.pattern(prefix+"command-pattern", sudoWord), text) {
+			continue
+		}
+		defaultOption := strings.TrimSuffix(prefix, "-") + "Password"
+		set, password, err := s.secret(c, prefix+"password", defaultOption)
+		if err != nil && s.err == nil {
+			s.err = err
+		}
+		if !set {
+			continue
+		}
+		password = []byte(strings.TrimRight(string(password), "\r\n"))
+		if prefix == "sudo-" {
+			out.expected, out.password = max(calls, 1), password
+		}
+		out.prompts = append(out.prompts, prompt{
+			question: s.pattern(prefix+"prompt-pattern", defaultSudoPrompt),
+			refused:  s.pattern(prefix+"failure-pattern", defaultSudoRefused),
+			password: password,
+		})
+	}
+	return out
+}
+
+// matches takes a pattern for the whole command, or, as Rundeck's own default has it
+// ("^sudo$"), for one word of it.
+func (s *settings) matches(re *regexp.Regexp, text string) bool {
+	if re.MatchString(text) {
+		return true
+	}
+	for word := range strings.FieldsSeq(text) {
+		if re.MatchString(word) {
+			return true
+		}
+	}
+	return false
+}
+
+// prelude makes sudo a function that asks over stderr with a mark of our own and reads
+// the answer from the channel, which no other command of the line has as its stdin.
+// Where something is piped into sudo, the password is given in a call before.
+func (s *sudo) prelude(p *process, _ string) string {
+	if s.expected == 0 || p.target.pty {
+		return ""
+	}
+	q := "'" + p.mark + string(markQuestion) + "'"
+	return "exec 3<&0 </dev/null\n" +
+		"sudo() { echo '" + p.mark + string(markSudo) + "' >&2; " +
+		"if [ -p /dev/stdin ] || [ -f /dev/stdin ]; then " +
+		"command sudo -S -p " + q + " -v <&3 3<&- && command sudo \"$@\" 3<&-; " +
+		"else command sudo -S -p " + q + " \"$@\" <&3 3<&-; fi; }\n"
+}
+
+// answerer writes passwords to a running command.
+type answerer struct {
+	sudo  *sudo
+	write func([]byte)
+	// finish tells the command that no more input comes.
+	finish func()
+
+	mu       sync.Mutex
+	called   int
+	answered bool // since the last call of sudo
+	refused  bool
+	timer    *time.Timer
+	tail     []byte
+	given    int
+}
+
+// calling notes that sudo was called: only now can it ask.
+func (a *answerer) calling() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.called++
+	a.answered = false
+	a.waitLocked()
+}
+
+// waitLocked closes the input when the last call that the text shows asks no more.
+func (a *answerer) waitLocked() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	if a.called >= a.sudo.expected {
+		a.timer = time.AfterFunc(a.sudo.timeout, a.finish)
+	}
+}
+
+// asked answers a question. The second one of the same call means that the password
+// is wrong; it is not sent again, since that would lock accounts.
+func (a *answerer) asked() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.answered {
+		a.refused = true
+		a.finish()
+		return
+	}
+	a.answered = true
+	a.write(append(append([]byte(nil), a.sudo.password...), '\n'))
+	a.waitLocked()
+}
+
+// maxPrompt bounds the unfinished line that is looked at for a question.
+const maxPrompt = 1024
+
+// seen looks for questions in a terminal's output.
+func (a *answerer) seen(p []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tail = append(a.tail, p...)
+	for {
+		end := strings.IndexByte(string(a.tail), '\n')
+		if end < 0 {
+			break
+		}
+		a.lineLocked(strings.TrimRight(string(a.tail[:end]), "\r"))
+		a.tail = a.tail[end+1:]
+	}
+	if len(a.tail) > maxPrompt {
+		a.tail = a.tail[len(a.tail)-maxPrompt:]
+	}
+	line := strings.TrimLeft(string(a.tail), "\r")
+	for _, pr := range a.sudo.prompts {
+		if line == "" || !pr.question.MatchString(line) {
+			continue
+		}
+		a.tail = nil
+		if a.refused {
+			a.write([]byte{4}) // end of input, for a terminal
+			return
+		}
+		a.given++
+		a.write(append(append([]byte(nil), pr.password...), '\n'))
+		return
+	}
+}
+
+func (a *answerer) lineLocked(line string) {
+	for _, pr := range a.sudo.prompts {
+		if a.given > 0 && pr.refused.MatchString(line) {
+			a.refused = true
+		}
+	}
+}
+
+func (a *answerer) wasRefused() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	return a.refused
+}
