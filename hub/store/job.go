@@ -223,14 +223,15 @@ func (s *Store) Jobs(ctx context.Context, projectID string, q JobQuery) ([]*hub.
 	return list, next, nil
 }
 
-// asciiLower does what lower() does on both databases.
+// asciiLower does what lower() does on both databases; the rest stays as it is.
 func asciiLower(t string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
+	b := []byte(t)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
 		}
-		return r
-	}, t)
+	}
+	return string(b)
 }
 
 // likeText escapes what LIKE gives a meaning to.
