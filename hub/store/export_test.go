@@ -1,0 +1,26 @@
+package store
+
+import "context"
+
+// Waiting is how many wait for the writer's turn on SQLite.
+func Waiting(s *Store) int {
+	s.gate.mu.Lock()
+	defer s.gate.mu.Unlock()
+	return len(s.gate.waiting[0]) + len(s.gate.waiting[1])
+}
+
+// Pragma reads a setting of the writing connection of SQLite.
+func Pragma(ctx context.Context, s *Store, name string) (value string) {
+	if err := s.writer.QueryRowContext(ctx, `PRAGMA `+name).Scan(&value); err != nil {
+		return err.Error()
+	}
+	return value
+}
+
+// CurrentSetting reads a setting of a connection to PostgreSQL.
+func CurrentSetting(ctx context.Context, s *Store, name string) (value string) {
+	if err := s.queryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value); err != nil {
+		return err.Error()
+	}
+	return value
+}

@@ -1,0 +1,150 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the schema is read past the store
+	_ "modernc.org/sqlite"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/store/storetest"
+)
+
+// Files come in pairs, are numbered without a gap, and go forward only.
+func TestMigrationsArePaired(t *testing.T) {
+	t.Parallel()
+	names := func(folder string) (names []string) {
+		list, err := fs.Glob(os.DirFS("migrations/"+folder), "*")
+		ok(t, err)
+		return list
+	}
+	same(t, names("sqlite"), names("postgres"))
+	form := regexp.MustCompile(`^(\d{4})_[a-z_]+\.sql$`)
+	for i, n := range names("postgres") {
+		m := form.FindStringSubmatch(n)
+		if m == nil || m[1] != strings.Repeat("0", 3)+string(rune('1'+i)) {
+			t.Errorf("migration %d is named %s", i+1, n)
+		}
+		for _, folder := range []string{"sqlite", "postgres"} {
+			text, err := os.ReadFile(filepath.Join("migrations", folder, n))
+			ok(t, err)
+			if strings.Contains(string(text), "+goose Down") {
+				t.Errorf("%s/%s goes back", folder, n)
+			}
+		}
+	}
+}
+
+// column is one column as both databases may describe it.
+type column struct {
+	Table, Name, Type string
+	NotNull           bool
+}
+
+func TestSchemasAreTheSame(t *testing.T) {
+	t.Parallel()
+	lite := columns(t, "sqlite", storetest.Config(t).Path,
+		`SELECT m.name, c.name, c.type, c."notnull" <> 0 OR c.pk > 0 FROM sqlite_master m, pragma_table_info(m.name) c
+		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name <> 'schema_migration'`)
+	post := columns(t, "pgx", storetest.PostgresConfig(t).URL,
+		`SELECT table_name, column_name, data_type, is_nullable = 'NO' FROM information_schema.columns
+		WHERE table_schema = 'public' AND table_name <> 'schema_migration'`)
+	same(t, lite, post)
+	if len(post) < 100 {
+		t.Errorf("only %d columns were compared", len(post))
+	}
+}
+
+func columns(t *testing.T, driver, source, query string) []column {
+	t.Helper()
+	db, err := sql.Open(driver, source)
+	ok(t, err)
+	defer db.Close()
+	rows, err := db.Query(query)
+	ok(t, err)
+	defer rows.Close()
+	var list []column
+	for rows.Next() {
+		var c column
+		ok(t, rows.Scan(&c.Table, &c.Name, &c.Type, &c.NotNull))
+		c.Type = strings.ToLower(c.Type)
+		switch c.Type {
+		case "blob":
+			c.Type = "bytea"
+		case "integer":
+			c.Type = "bigint"
+		}
+		list = append(list, c)
+	}
+	ok(t, rows.Err())
+	slices.SortFunc(list, func(a, b column) int { return strings.Compare(a.Table+"."+a.Name, b.Table+"."+b.Name) })
+	return list
+}
+
+// Members that start together on an empty database: one migrates, all go on.
+func TestMigrateRaced(t *testing.T) {
+	t.Parallel()
+	server := storetest.StartServer(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			st, err := store.Open(t.Context(), store.Config{URL: server.URL("postgres"), PoolSize: 2})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer st.Close()
+			if err := st.Migrate(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestMigrateRefusesANewerDatabase(t *testing.T) {
+	t.Parallel()
+	for driver, cfg := range map[string]store.Config{"sqlite": storetest.Config(t), "pgx": storetest.PostgresConfig(t)} {
+		t.Run(driver, func(t *testing.T) {
+			source := cfg.Path + cfg.URL
+			db, err := sql.Open(driver, source)
+			ok(t, err)
+			must(db.Exec(`INSERT INTO schema_migration (version_id, is_applied) VALUES (9999, TRUE)`))(t)
+			ok(t, db.Close())
+			st, err := store.Open(t.Context(), cfg)
+			ok(t, err)
+			defer st.Close()
+			err = st.Migrate(t.Context())
+			wantCode(t, err, hub.CodeConflict)
+			if msg := hub.ErrorMessage(err); !strings.Contains(msg, "schema 9999") || !strings.Contains(msg, "Run the newer program") {
+				t.Errorf("message %q", msg)
+			}
+			database, program, err := st.SchemaVersions(t.Context())
+			ok(t, err)
+			if database != 9999 || program >= database {
+				t.Errorf("versions are %d and %d", database, program)
+			}
+		})
+	}
+}
+
+func TestMigrateAgainDoesNothing(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		p := makeProject(ctx, t, st, "web")
+		ok(t, st.Migrate(ctx))
+		same(t, must(st.Project(ctx, org, "web"))(t), p)
+		database, program, err := st.SchemaVersions(ctx)
+		ok(t, err)
+		same(t, database, program)
+	})
+}
