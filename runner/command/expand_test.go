@@ -62,6 +62,9 @@ func TestExpandRefuses(t *testing.T) {
 		{"echo $'a' ${option.x}", `use "$RD_OPTION_X"`},
 		{"echo $'a' ${node.os-family}", `use "$RD_NODE_OS_FAMILY"`},
 		{"echo $(case a in a) echo ${option.x};; esac)", "case"},
+		{`echo ${HOME:-"}"} ${option.x}`, "quotes or braces"},
+		{"echo $[1] ${option.x}", "after $[ ]"},
+		{"echo $((: a) ; : b) ${option.x}", "arithmetic"},
 		{"echo \x00", "NUL"},
 	}
 	for _, test := range tests {
