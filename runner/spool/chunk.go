@@ -154,12 +154,12 @@ func (a *Attempt) ChunkSize(seq uint64) (size int, ok bool) {
 }
 
 // ChunkTotals returns number and chain hash of the chunks, how many are acknowledged,
-// and whether the disk has all.
+// and whether each was synced, or lost by a failed sync.
 func (a *Attempt) ChunkTotals() (total uint64, hash wire.Hash, acked uint64, synced bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := &a.chunks
-	synced = len(c.refs) == 0 || a.store.spool.has(c.refs[len(c.refs)-1].ticket)
+	synced = len(c.refs) == 0 || a.store.spool.passed(c.refs[len(c.refs)-1].ticket)
 	return c.next(), c.hash, c.acked, synced
 }
 

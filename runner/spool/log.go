@@ -220,6 +220,13 @@ func (l *segmentLog) has(t ticket) bool {
 	return l.stored >= t && l.failureOf(t) == nil
 }
 
+// passed reports whether the frame was in a sync, also in one that failed.
+func (l *segmentLog) passed(t ticket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stored >= t
+}
+
 func (l *segmentLog) failureOf(t ticket) error {
 	for _, f := range l.failures {
 		if f.after < t && t <= f.upTo {

@@ -1,0 +1,168 @@
+package task
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/mask"
+)
+
+// partialAfter is how long a line may wait for its end before it is shown without.
+const partialAfter = 100 * time.Millisecond
+
+// cellOutput turns what one command prints into frames. It implements Output.
+type cellOutput struct {
+	cell   Cell
+	cutter *cutter
+	// lines of stdout, stderr and the runner's own words.
+	lines [3]line
+}
+
+// line is one stream of a cell. Guarded by cutter.mu.
+type line struct {
+	masker *mask.Writer
+	rest   []byte // of a line whose end has not come
+	since  time.Time
+	flags  uint8
+	offset uint64 // where rest ends
+}
+
+func newCellOutput(c Cell, cut *cutter, m *mask.Masker) *cellOutput {
+	o := &cellOutput{cell: c, cutter: cut}
+	for i := range o.lines {
+		stream := wire.Stream(i) //nolint:gosec // three of them
+		o.lines[i].masker = m.MarkedWriter(func(p []byte, masked bool) error { return o.take(stream, p, masked, 0) })
+	}
+	return o
+}
+
+// Write implements Output.
+func (o *cellOutput) Write(stream wire.Stream, p []byte) error {
+	o.cutter.mu.Lock()
+	defer o.cutter.mu.Unlock()
+	_, err := o.lines[stream].masker.Write(p)
+	return err
+}
+
+// WriteMasked implements Output. Only one stream at a time has an unfinished line, so
+// that the offset of every frame covers all that was printed before it.
+func (o *cellOutput) WriteMasked(stream wire.Stream, p []byte, offset uint64) error {
+	o.cutter.mu.Lock()
+	defer o.cutter.mu.Unlock()
+	for i := range o.lines {
+		if wire.Stream(i) != stream && len(o.lines[i].rest) > 0 { //nolint:gosec // three of them
+			if err := o.emit(wire.Stream(i), nil, wire.FlagPartial, o.lines[i].offset); err != nil { //nolint:gosec // the same
+				return err
+			}
+		}
+	}
+	return o.take(stream, p, false, offset)
+}
+
+// say writes the runner's own words about the step.
+func (o *cellOutput) say(text string) error {
+	if err := o.Write(wire.System, []byte(text)); err != nil {
+		return err
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		return o.Write(wire.System, []byte("\n"))
+	}
+	return nil
+}
+
+// take splits into lines; offset is where p ends, 0 if it has none. The caller holds mu.
+func (o *cellOutput) take(stream wire.Stream, p []byte, masked bool, offset uint64) error {
+	l := &o.lines[stream]
+	for len(p) > 0 {
+		if masked {
+			l.flags |= wire.FlagMasked
+		}
+		end := bytes.IndexByte(p, '\n')
+		room := wire.MaxFrameData - len(l.rest)
+		var err error
+		switch {
+		case end >= 0 && end <= room:
+			err = o.emit(stream, p[:end], 0, behind(offset, len(p)-end-1))
+			p = p[end+1:]
+		case len(p) >= room:
+			err = o.emit(stream, p[:room], wire.FlagPartial, behind(offset, len(p)-room))
+			p = p[room:]
+		default:
+			o.hold(l, p, offset)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func behind(offset uint64, rest int) uint64 {
+	if offset == 0 {
+		return 0
+	}
+	return offset - uint64(rest) //nolint:gosec // a length
+}
+
+// hold keeps the start of a line until its end comes or the chunk is cut.
+func (o *cellOutput) hold(l *line, p []byte, offset uint64) {
+	if len(l.rest) == 0 {
+		l.since = time.Now()
+	}
+	l.rest = append(l.rest, p...)
+	l.offset = offset
+	o.cutter.partial[o] = struct{}{}
+	o.cutter.pace.begin(l.since)
+}
+
+// emit makes a frame of what was held and tail.
+func (o *cellOutput) emit(stream wire.Stream, tail []byte, flags uint8, offset uint64) error {
+	l := &o.lines[stream]
+	data := tail
+	if len(l.rest) > 0 {
+		data = append(l.rest, tail...)
+	}
+	err := o.cutter.add(wire.Frame{
+		Node: o.cell.Node, Step: o.cell.Step, Try: o.cell.Try, Stream: stream,
+		Flags: flags | l.flags, Time: time.Now().UnixMicro(), Offset: offset, Data: data,
+	})
+	l.rest, l.flags, l.offset = l.rest[:0], 0, 0
+	o.forget()
+	return err
+}
+
+// forget takes the cell off those with unfinished lines if it has none.
+func (o *cellOutput) forget() {
+	for i := range o.lines {
+		if len(o.lines[i].rest) > 0 {
+			return
+		}
+	}
+	delete(o.cutter.partial, o)
+}
+
+// breakLine shows unfinished lines that have waited long enough; the caller holds mu.
+func (o *cellOutput) breakLine(now time.Time) {
+	for i := range o.lines {
+		l := &o.lines[i]
+		if len(l.rest) > 0 && now.Sub(l.since) >= partialAfter {
+			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset) //nolint:gosec // three of them; the error stays in cutter.err
+		}
+	}
+}
+
+// close ends all lines: what was held back by the masker and what lacks a line break.
+func (o *cellOutput) close() {
+	o.cutter.mu.Lock()
+	defer o.cutter.mu.Unlock()
+	for i := range o.lines {
+		l := &o.lines[i]
+		_ = l.masker.Flush() // the error stays in cutter.err
+		if len(l.rest) > 0 {
+			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset) //nolint:gosec // three of them; the same
+		}
+	}
+	o.forget()
+}

@@ -1,0 +1,242 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/spool"
+)
+
+// When a chunk is cut, counted from its first byte.
+const (
+	cutQuiet    = 10 * time.Millisecond  // nothing before it is unacknowledged
+	cutFollowed = 25 * time.Millisecond  // somebody watches
+	cutBusy     = 200 * time.Millisecond // nobody does
+	// frameRoom is kept free in a chunk for the head of one more frame.
+	frameRoom = 64
+)
+
+// cutter gathers the frames of an attempt into chunks. Who prints waits while the
+// spool has no room.
+type cutter struct {
+	disk *spool.Attempt
+	zip  *encoders
+	log  *slog.Logger
+	// ctx ends when this process does: then nobody waits for room any more.
+	ctx context.Context //nolint:containedctx // writers have no context of their own
+
+	mu      sync.Mutex // held over a cut: chunks are numbered in the order they were cut
+	buf     []byte
+	lines   uint32
+	nodes   map[uint32]struct{}
+	partial map[*cellOutput]struct{}
+	err     error // nothing more can be stored
+
+	pace pace
+}
+
+// pace says when to cut. It has a lock of its own, because an acknowledgement must
+// never wait for a writer that waits for room.
+type pace struct {
+	mu       sync.Mutex
+	waiting  bool
+	since    time.Time // of the first waiting byte
+	followed bool
+	quiet    bool // all cut before is acknowledged
+	timer    *time.Timer
+	expire   func()
+}
+
+func newCutter(ctx context.Context, a *spool.Attempt, zip *encoders, log *slog.Logger) *cutter {
+	total, _, acked, _ := a.ChunkTotals()
+	c := &cutter{ctx: ctx, disk: a, zip: zip, log: log, nodes: map[uint32]struct{}{}, partial: map[*cellOutput]struct{}{}}
+	c.pace.quiet = total == acked
+	c.pace.expire = c.expire
+	return c
+}
+
+// encoder makes the compressor that an attempt's chunks go through. One at a time and
+// a small window keep an attempt's memory small.
+func encoder() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(wire.MaxChunkBytes), zstd.WithLowerEncoderMem(true))
+}
+
+// encoders are shared by all attempts of a Host: each costs some 300 KiB while in use.
+type encoders struct{ pool sync.Pool }
+
+func (e *encoders) compress(data []byte) ([]byte, error) {
+	enc, ok := e.pool.Get().(*zstd.Encoder)
+	if !ok {
+		var err error
+		if enc, err = encoder(); err != nil {
+			return nil, fmt.Errorf("making a compressor: %w", err)
+		}
+	}
+	out := enc.EncodeAll(data, make([]byte, 0, len(data)/4+64))
+	e.pool.Put(enc)
+	return out, nil
+}
+
+// add appends a frame; the caller holds mu. It blocks when a chunk is full and the
+// spool is, too.
+func (c *cutter) add(f wire.Frame) error {
+	if c.err != nil {
+		return c.err
+	}
+	if len(c.buf)+len(f.Data)+frameRoom > wire.MaxChunkBytes {
+		if err := c.cut(); err != nil {
+			return err
+		}
+	}
+	if len(c.buf) == 0 {
+		c.pace.begin(time.Now())
+	}
+	c.buf = wire.AppendFrame(c.buf, f)
+	c.lines++
+	c.nodes[f.Node] = struct{}{}
+	return nil
+}
+
+// begin says that bytes wait since now.
+func (p *pace) begin(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.waiting {
+		p.waiting, p.since = true, now
+		p.arm()
+	}
+}
+
+// arm sets the timer for what waits; the caller holds mu.
+func (p *pace) arm() {
+	delay := cutBusy
+	switch {
+	case p.quiet:
+		delay = cutQuiet
+	case p.followed:
+		delay = cutFollowed
+	}
+	delay = max(0, delay-time.Since(p.since))
+	if p.timer == nil {
+		p.timer = time.AfterFunc(delay, p.expire)
+		return
+	}
+	p.timer.Reset(delay)
+}
+
+// again begins anew for a line that still lacks its end.
+func (p *pace) again(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting, p.since = true, now
+	p.arm()
+}
+
+// end says that nothing waits any more.
+func (p *pace) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting, p.quiet = false, false
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
+
+// told takes what an acknowledgement says.
+func (p *pace) told(quiet, followed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if quiet == p.quiet && followed == p.followed {
+		return
+	}
+	p.quiet, p.followed = quiet, followed
+	if p.waiting {
+		p.arm()
+	}
+}
+
+// expire cuts because of time: lines that lack their end go along as they are.
+func (c *cutter) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for o := range c.partial {
+		o.breakLine(time.Now())
+	}
+	_ = c.cut() // kept in err
+	if len(c.partial) > 0 && c.err == nil {
+		c.pace.again(time.Now())
+	}
+}
+
+// cut makes a chunk of what waits; the caller holds mu.
+func (c *cutter) cut() error {
+	if len(c.buf) == 0 || c.err != nil {
+		return c.err
+	}
+	seq, before := c.disk.NextChunk()
+	data, err := c.zip.compress(c.buf)
+	if err != nil {
+		return c.fail(err)
+	}
+	hash := wire.NextChunkHash(before, seq, c.buf)
+	nodes := make([]uint32, 0, len(c.nodes))
+	for n := range c.nodes {
+		nodes = append(nodes, n)
+	}
+	slices.Sort(nodes)
+	chunk := &runnerv1.Chunk{
+		Fence: c.disk.Fence(), Seq: seq, Lines: c.lines, Bytes: uint32(len(c.buf)), //nolint:gosec // at most MaxChunkBytes
+		Hash: hash[:], Data: data, Nodes: nodes,
+	}
+	if _, err := c.disk.AppendChunk(c.ctx, chunk); err != nil {
+		return c.fail(err)
+	}
+	c.buf, c.lines = c.buf[:0], 0
+	c.pace.end()
+	clear(c.nodes)
+	return nil
+}
+
+func (c *cutter) fail(err error) error {
+	c.err = fmt.Errorf("storing output: %w", err)
+	if c.ctx.Err() == nil {
+		c.log.Error("output cannot be stored", "attempt", c.disk.ID(), "error", err)
+	}
+	return c.err
+}
+
+// flush cuts what waits, now.
+func (c *cutter) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.cut() // kept in err
+}
+
+// empty reports whether nothing waits to be cut.
+func (c *cutter) empty() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.buf) == 0
+}
+
+// broken reports whether nothing more can be stored.
+func (c *cutter) broken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err != nil
+}
+
+// acked says that the hub has the chunks before next, and whether somebody watches.
+func (c *cutter) acked(next uint64, followed bool) {
+	total, _, _, _ := c.disk.ChunkTotals()
+	c.pace.told(next >= total, followed)
+}

@@ -1,0 +1,134 @@
+package task
+
+import (
+	"slices"
+	"time"
+
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+)
+
+// Reasons that this package writes into ended records.
+const (
+	ReasonInvalid       = "invalid"          // the command cannot be built
+	ReasonUnsupported   = "unsupported"      // no executor of that name
+	ReasonRestarted     = "runner_restarted" // in mid-step when the runner died
+	ReasonNeverStarted  = "never_started"    // proven by the shim's tombstone after a restart
+	ReasonOtherHost     = "other_host"       // the disk was copied
+	ReasonFrozen        = "disk_damaged"     // the journal cannot be trusted
+	ReasonGone          = "gone"             // the hub had given the attempt up
+	ReasonStopped       = "stopped"          // by a stop
+	ReasonTimedOut      = "timed_out"        // step or job
+	ReasonProbeClean    = "probe_clean"      // unknown, but the probe proves that nothing happened
+	ReasonProbeHappened = "probe_happened"   // unknown, but the probe proves that it happened
+	ReasonEarlierStep   = "earlier_step_failed"
+	ReasonNodeFailed    = "other_node_failed"
+	ReasonNotNeeded     = "not_needed" // a handler with nothing to answer
+)
+
+// phase is how far a step on a node is.
+type phase uint8
+
+const (
+	waiting phase = iota
+	started
+	ended
+)
+
+// cellState is the last try of a step on a node, as the journal tells it.
+type cellState struct {
+	phase   phase
+	outcome runnerv1.Outcome
+	try     uint32
+	// counted are the tries that used up a retry: not those that the runner's own
+	// restart kept from starting.
+	counted uint32
+	free    bool // the last try used up none
+	clean   bool // the probe proved that the last try did nothing
+	ended   time.Time
+}
+
+// State is what an attempt's journal says. The zero value of NewState's maker is the
+// state of an empty journal.
+type State struct {
+	steps   int
+	cells   []cellState
+	stop    runnerv1.StopScope //nolint:govet // copied never; fields are read one by one
+	granted bool
+	closed  bool
+}
+
+// NewState makes the state of an empty journal.
+func NewState(spec *runnerv1.Spec) *State {
+	steps := len(spec.GetSteps())
+	return &State{steps: steps, cells: make([]cellState, steps*len(spec.GetNodes()))}
+}
+
+func (s *State) cell(node, step int) *cellState { return &s.cells[node*s.steps+step] }
+
+func (s *State) at(c *runnerv1.Cell) *cellState {
+	i := int(c.GetNode())*s.steps + int(c.GetStep())
+	if int(c.GetStep()) >= s.steps || i >= len(s.cells) {
+		return &cellState{} // not of this spec: the hub refuses it, too
+	}
+	return &s.cells[i]
+}
+
+// Apply takes the next record.
+func (s *State) Apply(r *runnerv1.Record) {
+	switch v := r.GetRecord().(type) {
+	case *runnerv1.Record_Granted:
+		s.granted = true
+	case *runnerv1.Record_Started:
+		c := s.at(v.Started.GetCell())
+		c.phase, c.try = started, v.Started.GetCell().GetTry()
+		c.free, c.clean = false, false
+	case *runnerv1.Record_Ended:
+		s.end(v.Ended, time.UnixMicro(r.GetTime()))
+	case *runnerv1.Record_Stopped:
+		s.addStop(v.Stopped.GetScope())
+	case *runnerv1.Record_Closed:
+		s.closed = true
+	}
+}
+
+func (s *State) end(e *runnerv1.Ended, at time.Time) {
+	c := s.at(e.GetCell())
+	c.phase, c.outcome, c.try, c.ended = ended, e.GetOutcome(), e.GetCell().GetTry(), at
+	c.free = e.GetNotStarted() && e.GetReason() == ReasonNeverStarted
+	c.clean = e.GetNotStarted() && e.GetReason() == ReasonProbeClean
+	if !c.free {
+		c.counted++
+	}
+}
+
+func (s *State) addStop(scope *runnerv1.StopScope) {
+	s.stop.Asked = true
+	s.stop.All = s.stop.All || scope.GetAll()
+	s.stop.NoNew = s.stop.NoNew || scope.GetNoNew()
+	for _, n := range scope.GetNodes() {
+		if !slices.Contains(s.stop.Nodes, n) {
+			s.stop.Nodes = append(s.stop.Nodes, n)
+		}
+	}
+}
+
+// covers reports whether the journalled stops rule out what scope asks.
+func (s *State) covers(scope *runnerv1.StopScope) bool {
+	if (scope.GetAll() && !s.stop.All) || (scope.GetNoNew() && !s.stop.NoNew && !s.stop.All) {
+		return false
+	}
+	for _, n := range scope.GetNodes() {
+		if !s.stopsNode(int(n)) {
+			return false
+		}
+	}
+	return s.stop.Asked
+}
+
+// stopsNode reports whether the node was cancelled.
+func (s *State) stopsNode(node int) bool {
+	return s.stop.All || slices.Contains(s.stop.Nodes, uint32(node)) //nolint:gosec // a position
+}
+
+// barred reports whether nothing more of the node may start.
+func (s *State) barred(node int) bool { return s.stop.NoNew || s.stopsNode(node) }
