@@ -148,12 +148,12 @@ func (c credentials) methods(hopName string) ([]xssh.AuthMethod, error) {
 	// without echo. A server that goes on asking is refused: it may be after more.
 	interactive := func(_, _ string, questions []string, echos []bool) ([]string, error) {
 		if rounds++; rounds > 3 {
-			return nil, errors.New("the server keeps asking questions")
+			return nil, questionError("the server keeps asking questions")
 		}
 		answers := make([]string, len(questions))
 		for i := range questions {
 			if echos[i] || len(questions) > 1 {
-				return nil, fmt.Errorf("the server asks %q, which no password answers", questions[i])
+				return nil, questionError(fmt.Sprintf("the server asks %q, which no password answers", questions[i]))
 			}
 			answers[i] = password
 		}
@@ -161,6 +161,11 @@ func (c credentials) methods(hopName string) ([]xssh.AuthMethod, error) {
 	}
 	return []xssh.AuthMethod{xssh.Password(password), xssh.KeyboardInteractive(interactive)}, nil
 }
+
+// questionError is a login that asks for more than a password.
+type questionError string
+
+func (e questionError) Error() string { return string(e) }
 
 func (c credentials) signer(hopName string) (xssh.Signer, error) {
 	var signer xssh.Signer

@@ -122,37 +122,41 @@ type exit struct {
 	signal string
 }
 
-// waitExit reads the channel's requests until it is closed. told is closed with the
-// news of the end, which may come long before: background processes can hold a
-// channel open.
-func (ch *channel) waitExit(told chan<- struct{}) exit {
-	var x exit
+// waitExit reads the channel's requests until it is closed. It calls told with the
+// news of the end, which may come long before: background processes can hold a channel
+// open.
+func (ch *channel) waitExit(told func(exit)) {
+	done := false
 	for r := range ch.requests {
-		was := x.told
-		switch r.Type {
-		case "exit-status":
-			if len(r.Payload) >= 4 {
-				x.told, x.code = true, binary.BigEndian.Uint32(r.Payload)
-			}
-		case "exit-signal":
-			var m struct {
-				Signal   string
-				Core     bool
-				Message  string
-				Language string
-			}
-			if xssh.Unmarshal(r.Payload, &m) == nil && len(m.Signal) <= 16 {
-				x.told, x.signal = true, m.Signal
-			}
-		}
+		x, isExit := readExit(r)
 		if r.WantReply {
 			_ = r.Reply(false, nil)
 		}
-		if x.told && !was {
-			close(told)
+		if isExit && !done {
+			done = true
+			told(x)
 		}
 	}
-	return x
+}
+
+func readExit(r *xssh.Request) (exit, bool) {
+	switch r.Type {
+	case "exit-status":
+		if len(r.Payload) >= 4 {
+			return exit{told: true, code: binary.BigEndian.Uint32(r.Payload)}, true
+		}
+	case "exit-signal":
+		var m struct {
+			Signal   string
+			Core     bool
+			Message  string
+			Language string
+		}
+		if xssh.Unmarshal(r.Payload, &m) == nil && m.Signal != "" && len(m.Signal) <= 16 {
+			return exit{told: true, signal: m.Signal}, true
+		}
+	}
+	return exit{}, false
 }
 
 // maxReply bounds what our own helper commands may print.
@@ -184,7 +188,7 @@ func (ch *channel) call(ctx context.Context, command string, stdin io.Reader) (s
 		}
 		_ = ch.CloseWrite()
 	}()
-	x = ch.waitExit(make(chan struct{}))
+	ch.waitExit(func(e exit) { x = e })
 	stdout, stderr = <-outs, <-errs
 	if !x.told {
 		err = errors.Join(errNoExit, context.Cause(ctx))

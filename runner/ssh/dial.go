@@ -21,10 +21,7 @@ const clientVersion = "SSH-2.0-Fairlead"
 // the ones before it.
 func (e *Executor) connect(ctx context.Context, t *target, hops []hop) (c *connection, fresh bool, err error) {
 	h := &hops[len(hops)-1]
-	fits := func(c *connection) bool {
-		_, err := e.verify(h, c.client.RemoteAddr(), c.hostKey)
-		return err == nil
-	}
+	fits := func(c *connection) bool { return e.fits(c, hops) }
 	return e.pool.get(ctx, poolKey(t, hops), fits, func() (*connection, error) {
 		var via *connection
 		if len(hops) > 1 {
@@ -39,6 +36,18 @@ func (e *Executor) connect(ctx context.Context, t *target, hops []hop) (c *conne
 		}
 		return c, err
 	})
+}
+
+// fits reports whether the host keys on the whole way of a pooled connection satisfy
+// the rules of the command at hand.
+func (e *Executor) fits(c *connection, hops []hop) bool {
+	for i := len(hops) - 1; i >= 0; i-- {
+		if _, err := e.verify(&hops[i], c.client.RemoteAddr(), c.hostKey); err != nil {
+			return false
+		}
+		c = c.via
+	}
+	return true
 }
 
 // poolKey names everything that a connection depends on.
@@ -167,7 +176,7 @@ func (e *Executor) handshakeError(ctx context.Context, h *hop, c *connection, ke
 		out = notStarted("host_key_changed", err, "%s (%s) has no host key of the kind that is known: it was reinstalled, or somebody stands in between: check, then accept the new key at the hub", h.name, h.address)
 	case strings.Contains(text, "no common algorithm"):
 		out = notStarted("protocol", err, "%s (%s) speaks only algorithms that are no longer safe: %v", h.name, h.address, err)
-	case strings.Contains(text, "unable to authenticate"), strings.Contains(text, "authentication failures"):
+	case errors.As(err, new(questionError)), strings.Contains(text, "unable to authenticate"), strings.Contains(text, "authentication failures"):
 		out = notStarted("authentication_failed", err, "%s: %s refused the login of %s with the %s: check the user name, and that the key or password is right and allowed there", h.name, h.address, h.user, h.creds.source)
 	default:
 		out = notStarted("connection_failed", err, "%s: %s is no SSH server or ended the connection: %v", h.name, h.address, err)

@@ -308,7 +308,7 @@ func TestCancelEndsTheWholeTree(t *testing.T) {
 		{name: "terminal", text: "echo started; sleep 1000", change: set("always-set-pty", "yes"), cause: task.ErrStopped, want: task.End{Outcome: cancelled, Reason: "cancelled", Signal: "TERM", EndProven: true}},
 		{name: "sudo", text: "echo started; sudo sh -c 'sleep 1000; sleep 1000'; sleep 1000", cause: task.ErrStopped, want: task.End{Outcome: cancelled, Reason: "cancelled", Signal: "TERM", EndProven: true}},
 		{name: "another shell", text: "echo started; sleep 1000; true", change: set("ssh-shell", "/bin/dash"), cause: task.ErrStopped, want: task.End{Outcome: cancelled, Reason: "cancelled", Signal: "TERM", EndProven: true}},
-		{name: "bare", text: "echo started; sleep 2", change: set("ssh-command-wrapper", "none"), cause: task.ErrStopped, want: task.End{Outcome: unknown, Reason: "end_not_proven"}},
+		{name: "bare", text: "echo started; sleep 20", change: set("ssh-command-wrapper", "none"), cause: task.ErrStopped, want: task.End{Outcome: unknown, Reason: "end_not_proven"}},
 	}
 	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

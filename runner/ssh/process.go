@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead/fairlead/proto/failpoint"
@@ -29,9 +30,13 @@ type process struct {
 	answers   *answerer
 
 	pid     chan int      // gets the shell's process id, once
-	told    chan struct{} // closed when the server told the end
+	told    chan struct{} // closed when the server told the end, which exit holds then
+	shut    chan struct{} // closed when the channel is
+	exit    exit
 	inputMu sync.Mutex
 	closed  bool // input is closed; guarded by inputMu
+	// abandoned is set when Run does not wait for the rest of the output.
+	abandoned atomic.Bool
 }
 
 // readSize is the buffer for one read of output.
@@ -57,7 +62,7 @@ func (p *process) open(ctx context.Context) error {
 			return notStarted("pty_refused", err, "%s: always-set-pty is set, but %v", p.node().name, err)
 		}
 	}
-	p.ch, p.pid, p.told = ch, make(chan int, 1), make(chan struct{})
+	p.ch, p.pid, p.told, p.shut = ch, make(chan int, 1), make(chan struct{}), make(chan struct{})
 	return nil
 }
 
@@ -126,9 +131,11 @@ func (p *process) drive(out task.Output) task.End {
 	started, err := p.ch.exec(request)
 	failpoint.Hit("ssh.exec.after-send")
 	if err != nil {
+		close(p.shut)
 		return p.lost()
 	}
 	if !started {
+		close(p.shut)
 		return task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "exec_refused", NotStarted: true, EndProven: true,
 			Message: p.node().name + ": the server refused to run a command: this login may not (check its shell and ForceCommand)"}
 	}
@@ -180,9 +187,13 @@ func (p *process) follow(out task.Output) (exit, error) {
 	}
 	wg.Go(func() { copyStream(wire.Stderr, p.ch.Stderr()) })
 	wg.Go(func() { copyStream(wire.Stdout, p.ch) })
-	x := p.ch.waitExit(p.told)
+	p.ch.waitExit(func(x exit) {
+		p.exit = x
+		close(p.told)
+	})
+	close(p.shut)
 	wg.Wait()
-	return x, failed
+	return p.exit, failed
 }
 
 // copyStream hands one stream to out, less our marks. When out fails the rest is read
@@ -192,7 +203,7 @@ func (p *process) copyStream(mu *sync.Mutex, out task.Output, stream wire.Stream
 	buf := make([]byte, readSize)
 	var failed error
 	emit := func(b []byte) {
-		if len(b) == 0 || failed != nil {
+		if len(b) == 0 || failed != nil || p.abandoned.Load() {
 			return
 		}
 		mu.Lock()
@@ -292,6 +303,7 @@ func (p *process) lost() task.End {
 // stop ends the command for cause and says what is proven about that.
 func (p *process) stop(cause error, finished <-chan task.End) task.End {
 	if errors.Is(cause, task.ErrDetach) {
+		p.abandoned.Store(true)
 		return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "runner_ended",
 			Message: p.node().name + ": the runner ended while the command ran; it may still run: look at the node"}
 	}
@@ -317,28 +329,32 @@ func (p *process) stop(cause error, finished <-chan task.End) task.End {
 }
 
 // await returns the command's own end once the channel is closed, which what is left
-// of it may prevent: then it is closed from here.
+// of it may prevent: then it is closed from here, and after a while not waited for.
 func (p *process) await(gone bool, finished <-chan task.End) task.End {
-	wait := time.NewTimer(endWait)
+	if gone && p.within(endWait) {
+		return <-finished // held up by nothing but whoever takes the output
+	}
+	_ = p.ch.Close()
+	if p.within(endWait) {
+		return <-finished
+	}
+	p.abandoned.Store(true)
+	if !isClosed(p.told) {
+		return task.End{}
+	}
+	return task.End{Code: int32(p.exit.code), Signal: p.exit.signal, Exited: p.exit.signal == ""}
+}
+
+// within waits for the channel's end.
+func (p *process) within(limit time.Duration) bool {
+	wait := time.NewTimer(limit)
 	defer wait.Stop()
 	select {
-	case end := <-finished:
-		return end
-	case <-p.told:
+	case <-p.shut:
+		return true
 	case <-wait.C:
+		return false
 	}
-	if !gone {
-		// Something holds on to the channel; do not wait for it.
-		_ = p.ch.Close()
-	} else {
-		select {
-		case end := <-finished:
-			return end
-		case <-wait.C:
-			_ = p.ch.Close()
-		}
-	}
-	return <-finished // held up by nothing but whoever takes the output
 }
 
 func (p *process) stopped(cause error, result killed, end task.End) task.End {

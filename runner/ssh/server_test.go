@@ -1,0 +1,247 @@
+package ssh
+
+import (
+	"encoding/pem"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/runner/task"
+)
+
+func pemBytes(b *pem.Block) []byte { return pem.EncodeToMemory(b) }
+
+// oddServer is a small SSH server for what OpenSSH does not do on request: passwords
+// without an account, and bad manners.
+type oddServer struct {
+	address string
+	hostKey xssh.PublicKey
+}
+
+// serveOdd serves sessions with handle, which gets the channel and its requests.
+func serveOdd(t *testing.T, config *xssh.ServerConfig, handle func(xssh.Channel, <-chan *xssh.Request, *xssh.ServerConn)) *oddServer {
+	t.Helper()
+	private, public := newKeyPair(t)
+	signer, err := xssh.ParsePrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.AddHostKey(signer)
+	address := listen(t, func(c net.Conn) {
+		conn, chans, reqs, err := xssh.NewServerConn(c, config)
+		if err != nil {
+			return
+		}
+		go xssh.DiscardRequests(reqs)
+		for open := range chans {
+			ch, requests, err := open.Accept()
+			if err != nil {
+				return
+			}
+			go handle(ch, requests, conn)
+		}
+	})
+	return &oddServer{address: address, hostKey: public}
+}
+
+func (s *oddServer) command(change ...func(*task.Command)) *task.Command {
+	c := &task.Command{
+		AttemptID: "odd", Text: "true",
+		Node:     &runnerv1.Node{Name: "odd", Hostname: s.address, Username: "me", HostKeys: []string{authorizedKey(s.hostKey)}},
+		Settings: map[string]string{"ssh-authentication": "password", "ssh-password-storage-path": "keys/p"},
+		Keys:     map[string][]byte{"keys/p": []byte("secret\n")},
+	}
+	for _, f := range change {
+		f(c)
+	}
+	return c
+}
+
+// succeed accepts every request and ends with status 0.
+func succeed(ch xssh.Channel, requests <-chan *xssh.Request, _ *xssh.ServerConn) {
+	for r := range requests {
+		_ = r.Reply(true, nil)
+		if r.Type == "exec" {
+			_, _ = ch.SendRequest("exit-status", false, []byte{0, 0, 0, 0})
+			_ = ch.Close()
+		}
+	}
+}
+
+func byPassword(_ xssh.ConnMetadata, password []byte) (*xssh.Permissions, error) {
+	if string(password) != "secret" {
+		return nil, xssh.ErrNoAuth
+	}
+	return nil, nil
+}
+
+func TestPassword(t *testing.T) {
+	t.Parallel()
+	interactive := func(_ xssh.ConnMetadata, ask xssh.KeyboardInteractiveChallenge) (*xssh.Permissions, error) {
+		if answers, err := ask("", "", []string{"Password: "}, []bool{false}); err != nil || len(answers) != 1 || answers[0] != "secret" {
+			return nil, xssh.ErrNoAuth
+		}
+		_, err := ask("", "welcome", nil, nil)
+		return nil, err
+	}
+	endless := func(_ xssh.ConnMetadata, ask xssh.KeyboardInteractiveChallenge) (*xssh.Permissions, error) {
+		for {
+			if _, err := ask("", "", []string{"Password: "}, []bool{false}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	nosy := func(_ xssh.ConnMetadata, ask xssh.KeyboardInteractiveChallenge) (*xssh.Permissions, error) {
+		_, err := ask("", "", []string{"Your mother's name: "}, []bool{true})
+		return nil, err
+	}
+	tests := []struct {
+		name   string
+		config xssh.ServerConfig
+		change func(*task.Command)
+		want   string // reason; empty: it runs
+	}{
+		{name: "password", config: xssh.ServerConfig{PasswordCallback: byPassword}},
+		{name: "keyboard-interactive", config: xssh.ServerConfig{KeyboardInteractiveCallback: interactive}},
+		{name: "from an option", config: xssh.ServerConfig{PasswordCallback: byPassword}, change: func(c *task.Command) {
+			c.Settings = map[string]string{"ssh-password-option": "option.sshPassword"}
+			c.Options = map[string]string{"sshPassword": "secret"}
+		}},
+		{name: "wrong", config: xssh.ServerConfig{PasswordCallback: byPassword}, change: func(c *task.Command) { c.Keys["keys/p"] = []byte("x") }, want: "authentication_failed"},
+		{name: "questions without end", config: xssh.ServerConfig{KeyboardInteractiveCallback: endless, MaxAuthTries: -1}, want: "authentication_failed"},
+		{name: "another question", config: xssh.ServerConfig{KeyboardInteractiveCallback: nosy}, want: "authentication_failed"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := serveOdd(t, &test.config, succeed)
+			c := s.command()
+			if test.change != nil {
+				test.change(c)
+			}
+			if test.want == "" {
+				if end, _ := run(t, newExecutor(t), c); end.Outcome != succeeded {
+					t.Errorf("got %+v", end)
+				}
+				return
+			}
+			if got := refused(t, newExecutor(t), c); got.Reason != test.want {
+				t.Errorf("got %s: %s", got.Reason, got.Message)
+			}
+		})
+	}
+}
+
+func TestBadManners(t *testing.T) {
+	t.Parallel()
+	onExec := func(f func(xssh.Channel, *xssh.Request, *xssh.ServerConn)) func(xssh.Channel, <-chan *xssh.Request, *xssh.ServerConn) {
+		return func(ch xssh.Channel, requests <-chan *xssh.Request, conn *xssh.ServerConn) {
+			for r := range requests {
+				if r.Type == "exec" {
+					f(ch, r, conn)
+				}
+			}
+		}
+	}
+	tests := []struct {
+		name    string
+		handle  func(xssh.Channel, <-chan *xssh.Request, *xssh.ServerConn)
+		change  func(*task.Command)
+		outcome runnerv1.Outcome
+		reason  string
+		started bool
+	}{
+		{name: "refuses to run it", handle: onExec(func(_ xssh.Channel, r *xssh.Request, _ *xssh.ServerConn) { _ = r.Reply(false, nil) }), outcome: failed, reason: "exec_refused"},
+		{name: "no exit status", handle: onExec(func(ch xssh.Channel, r *xssh.Request, _ *xssh.ServerConn) { _ = r.Reply(true, nil); _ = ch.Close() }), outcome: unknown, reason: "connection_lost", started: true},
+		{name: "cut before the answer", handle: onExec(func(_ xssh.Channel, _ *xssh.Request, conn *xssh.ServerConn) { _ = conn.Close() }), outcome: unknown, reason: "connection_lost", started: true},
+		{name: "malformed exit", handle: onExec(func(ch xssh.Channel, r *xssh.Request, _ *xssh.ServerConn) {
+			_ = r.Reply(true, nil)
+			_, _ = ch.SendRequest("exit-status", false, []byte{1})
+			_, _ = ch.SendRequest("exit-signal", false, []byte{1})
+			_ = ch.Close()
+		}), outcome: unknown, reason: "connection_lost", started: true},
+		{name: "two exits", handle: onExec(func(ch xssh.Channel, r *xssh.Request, _ *xssh.ServerConn) {
+			_ = r.Reply(true, nil)
+			_, _ = ch.SendRequest("exit-status", false, []byte{0, 0, 0, 5})
+			_, _ = ch.SendRequest("exit-status", false, []byte{0, 0, 0, 0})
+			_ = ch.Close()
+		}), outcome: failed, reason: "non_zero_exit", started: true},
+		{name: "falls silent", handle: onExec(func(_ xssh.Channel, _ *xssh.Request, conn *xssh.ServerConn) {
+			// The server's own reading stops with this goroutine's channel; keepalives are
+			// answered by the mux, so the connection itself must die.
+			_ = conn.Close()
+		}), outcome: unknown, reason: "connection_lost", started: true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := serveOdd(t, &xssh.ServerConfig{PasswordCallback: byPassword}, test.handle)
+			end, _ := run(t, newExecutor(t), s.command())
+			if end.Outcome != test.outcome || end.Reason != test.reason || end.NotStarted == test.started {
+				t.Errorf("got %+v", end)
+			}
+		})
+	}
+}
+
+// TestSilentNode stops answering in the middle of a command, without closing anything.
+func TestSilentNode(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t)
+	pipe := newProxy(t, "127.0.0.1:"+s.port)
+	c := s.command("echo started; sleep 30", set("keep-alive-interval", "1"), set("keep-alive-max-alive-count", "1"))
+	c.Node.Hostname = pipe.address
+	began := time.Now()
+	end := during(t, newExecutor(t), c, pipe.freeze)
+	if end.Outcome != unknown || end.Reason != "connection_lost" || !strings.Contains(end.Message, "did not answer") {
+		t.Errorf("got %+v", end)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// proxy passes bytes until it is frozen.
+type proxy struct {
+	address string
+	frozen  chan struct{}
+}
+
+func newProxy(t *testing.T, to string) *proxy {
+	t.Helper()
+	p := &proxy{frozen: make(chan struct{})}
+	p.address = listen(t, func(in net.Conn) {
+		out, err := net.Dial("tcp", to)
+		if err != nil {
+			return
+		}
+		defer out.Close()
+		done := make(chan struct{}, 2)
+		pass := func(dst, src net.Conn) {
+			defer func() { done <- struct{}{} }()
+			buf := make([]byte, 32<<10)
+			for {
+				n, err := src.Read(buf)
+				select {
+				case <-p.frozen:
+					<-t.Context().Done()
+					return
+				default:
+				}
+				if _, werr := dst.Write(buf[:n]); err != nil || werr != nil {
+					return
+				}
+			}
+		}
+		go pass(out, in)
+		go pass(in, out)
+		<-done
+	})
+	return p
+}
+
+func (p *proxy) freeze() { close(p.frozen) }

@@ -1,0 +1,125 @@
+package ssh
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fairlead/fairlead/runner/task"
+)
+
+// fakeSudo asks for a password as sudo does for a user who is not root: real sudo
+// never asks root, as whom these tests may run. It takes -S -p PROMPT -v, reads the
+// password a byte at a time from stdin or the terminal, and asks three times.
+const fakeSudo = `#!/bin/sh
+prompt='[sudo] password for me: '; stdin=; validate=
+while :; do
+  case $1 in
+    -S) stdin=1; shift;;
+    -p) prompt=$2; shift 2;;
+    -v) validate=1; shift;;
+    *) break;;
+  esac
+done
+ticket=$(dirname "$0")/ticket
+if [ -e "$ticket" ]; then exec "$@"; fi
+if [ -z "$stdin" ]; then exec 4<&0; [ -t 0 ] || exec 0</dev/tty || { echo "sudo: a terminal is required" >&2; exit 1; }; fi
+for try in 1 2 3; do
+  printf '%s' "$prompt" >&2
+  IFS= read -r given || { echo "sudo: no password was provided" >&2; exit 1; }
+  if [ "$given" = "open sesame" ]; then
+    [ -n "$validate" ] && { touch "$ticket"; exit 0; }
+    [ -z "$stdin" ] && exec 0<&4 4<&-
+    exec "$@"
+  fi
+  echo "Sorry, try again." >&2
+done
+echo "sudo: 3 incorrect password attempts" >&2
+exit 1
+`
+
+// withFakeSudo starts a server whose sessions find the fake sudo first.
+func withFakeSudo(t *testing.T) *sshd {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "sudo"), []byte(fakeSudo), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return startSSHD(t, "SetEnv PATH="+dir+":/usr/bin:/bin")
+}
+
+func withPassword(password string) func(*task.Command) {
+	return func(c *task.Command) {
+		c.Settings["sudo-command-enabled"] = "true"
+		c.Settings["sudo-password-storage-path"] = "keys/sudo"
+		c.Settings["sudo-prompt-max-timeout"] = "1000"
+		c.Keys["keys/sudo"] = []byte(password + "\n")
+		c.Masks = [][]byte{[]byte(password)}
+	}
+}
+
+func TestSudoPassword(t *testing.T) {
+	t.Parallel()
+	pty := set("always-set-pty", "true")
+	tests := []struct {
+		name, text string
+		change     []func(*task.Command)
+		stdout     string
+		reason     string
+	}{
+		{name: "one call", text: "sudo echo yes", stdout: "yes\n"},
+		{name: "two calls", text: "sudo echo a && sudo echo b", stdout: "a\nb\n"},
+		{name: "others read no password", text: "cat; sudo echo a; cat", stdout: "a\n"},
+		{name: "a command under sudo that reads stdin", text: "sudo cat", stdout: ""},
+		{name: "something piped in", text: "echo piped | sudo cat", stdout: "piped\n"},
+		{name: "from a file", text: "echo filed >$0.$$ ; sudo cat <$0.$$; rm $0.$$", stdout: "filed\n"},
+		{name: "from the option", text: "sudo echo yes", change: []func(*task.Command){func(c *task.Command) {
+			delete(c.Settings, "sudo-password-storage-path")
+			c.Options["sudoPassword"] = "open sesame"
+		}}, stdout: "yes\n"},
+		{name: "Rundeck's own pattern", text: "sudo echo yes", change: []func(*task.Command){set("sudo-command-pattern", "^sudo$")}, stdout: "yes\n"},
+		{name: "wrong password", text: "sudo echo yes", change: []func(*task.Command){withPassword("wrong")}, reason: "sudo_password_refused"},
+		{name: "terminal", text: "sudo echo yes", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: yes\r\n"},
+		{name: "terminal, inside", text: "sh -c 'sudo echo yes' # sudo", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: yes\r\n"},
+		{name: "terminal, piped", text: "echo piped | sudo cat", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: piped\r\n"},
+		{name: "terminal, wrong password", text: "sudo echo yes", change: []func(*task.Command){pty, withPassword("wrong")}, reason: "sudo_password_refused", stdout: "*"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := withFakeSudo(t)
+			c := s.command(test.text, append([]func(*task.Command){withPassword("open sesame")}, test.change...)...)
+			end, out := run(t, newExecutor(t), c)
+			if end.Reason != test.reason || (test.reason == "") != (end.Outcome == succeeded) {
+				t.Errorf("got %+v, stderr %q", end, out.err())
+			}
+			if test.stdout != "*" && out.out() != test.stdout {
+				t.Errorf("stdout %q, want %q; stderr %q", out.out(), test.stdout, out.err())
+			}
+			if both := out.out() + out.err(); strings.Contains(both, "sesame") || strings.Contains(both, "fairlead:") {
+				t.Errorf("the output shows what it should not: %q", both)
+			}
+		})
+	}
+}
+
+func TestSudoScript(t *testing.T) {
+	t.Parallel()
+	s := withFakeSudo(t)
+	end, out := run(t, newExecutor(t), s.command("", withPassword("open sesame"), func(c *task.Command) {
+		c.Script = &task.Script{Text: "echo script $1", Interpreter: "sudo sh", Args: []string{"x"}}
+	}))
+	if end.Outcome != succeeded || out.out() != "script x\n" {
+		t.Errorf("got %+v %q %q", end, out.out(), out.err())
+	}
+}
+
+func TestRealSudoWithoutPassword(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t)
+	end, out := run(t, newExecutor(t), s.command("sudo id -un; echo piped | sudo cat", withPassword("unused")))
+	if end.Outcome != succeeded || out.out() != "root\npiped\n" {
+		t.Errorf("got %+v %q %q", end, out.out(), out.err())
+	}
+}
