@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -42,8 +43,7 @@ func offerFrames(o hub.Offer) ([]*runnerv1.SessionResponse, error) {
 }
 
 // makeSpec tells a runner what its assignment is. Positions in it (what cells mean)
-// are: nodes as Assignment.Nodes lists them; steps as Assignment.Steps lists them,
-// followed by their error handlers in the same order.
+// are: nodes as Assignment.Nodes lists them, steps as hub.Workflow.SpecSteps does.
 func makeSpec(o hub.Offer) *runnerv1.Spec {
 	e, a := o.Execution, o.Assignment
 	spec := &runnerv1.Spec{
@@ -77,7 +77,7 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 			Attributes: nodeAttributes(n, o.Project), HostKeys: o.HostKeys[n.Name],
 		})
 	}
-	spec.Steps = makeSteps(e.Definition.Workflow.Steps, a.Steps)
+	spec.Steps = makeSteps(&e.Definition.Workflow, a.Steps)
 	return spec
 }
 
@@ -106,26 +106,28 @@ func nodeAttributes(n *hub.Node, project *hub.Project) map[string]string {
 	return out
 }
 
-func makeSteps(steps []hub.Step, positions []int) []*runnerv1.Step {
-	out := make([]*runnerv1.Step, 0, len(positions))
-	var handlers []*runnerv1.Step
-	for _, position := range positions {
-		step := &steps[position]
-		s := makeStep(step, position)
-		if step.ErrorHandler != nil {
-			h := makeStep(step.ErrorHandler, position)
-			h.IsHandler = true
-			handlers = append(handlers, h)
-			s.ErrorHandler = uint32(len(positions) + len(handlers)) //nolint:gosec // a position
+// makeSteps lays the steps out as hub.Workflow.SpecSteps says, so that a cell's step
+// means the same to the runner and to dispatch.
+func makeSteps(w *hub.Workflow, positions []int) []*runnerv1.Step {
+	layout := w.SpecSteps(positions)
+	out := make([]*runnerv1.Step, 0, len(layout))
+	for i, position := range layout {
+		step, of := w.StepAt(position)
+		s := makeStep(step, of)
+		// A handler that the hub cut as an assignment of its own is plain work there.
+		s.IsHandler = i >= len(positions)
+		if handler := slices.Index(layout[len(positions):], w.HandlerOf(position)); handler >= 0 {
+			s.ErrorHandler = uint32(len(positions) + handler + 1) //nolint:gosec // a position
 		}
 		out = append(out, s)
 	}
-	return append(out, handlers...)
+	return out
 }
 
-func makeStep(step *hub.Step, position int) *runnerv1.Step {
+// makeStep makes a step; of is the position that people count it by.
+func makeStep(step *hub.Step, of int) *runnerv1.Step {
 	s := &runnerv1.Step{
-		Number: uint32(position + 1), Description: step.Description, //nolint:gosec // a position
+		Number: uint32(of + 1), Description: step.Description, //nolint:gosec // a position
 		TimeoutMs: step.Timeout.Milliseconds(), Idempotent: step.Idempotent, Probe: step.Probe,
 		ContinueOnUnknown: step.ContinueOnUnknown,
 		Retries:           uint32(max(step.Retries, 0)), RetryDelayMs: step.RetryDelay.Milliseconds(), //nolint:gosec // small
