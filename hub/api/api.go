@@ -10,6 +10,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/keys"
 )
 
 // right is what an operation asks of its caller.
@@ -28,7 +31,7 @@ const (
 const (
 	maxBody   = 1 << 20
 	maxImport = 10<<20 + 1
-	maxKey    = 64 << 10
+	maxKey    = keys.MaxValue + 1
 )
 
 // bodyTimeout bounds how long a client may take to send its body.
@@ -86,10 +89,13 @@ func (o op) huma() huma.Operation {
 func register[I, O any](s *server, o op, handle func(context.Context, *I) (*O, error)) {
 	huma.Register(s.huma, o.huma(), func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
-		if err != nil {
-			return nil, s.problem(ctx, err)
+		if err == nil {
+			return out, nil
 		}
-		return out, nil
+		if hub.ErrorCode(err) == hub.CodeForbidden {
+			s.auditRefused(ctx, o.id, err)
+		}
+		return nil, s.problem(ctx, err)
 	})
 }
 

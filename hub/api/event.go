@@ -3,12 +3,18 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/fairlead/fairlead/hub"
 )
 
 type eventsInput struct {
-	Follow  bool   `query:"follow" doc:"Stay and tell what changes, as NDJSON; without it: one hello"`
+	Follow  bool   `query:"follow" doc:"Stay and tell what changes, as NDJSON, one Event a line; without it: one hello"`
 	Project string `query:"project" maxLength:"100" doc:"Executions of this project alone"`
 }
 
@@ -16,6 +22,201 @@ func (s *server) eventRoutes() {
 	register(s, op{method: http.MethodGet, path: "/events", id: "get-events", summary: "Live changes of executions and runners", right: read, gives: []string{"application/x-ndjson"}}, s.getEvents)
 }
 
+// gather is how long events are gathered after some were sent: the first is told at
+// once, and a busy hub's followers hear of each execution ten times a second at most.
+const gather = 100 * time.Millisecond
+
 func (s *server) getEvents(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
-	panic("")
+	projectID, err := s.eventProject(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		r, w := humago.Unwrap(hc)
+		r = r.WithContext(hc.Context())
+		s.stream(w, r, "application/x-ndjson", true, func(ctx context.Context, out *streamWriter) error {
+			send := func(e Event) error { return out.write([]byte(jsonText(e) + "\n")) }
+			if !in.Follow {
+				return send(s.hello())
+			}
+			return s.events(ctx, projectID, send)
+		})
+	}}, nil
+}
+
+// eventProject is the id of the project that events are narrowed to, "" for all.
+func (s *server) eventProject(ctx context.Context, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	p, err := s.project(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return p.ID, nil
+}
+
+func (s *server) streamEvents(w http.ResponseWriter, r *http.Request) {
+	projectID, err := s.eventProject(r.Context(), r.URL.Query().Get("project"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.serveSocket(w, r, func(ctx context.Context, c *socket) error {
+		return s.events(ctx, projectID, func(e Event) error { return c.send(e) })
+	})
+}
+
+func (s *server) hello() Event { return Event{Type: "hello", Time: s.timeNow()} }
+
+// events sends what changes in the caller's organisation until ctx ends.
+func (s *server) events(ctx context.Context, projectID string, send func(Event) error) error {
+	changes, stop := s.Dispatch.Subscribe(principal(ctx).OrganisationID, "")
+	defer stop()
+	if err := send(s.hello()); err != nil {
+		return err
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	for {
+		var waiting []hub.Event
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case change, ok := <-changes:
+			if !ok {
+				return hub.Errorf(hub.CodeUnavailable, "The hub is shutting down; connect again.")
+			}
+			waiting = append(waiting, change)
+		}
+		if err := s.tell(ctx, projectID, gathered(waiting, changes), send); err != nil {
+			return err
+		}
+		timer.Reset(gather)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// gathered adds what came meanwhile, each change once.
+func gathered(waiting []hub.Event, more <-chan hub.Event) []hub.Event {
+	for {
+		select {
+		case change, ok := <-more:
+			if ok {
+				waiting = append(waiting, change)
+				continue
+			}
+		default:
+		}
+		break
+	}
+	seen := map[hub.Event]bool{}
+	out := waiting[:0]
+	for _, change := range waiting {
+		change.Status = "" // of the same execution only the newest is told anyway
+		if !seen[change] {
+			seen[change] = true
+			out = append(out, change)
+		}
+	}
+	return out
+}
+
+// tell reads what changed and sends it.
+func (s *server) tell(ctx context.Context, projectID string, changes []hub.Event, send func(Event) error) error {
+	names := map[string]string{}
+	for _, change := range changes {
+		e, ok, err := s.event(ctx, projectID, change, names)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if err := send(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// event renders one change; ok is false for one that its reader need not hear of.
+func (s *server) event(ctx context.Context, projectID string, change hub.Event, names map[string]string) (e Event, ok bool, err error) {
+	out := Event{Type: string(change.Kind), Time: s.timeNow(), ExecutionID: change.ExecutionID}
+	if projectID != "" && change.ProjectID != "" && change.ProjectID != projectID {
+		return out, false, nil
+	}
+	switch change.Kind {
+	case hub.EventResync:
+		return s.hello(), true, nil
+	case hub.EventNodeSteps:
+		return out, true, nil
+	case hub.EventRunner:
+		r, err := s.runner(ctx, change.RunnerID)
+		if hub.ErrorCode(err) == hub.CodeNotFound {
+			return out, false, nil
+		}
+		out.Runner = &r
+		return out, err == nil, err
+	case hub.EventExecution:
+		row, err := s.Store.ExecutionRow(ctx, principal(ctx).OrganisationID, change.ExecutionID)
+		if hub.ErrorCode(err) == hub.CodeNotFound {
+			return out, false, nil
+		}
+		if err != nil || (projectID != "" && row.ProjectID != projectID) {
+			return out, false, err
+		}
+		x, err := s.listed(ctx, &row.Execution, names)
+		out.Execution = &x
+		return out, err == nil, err
+	}
+	return out, false, nil
+}
+
+// socketLogInput reads the parameters of a WebSocket's address, which huma does not
+// see.
+func socketLogInput(r *http.Request) (*logInput, error) {
+	in := &logInput{Step: -1, Follow: true}
+	in.ID = r.PathValue("id")
+	q := r.URL.Query()
+	in.Node, in.Cursor = q.Get("node"), q.Get("cursor")
+	var wrong []hub.FieldError
+	number := func(name string, least int64, to *int64) {
+		text := q.Get(name)
+		if text == "" {
+			return
+		}
+		n, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || n < least {
+			wrong = append(wrong, hub.FieldError{Path: "query." + name, Message: "a whole number"})
+			return
+		}
+		*to = n
+	}
+	step := int64(-1)
+	number("step", -1, &step)
+	number("tail", 0, &in.Tail)
+	in.Step = int(step)
+	wrong = append(wrong, unknownParameters(q, "node", "cursor", "step", "tail")...)
+	return in, hub.Invalid("The parameters of the log cannot be read.", wrong)
+}
+
+// unknownParameters refuses what would have no effect.
+func unknownParameters(q url.Values, known ...string) []hub.FieldError {
+	var wrong []hub.FieldError
+next:
+	for name := range q {
+		for _, k := range known {
+			if name == k {
+				continue next
+			}
+		}
+		wrong = append(wrong, hub.FieldError{Path: "query." + name, Message: "unknown parameter; known are node, cursor, step and tail"})
+	}
+	return wrong
 }

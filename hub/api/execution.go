@@ -2,8 +2,20 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/dispatch"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/workflow"
 )
+
+// maxWait bounds how long a request may wait for an execution.
+const maxWait = 10 * time.Minute
 
 // WaitQuery lets a request wait until its execution is final.
 type WaitQuery struct {
@@ -53,18 +65,336 @@ func (s *server) executionRoutes() {
 	register(s, op{method: http.MethodGet, path: "/executions/{id}/nodes", id: "list-execution-nodes", summary: "The matrix of nodes and steps", right: read}, s.listExecutionNodes)
 }
 
+// duration reads the wait; 0: answer at once.
+func (w WaitQuery) duration() (time.Duration, error) {
+	if w.Wait == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(w.Wait)
+	if err != nil || d < 0 {
+		return 0, hub.Invalid("The wait cannot be read.", []hub.FieldError{{Path: "query.wait", Message: "a duration like 30s or 5m"}})
+	}
+	return min(d, maxWait), nil
+}
+
 func (s *server) runCommand(ctx context.Context, in *runCommandInput) (*created[Execution], error) {
-	panic("")
+	p, err := s.project(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	definition, err := commandJob(&in.Body)
+	if err != nil {
+		return nil, err
+	}
+	start := dispatch.StartRequest{ProjectID: p.ID, Definition: definition}
+	return s.start(ctx, p, start, in.IdempotencyKey, in.WaitQuery, in.Body)
 }
+
+// start begins an execution, or finds the one that the same request began before, and
+// waits for its end if that was asked for.
+func (s *server) start(ctx context.Context, p *hub.Project, start dispatch.StartRequest, key string, wait WaitQuery, input any) (*created[Execution], error) {
+	patience, err := wait.duration()
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRequest(ctx, key, "run "+p.ID, input)
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.earlier(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var e *hub.Execution
+	if id == "" {
+		e, err = s.startNew(ctx, r, start)
+		if errors.Is(err, errRepeated) {
+			id, err = s.earlier(ctx, r)
+		}
+	}
+	if err == nil && e == nil {
+		e, err = s.Store.GetExecution(ctx, principal(ctx).OrganisationID, id)
+	}
+	if err == nil && patience > 0 {
+		e, err = s.wait(ctx, e.ID, patience)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.single(ctx, e, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &created[Execution]{Location: "/api/v1/executions/" + e.ID, Body: out}, nil
+}
+
+// startNew begins an execution, with key and audit in its own transaction.
+func (s *server) startNew(ctx context.Context, r request, start dispatch.StartRequest) (*hub.Execution, error) {
+	p := principal(ctx)
+	start.OrganisationID, start.By = p.OrganisationID, p.Name
+	start.InTx = func(ctx context.Context, st *store.Store, e *hub.Execution) error {
+		if err := r.keep(ctx, st, e.ID); err != nil {
+			return err
+		}
+		return s.audit(ctx, st, "execution.start", e.JobName)
+	}
+	return s.Dispatch.Start(ctx, start)
+}
+
+// wait returns the execution when it is final, or as it is when patience is over.
+func (s *server) wait(ctx context.Context, id string, patience time.Duration) (*hub.Execution, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s.cancelWhenDone(ctx, cancel)
+	return s.Dispatch.Wait(ctx, principal(ctx).OrganisationID, id)
+}
+
+// cancelWhenDone ends a wait when the server shuts down.
+func (s *server) cancelWhenDone(ctx context.Context, cancel func()) {
+	if s.Done == nil {
+		return
+	}
+	go func() {
+		select {
+		case <-s.Done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+}
+
+// single renders an execution with its detail, and its nodes counted while it runs.
+func (s *server) single(ctx context.Context, e *hub.Execution, project string) (Execution, error) {
+	out, err := s.counting(ctx, e, project)
+	return withDetail(out, e), err
+}
+
+// counting renders an execution; the counts of one that has not ended are made here.
+func (s *server) counting(ctx context.Context, e *hub.Execution, project string) (Execution, error) {
+	if len(e.NodeCounts) == 0 && !e.Status.Final() {
+		rows, err := s.matrix(ctx, e)
+		if err != nil {
+			return Execution{}, err
+		}
+		e.NodeCounts = hub.NodeCounts{}
+		for _, row := range rows {
+			e.NodeCounts[hub.Status(row.Status)]++
+		}
+	}
+	return s.toExecution(e, project), nil
+}
+
+// executionByID finds the execution of a path, with the name of its project.
+func (s *server) executionByID(ctx context.Context, id string) (*hub.Execution, string, error) {
+	e, err := s.Store.GetExecution(ctx, principal(ctx).OrganisationID, id)
+	if err != nil {
+		return nil, "", err
+	}
+	name, err := s.projectName(ctx, e.ProjectID)
+	return e, name, err
+}
+
+// projectName is the name of a project, or its id when it was deleted since.
+func (s *server) projectName(ctx context.Context, id string) (string, error) {
+	p, err := s.Store.Project(ctx, principal(ctx).OrganisationID, id)
+	switch {
+	case hub.ErrorCode(err) == hub.CodeNotFound:
+		return id, nil
+	case err != nil:
+		return "", err
+	}
+	return p.Name, nil
+}
+
 func (s *server) listExecutions(ctx context.Context, in *listExecutionsInput) (*body[ExecutionList], error) {
-	panic("")
+	f := store.ExecutionFilter{OrganisationID: principal(ctx).OrganisationID, JobID: in.Job, Limit: in.Limit + 1}
+	if in.Cursor != "" {
+		n, err := strconv.ParseInt(in.Cursor, 10, 64)
+		if err != nil || n < 1 {
+			return nil, hub.Errorf(hub.CodeInvalid, "The cursor is not one that this list gave; begin again without one.")
+		}
+		f.Before = n
+	}
+	for _, status := range in.Status {
+		f.Statuses = append(f.Statuses, hub.Status(status))
+	}
+	if in.Project != "" {
+		p, err := s.project(ctx, in.Project)
+		if err != nil {
+			return nil, err
+		}
+		f.ProjectID = p.ID
+		if in.Job != "" {
+			j, err := s.Store.Job(ctx, p.ID, in.Job)
+			if err != nil {
+				return nil, err
+			}
+			f.JobID = j.ID
+		}
+	}
+	rows, err := s.Store.ListExecutions(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	out := ExecutionList{Items: []Execution{}}
+	if len(rows) > in.Limit {
+		rows = rows[:in.Limit]
+		out.Next = strconv.FormatInt(rows[in.Limit-1].Number, 10)
+	}
+	names := map[string]string{}
+	for _, row := range rows {
+		item, err := s.listed(ctx, &row.Execution, names)
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, item)
+	}
+	return &body[ExecutionList]{out}, nil
 }
+
+// listed renders an execution of a list; names remembers those of projects.
+func (s *server) listed(ctx context.Context, e *hub.Execution, names map[string]string) (Execution, error) {
+	name, ok := names[e.ProjectID]
+	if !ok {
+		var err error
+		if name, err = s.projectName(ctx, e.ProjectID); err != nil {
+			return Execution{}, err
+		}
+		names[e.ProjectID] = name
+	}
+	return s.counting(ctx, e, name)
+}
+
 func (s *server) getExecution(ctx context.Context, in *getExecutionInput) (*body[Execution], error) {
-	panic("")
+	patience, err := in.duration()
+	if err != nil {
+		return nil, err
+	}
+	e, project, err := s.executionByID(ctx, in.ID)
+	if err == nil && patience > 0 && !e.Status.Final() {
+		e, err = s.wait(ctx, e.ID, patience)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.single(ctx, e, project)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Execution]{out}, nil
 }
+
 func (s *server) cancelExecution(ctx context.Context, in *cancelInput) (*body[Execution], error) {
-	panic("")
+	e, project, err := s.executionByID(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	p := principal(ctx)
+	if err := s.Dispatch.Cancel(ctx, p.OrganisationID, e.ID, dispatch.CancelRequest{Nodes: in.Body.Nodes, By: p.Name}); err != nil {
+		return nil, err
+	}
+	if err := s.audit(ctx, s.Store, "execution.cancel", strconv.FormatInt(e.Number, 10)); err != nil {
+		return nil, err
+	}
+	if e, err = s.Store.GetExecution(ctx, p.OrganisationID, e.ID); err != nil {
+		return nil, err
+	}
+	out, err := s.single(ctx, e, project)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Execution]{out}, nil
 }
+
 func (s *server) listExecutionNodes(ctx context.Context, in *executionNodesInput) (*body[ExecutionNodeList], error) {
-	panic("")
+	e, _, err := s.executionByID(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.matrix(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Status) > 0 {
+		rows = slices.DeleteFunc(rows, func(r ExecutionNode) bool { return !slices.Contains(in.Status, string(r.Status)) })
+	}
+	items, next, err := slicePage(rows, in.Page)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.nameRunners(ctx, e, items); err != nil {
+		return nil, err
+	}
+	return &body[ExecutionNodeList]{ExecutionNodeList{Items: items, Next: next, Total: len(rows)}}, nil
+}
+
+// matrix is the rows of an execution's nodes, in rank order.
+func (s *server) matrix(ctx context.Context, e *hub.Execution) ([]ExecutionNode, error) {
+	steps, err := s.Dispatch.Matrix(ctx, e.OrganisationID, e.ID)
+	if err != nil {
+		return nil, err
+	}
+	if e.Definition == nil { // of a list, which reads no wide columns
+		if e, err = s.Store.GetExecution(ctx, e.OrganisationID, e.ID); err != nil {
+			return nil, err
+		}
+	}
+	rows := make([]ExecutionNode, len(e.Nodes))
+	for i, n := range e.Nodes {
+		rows[i] = ExecutionNode{Node: n.Name, Position: i, Steps: []StepOn{}}
+	}
+	folded := workflow.Fold(&e.Definition.Workflow, steps)
+	for i := range steps {
+		n := &steps[i]
+		if n.Node < 0 || n.Node >= len(rows) {
+			continue
+		}
+		row := &rows[n.Node]
+		row.Steps = append(row.Steps, toStepOn(n))
+		if n.AttemptID != "" {
+			row.attemptID = n.AttemptID
+		}
+	}
+	for i := range rows {
+		rows[i].Status = nodeStatus(rows[i].Steps, folded.Nodes[i])
+	}
+	return rows, nil
+}
+
+// nodeStatus is the state of a node: what its steps come to once none is open.
+func nodeStatus(steps []StepOn, folded hub.Status) Status {
+	open, begun := false, false
+	for _, step := range steps {
+		switch status := hub.Status(step.Status); {
+		case status == hub.StatusRunning:
+			return Status(hub.StatusRunning)
+		case status.Final():
+			begun = true
+		default:
+			open = true
+		}
+	}
+	switch {
+	case open && begun:
+		return Status(hub.StatusRunning)
+	case open, len(steps) == 0:
+		return Status(hub.StatusQueued)
+	}
+	return Status(folded)
+}
+
+// nameRunners tells of the rows which runner has them.
+func (s *server) nameRunners(ctx context.Context, e *hub.Execution, rows []ExecutionNode) error {
+	attempts, err := s.Store.AttemptsOf(ctx, e.ID)
+	if err != nil {
+		return err
+	}
+	runners := make(map[string]string, len(attempts))
+	for _, a := range attempts {
+		runners[a.AttemptID] = a.RunnerID
+	}
+	for i := range rows {
+		rows[i].RunnerID = runners[rows[i].attemptID]
+	}
+	return nil
 }

@@ -1,10 +1,20 @@
 package api
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/dispatch"
+	"github.com/fairlead/fairlead/hub/rundeck"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 type listJobsInput struct {
@@ -47,18 +57,195 @@ func (s *server) jobRoutes() {
 	register(s, op{method: http.MethodPost, path: "/projects/{project}/jobs/{job}/executions", id: "run-job", summary: "Run a job", right: run, status: http.StatusCreated}, s.runJob)
 }
 
-func (s *server) listJobs(ctx context.Context, in *listJobsInput) (*body[JobList], error) { panic("") }
+func (s *server) listJobs(ctx context.Context, in *listJobsInput) (*body[JobList], error) {
+	p, err := s.project(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	jobs, next, err := s.Store.Jobs(ctx, p.ID, store.JobQuery{Search: in.Search, Page: in.store()})
+	if err != nil {
+		return nil, err
+	}
+	items := mapped(jobs, func(j *hub.Job) JobSummary { return toJobSummary(j, p.Name) })
+	return &body[JobList]{JobList{Items: items, Next: next}}, nil
+}
+
+// errDryRun undoes an import that was only to be tried.
+var errDryRun = errors.New("dry run")
+
 func (s *server) importJobs(ctx context.Context, in *importJobsInput) (*body[JobImport], error) {
-	panic("")
+	p, err := s.project(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	jobs, report := rundeck.ParseJobs(in.RawBody)
+	if err := report.Err(); err != nil {
+		return nil, err
+	}
+	out := JobImport{DryRun: in.DryRun, Warnings: mapped(report.Warnings, toFieldProblem)}
+	err = s.Store.InTx(ctx, func(st *store.Store) error {
+		out.Items = []ImportedJob{}
+		for _, parsed := range jobs {
+			done, err := s.importJob(ctx, st, p, parsed.Job)
+			if err != nil {
+				return atPath(err, "["+strconv.Itoa(parsed.Index)+"]")
+			}
+			out.Items = append(out.Items, done)
+		}
+		if in.DryRun {
+			return errDryRun
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errDryRun) {
+		return nil, err
+	}
+	if in.DryRun {
+		withoutNewIDs(out.Items)
+	}
+	return &body[JobImport]{out}, nil
 }
-func (s *server) getJob(ctx context.Context, in *JobPath) (*tagged[Job], error) { panic("") }
+
+// importJob stores one job of a file.
+func (s *server) importJob(ctx context.Context, st *store.Store, p *hub.Project, job *hub.Job) (ImportedJob, error) {
+	j := *job
+	j.OrganisationID, j.ProjectID = p.OrganisationID, p.ID
+	change, err := st.PutJob(ctx, &j, principal(ctx).Name)
+	if err != nil {
+		return ImportedJob{}, err
+	}
+	if change != store.JobUnchanged {
+		if err := s.audit(ctx, st, "job.import", p.Name+"/"+j.FullName()); err != nil {
+			return ImportedJob{}, err
+		}
+	}
+	return ImportedJob{ID: j.ID, UUID: j.UUID, Name: j.Name, Group: j.Group, Result: string(change)}, nil
+}
+
+// withoutNewIDs leaves out ids that were made in a transaction that was undone.
+func withoutNewIDs(items []ImportedJob) {
+	for i := range items {
+		if items[i].Result == string(store.JobCreated) {
+			items[i].ID = ""
+		}
+	}
+}
+
+func toFieldProblem(f hub.FieldError) FieldProblem {
+	return FieldProblem{Path: f.Path, Message: f.Message}
+}
+
+// job finds the job of a path.
+func (s *server) job(ctx context.Context, in *JobPath) (*hub.Project, *hub.Job, error) {
+	p, err := s.project(ctx, in.Project)
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err := s.Store.Job(ctx, p.ID, in.Job)
+	return p, j, err
+}
+
+func (s *server) getJob(ctx context.Context, in *JobPath) (*tagged[Job], error) {
+	p, j, err := s.job(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return &tagged[Job]{ETag: etag(j.Revision), Body: toJob(j, p.Name)}, nil
+}
+
 func (s *server) exportJob(ctx context.Context, in *JobPath) (*huma.StreamResponse, error) {
-	panic("")
+	_, j, err := s.job(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return download([]*hub.Job{j})
 }
+
 func (s *server) exportJobs(ctx context.Context, in *ProjectPath) (*huma.StreamResponse, error) {
-	panic("")
+	p, err := s.project(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	var all []*hub.Job
+	page := store.Page{Limit: 1000}
+	for {
+		jobs, next, err := s.Store.Jobs(ctx, p.ID, store.JobQuery{Page: page})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, jobs...)
+		if next == "" {
+			return download(all)
+		}
+		page.Cursor = next
+	}
 }
-func (s *server) deleteJob(ctx context.Context, in *deleteJobInput) (*empty, error) { panic("") }
+
+// download answers with jobs as a file.
+func download(jobs []*hub.Job) (*huma.StreamResponse, error) {
+	file, err := rundeck.FormatJobs(jobs)
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", "application/yaml")
+		ctx.SetHeader("Content-Disposition", `attachment; filename="jobs.yaml"`)
+		_, _ = bytes.NewReader(file).WriteTo(ctx.BodyWriter()) // the client is gone if this fails
+	}}, nil
+}
+
+func (s *server) deleteJob(ctx context.Context, in *deleteJobInput) (*empty, error) {
+	p, j, err := s.job(ctx, &in.JobPath)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.check(j.Revision, "job", j.FullName()); err != nil {
+		return nil, err
+	}
+	return &empty{}, s.Store.InTx(ctx, func(st *store.Store) error {
+		if err := st.DeleteJob(ctx, p.ID, j.ID, in.revision(j.Revision)); err != nil {
+			return err
+		}
+		return s.audit(ctx, st, "job.delete", p.Name+"/"+j.FullName())
+	})
+}
+
 func (s *server) runJob(ctx context.Context, in *runJobInput) (*created[Execution], error) {
-	panic("")
+	p, j, err := s.job(ctx, &in.JobPath)
+	if err != nil {
+		return nil, err
+	}
+	start := dispatch.StartRequest{
+		ProjectID: p.ID, JobID: j.ID, Options: in.Body.Options, NodeFilter: in.Body.NodeFilter, Nodes: in.Body.Nodes,
+		Threads: in.Body.Threadcount, Keepgoing: in.Body.Keepgoing,
+	}
+	return s.start(ctx, p, start, in.IdempotencyKey, in.WaitQuery, struct {
+		Job string
+		Run RunJob
+	}{j.ID, in.Body})
+}
+
+// commandJob is the definition that an ad-hoc command is.
+func commandJob(in *RunCommand) (*hub.Job, error) {
+	if (in.Command == "") == (in.Script == "") {
+		return nil, hub.Errorf(hub.CodeInvalid, "Give either command or script.")
+	}
+	step := hub.Step{Exec: in.Command}
+	if in.Script != "" {
+		step.Script = &hub.Script{Text: in.Script, Args: in.Args, Interpreter: in.Interpreter}
+	}
+	j := &hub.Job{
+		Name: shortened(cmp.Or(in.Command, scriptLabel(in.Script))), LogLevel: "INFO",
+		Workflow: hub.Workflow{Strategy: hub.StrategyNodeFirst, Steps: []hub.Step{step}},
+		Dispatch: hub.Dispatch{
+			Nodes: in.NodeFilter != "", Filter: in.NodeFilter, Keepgoing: in.Keepgoing, ExcludePrecedence: true,
+		},
+	}
+	if in.Threadcount > 0 {
+		j.Dispatch.Threadcount = strconv.Itoa(in.Threadcount)
+	}
+	if in.TimeoutMs > 0 {
+		j.Timeout = strconv.FormatInt(int64((time.Duration(in.TimeoutMs)*time.Millisecond+time.Second-1)/time.Second), 10)
+	}
+	return j, nil
 }

@@ -2,17 +2,25 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 type logInput struct {
 	ExecutionPath
-	Format string `query:"format" enum:"text,ndjson" default:"text" doc:"text: the output alone; ndjson: one LogRecord a line"`
+	Format string `query:"format" enum:"text,ndjson" default:"text" doc:"text: the output alone; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}"`
 	Follow bool   `query:"follow" doc:"Stay until the execution has ended"`
 	Node   string `query:"node" maxLength:"1000" doc:"Lines of this node alone"`
-	Step   int    `query:"step" minimum:"-1" maximum:"100000" default:"-1" doc:"Lines of the step at this position alone, from 0; -1: all"`
+	Step   int    `query:"step" minimum:"-1" maximum:"100000" default:"-1" doc:"Lines of the step at this position alone, from 0, with its error handler; -1: all"`
 	Cursor string `query:"cursor" maxLength:"2000" doc:"Lines after this position"`
 	Line   int64  `query:"line" minimum:"0" doc:"First line, counted from 0 over what the other parameters leave"`
 	Lines  int64  `query:"lines" minimum:"0" doc:"How many lines at most; 0: all"`
@@ -24,4 +32,156 @@ func (s *server) logRoutes() {
 	register(s, op{method: http.MethodGet, path: "/executions/{id}/log", id: "get-log", summary: "Read or follow the log", right: read, gives: []string{"text/plain", "application/x-ndjson"}}, s.getLog)
 }
 
-func (s *server) getLog(ctx context.Context, in *logInput) (*huma.StreamResponse, error) { panic("") }
+// logQuery turns the input into a query, and finds the execution it is about.
+func (s *server) logQuery(ctx context.Context, in *logInput) (*hub.Execution, output.Query, error) {
+	q := output.Query{
+		OrganisationID: principal(ctx).OrganisationID, Cursor: in.Cursor, FirstLine: in.Line, Lines: in.Lines,
+		Tail: in.Tail, Follow: in.Follow,
+	}
+	e, err := s.Store.GetExecution(ctx, q.OrganisationID, in.ID)
+	if err != nil {
+		return nil, q, err
+	}
+	q.ExecutionID = e.ID
+	if in.Step >= 0 {
+		if in.Step >= len(e.Definition.Workflow.Steps) {
+			return nil, q, hub.Invalid("The execution has no such step.", []hub.FieldError{{Path: "query.step", Message: "from 0 to " + strconv.Itoa(len(e.Definition.Workflow.Steps)-1)}})
+		}
+		q.Step = &in.Step
+	}
+	if in.Node != "" {
+		for i := range e.Nodes {
+			if e.Nodes[i].Name == in.Node {
+				q.Node = &i
+				return e, q, nil
+			}
+		}
+		return nil, q, hub.Errorf(hub.CodeNotFound, "Execution %d does not run on a node %q.", e.Number, in.Node)
+	}
+	return e, q, nil
+}
+
+func (s *server) getLog(ctx context.Context, in *logInput) (*huma.StreamResponse, error) {
+	e, q, err := s.logQuery(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	first, last, err := byteRange(in)
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		r, w := humago.Unwrap(hc)
+		r = r.WithContext(hc.Context())
+		if in.Format == "ndjson" {
+			s.stream(w, r, "application/x-ndjson", true, func(ctx context.Context, out *streamWriter) error {
+				return s.writeRecords(ctx, e, q, out)
+			})
+			return
+		}
+		w.Header().Set("Content-Disposition", `inline; filename="execution-`+strconv.FormatInt(e.Number, 10)+`.log"`)
+		s.stream(w, r, "text/plain; charset=utf-8", false, func(ctx context.Context, out *streamWriter) error {
+			return s.writeText(ctx, q, out, first, last)
+		})
+	}}, nil
+}
+
+// byteRange reads the range of the text format: the first byte, and the one behind
+// the last, -1 for no end.
+func byteRange(in *logInput) (first, end int64, err error) {
+	if in.Bytes == "" {
+		return 0, -1, nil
+	}
+	from, to, found := strings.Cut(in.Bytes, "-")
+	first, err = strconv.ParseInt(from, 10, 64)
+	end = -1
+	if err == nil && to != "" {
+		end, err = strconv.ParseInt(to, 10, 64)
+		end++
+	}
+	if err != nil || !found || first < 0 || (end >= 0 && end < first) || in.Format != "text" {
+		return 0, 0, hub.Invalid("The byte range cannot be read.", []hub.FieldError{{Path: "query.bytes", Message: "FIRST-LAST or FIRST-, from 0, with format=text"}})
+	}
+	return first, end, nil
+}
+
+// errRange ends a text that was asked for in part.
+var errRange = errors.New("end of the range")
+
+// writeText writes lines as the nodes wrote them, of which only bytes first to end.
+func (s *server) writeText(ctx context.Context, q output.Query, out *streamWriter, first, end int64) error {
+	var at int64
+	var buf []byte
+	for batch, err := range s.Output.Read(ctx, q) {
+		if err != nil {
+			return err
+		}
+		buf = buf[:0]
+		for i := range batch.Lines {
+			buf = append(buf, batch.Lines[i].Data...)
+			if batch.Lines[i].Flags&wire.FlagPartial == 0 {
+				buf = append(buf, '\n')
+			}
+		}
+		part := within(buf, at, first, end)
+		at += int64(len(buf))
+		if err := out.write(part); err != nil {
+			return err
+		}
+		if end >= 0 && at >= end {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// within cuts from b, which begins at byte at, what lies from first up to end.
+func within(b []byte, at, first, end int64) []byte {
+	if end >= 0 && at+int64(len(b)) > end {
+		b = b[:max(0, end-at)]
+	}
+	if at < first {
+		b = b[min(int64(len(b)), first-at):]
+	}
+	return b
+}
+
+// writeRecords writes one line as JSON for each line of output, and the end.
+func (s *server) writeRecords(ctx context.Context, e *hub.Execution, q output.Query, out *streamWriter) error {
+	end := LogEnd{Cursor: q.Cursor}
+	var told int64
+	var buf []byte
+	for batch, err := range s.Output.Read(ctx, q) {
+		if err != nil {
+			return err
+		}
+		buf = buf[:0]
+		for i := range batch.Lines {
+			buf = appendLine(buf, e, &batch.Lines[i], batch.CursorAt(i))
+			buf = append(buf, '\n')
+		}
+		told += int64(len(batch.Lines))
+		end.Cursor = batch.Cursor
+		if err := out.write(buf); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	end.More = q.Lines > 0 && told >= q.Lines
+	if err := s.finish(ctx, e, &end); err != nil {
+		return err
+	}
+	return out.write([]byte(`{"end":` + jsonText(end) + "}\n"))
+}
+
+// finish fills in how the execution is now.
+func (s *server) finish(ctx context.Context, e *hub.Execution, end *LogEnd) error {
+	now, err := s.Store.ExecutionRow(ctx, e.OrganisationID, e.ID)
+	if err != nil {
+		return err
+	}
+	end.Status, end.Outcome, end.LogComplete = shown(&now.Execution), Status(now.Outcome), now.LogComplete
+	return nil
+}

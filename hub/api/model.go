@@ -110,6 +110,8 @@ type NodeList struct {
 	Items []Node `json:"items"`
 	Next  string `json:"next,omitempty"`
 	Total int    `json:"total" doc:"How many match in all"`
+	// Revision of the inventory.
+	Revision int64 `json:"revision" doc:"Rises with each import of nodes"`
 }
 
 // NodeImport tells what an import of nodes did.
@@ -124,9 +126,14 @@ type HostKey struct {
 	Key         string `json:"key" doc:"In the form of authorized_keys"`
 	Type        string `json:"type"`
 	Fingerprint string `json:"fingerprint" doc:"SHA256:..., as ssh-keygen -l shows it"`
-	Conflict    bool   `json:"conflict" doc:"Differs from one seen before: the node is refused until one of them is forgotten"`
+	State       string `json:"state" enum:"accepted,conflict" doc:"A node with a key in conflict is refused until a person accepts one"`
 	RunnerID    string `json:"runnerId,omitempty" doc:"Who saw it first"`
-	CreatedAt   Time   `json:"createdAt"`
+	SeenAt      Time   `json:"seenAt"`
+}
+
+// AcceptHostKey chooses the one host key of a node.
+type AcceptHostKey struct {
+	Key string `json:"key" minLength:"1" maxLength:"20000" doc:"As listed"`
 }
 
 // HostKeyList is the host keys of a node.
@@ -224,7 +231,8 @@ type JobDispatch struct {
 type JobImport struct {
 	Items []ImportedJob `json:"items"`
 	// DryRun: nothing was changed.
-	DryRun bool `json:"dryRun"`
+	DryRun   bool           `json:"dryRun"`
+	Warnings []FieldProblem `json:"warnings" doc:"What was taken without effect"`
 }
 
 // ImportedJob is one job of an import.
@@ -239,7 +247,8 @@ type ImportedJob struct {
 // RunJob asks for an execution of a job.
 type RunJob struct {
 	Options     map[string]string `json:"options,omitempty" doc:"Values by option name; several values joined by the option's delimiter"`
-	NodeFilter  *string           `json:"nodeFilter,omitempty" maxLength:"10000" doc:"In place of the job's, where the job allows it"`
+	NodeFilter  string            `json:"nodeFilter,omitempty" maxLength:"10000" doc:"In place of the job's, where the job allows it"`
+	Nodes       []string          `json:"nodes,omitempty" maxItems:"10000" doc:"Of the nodes that the filter gives, these alone: to run again where it failed"`
 	Threadcount int               `json:"threadcount,omitempty" minimum:"1" maximum:"10000" doc:"In place of the job's"`
 	Keepgoing   *bool             `json:"keepgoing,omitempty" doc:"In place of the job's, for nodes"`
 }
@@ -277,10 +286,10 @@ type Execution struct {
 	URL             string            `json:"url" doc:"Page of this execution"`
 	StartedBy       string            `json:"startedBy"`
 	CancelledBy     string            `json:"cancelledBy,omitempty"`
-	NodeFilter      string            `json:"nodeFilter,omitempty"`
-	Threadcount     int               `json:"threadcount"`
+	NodeFilter      string            `json:"nodeFilter,omitempty" doc:"Only of a single execution, as is what follows up to steps"`
+	Threadcount     int               `json:"threadcount,omitempty"`
+	Strategy        string            `json:"strategy,omitempty" enum:"node-first,sequential"`
 	Keepgoing       bool              `json:"keepgoing"`
-	Strategy        string            `json:"strategy" enum:"node-first,sequential"`
 	TimeoutMs       int64             `json:"timeoutMs,omitempty"`
 	Options         map[string]string `json:"options,omitempty" doc:"Plain values; only of a single execution"`
 	SecureOptions   []string          `json:"secureOptions,omitempty" doc:"Names of secure options that had a value"`
@@ -301,6 +310,8 @@ type ExecutionStep struct {
 	Position int    `json:"position" doc:"From 0, as in cells and log lines"`
 	Kind     string `json:"kind" enum:"exec,script"`
 	Label    string `json:"label"`
+	// HandlerOf is the step that this one answers failures of.
+	HandlerOf *int `json:"handlerOf,omitempty" doc:"Position of the step that this one is the error handler of"`
 }
 
 // WaitingFor says why nothing of an execution moves.
@@ -326,9 +337,10 @@ type ExecutionNode struct {
 	Node     string   `json:"node"`
 	Position int      `json:"position" doc:"In rank order, from 0"`
 	Status   Status   `json:"status" doc:"Folded over its steps"`
-	Runner   string   `json:"runner,omitempty" doc:"Name of the runner that has it"`
-	RunnerID string   `json:"runnerId,omitempty"`
+	RunnerID string   `json:"runnerId,omitempty" doc:"The runner that has it"`
 	Steps    []StepOn `json:"steps" doc:"Its cells; what has none is queued"`
+
+	attemptID string // the newest that has it
 }
 
 // StepOn is one step on one node, its newest try.
@@ -399,10 +411,12 @@ type LogMessage struct {
 // Event is one live event: something changed, and this is how it is now. The first
 // event of a stream is a hello; a hello after it means that events were lost.
 type Event struct {
-	Type      string     `json:"type" enum:"hello,execution,runner"`
-	Time      Time       `json:"time"`
-	Execution *Execution `json:"execution,omitempty"`
-	Runner    *Runner    `json:"runner,omitempty"`
+	Type string `json:"type" enum:"hello,execution,node_steps,runner"`
+	Time Time   `json:"time"`
+	// Execution as it is now; of node_steps only ExecutionID is told.
+	Execution   *Execution `json:"execution,omitempty"`
+	ExecutionID string     `json:"executionId,omitempty" doc:"Of execution and node_steps: the matrix changed"`
+	Runner      *Runner    `json:"runner,omitempty"`
 }
 
 // Key is a stored secret or public key; its value is never shown.

@@ -2,7 +2,14 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/nodefilter"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 // ProjectPath names a project in a path.
@@ -34,16 +41,136 @@ func (s *server) projectRoutes() {
 	register(s, op{method: http.MethodDelete, path: "/projects/{project}", id: "delete-project", summary: "Delete a project with its jobs and nodes", right: admin}, s.deleteProject)
 }
 
-func (s *server) listProjects(ctx context.Context, in *Page) (*body[ProjectList], error) { panic("") }
+// project finds the project of a path in the caller's organisation.
+func (s *server) project(ctx context.Context, nameOrID string) (*hub.Project, error) {
+	return s.Store.Project(ctx, principal(ctx).OrganisationID, nameOrID)
+}
+
+func (s *server) listProjects(ctx context.Context, in *Page) (*body[ProjectList], error) {
+	items, next, err := s.Store.Projects(ctx, principal(ctx).OrganisationID, in.store())
+	if err != nil {
+		return nil, err
+	}
+	return &body[ProjectList]{ProjectList{Items: mapped(items, toProject), Next: next}}, nil
+}
+
 func (s *server) createProject(ctx context.Context, in *newProjectInput) (*created[Project], error) {
-	panic("")
+	r, err := newRequest(ctx, in.IdempotencyKey, "create-project", in.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRoutes(in.Body.Routes); err != nil {
+		return nil, err
+	}
+	id, err := s.earlier(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	p := &hub.Project{
+		OrganisationID: principal(ctx).OrganisationID, Name: in.Body.Name, Description: in.Body.Description,
+		Settings: in.Body.Settings, Routes: fromRoutes(in.Body.Routes),
+	}
+	if id == "" {
+		err = s.Store.InTx(ctx, func(st *store.Store) error {
+			if err := st.CreateProject(ctx, p); err != nil {
+				return err
+			}
+			return r.keep(ctx, st, p.ID)
+		})
+		if errors.Is(err, errRepeated) {
+			id, err = s.earlier(ctx, r)
+		}
+	}
+	if err == nil && id != "" {
+		p, err = s.project(ctx, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &created[Project]{Location: "/api/v1/projects/" + p.Name, ETag: etag(p.Revision), Body: toProject(p)}, nil
 }
+
+// checkRoutes refuses filters that would route nothing when it matters.
+func checkRoutes(routes []Route) error {
+	var wrong []hub.FieldError
+	for i, r := range routes {
+		if _, err := nodefilter.Parse(r.Filter); err != nil {
+			wrong = append(wrong, hub.FieldError{Path: "body.routes[" + strconv.Itoa(i) + "].filter", Message: hub.ErrorMessage(err)})
+		}
+	}
+	return hub.Invalid("The project's routes hold a node filter that cannot be read.", wrong)
+}
+
 func (s *server) getProject(ctx context.Context, in *ProjectPath) (*tagged[Project], error) {
-	panic("")
+	p, err := s.project(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	return &tagged[Project]{ETag: etag(p.Revision), Body: toProject(p)}, nil
 }
+
 func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*tagged[Project], error) {
-	panic("")
+	p, err := s.project(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.check(p.Revision, "project", p.Name); err != nil {
+		return nil, err
+	}
+	if in.Body.Description != nil {
+		p.Description = *in.Body.Description
+	}
+	if in.Body.Settings != nil {
+		p.Settings = *in.Body.Settings
+	}
+	if in.Body.Routes != nil {
+		if err := checkRoutes(*in.Body.Routes); err != nil {
+			return nil, err
+		}
+		p.Routes = fromRoutes(*in.Body.Routes)
+	}
+	if err := s.Store.UpdateProject(ctx, p); err != nil {
+		return nil, err
+	}
+	return &tagged[Project]{ETag: etag(p.Revision), Body: toProject(p)}, nil
 }
+
 func (s *server) deleteProject(ctx context.Context, in *deleteProjectInput) (*empty, error) {
-	panic("")
+	p, err := s.project(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.check(p.Revision, "project", p.Name); err != nil {
+		return nil, err
+	}
+	return &empty{}, s.Store.DeleteProject(ctx, p.OrganisationID, p.ID, in.revision(p.Revision))
 }
+
+// etag is a revision as a header.
+func etag(revision int64) string { return strconv.Quote(strconv.FormatInt(revision, 10)) }
+
+// check compares If-Match with what is there. A change without it is refused: two
+// people who edit at once must find out.
+func (h IfMatchHeader) check(revision int64, noun, name string) error {
+	switch tag := strings.TrimPrefix(strings.TrimSpace(h.IfMatch), "W/"); tag {
+	case "":
+		return newProblem(http.StatusPreconditionRequired,
+			"A change needs the header If-Match with the ETag of what it is based on, or * for whatever is there.")
+	case "*", etag(revision):
+		return nil
+	default:
+		return newProblem(http.StatusPreconditionFailed,
+			"The "+noun+" \""+name+"\" was changed meanwhile: read it again and repeat your change.")
+	}
+}
+
+// revision is what the store should still find: any for *.
+func (h IfMatchHeader) revision(current int64) int64 {
+	if strings.TrimSpace(h.IfMatch) == "*" {
+		return 0
+	}
+	return current
+}
+
+// store is the page as the store takes it.
+func (p Page) store() store.Page { return store.Page{Limit: p.Limit, Cursor: p.Cursor} }

@@ -64,6 +64,7 @@ func (e CreatedRunnerTokenState) Valid() bool {
 const (
 	EventTypeExecution EventType = "execution"
 	EventTypeHello     EventType = "hello"
+	EventTypeNodeSteps EventType = "node_steps"
 	EventTypeRunner    EventType = "runner"
 )
 
@@ -73,6 +74,8 @@ func (e EventType) Valid() bool {
 	case EventTypeExecution:
 		return true
 	case EventTypeHello:
+		return true
+	case EventTypeNodeSteps:
 		return true
 	case EventTypeRunner:
 		return true
@@ -111,6 +114,24 @@ func (e ExecutionStepKind) Valid() bool {
 	case ExecutionStepKindExec:
 		return true
 	case ExecutionStepKindScript:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HostKeyState.
+const (
+	HostKeyStateAccepted HostKeyState = "accepted"
+	HostKeyStateConflict HostKeyState = "conflict"
+)
+
+// Valid indicates whether the value is a known member of the HostKeyState enum.
+func (e HostKeyState) Valid() bool {
+	switch e {
+	case HostKeyStateAccepted:
+		return true
+	case HostKeyStateConflict:
 		return true
 	default:
 		return false
@@ -474,6 +495,12 @@ func (e SetKeyParamsType) Valid() bool {
 	}
 }
 
+// AcceptHostKey defines model for AcceptHostKey.
+type AcceptHostKey struct {
+	// Key As listed
+	Key string `json:"key"`
+}
+
 // CancelExecution defines model for CancelExecution.
 type CancelExecution struct {
 	// Nodes Names of nodes; absent: the whole execution
@@ -560,7 +587,10 @@ type Enrolment struct {
 // Event defines model for Event.
 type Event struct {
 	Execution *Execution `json:"execution,omitempty"`
-	Runner    *Runner    `json:"runner,omitempty"`
+
+	// ExecutionID Of execution and node_steps: the matrix changed
+	ExecutionID *string `json:"executionId,omitempty"`
+	Runner      *Runner `json:"runner,omitempty"`
 
 	// Time Examples: 2026-11-22T15:04:05.123Z
 	Time time.Time `json:"time"`
@@ -588,7 +618,9 @@ type Execution struct {
 	LogComplete bool `json:"logComplete"`
 
 	// Name group/name of the job, or the command's first words
-	Name       string  `json:"name"`
+	Name string `json:"name"`
+
+	// NodeFilter Only of a single execution, as is what follows up to steps
 	NodeFilter *string `json:"nodeFilter,omitempty"`
 
 	// Nodes How many nodes are in which state
@@ -615,10 +647,10 @@ type Execution struct {
 	Status Status `json:"status"`
 
 	// Steps Columns of the matrix; only of a single execution
-	Steps       *[]ExecutionStep  `json:"steps,omitempty"`
-	Strategy    ExecutionStrategy `json:"strategy"`
-	Threadcount int64             `json:"threadcount"`
-	TimeoutMs   *int64            `json:"timeoutMs,omitempty"`
+	Steps       *[]ExecutionStep   `json:"steps,omitempty"`
+	Strategy    *ExecutionStrategy `json:"strategy,omitempty"`
+	Threadcount *int64             `json:"threadcount,omitempty"`
+	TimeoutMs   *int64             `json:"timeoutMs,omitempty"`
 
 	// URL Page of this execution
 	URL        string      `json:"url"`
@@ -649,8 +681,7 @@ type ExecutionNode struct {
 	// Position In rank order, from 0
 	Position int64 `json:"position"`
 
-	// Runner Name of the runner that has it
-	Runner   *string `json:"runner,omitempty"`
+	// RunnerID The runner that has it
 	RunnerID *string `json:"runnerId,omitempty"`
 
 	// Status Folded over its steps
@@ -669,8 +700,10 @@ type ExecutionNodeList struct {
 
 // ExecutionStep defines model for ExecutionStep.
 type ExecutionStep struct {
-	Kind  ExecutionStepKind `json:"kind"`
-	Label string            `json:"label"`
+	// HandlerOf Position of the step that this one is the error handler of
+	HandlerOf *int64            `json:"handlerOf,omitempty"`
+	Kind      ExecutionStepKind `json:"kind"`
+	Label     string            `json:"label"`
 
 	// Position From 0, as in cells and log lines
 	Position int64 `json:"position"`
@@ -689,12 +722,6 @@ type FieldProblem struct {
 
 // HostKey defines model for HostKey.
 type HostKey struct {
-	// Conflict Differs from one seen before: the node is refused until one of them is forgotten
-	Conflict bool `json:"conflict"`
-
-	// CreatedAt Examples: 2026-11-22T15:04:05.123Z
-	CreatedAt time.Time `json:"createdAt"`
-
 	// Fingerprint SHA256:..., as ssh-keygen -l shows it
 	Fingerprint string `json:"fingerprint"`
 
@@ -703,8 +730,17 @@ type HostKey struct {
 
 	// RunnerID Who saw it first
 	RunnerID *string `json:"runnerId,omitempty"`
-	Type     string  `json:"type"`
+
+	// SeenAt Examples: 2026-11-22T15:04:05.123Z
+	SeenAt time.Time `json:"seenAt"`
+
+	// State A node with a key in conflict is refused until a person accepts one
+	State HostKeyState `json:"state"`
+	Type  string       `json:"type"`
 }
+
+// HostKeyState A node with a key in conflict is refused until a person accepts one
+type HostKeyState string
 
 // HostKeyList defines model for HostKeyList.
 type HostKeyList struct {
@@ -788,6 +824,9 @@ type JobDispatch struct {
 type JobImport struct {
 	DryRun bool          `json:"dryRun"`
 	Items  []ImportedJob `json:"items"`
+
+	// Warnings What was taken without effect
+	Warnings []FieldProblem `json:"warnings"`
 }
 
 // JobList defines model for JobList.
@@ -1057,6 +1096,9 @@ type NodeList struct {
 	Items []Node  `json:"items"`
 	Next  *string `json:"next,omitempty"`
 
+	// Revision Rises with each import of nodes
+	Revision int64 `json:"revision"`
+
 	// Total How many match in all
 	Total int64 `json:"total"`
 }
@@ -1156,6 +1198,9 @@ type RunJob struct {
 
 	// NodeFilter In place of the job's, where the job allows it
 	NodeFilter *string `json:"nodeFilter,omitempty"`
+
+	// Nodes Of the nodes that the filter gives, these alone: to run again where it failed
+	Nodes *[]string `json:"nodes,omitempty"`
 
 	// Options Values by option name; several values joined by the option's delimiter
 	Options *map[string]string `json:"options,omitempty"`
@@ -1330,7 +1375,7 @@ type WaitingForKind string
 
 // GetEventsParams defines parameters for GetEvents.
 type GetEventsParams struct {
-	// Follow Stay and tell what changes, as NDJSON; without it: one hello
+	// Follow Stay and tell what changes, as NDJSON, one Event a line; without it: one hello
 	Follow *bool `form:"follow,omitempty" json:"follow,omitempty"`
 
 	// Project Executions of this project alone
@@ -1361,7 +1406,7 @@ type GetExecutionParams struct {
 
 // GetLogParams defines parameters for GetLog.
 type GetLogParams struct {
-	// Format text: the output alone; ndjson: one LogRecord a line
+	// Format text: the output alone; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
 	Format *GetLogParamsFormat `form:"format,omitempty" json:"format,omitempty"`
 
 	// Follow Stay until the execution has ended
@@ -1370,7 +1415,7 @@ type GetLogParams struct {
 	// Node Lines of this node alone
 	Node *string `form:"node,omitempty" json:"node,omitempty"`
 
-	// Step Lines of the step at this position alone, from 0; -1: all
+	// Step Lines of the step at this position alone, from 0, with its error handler; -1: all
 	Step *int64 `form:"step,omitempty" json:"step,omitempty"`
 
 	// Cursor Lines after this position
@@ -1406,6 +1451,12 @@ type ListExecutionNodesParams struct {
 
 // ListKeysParams defines parameters for ListKeys.
 type ListKeysParams struct {
+	// Limit How many items at most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where to go on: next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
 	// Prefix Paths that begin with this
 	Prefix *string `form:"prefix,omitempty" json:"prefix,omitempty"`
 }
@@ -1505,10 +1556,10 @@ type ListNodesParams struct {
 // ImportNodesJSONBody defines parameters for ImportNodes.
 type ImportNodesJSONBody = openapi_types.File
 
-// ForgetHostKeysParams defines parameters for ForgetHostKeys.
-type ForgetHostKeysParams struct {
-	// Fingerprint Forget this one alone; absent: all
-	Fingerprint *string `form:"fingerprint,omitempty" json:"fingerprint,omitempty"`
+// ListRunnersParams defines parameters for ListRunners.
+type ListRunnersParams struct {
+	// Revoked Revoked ones too
+	Revoked *bool `form:"revoked,omitempty" json:"revoked,omitempty"`
 }
 
 // CreateRunnerTokenParams defines parameters for CreateRunnerToken.
@@ -1546,6 +1597,9 @@ type RunJobJSONRequestBody = RunJob
 
 // ImportNodesJSONRequestBody defines body for ImportNodes for application/json ContentType.
 type ImportNodesJSONRequestBody = ImportNodesJSONBody
+
+// AcceptHostKeyJSONRequestBody defines body for AcceptHostKey for application/json ContentType.
+type AcceptHostKeyJSONRequestBody = AcceptHostKey
 
 // CreateRunnerTokenJSONRequestBody defines body for CreateRunnerToken for application/json ContentType.
 type CreateRunnerTokenJSONRequestBody = NewRunnerToken
@@ -1831,22 +1885,36 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/projects/{project}/nodes/{node} (the `GetNode` operationId).
 	GetNode(ctx context.Context, project string, node string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ForgetHostKeys Forget host keys of a node, so that the next contact records them anew
+	// ForgetHostKeys Forget the SSH host keys of a node, so that the next contact records them anew
 	//
 	// Corresponds with DELETE /api/v1/projects/{project}/nodes/{node}/hostkeys (the `ForgetHostKeys` operationId).
-	ForgetHostKeys(ctx context.Context, project string, node string, params *ForgetHostKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ForgetHostKeys(ctx context.Context, project string, node string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListHostKeys List the SSH host keys seen of a node
 	//
 	// Corresponds with GET /api/v1/projects/{project}/nodes/{node}/hostkeys (the `ListHostKeys` operationId).
 	ListHostKeys(ctx context.Context, project string, node string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AcceptHostKeyWithBody Choose the one SSH host key of a node
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/projects/{project}/nodes/{node}/hostkeys (the `AcceptHostKey` operationId).
+	AcceptHostKeyWithBody(ctx context.Context, project string, node string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcceptHostKey Choose the one SSH host key of a node
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/projects/{project}/nodes/{node}/hostkeys (the `AcceptHostKey` operationId).
+	AcceptHostKey(ctx context.Context, project string, node string, body AcceptHostKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListRunners List runners
 	//
 	// Corresponds with GET /api/v1/runners (the `ListRunners` operationId).
-	ListRunners(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListRunners(ctx context.Context, params *ListRunnersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListRunnerTokens List enrolment tokens
+	// ListRunnerTokens List enrolment tokens, newest first
 	//
 	// Corresponds with GET /api/v1/runners/tokens (the `ListRunnerTokens` operationId).
 	ListRunnerTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1894,7 +1962,7 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/runners/{id}/drain (the `DrainRunner` operationId).
 	DrainRunner(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReleaseRunner Give a quarantined runner work again
+	// ReleaseRunner Give a quarantined or drained runner work again
 	//
 	// Corresponds with POST /api/v1/runners/{id}/release (the `ReleaseRunner` operationId).
 	ReleaseRunner(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2486,11 +2554,11 @@ func (c *Client) GetNode(ctx context.Context, project string, node string, reqEd
 	return c.Client.Do(req)
 }
 
-// ForgetHostKeys Forget host keys of a node, so that the next contact records them anew
+// ForgetHostKeys Forget the SSH host keys of a node, so that the next contact records them anew
 //
 // Corresponds with DELETE /api/v1/projects/{project}/nodes/{node}/hostkeys (the `ForgetHostKeys` operationId).
-func (c *Client) ForgetHostKeys(ctx context.Context, project string, node string, params *ForgetHostKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewForgetHostKeysRequest(c.Server, project, node, params)
+func (c *Client) ForgetHostKeys(ctx context.Context, project string, node string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewForgetHostKeysRequest(c.Server, project, node)
 	if err != nil {
 		return nil, err
 	}
@@ -2516,11 +2584,13 @@ func (c *Client) ListHostKeys(ctx context.Context, project string, node string, 
 	return c.Client.Do(req)
 }
 
-// ListRunners List runners
+// AcceptHostKeyWithBody Choose the one SSH host key of a node
 //
-// Corresponds with GET /api/v1/runners (the `ListRunners` operationId).
-func (c *Client) ListRunners(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListRunnersRequest(c.Server)
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/projects/{project}/nodes/{node}/hostkeys (the `AcceptHostKey` operationId).
+func (c *Client) AcceptHostKeyWithBody(ctx context.Context, project string, node string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcceptHostKeyRequestWithBody(c.Server, project, node, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2531,7 +2601,39 @@ func (c *Client) ListRunners(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
-// ListRunnerTokens List enrolment tokens
+// AcceptHostKey Choose the one SSH host key of a node
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/projects/{project}/nodes/{node}/hostkeys (the `AcceptHostKey` operationId).
+func (c *Client) AcceptHostKey(ctx context.Context, project string, node string, body AcceptHostKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcceptHostKeyRequest(c.Server, project, node, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRunners List runners
+//
+// Corresponds with GET /api/v1/runners (the `ListRunners` operationId).
+func (c *Client) ListRunners(ctx context.Context, params *ListRunnersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRunnersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRunnerTokens List enrolment tokens, newest first
 //
 // Corresponds with GET /api/v1/runners/tokens (the `ListRunnerTokens` operationId).
 func (c *Client) ListRunnerTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2659,7 +2761,7 @@ func (c *Client) DrainRunner(ctx context.Context, id string, reqEditors ...Reque
 	return c.Client.Do(req)
 }
 
-// ReleaseRunner Give a quarantined runner work again
+// ReleaseRunner Give a quarantined or drained runner work again
 //
 // Corresponds with POST /api/v1/runners/{id}/release (the `ReleaseRunner` operationId).
 func (c *Client) ReleaseRunner(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3401,6 +3503,30 @@ func NewListKeysRequest(server string, params *ListKeysParams) (*http.Request, e
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Prefix != nil {
 
@@ -4505,7 +4631,7 @@ func NewGetNodeRequest(server string, project string, node string) (*http.Reques
 }
 
 // NewForgetHostKeysRequest constructs an http.Request for the ForgetHostKeys method
-func NewForgetHostKeysRequest(server string, project string, node string, params *ForgetHostKeysParams) (*http.Request, error) {
+func NewForgetHostKeysRequest(server string, project string, node string) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4535,33 +4661,6 @@ func NewForgetHostKeysRequest(server string, project string, node string, params
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
-	}
-
-	if params != nil {
-		// queryValues collects non-styled parameters (passthrough, JSON)
-		// that are safe to round-trip through url.Values.Encode().
-		queryValues := queryURL.Query()
-		// rawQueryFragments collects pre-encoded query fragments from
-		// styled parameters, preserving literal commas as delimiters
-		// per the OpenAPI spec (e.g. "color=blue,black,brown").
-		var rawQueryFragments []string
-
-		if params.Fingerprint != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "fingerprint", *params.Fingerprint, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if encoded := queryValues.Encode(); encoded != "" {
-			rawQueryFragments = append(rawQueryFragments, encoded)
-		}
-		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
@@ -4613,8 +4712,62 @@ func NewListHostKeysRequest(server string, project string, node string) (*http.R
 	return req, nil
 }
 
+// NewAcceptHostKeyRequest calls the generic AcceptHostKey builder with application/json body
+func NewAcceptHostKeyRequest(server string, project string, node string, body AcceptHostKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAcceptHostKeyRequestWithBody(server, project, node, "application/json", bodyReader)
+}
+
+// NewAcceptHostKeyRequestWithBody constructs an http.Request for the AcceptHostKey method, with any body, and a specified content type
+func NewAcceptHostKeyRequestWithBody(server string, project string, node string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "node", node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/nodes/%s/hostkeys", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListRunnersRequest constructs an http.Request for the ListRunners method
-func NewListRunnersRequest(server string) (*http.Request, error) {
+func NewListRunnersRequest(server string, params *ListRunnersParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -4630,6 +4783,33 @@ func NewListRunnersRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Revoked != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "revoked", *params.Revoked, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)

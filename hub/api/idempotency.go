@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+// request is one that may be repeated under its key.
+type request struct {
+	key       string
+	principal string
+	hash      []byte
+}
+
+// newRequest describes a create: operation and input tell it from another one under
+// the same key.
+func newRequest(ctx context.Context, key, operation string, input any) (request, error) {
+	b, err := json.Marshal(input)
+	if err != nil {
+		return request{}, fmt.Errorf("encoding a request: %w", err)
+	}
+	p := principal(ctx)
+	r := request{key: key, principal: "user:" + p.UserID}
+	if p.TokenID != "" {
+		r.principal = "token:" + p.TokenID
+	}
+	sum := sha256.Sum256(append([]byte(operation+"\x00"), b...))
+	r.hash = sum[:]
+	return r, nil
+}
+
+// errRepeated undoes a transaction whose work another one has done before.
+var errRepeated = errors.New("repeated request")
+
+// earlier returns what was answered to the same request before, "" for nothing. It
+// commits, because an answer may only repeat what this hub knows to be durable.
+func (s *server) earlier(ctx context.Context, r request) (string, error) {
+	if r.key == "" {
+		return "", nil
+	}
+	found, err := s.Store.Idempotent(ctx, r.principal, r.key, r.hash)
+	if err != nil {
+		return "", reused(err)
+	}
+	if found == nil {
+		return "", nil
+	}
+	err = s.Store.InTx(ctx, func(st *store.Store) error {
+		again, err := st.KeepIdempotent(ctx, *found)
+		if again != nil {
+			found = again
+		}
+		return err
+	})
+	return found.Response, reused(err)
+}
+
+// keep stores the answer in the transaction that did the work.
+func (r request) keep(ctx context.Context, st *store.Store, response string) error {
+	if r.key == "" {
+		return nil
+	}
+	other, err := st.KeepIdempotent(ctx, store.IdempotentResponse{
+		Principal: r.principal, Key: r.key, RequestHash: r.hash, Status: http.StatusCreated, Response: response,
+	})
+	if err != nil {
+		return reused(err)
+	}
+	if other != nil {
+		return errRepeated
+	}
+	return nil
+}
+
+// reused gives a key that was used for another request its own status.
+func reused(err error) error {
+	if hub.ErrorCode(err) != hub.CodeInvalid {
+		return err
+	}
+	p := problemOf(err)
+	p.Status, p.Title = http.StatusUnprocessableEntity, http.StatusText(http.StatusUnprocessableEntity)
+	return p
+}
+
+// secretOnce does a create whose answer holds a secret, which is not kept anywhere: a
+// repeat is told so instead.
+func secretOnce[T any](ctx context.Context, s *server, key, operation string, input any, create func() (*T, error)) (*T, error) {
+	r, err := newRequest(ctx, key, operation, input)
+	if err != nil {
+		return nil, err
+	}
+	err = s.Store.InTx(ctx, func(st *store.Store) error { return r.keep(ctx, st, "") })
+	if errors.Is(err, errRepeated) {
+		return nil, hub.Errorf(hub.CodeConflict, "This was made already under the same Idempotency-Key, and its secret is shown only once; revoke what it made and create another under a new key.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return create()
+}

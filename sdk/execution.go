@@ -1,0 +1,142 @@
+package sdk
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/fairlead/fairlead/sdk/rest"
+)
+
+// etag is the precondition of a change: the revision, or whatever is there for 0.
+func etag(revision int64) *string {
+	tag := "*"
+	if revision > 0 {
+		tag = strconv.Quote(strconv.FormatInt(revision, 10))
+	}
+	return &tag
+}
+
+// waitText is a wait as the API reads it.
+func waitText(wait time.Duration) *string {
+	if wait <= 0 {
+		return nil
+	}
+	return optional(wait.String())
+}
+
+// RunJob runs a job, and with wait answers when it is final or wait is over.
+func (c *Client) RunJob(ctx context.Context, project, job string, in rest.RunJob, wait time.Duration) (*rest.Execution, error) {
+	params := &rest.RunJobParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
+	return decode[rest.Execution](c.rest.RunJob(ctx, project, job, params, in))
+}
+
+// RunCommand runs a command or script, and with wait answers as RunJob does.
+func (c *Client) RunCommand(ctx context.Context, project string, in rest.RunCommand, wait time.Duration) (*rest.Execution, error) {
+	params := &rest.RunCommandParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
+	return decode[rest.Execution](c.rest.RunCommand(ctx, project, params, in))
+}
+
+// ExecutionQuery narrows a list of executions; the zero value lists all.
+type ExecutionQuery struct {
+	Project string
+	// Job is an id, or a name within Project.
+	Job      string
+	Statuses []string
+	// Limit is how many at most; 0: 100.
+	Limit int64
+}
+
+// Executions lists the newest executions.
+func (c *Client) Executions(ctx context.Context, q ExecutionQuery) ([]rest.Execution, error) {
+	params := &rest.ListExecutionsParams{Project: optional(q.Project), Job: optional(q.Job), Limit: optional(q.Limit)}
+	if len(q.Statuses) > 0 {
+		params.Status = &q.Statuses
+	}
+	l, err := decode[rest.ExecutionList](c.rest.ListExecutions(ctx, params))
+	if err != nil {
+		return nil, err
+	}
+	return l.Items, nil
+}
+
+// Execution shows one, by id or number.
+func (c *Client) Execution(ctx context.Context, id string) (*rest.Execution, error) {
+	return decode[rest.Execution](c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{}))
+}
+
+// waitSlice is how long one request of Wait stays open: shorter than what proxies
+// allow.
+const waitSlice = 30 * time.Second
+
+// Wait returns an execution when it is final, however often its hub restarts, or an
+// error when ctx ends.
+func (c *Client) Wait(ctx context.Context, id string) (*rest.Execution, error) {
+	for try := 0; ; try++ {
+		e, err := decode[rest.Execution](c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{Wait: waitText(waitSlice)}))
+		switch {
+		case err == nil && Final(e.Status):
+			return e, nil
+		case err == nil:
+			try = 0
+		case !lasting(err):
+			if perr := pause(ctx, try); perr != nil {
+				return nil, perr
+			}
+		default:
+			return nil, err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Cancel asks to end an execution, or only the named nodes of it.
+func (c *Client) Cancel(ctx context.Context, id string, nodes ...string) (*rest.Execution, error) {
+	in := rest.CancelExecution{}
+	if len(nodes) > 0 {
+		in.Nodes = &nodes
+	}
+	return decode[rest.Execution](c.rest.CancelExecution(ctx, id, in))
+}
+
+// ExecutionNodes returns the rows of the matrix of nodes and steps.
+func (c *Client) ExecutionNodes(ctx context.Context, id string) ([]rest.ExecutionNode, error) {
+	return all(func(cursor *string) ([]rest.ExecutionNode, *string, error) {
+		limit := int64(1000)
+		p, err := decode[rest.ExecutionNodeList](c.rest.ListExecutionNodes(ctx, id, &rest.ListExecutionNodesParams{Cursor: cursor, Limit: &limit}))
+		if err != nil {
+			return nil, nil, err
+		}
+		return p.Items, p.Next, nil
+	})
+}
+
+// Final reports whether nothing of an execution in this state changes any more.
+func Final(s rest.Status) bool {
+	switch s {
+	case rest.StatusSucceeded, rest.StatusFailed, rest.StatusCancelled, rest.StatusTimedOut, rest.StatusUnknown, rest.StatusMissed, rest.StatusSkipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// lasting reports whether asking again will not help: the hub answered, and not that
+// it is unavailable; or the certificate is wrong; or the caller gave up.
+func lasting(err error) bool {
+	switch ErrorCode(err) {
+	case "":
+		return !transient(err)
+	case CodeUnavailable, CodeInternal, CodeExhausted:
+		return false
+	}
+	return true
+}
+
+// logPath is where the log of an execution is.
+func (c *Client) logPath(id string, q url.Values) string {
+	return c.url + "/api/v1/executions/" + url.PathEscape(id) + "/log?" + q.Encode()
+}

@@ -1,0 +1,104 @@
+package sdk
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// doer sends requests and repeats those that may be while no hub answers.
+type doer struct {
+	client   *http.Client
+	patience time.Duration
+}
+
+// Do implements rest.HttpRequestDoer.
+func (d *doer) Do(r *http.Request) (*http.Response, error) {
+	deadline := time.Now().Add(d.patience)
+	for try := 0; ; try++ {
+		resp, err := d.client.Do(r)
+		again := shouldRepeat(resp, err) && mayRepeat(r) && time.Now().Before(deadline)
+		if !again {
+			return resp, err
+		}
+		if resp != nil {
+			_, _ = io.CopyN(io.Discard, resp.Body, maxProblem)
+			_ = resp.Body.Close()
+		}
+		if err := pause(r.Context(), try); err != nil {
+			return nil, err
+		}
+		if r, err = rewind(r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// mayRepeat reports whether sending r again does no harm.
+func mayRepeat(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
+	default:
+		if r.Header.Get("Idempotency-Key") == "" {
+			return false
+		}
+	}
+	return r.Body == nil || r.GetBody != nil
+}
+
+// shouldRepeat reports whether what came back may be better next time.
+func shouldRepeat(resp *http.Response, err error) bool {
+	if err != nil {
+		return transient(err)
+	}
+	switch resp.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// transient reports whether err is of the network, and not of the certificate or of
+// the caller's own giving up.
+func transient(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
+		return false
+	}
+	return true
+}
+
+// pause waits before try+1: full jitter, up to 0.1 s at first, doubling to 2 s.
+func pause(ctx context.Context, try int) error {
+	limit := min(100*time.Millisecond<<min(try, 10), 2*time.Second)
+	t := time.NewTimer(rand.N(limit)) //nolint:gosec // spreads load, guards nothing
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// rewind makes r ready to be sent again.
+func rewind(r *http.Request) (*http.Request, error) {
+	again := r.Clone(r.Context())
+	if r.GetBody == nil {
+		return again, nil
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	again.Body = body
+	return again, nil
+}
