@@ -110,9 +110,15 @@ func (c *Client) HostKeys(ctx context.Context, project, node string) ([]rest.Hos
 	return l.Items, nil
 }
 
-// ForgetHostKeys forgets one host key of a node by its fingerprint, or all with "".
-func (c *Client) ForgetHostKeys(ctx context.Context, project, node, fingerprint string) error {
-	return done(c.rest.ForgetHostKeys(ctx, project, node, &rest.ForgetHostKeysParams{Fingerprint: optional(fingerprint)}))
+// AcceptHostKey chooses the one host key of a node, as listed.
+func (c *Client) AcceptHostKey(ctx context.Context, project, node, key string) error {
+	return done(c.rest.AcceptHostKey(ctx, project, node, rest.AcceptHostKey{Key: key}))
+}
+
+// ForgetHostKeys forgets the host keys of a node, so that the next contact records
+// them anew.
+func (c *Client) ForgetHostKeys(ctx context.Context, project, node string) error {
+	return done(c.rest.ForgetHostKeys(ctx, project, node))
 }
 
 // Jobs lists the jobs whose group/name contains search; "" for all.
@@ -163,11 +169,13 @@ func (c *Client) DeleteJob(ctx context.Context, project, job string) error {
 
 // Keys lists keys whose path begins with prefix, without their values.
 func (c *Client) Keys(ctx context.Context, prefix string) ([]rest.Key, error) {
-	l, err := decode[rest.KeyList](c.rest.ListKeys(ctx, &rest.ListKeysParams{Prefix: optional(prefix)}))
-	if err != nil {
-		return nil, err
-	}
-	return l.Items, nil
+	return all(func(cursor *string) ([]rest.Key, *string, error) {
+		l, err := decode[rest.KeyList](c.rest.ListKeys(ctx, &rest.ListKeysParams{Prefix: optional(prefix), Cursor: cursor}))
+		if err != nil {
+			return nil, nil, err
+		}
+		return l.Items, l.Next, nil
+	})
 }
 
 // SetKey stores a key; keyType is private-key, public-key or password.
@@ -186,9 +194,9 @@ func barePath(path string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(path, "/"), "keys/")
 }
 
-// Runners lists all runners.
-func (c *Client) Runners(ctx context.Context) ([]rest.Runner, error) {
-	l, err := decode[rest.RunnerList](c.rest.ListRunners(ctx))
+// Runners lists all runners, revoked ones too if asked.
+func (c *Client) Runners(ctx context.Context, revoked bool) ([]rest.Runner, error) {
+	l, err := decode[rest.RunnerList](c.rest.ListRunners(ctx, &rest.ListRunnersParams{Revoked: optional(revoked)}))
 	if err != nil {
 		return nil, err
 	}
