@@ -34,8 +34,15 @@ func postgres() *dialect {
 		},
 		isConflict: func(err error) bool { return sqlState(err) == "23505" },
 		isRetry: func(err error) bool {
-			state := sqlState(err)
-			return state == "40001" || state == "40P01"
+			switch sqlState(err) {
+			case "40001", "40P01":
+				return true
+			case "0A000":
+				// A prepared statement outlived a migration of another member ("cached plan
+				// must not change result type"); the driver forgets it at the first error.
+				return true
+			}
+			return false
 		},
 		isGone: postgresGone,
 		isText: func(err error) bool {

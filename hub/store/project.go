@@ -91,12 +91,21 @@ func changedMeanwhile(noun, name string) error {
 }
 
 // DeleteProject deletes a project with its nodes, jobs and host keys, if it still has
-// the revision (0: whatever it has).
+// the revision (0: whatever it has) and nothing of it is running. Executions that
+// ended stay, under the project's id.
 func (s *Store) DeleteProject(ctx context.Context, organisationID, id string, revision int64) error {
 	return s.InTx(ctx, func(s *Store) error {
 		p, err := s.Project(ctx, organisationID, id)
 		if err != nil {
 			return err
+		}
+		var open int64
+		err = s.queryRow(ctx, `SELECT count(*) FROM execution WHERE project_id = $1 AND ended_at = 0`, p.ID).Scan(&open)
+		if err != nil {
+			return fmt.Errorf("counting the executions of project %s: %w", p.Name, err)
+		}
+		if open > 0 {
+			return hub.Errorf(hub.CodeConflict, "The project %q has %d executions that have not ended; cancel them or wait for them first.", p.Name, open)
 		}
 		n, err := s.exec(ctx, `DELETE FROM project WHERE organisation_id = $1 AND id = $2 AND (CAST($3 AS BIGINT) = 0 OR revision = $3)`,
 			organisationID, p.ID, revision)

@@ -46,6 +46,19 @@ func TestProjectIsChangedByOneEditor(t *testing.T) {
 	})
 }
 
+func TestProjectWithARunningExecutionStays(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		p := makeProject(ctx, t, st, "web")
+		e := &store.ExecutionRow{}
+		e.ID, e.OrganisationID, e.ProjectID, e.CreatedAt = store.NewID(), org, p.ID, st.Now()
+		ok(t, st.InTx(ctx, func(st *store.Store) error {
+			return st.InsertExecution(ctx, e, &store.ExecutionSpec{Definition: &hub.Job{}})
+		}))
+		wantCode(t, st.DeleteProject(ctx, org, p.ID, 0), hub.CodeConflict)
+		must(st.Project(ctx, org, "web"))(t)
+	})
+}
+
 func TestProjectsArePagedByName(t *testing.T) {
 	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
 		// Byte order, whatever the locale of the database.

@@ -3,12 +3,18 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/fairlead/fairlead/hub"
 )
 
+// memberSilence is how long a member may be silent before its sessions count as gone:
+// cluster.heartbeat.considerDead.
+const memberSilence = 10 * time.Second
+
 // The last column is when the newest certificate ends. Connected and LiveCount are
-// of the sessions and attempts, and are left to those who know them.
+// not of the row: addLive fills them in.
 const runnerColumns = `id, organisation_id, name, tags, project_ids, sealing_key, version, os, arch, hostname, slots,
 	draining, quarantined, revoked, revision, enrolled_at, last_seen_at,
 	(SELECT max(not_after) FROM runner_certificate c WHERE c.runner_id = runner.id)`
@@ -54,7 +60,7 @@ func (s *Store) Runner(ctx context.Context, id string) (*hub.Runner, error) {
 }
 
 // FindRunner returns a runner of an organisation by its id, or by the name of one
-// that is in service.
+// that is in service, with Connected and LiveCount.
 func (s *Store) FindRunner(ctx context.Context, organisationID, nameOrID string) (*hub.Runner, error) {
 	r, err := scanRunner(s.queryRow(ctx, `SELECT `+runnerColumns+` FROM runner
 		WHERE organisation_id = $1 AND (id = $2 OR (name = $2 AND NOT revoked))
@@ -65,18 +71,52 @@ func (s *Store) FindRunner(ctx context.Context, organisationID, nameOrID string)
 	if err != nil {
 		return nil, fmt.Errorf("reading runner %s: %w", nameOrID, err)
 	}
-	return r, nil
+	return r, s.addLive(ctx, organisationID, r)
 }
 
-// Runners returns all runners of an organisation, by name; revoked ones too if asked.
+// Runners returns all runners of an organisation, by name, with Connected and
+// LiveCount; revoked ones too if asked.
 func (s *Store) Runners(ctx context.Context, organisationID string, revoked bool) ([]*hub.Runner, error) {
 	list, err := collect(ctx, s, scanRunner, `SELECT `+runnerColumns+` FROM runner
 		WHERE organisation_id = $1 AND (NOT revoked OR $2) ORDER BY name, id`, organisationID, revoked)
 	if err != nil {
 		return nil, fmt.Errorf("listing runners: %w", err)
 	}
-	return list, nil
+	return list, s.addLive(ctx, organisationID, list...)
 }
+
+// addLive fills in which runners have a session that a live member holds, since its
+// own start, and how many attempts they hold.
+func (s *Store) addLive(ctx context.Context, organisationID string, runners ...*hub.Runner) error {
+	connected, err := collect(ctx, s, scanCount, `SELECT rs.runner_id, count(*) FROM runner_session rs JOIN member m ON m.id = rs.member_id
+		WHERE rs.organisation_id = $1 AND rs.closed_at = 0 AND rs.connected_at >= m.started_at AND m.heartbeat_at > $2
+		GROUP BY rs.runner_id`, organisationID, at(s.Now().Add(-memberSilence)))
+	if err != nil {
+		return fmt.Errorf("reading which runners are connected: %w", err)
+	}
+	live, err := collect(ctx, s, scanCount, `SELECT runner_id, count(*) FROM attempt
+		WHERE organisation_id = $1 AND state IN ('claimed', 'running') GROUP BY runner_id`, organisationID)
+	if err != nil {
+		return fmt.Errorf("counting what runners hold: %w", err)
+	}
+	for _, r := range runners {
+		r.Connected = slices.ContainsFunc(connected, func(c runnerCount) bool { return c.id == r.ID })
+		r.LiveCount = 0
+		for _, c := range live {
+			if c.id == r.ID {
+				r.LiveCount = c.n
+			}
+		}
+	}
+	return nil
+}
+
+type runnerCount struct {
+	id string
+	n  int
+}
+
+func scanCount(r scanner) (c runnerCount, err error) { return c, r.Scan(&c.id, &c.n) }
 
 // UpdateRunner stores what a person may change (name, tags, projects, draining), if
 // the runner still has r.Revision, and raises it.

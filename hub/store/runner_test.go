@@ -37,6 +37,31 @@ func TestRunners(t *testing.T) {
 	})
 }
 
+// A runner is connected while the member that holds its session lives, and has not
+// been started anew since.
+func TestRunnersAreConnectedThroughALiveMember(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		r := makeRunner(ctx, t, st, "r")
+		connected := func() bool { return must(st.FindRunner(ctx, org, "r"))(t).Connected }
+		same(t, connected(), false)
+		m := &hub.Member{ID: "m", Name: "m", Nonce: []byte("1")}
+		ok(t, st.JoinMember(ctx, m))
+		session := hub.RunnerSession{RunnerID: r.ID, MemberID: "m", Confirmed: 1, Nonce: []byte("n"), BootID: []byte("b"), HostID: []byte("h"), ConnectedAt: st.Now()}
+		ok(t, st.PutSessions(ctx, []string{org}, []hub.RunnerSession{session}))
+		same(t, connected(), true)
+		same(t, must(st.Runners(ctx, org, false))(t)[0].Connected, true)
+		ok(t, st.CloseSession(ctx, hub.SessionRef{RunnerID: r.ID, OrganisationID: org, Epoch: 1}))
+		same(t, connected(), false)
+		session.ConnectedAt = st.Now()
+		ok(t, st.PutSessions(ctx, []string{org}, []hub.RunnerSession{session}))
+		same(t, connected(), true)
+		waitFor(t, func() bool { return st.Now().After(session.ConnectedAt) })
+		m.Nonce = []byte("2")
+		ok(t, st.JoinMember(ctx, m))
+		same(t, connected(), false)
+	})
+}
+
 func TestBarredRunners(t *testing.T) {
 	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
 		a, b, c := makeRunner(ctx, t, st, "a"), makeRunner(ctx, t, st, "b"), makeRunner(ctx, t, st, "c")
