@@ -84,10 +84,17 @@ func (e *Executor) verify(h *hop, remote net.Addr, key xssh.PublicKey) (isNew bo
 	if err != nil {
 		return false, &hostKeyError{"host_key_changed", fmt.Sprintf("%s (%s) shows a host key that the runner's known_hosts file forbids: %s. If the node was reinstalled, correct the file", h.name, h.address, describe(key))}
 	}
-	if fromFile == keyKnown || h.rules.allows(h.address, remote, key) {
-		return false, nil
+	// What the hub or an attribute says comes first; the runner's file may only forbid.
+	if len(h.rules.known) > 0 {
+		if h.rules.allows(h.address, remote, key) {
+			return false, nil
+		}
+		return false, h.changed(key)
 	}
-	if fromFile == keyOther || len(h.rules.known) > 0 {
+	switch fromFile {
+	case keyKnown:
+		return false, nil
+	case keyOther:
 		return false, h.changed(key)
 	}
 	if h.rules.scope != "" {
@@ -147,11 +154,11 @@ func (r *hostRules) allows(address string, remote net.Addr, key xssh.PublicKey) 
 // algorithms are those of the known keys, so that the server shows a key that can be
 // compared; nil (any) where none is known.
 func (e *Executor) algorithms(h *hop) []string {
-	algorithms := e.known.algorithms(h.address)
-	seen := map[string]bool{}
-	for _, a := range algorithms {
-		seen[a] = true
+	if len(h.rules.known) == 0 {
+		return e.known.algorithms(h.address)
 	}
+	var algorithms []string
+	seen := map[string]bool{}
 	add := func(names ...string) {
 		for _, name := range names {
 			if !seen[name] {

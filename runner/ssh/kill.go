@@ -16,7 +16,8 @@ import (
 // A process belongs to the command when it is in the session or group of the shell
 // that sshd started, has the step's name in its environment, or descends from one
 // that does. Where that shell has ended (alive=0) its number may be another's by now:
-// then only the environment counts.
+// then only the environment counts. The shell's group is signalled at once: one after
+// the other, a shell could start its next command when the one it waits for dies.
 const killScript = `
 own() { :; }
 if [ -r /proc/self/stat ]; then
@@ -50,16 +51,19 @@ $list
 EOT
     [ "$before" = "$found" ] && break
   done
-  live=
-  for i in $found; do
-    case "
-$list" in *"
-$i "*) live="$live $i";; esac
-  done
+  live= rest= group=
+  while read -r i pp g x; do
+    case $found in *" $i "*) ;; *) continue;; esac
+    live="$live $i"
+    if [ "$alive" = 1 ] && [ "$g" = "$pid" ]; then group=-$pid; else rest="$rest $i"; fi
+  done <<EOT
+$list
+EOT
   [ -n "$live" ]
 }
 hit() {
-  kill -s "$1" $live 2>/dev/null
+  if [ -n "$group" ]; then kill -s "$1" -- $group 2>/dev/null; fi
+  if [ -n "$rest" ]; then kill -s "$1" $rest 2>/dev/null; fi
   if [ "$sudo" = 1 ]; then
     printf '%s\n' "$pw" | command sudo -S -p '' kill -s "$1" $live >/dev/null 2>&1
   fi
