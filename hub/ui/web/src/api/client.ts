@@ -53,7 +53,8 @@ export function problemFrom(body: unknown, status: number): ApiError {
   if (p && typeof p === "object" && typeof p.code === "string") {
     return new ApiError(p.code, status, p.detail || p.title || t("error.internal"), p.errors ?? []);
   }
-  if (status === 502 || status === 503 || status === 504) return new ApiError("unavailable", status, t("error.unavailable"));
+  if (status === 502 || status === 503 || status === 504)
+    return new ApiError("unavailable", status, t("error.unavailable"));
   return new ApiError("internal", status, t("error.status", { status: String(status) }));
 }
 
@@ -80,7 +81,11 @@ async function timedFetch(request: Request): Promise<Response> {
   return response;
 }
 
-export const api = createClient<paths>({ baseUrl: window.location.origin, fetch: timedFetch });
+export const api = createClient<paths>({
+  baseUrl: window.location.origin,
+  fetch: timedFetch,
+  querySerializer: { array: { style: "form", explode: false } },
+});
 api.use(clockAndSession);
 
 interface Answer<T> {

@@ -1,7 +1,7 @@
 import "./status.css";
 import type { ReactNode } from "react";
-import { t } from "../text/t";
 import type { Status as StatusWord } from "../api/client";
+import { t } from "../text/t";
 
 // order is how counts are listed: what needs a person first.
 export const order: StatusWord[] = [

@@ -12,12 +12,19 @@ export interface Span {
   mark?: boolean;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what is looked for
 const sequences = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]*[0-~])/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: a colour sequence begins with one
 const colour = /^\x1b\[[\d;:]*m$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const hidden = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb]/g;
+// Ranges, as code points: controls, soft hyphen, joiners and fillers, marks and overrides
+// of direction, variation selectors, the byte order mark.
+const hidden = new RegExp(
+  `[${[
+    "\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f",
+    "\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e",
+    "\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f",
+    "\\ufe00-\\ufe0f\\ufeff\\ufff9-\\ufffb",
+  ].join("")}]`,
+  "g",
+);
 
 // visible splits text at characters that cannot be seen or that change its direction.
 export function visible(text: string, style: Omit<Span, "text" | "mark"> = {}): Span[] {

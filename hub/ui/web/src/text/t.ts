@@ -7,7 +7,7 @@ export interface Plural {
   other: string;
 }
 
-export type Key = keyof typeof en;
+export type Key = keyof typeof en & string;
 export type Params = Record<string, string | number>;
 
 const rules = new Intl.PluralRules("en");

@@ -1,0 +1,114 @@
+// Live changes: events go straight into the answers that pages hold. Rows that a list
+// does not have are counted, not put in: nothing moves under a pointer.
+
+import type { InfiniteData, QueryClient } from "@tanstack/react-query";
+import { createStore } from "../base/store";
+import { type Execution, type LiveEvent, type Runner, socketURL } from "./client";
+import { keys } from "./queries";
+import { type Connection, connect, type Link } from "./socket";
+
+export interface LinkState {
+  state: Link;
+  since: number;
+}
+
+export const link = createStore<LinkState>({ state: "connecting", since: Date.now() });
+
+// News is an execution that appeared or changed its state, and when we heard of it.
+export interface News {
+  execution: Execution;
+  at: number;
+}
+
+// news holds the latest of them, one for each execution; lists look through it.
+export const news = createStore<readonly News[]>([]);
+
+const newsMax = 200;
+
+export function startLive(client: QueryClient): Connection {
+  let greeted = false;
+  return connect({
+    url: () => socketURL("/api/v1/events"),
+    link: (state, since) => link.set({ state, since }),
+    message: (data) => {
+      const event = parse(data);
+      if (!event) return;
+      if (event.type === "hello") {
+        // Whatever happened while nobody listened is read anew.
+        if (greeted) void client.invalidateQueries();
+        greeted = true;
+      }
+      if (event.execution) takeExecution(client, event.execution);
+      if (event.runner) takeRunner(client, event.runner);
+    },
+  });
+}
+
+function parse(data: string): LiveEvent | undefined {
+  try {
+    return JSON.parse(data) as LiveEvent;
+  } catch {
+    return undefined;
+  }
+}
+
+interface ExecutionPage {
+  items: Execution[];
+  next?: string;
+}
+
+export function takeExecution(client: QueryClient, now: Execution): void {
+  for (const id of [now.id, String(now.number)]) {
+    client.setQueryData<Execution>(keys.execution(id), (old) => (old ? merge(old, now) : old));
+    const matrix = client.getQueryState(keys.matrix(id));
+    if (matrix) refetchSoon(client, id);
+  }
+  let before: Execution | undefined;
+  for (const query of client.getQueryCache().findAll({ queryKey: keys.executions })) {
+    const old = query.state.data as InfiniteData<ExecutionPage> | undefined;
+    const found = old?.pages.flatMap((page) => page.items).find((item) => item.id === now.id);
+    if (!old || !found) continue;
+    before = found;
+    const pages = old.pages.map((page) => ({
+      ...page,
+      items: page.items.map((item) => (item.id === now.id ? merge(item, now) : item)),
+    }));
+    // A row that changed in place does not make its list any newer.
+    client.setQueryData(query.queryKey, { ...old, pages }, { updatedAt: query.state.dataUpdatedAt });
+  }
+  if (before?.status === now.status) return;
+  const rest = news.get().filter((item) => item.execution.id !== now.id);
+  news.set([...rest.slice(1 - newsMax), { execution: now, at: Date.now() }]);
+}
+
+// merge keeps what only a single execution's answer tells.
+export function merge(old: Execution, now: Execution): Execution {
+  const merged: Execution = { ...now };
+  if (old.steps && !now.steps) merged.steps = old.steps;
+  if (old.options && !now.options) merged.options = old.options;
+  if (old.secureOptions && !now.secureOptions) merged.secureOptions = old.secureOptions;
+  return merged;
+}
+
+const pending = new Map<string, ReturnType<typeof setTimeout>>();
+
+// refetchSoon reads a matrix at most once in 700 ms, however many nodes end at once.
+function refetchSoon(client: QueryClient, id: string): void {
+  if (pending.has(id)) return;
+  pending.set(
+    id,
+    setTimeout(() => {
+      pending.delete(id);
+      void client.invalidateQueries({ queryKey: keys.matrix(id) });
+    }, 700),
+  );
+}
+
+export function takeRunner(client: QueryClient, now: Runner): void {
+  client.setQueryData<{ items: Runner[] }>(keys.runners, (old) => {
+    if (!old) return old;
+    const has = old.items.some((item) => item.id === now.id);
+    const items = has ? old.items.map((item) => (item.id === now.id ? now : item)) : [...old.items, now];
+    return { ...old, items };
+  });
+}

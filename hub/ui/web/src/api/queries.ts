@@ -1,0 +1,222 @@
+// What the pages ask of the hub: one hook per question, one key per answer.
+
+import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { type ApiError, api, errorOf, must, type Status } from "./client";
+
+export const keys = {
+  me: ["me"] as const,
+  projects: ["projects"] as const,
+  project: (name: string) => ["projects", name] as const,
+  jobs: (project: string) => ["jobs", project] as const,
+  job: (project: string, job: string) => ["job", project, job] as const,
+  executions: ["executions"] as const,
+  execution: (id: string) => ["execution", id] as const,
+  matrix: (id: string) => ["matrix", id] as const,
+  nodes: (project: string) => ["nodes", project] as const,
+  runners: ["runners"] as const,
+  tokens: ["runner-tokens"] as const,
+  keys: ["keys"] as const,
+  ownTokens: ["own-tokens"] as const,
+  cluster: ["cluster"] as const,
+};
+
+export function useMe() {
+  return useQuery({
+    queryKey: keys.me,
+    queryFn: ({ signal }) => must(api.GET("/api/v1/me", { signal })),
+    staleTime: 60_000,
+  });
+}
+
+export function useProjects() {
+  return useQuery({
+    queryKey: keys.projects,
+    queryFn: ({ signal }) => must(api.GET("/api/v1/projects", { params: { query: { limit: 1000 } }, signal })),
+  });
+}
+
+export function useProject(name: string) {
+  return useQuery({
+    queryKey: keys.project(name),
+    queryFn: ({ signal }) =>
+      must(api.GET("/api/v1/projects/{project}", { params: { path: { project: name } }, signal })),
+  });
+}
+
+export function useJobs(project: string, search: string) {
+  return useInfiniteQuery({
+    queryKey: [...keys.jobs(project), search],
+    queryFn: ({ pageParam, signal }) =>
+      must(
+        api.GET("/api/v1/projects/{project}/jobs", {
+          params: { path: { project }, query: { limit: 500, ...given({ search, cursor: pageParam }) } },
+          signal,
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: (last) => last.next || undefined,
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function useJob(project: string, job: string) {
+  return useQuery({
+    queryKey: keys.job(project, job),
+    queryFn: ({ signal }) =>
+      must(api.GET("/api/v1/projects/{project}/jobs/{job}", { params: { path: { project, job } }, signal })),
+    enabled: project !== "" && job !== "",
+  });
+}
+
+export interface ExecutionFilter {
+  project?: string;
+  job?: string;
+  status?: Status[];
+  limit?: number;
+}
+
+export function useExecutions(filter: ExecutionFilter) {
+  const { project, job, status, limit = 50 } = filter;
+  return useInfiniteQuery({
+    queryKey: [...keys.executions, { project, job, status, limit }],
+    queryFn: ({ pageParam, signal }) =>
+      must(
+        api.GET("/api/v1/executions", {
+          params: {
+            query: { limit, ...given({ project, job, cursor: pageParam }), ...(status?.length ? { status } : {}) },
+          },
+          signal,
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: (last) => last.next || undefined,
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function useExecution(id: string) {
+  return useQuery({
+    queryKey: keys.execution(id),
+    queryFn: ({ signal }) => must(api.GET("/api/v1/executions/{id}", { params: { path: { id } }, signal })),
+    enabled: id !== "",
+  });
+}
+
+// useMatrix reads all rows: the grid is virtual, its data is not (a thousand nodes of
+// ten steps are some hundred kilobytes packed).
+export function useMatrix(id: string, open: boolean) {
+  return useQuery({
+    queryKey: keys.matrix(id),
+    queryFn: async ({ signal }) => {
+      const items = [];
+      let cursor: string | undefined = "";
+      while (cursor !== undefined) {
+        const page: Awaited<ReturnType<typeof matrixPage>> = await matrixPage(id, cursor, signal);
+        items.push(...page.items);
+        cursor = page.next || undefined;
+      }
+      return items;
+    },
+    // Events are hints; the poll is the truth, slower for what is big.
+    refetchInterval: (query) => (open ? ((query.state.data?.length ?? 0) > 200 ? 5000 : 2000) : false),
+    placeholderData: keepPreviousData,
+  });
+}
+
+function matrixPage(id: string, cursor: string, signal: AbortSignal) {
+  return must(
+    api.GET("/api/v1/executions/{id}/nodes", {
+      params: { path: { id }, query: { limit: 1000, ...given({ cursor }) } },
+      signal,
+    }),
+  );
+}
+
+export function useNodes(project: string, filter: string, exclude = "", limit = 100) {
+  return useInfiniteQuery({
+    queryKey: [...keys.nodes(project), filter, exclude, limit],
+    queryFn: ({ pageParam, signal }) =>
+      must(
+        api.GET("/api/v1/projects/{project}/nodes", {
+          params: { path: { project }, query: { limit, ...given({ filter, exclude, cursor: pageParam }) } },
+          signal,
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: (last) => last.next || undefined,
+    placeholderData: keepPreviousData,
+    enabled: project !== "",
+    retry: false,
+  });
+}
+
+export function useNode(project: string, node: string) {
+  return useQuery({
+    queryKey: [...keys.nodes(project), "one", node],
+    queryFn: ({ signal }) =>
+      must(api.GET("/api/v1/projects/{project}/nodes/{node}", { params: { path: { project, node } }, signal })),
+  });
+}
+
+export function useHostKeys(project: string, node: string) {
+  return useQuery({
+    queryKey: [...keys.nodes(project), "hostkeys", node],
+    queryFn: ({ signal }) =>
+      must(
+        api.GET("/api/v1/projects/{project}/nodes/{node}/hostkeys", { params: { path: { project, node } }, signal }),
+      ),
+  });
+}
+
+export function useRunners() {
+  return useQuery({
+    queryKey: keys.runners,
+    queryFn: ({ signal }) => must(api.GET("/api/v1/runners", { signal })),
+    refetchInterval: 15_000,
+  });
+}
+
+export function useRunnerTokens(admin: boolean, every: number | false = false) {
+  return useQuery({
+    queryKey: keys.tokens,
+    queryFn: ({ signal }) => must(api.GET("/api/v1/runners/tokens", { signal })),
+    enabled: admin,
+    refetchInterval: every,
+  });
+}
+
+export function useKeys(prefix: string) {
+  return useQuery({
+    queryKey: [...keys.keys, prefix],
+    queryFn: ({ signal }) => must(api.GET("/api/v1/keys", { params: { query: given({ prefix }) }, signal })),
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function useOwnTokens() {
+  return useQuery({
+    queryKey: keys.ownTokens,
+    queryFn: ({ signal }) => must(api.GET("/api/v1/tokens", { signal })),
+  });
+}
+
+export function useCluster() {
+  return useQuery({
+    queryKey: keys.cluster,
+    queryFn: ({ signal }) => must(api.GET("/api/v1/cluster", { signal })),
+    refetchInterval: 5000,
+  });
+}
+
+// given leaves out what is empty: an empty parameter is not an absent one.
+export function given(values: Record<string, string | undefined>): Record<string, string> {
+  const out: Record<string, string> = {};
+  for (const [name, value] of Object.entries(values)) if (value) out[name] = value;
+  return out;
+}
+
+// worthRetrying: a hub that restarts is back in seconds, a refusal stays one.
+export function worthRetrying(failures: number, error: unknown): boolean {
+  const e: ApiError = errorOf(error);
+  return failures < 4 && (e.code === "unreachable" || e.code === "unavailable");
+}

@@ -1,0 +1,413 @@
+import "./log.css";
+import { ActionIcon, Button, Menu, TextInput, Tooltip } from "@mantine/core";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import {
+  type KeyboardEvent,
+  memo,
+  type ReactNode,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
+import { given } from "../api/queries";
+import { Icon, type IconName } from "../base/icons";
+import { recall, remember } from "../base/local";
+import { ErrorNote, Loading, useNow } from "../base/parts";
+import { useStore } from "../base/store";
+import { duration, full, stamp } from "../base/time";
+import { t } from "../text/t";
+import { spans } from "./ansi";
+import { find, type Row } from "./buffer";
+import type { LogSession, LogView as View } from "./session";
+
+// LogView shows a window of a log: live while the execution runs, by pages after it.
+// The log itself is no live region: a screen reader hears a count, now and then.
+export function LogView({
+  session,
+  running,
+  showNode,
+  target,
+  onTarget,
+  head,
+}: {
+  session: LogSession;
+  running: boolean;
+  showNode: boolean;
+  // target is the position in front of the line that the address points at.
+  target: string | undefined;
+  onTarget: (before: string | undefined) => void;
+  head?: ReactNode;
+}) {
+  const view = useStore(session.view);
+  const rows = session.buffer.rows;
+  const scroller = useRef<HTMLDivElement>(null);
+  const [wrap, setWrap] = useState(recall("log.wrap") !== "no");
+  const [times, setTimes] = useState(recall("log.times") === "yes");
+  const [pinned, setPinned] = useState(running && target === undefined);
+  const [words, setWords] = useState("");
+  const [hit, setHit] = useState(0);
+  const lastTop = useRef(0);
+
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => 20,
+    overscan: 30,
+    getItemKey: (i) => rows[i]?.key ?? i,
+  });
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: rows change in place, version says when
+  const hits = useMemo(() => find(rows, words), [rows, words, view.version]);
+  const hitSet = useMemo(() => new Set(hits), [hits]);
+  const currentHit = hits[Math.min(hit, hits.length - 1)];
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each new version scrolls once
+  useLayoutEffect(() => {
+    if (pinned && rows.length > 0) virtual.scrollToIndex(rows.length - 1, { align: "end" });
+  }, [pinned, view.version, rows.length]);
+
+  const onScroll = useCallback(() => {
+    const el = scroller.current;
+    if (!el) return;
+    const bottom = el.scrollHeight - el.scrollTop - el.clientHeight < 24;
+    if (bottom) setPinned(true);
+    else if (el.scrollTop < lastTop.current - 4) setPinned(false);
+    lastTop.current = el.scrollTop;
+    if (el.scrollHeight - el.scrollTop - el.clientHeight < 1500) void session.more();
+  }, [session]);
+
+  const goto = (index: number) => {
+    setPinned(false);
+    virtual.scrollToIndex(index, { align: "center" });
+  };
+  const step = (by: number) => {
+    if (hits.length === 0) return;
+    const next = (Math.min(hit, hits.length - 1) + by + hits.length) % hits.length;
+    setHit(next);
+    goto(hits[next] ?? 0);
+  };
+  const onSearchKey = (event: KeyboardEvent) => {
+    if (event.key === "Enter") step(event.shiftKey ? -1 : 1);
+    if (event.key === "Escape") setWords("");
+  };
+
+  const toEnd = () => {
+    setPinned(true);
+    if (running || !view.after) {
+      if (rows.length > 0) virtual.scrollToIndex(rows.length - 1, { align: "end" });
+    } else {
+      void session.openEnd();
+    }
+  };
+  const toStart = () => {
+    setPinned(false);
+    if (view.before || session.buffer.dropped > 0)
+      void session.openStart().then(() => (running ? session.follow() : undefined));
+    scroller.current?.scrollTo({ top: 0 });
+  };
+
+  const following = view.state === "following" || view.state === "reconnecting";
+  return (
+    <section className="log" aria-label={t("log.label")}>
+      <div className="log-bar">
+        {head}
+        <LogStateWords view={view} rows={rows.length} pinned={pinned} />
+        <span className="spread" />
+        <div className="log-search">
+          <TextInput
+            size="xs"
+            w={170}
+            value={words}
+            placeholder={t("log.find")}
+            aria-label={t("log.findLabel")}
+            leftSection={<Icon name="search" size={13} />}
+            onKeyDown={onSearchKey}
+            onChange={(e) => {
+              setWords(e.currentTarget.value);
+              setHit(0);
+            }}
+          />
+          {words ? (
+            <>
+              <span className="log-state" role="status">
+                {t("log.hits", { at: hits.length ? Math.min(hit, hits.length - 1) + 1 : 0, n: hits.length })}
+              </span>
+              <Tool icon="chevron" label={t("log.next")} onClick={() => step(1)} turned />
+            </>
+          ) : null}
+        </div>
+        <Tool
+          icon="clock"
+          label={t("log.times")}
+          on={times}
+          onClick={() => toggle("log.times", times, setTimes, "yes")}
+        />
+        <Tool icon="wrap" label={t("log.wrap")} on={wrap} onClick={() => toggle("log.wrap", wrap, setWrap, "no")} />
+        <Tool icon="top" label={t("log.start")} onClick={toStart} />
+        {running ? (
+          <Tool
+            icon={pinned ? "pause" : "follow"}
+            label={pinned ? t("log.pause") : t("log.follow")}
+            on={pinned}
+            onClick={() => (pinned ? setPinned(false) : toEnd())}
+          />
+        ) : (
+          <Tool icon="follow" label={t("log.end")} onClick={toEnd} />
+        )}
+        <Download session={session} />
+      </div>
+      {view.before || session.buffer.dropped > 0 ? (
+        <div className="log-edge">
+          {session.buffer.dropped > 0 ? t("log.dropped", { n: session.buffer.dropped }) : t("log.before")}
+          {session.buffer.dropped === 0 && target === undefined ? (
+            <Button
+              size="compact-xs"
+              variant="default"
+              onClick={() => void session.earlier().then(() => (running ? session.follow() : undefined))}
+            >
+              {t("log.earlier")}
+            </Button>
+          ) : null}
+          <Button
+            size="compact-xs"
+            variant="default"
+            onClick={() => {
+              onTarget(undefined);
+              toStart();
+            }}
+          >
+            {t("log.fromStart")}
+          </Button>
+        </div>
+      ) : null}
+      {view.error ? (
+        <ErrorNote
+          error={view.error}
+          onRetry={() => void session.openEnd().then(() => (running ? session.follow() : undefined))}
+        />
+      ) : null}
+      <div className="log-wrap">
+        <div
+          ref={scroller}
+          className={wrap ? "log-lines wrapped" : "log-lines"}
+          onScroll={onScroll}
+          tabIndex={0}
+          role="region"
+          aria-label={t("log.lines")}
+        >
+          {rows.length === 0 ? <NoLines view={view} running={running} /> : null}
+          <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
+            {virtual.getVirtualItems().map((item) => {
+              const row = rows[item.index];
+              if (!row) return null;
+              return (
+                <div
+                  key={item.key}
+                  data-index={item.index}
+                  ref={virtual.measureElement}
+                  className={rowClass(row, target, hitSet.has(item.index), item.index === currentHit)}
+                  style={{ transform: `translateY(${item.start}px)` }}
+                >
+                  <Line row={row} text={row.text} times={times} node={showNode} onTarget={onTarget} />
+                </div>
+              );
+            })}
+          </div>
+        </div>
+        {running && !pinned && following ? (
+          <Button className="log-jump" size="compact-sm" leftSection={<Icon name="follow" size={13} />} onClick={toEnd}>
+            {t("log.follow")}
+          </Button>
+        ) : null}
+      </div>
+      {!running && view.after && view.state !== "loading" ? (
+        <div className="log-edge end">
+          {t("log.after")}
+          <Button size="compact-xs" variant="default" onClick={() => void session.more()}>
+            {t("log.more")}
+          </Button>
+          <Button size="compact-xs" variant="default" onClick={toEnd}>
+            {t("log.end")}
+          </Button>
+        </div>
+      ) : null}
+    </section>
+  );
+}
+
+function toggle(name: string, on: boolean, set: (on: boolean) => void, word: "yes" | "no"): void {
+  set(!on);
+  remember(name, word === "yes" ? (on ? "" : "yes") : on ? "no" : "");
+}
+
+function rowClass(row: Row, target: string | undefined, hit: boolean, now: boolean): string {
+  const classes = ["log-row", row.line.stream];
+  if (target !== undefined && row.before === target) classes.push("target");
+  if (hit) classes.push("hit");
+  if (now) classes.push("now");
+  return classes.join(" ");
+}
+
+const Line = memo(function Line({
+  row,
+  text,
+  times,
+  node,
+  onTarget,
+}: {
+  row: Row;
+  text: string;
+  times: boolean;
+  node: boolean;
+  onTarget: (before: string) => void;
+}) {
+  const at = Date.parse(row.line.time);
+  return (
+    <>
+      <span className="log-gutter">
+        {times ? (
+          <button type="button" className="log-time" title={full(at)} onClick={() => onTarget(row.before)}>
+            {stamp(at)}
+          </button>
+        ) : null}
+        {node ? (
+          <bdi
+            className="log-node"
+            title={t("log.place", { node: row.line.node, step: row.line.step + 1, line: row.line.line + 1 })}
+            style={{ "--node-colour": nodeColour(row.line.node) } as object}
+          >
+            {row.continued ? "↪" : row.line.node}
+          </bdi>
+        ) : (
+          <span style={{ width: 12 }} />
+        )}
+      </span>
+      <span className="log-text" dir="auto">
+        {spans(text, row.sgr).map((s, i) => (
+          <span
+            // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line have no other name
+            key={i}
+            className={s.mark ? "log-mark" : s.className}
+            style={s.color || s.background ? { color: s.color, backgroundColor: s.background } : undefined}
+          >
+            {s.text}
+          </span>
+        ))}
+        {row.line.truncated ? <span className="log-flag">{t("log.truncated")}</span> : null}
+      </span>
+    </>
+  );
+});
+
+const hues = [205, 265, 330, 20, 45, 95, 150, 180, 235, 300];
+
+// nodeColour tells neighbours apart at a glance; the name stands beside it.
+function nodeColour(node: string): string {
+  let sum = 0;
+  for (let i = 0; i < node.length; i++) sum = (sum * 31 + node.charCodeAt(i)) >>> 0;
+  return `hsl(${hues[sum % hues.length]} 45% 52%)`;
+}
+
+function Tool({
+  icon,
+  label,
+  on,
+  onClick,
+  turned,
+}: {
+  icon: IconName;
+  label: string;
+  on?: boolean;
+  onClick: () => void;
+  turned?: boolean;
+}) {
+  return (
+    <Tooltip label={label}>
+      <ActionIcon
+        variant={on ? "light" : "subtle"}
+        color={on ? undefined : "gray"}
+        size="md"
+        aria-label={label}
+        aria-pressed={on}
+        onClick={onClick}
+        style={turned ? { rotate: "90deg" } : undefined}
+      >
+        <Icon name={icon} size={15} />
+      </ActionIcon>
+    </Tooltip>
+  );
+}
+
+function LogStateWords({ view, rows, pinned }: { view: View; rows: number; pinned: boolean }) {
+  useNow(view.state === "reconnecting");
+  const count = t("log.count", { n: rows });
+  if (view.state === "following")
+    return (
+      <span className="log-state">
+        <span className={pinned ? "link-dot" : "link-dot connecting"} />
+        {pinned ? t("log.following") : t("log.paused")} · {count}
+      </span>
+    );
+  if (view.state === "reconnecting")
+    return (
+      <span className="log-state" role="status">
+        <span className="link-dot lost" />
+        {t("log.reconnecting", { age: duration(Math.floor((Date.now() - view.since) / 1000) * 1000) })} · {count}
+      </span>
+    );
+  if (view.end && !view.after && view.end.logComplete)
+    return (
+      <span className="log-state">
+        {t("log.whole")} · {count}
+      </span>
+    );
+  return <span className="log-state">{count}</span>;
+}
+
+function NoLines({ view, running }: { view: View; running: boolean }) {
+  if (view.state === "loading") return <Loading />;
+  return (
+    <div className="log-edge" style={{ background: "none", border: 0, padding: 24 }}>
+      {running ? t("log.noneYet") : t("log.none")}
+    </div>
+  );
+}
+
+function Download({ session }: { session: LogSession }) {
+  const { execution, node, step } = session.query;
+  const address = (format: string) => {
+    const query = new URLSearchParams({ format, ...given({ node, step: step >= 0 ? String(step) : "" }) });
+    return `/api/v1/executions/${encodeURIComponent(execution)}/log?${query}`;
+  };
+  return (
+    <Menu position="bottom-end">
+      <Menu.Target>
+        <ActionIcon variant="subtle" color="gray" size="md" aria-label={t("log.download")}>
+          <Icon name="download" size={15} />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item component="a" href={address("text")} download={`execution-${execution}.log`}>
+          {t("log.downloadText")}
+        </Menu.Item>
+        <Menu.Item component="a" href={address("ndjson")} download={`execution-${execution}.ndjson`}>
+          {t("log.downloadNDJSON")}
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+export function useSession(make: () => LogSession, deps: readonly unknown[]): LogSession | undefined {
+  const [session, setSession] = useState<LogSession>();
+  useEffect(() => {
+    const made = make();
+    setSession(made);
+    return () => made.close();
+    // biome-ignore lint/correctness/useExhaustiveDependencies: the caller says what a new reading depends on
+  }, deps);
+  return session;
+}

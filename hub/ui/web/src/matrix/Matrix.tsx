@@ -1,0 +1,206 @@
+import "./matrix.css";
+import { Tooltip } from "@mantine/core";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import type { ExecutionNode, ExecutionStep } from "../api/client";
+import { StatusIcon } from "../base/Status";
+import { duration } from "../base/time";
+import { t } from "../text/t";
+import { cellOf, cellStatus, move, type Place } from "./grid";
+
+const rowHeight = 30;
+
+export interface Choice {
+  node: string;
+  // step is a position, -1 for all.
+  step: number;
+}
+
+// Matrix shows nodes x steps as a grid with one tab stop: arrows move, Enter chooses.
+export function Matrix({
+  rows,
+  steps,
+  choice,
+  onChoose,
+}: {
+  rows: ExecutionNode[];
+  steps: ExecutionStep[];
+  choice: Choice;
+  onChoose: (choice: Choice) => void;
+}) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const [place, setPlace] = useState<Place>({ row: 0, column: -1 });
+  const moved = useRef(false);
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    overscan: 12,
+    getItemKey: (i) => rows[i]?.node ?? i,
+  });
+  const at: Place = {
+    row: Math.min(place.row, Math.max(0, rows.length - 1)),
+    column: Math.min(place.column, steps.length - 1),
+  };
+
+  const choose = (target: Place) => {
+    const row = rows[target.row];
+    if (!row) return;
+    const step = target.column >= 0 ? (steps[target.column]?.position ?? -1) : -1;
+    const same = choice.node === row.node && choice.step === step;
+    onChoose(same ? { node: "", step: -1 } : { node: row.node, step });
+  };
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.altKey || event.metaKey) return;
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      choose(at);
+      return;
+    }
+    const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 300) / rowHeight) - 2);
+    const next = move(at, event.key, rows.length, steps.length, page, event.ctrlKey);
+    if (!next) return;
+    event.preventDefault();
+    moved.current = true;
+    setPlace(next);
+    virtual.scrollToIndex(next.row);
+  };
+
+  // The focus follows the place once its row is drawn.
+  useEffect(() => {
+    if (!moved.current) return;
+    moved.current = false;
+    const cell = scroller.current?.querySelector<HTMLElement>(`[data-at="${at.row}:${at.column}"]`);
+    cell?.focus({ preventScroll: true });
+    if (at.column >= 0) cell?.scrollIntoView({ inline: "nearest", block: "nearest" });
+  });
+
+  const props = (row: number, column: number) => ({
+    "data-at": `${row}:${column}`,
+    tabIndex: at.row === row && at.column === column ? 0 : -1,
+    onClick: () => {
+      setPlace({ row, column });
+      choose({ row, column });
+    },
+  });
+
+  return (
+    <div
+      className="matrix"
+      ref={scroller}
+      role="grid"
+      aria-label={t("matrix.label")}
+      aria-rowcount={rows.length + 1}
+      aria-colcount={steps.length + 1}
+      onKeyDown={onKeyDown}
+      tabIndex={-1}
+    >
+      <div
+        className="matrix-head matrix-row"
+        role="row"
+        tabIndex={-1}
+        aria-rowindex={1}
+        style={{ minWidth: `calc(var(--matrix-node, 190px) + ${steps.length * 47}px)` }}
+      >
+        <div className="matrix-node" role="columnheader" tabIndex={-1}>
+          {t("matrix.node")}
+        </div>
+        {steps.map((step) => (
+          <Tooltip key={step.position} label={`${step.position + 1}. ${step.label}`} maw={420} multiline>
+            <div
+              className="matrix-cell"
+              role="columnheader"
+              tabIndex={-1}
+              aria-label={`${step.position + 1}. ${step.label}`}
+            >
+              <span className="clip">
+                {step.position + 1} <bdi>{step.label}</bdi>
+              </span>
+            </div>
+          </Tooltip>
+        ))}
+      </div>
+      <div
+        className="matrix-rows"
+        role="rowgroup"
+        style={{
+          height: virtual.getTotalSize(),
+          position: "relative",
+          minWidth: `calc(var(--matrix-node, 190px) + ${steps.length * 47}px)`,
+        }}
+      >
+        {virtual.getVirtualItems().map((item) => {
+          const row = rows[item.index];
+          if (!row) return null;
+          return (
+            <div
+              key={item.key}
+              className="matrix-row"
+              role="row"
+              tabIndex={-1}
+              aria-rowindex={item.index + 2}
+              style={{ transform: `translateY(${item.start}px)` }}
+            >
+              <div
+                className={`matrix-node${choice.node === row.node && choice.step < 0 ? " chosen" : ""}`}
+                role="rowheader"
+                aria-selected={choice.node === row.node && choice.step < 0}
+                title={row.runner ? t("matrix.on", { node: row.node, runner: row.runner }) : row.node}
+                {...props(item.index, -1)}
+              >
+                <span className={`status st-${row.status}`}>
+                  <StatusIcon status={row.status} />
+                </span>
+                <bdi className="clip">{row.node}</bdi>
+                <span className="visually-hidden">{t(`status.${row.status}`)}</span>
+              </div>
+              {steps.map((step, column) => (
+                <Cell
+                  key={step.position}
+                  row={row}
+                  step={step}
+                  chosen={choice.node === row.node && choice.step === step.position}
+                  props={props(item.index, column)}
+                />
+              ))}
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}
+
+function Cell({
+  row,
+  step,
+  chosen,
+  props,
+}: {
+  row: ExecutionNode;
+  step: ExecutionStep;
+  chosen: boolean;
+  props: { tabIndex: number; onClick: () => void };
+}) {
+  const cell = cellOf(row, step.position);
+  const status = cellStatus(row, step.position);
+  const took = cell?.startedAt && cell.endedAt ? Date.parse(cell.endedAt) - Date.parse(cell.startedAt) : undefined;
+  const words = [t(`status.${status}`)];
+  if (cell?.code) words.push(t("matrix.exit", { code: String(cell.code) }));
+  if (took !== undefined) words.push(duration(took));
+  return (
+    <div
+      className={`matrix-cell st-${status}${chosen ? " chosen" : ""}`}
+      role="gridcell"
+      aria-selected={chosen}
+      aria-label={words.join(", ")}
+      title={`${row.node} · ${step.position + 1}. ${step.label}\n${words.join(", ")}`}
+      {...props}
+      onKeyDown={undefined}
+    >
+      <StatusIcon status={status} size={13} />
+      {cell?.code ? <span className="clip">{cell.code}</span> : null}
+    </div>
+  );
+}

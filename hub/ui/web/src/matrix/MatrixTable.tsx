@@ -1,0 +1,77 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useRef } from "react";
+import type { ExecutionNode, ExecutionStep } from "../api/client";
+import { Elapsed } from "../base/parts";
+import { StatusText } from "../base/Status";
+import { t } from "../text/t";
+import { cellOf, cellStatus } from "./grid";
+import type { Choice } from "./Matrix";
+
+// MatrixTable tells the matrix in words: a line for each node and step.
+export function MatrixTable({
+  rows,
+  steps,
+  onChoose,
+}: {
+  rows: ExecutionNode[];
+  steps: ExecutionStep[];
+  onChoose: (choice: Choice) => void;
+}) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const lines = rows.flatMap((row) => steps.map((step) => ({ row, step })));
+  const virtual = useVirtualizer({
+    count: lines.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => 34,
+    overscan: 15,
+  });
+  const items = virtual.getVirtualItems();
+  const above = items[0]?.start ?? 0;
+  const below = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
+  return (
+    <div ref={scroller} style={{ overflow: "auto", flex: 1, minHeight: 0 }}>
+      <table className="list" aria-rowcount={lines.length + 1}>
+        <thead>
+          <tr>
+            <th>{t("matrix.node")}</th>
+            <th>{t("matrix.step")}</th>
+            <th>{t("matrix.state")}</th>
+            <th className="num">{t("matrix.code")}</th>
+            <th className="num">{t("execution.took")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {above > 0 ? <tr role="none" style={{ height: above }} /> : null}
+          {items.map((item) => {
+            const line = lines[item.index];
+            if (!line) return null;
+            const { row, step } = line;
+            const cell = cellOf(row, step.position);
+            return (
+              <tr key={item.key} aria-rowindex={item.index + 2} style={{ height: 34 }}>
+                <td>
+                  <button
+                    type="button"
+                    className="plain-link"
+                    onClick={() => onChoose({ node: row.node, step: step.position })}
+                  >
+                    <bdi>{row.node}</bdi>
+                  </button>
+                </td>
+                <td className="clip" style={{ maxWidth: 160 }} title={step.label}>
+                  {step.position + 1}. <bdi>{step.label}</bdi>
+                </td>
+                <td className="shrink">
+                  <StatusText status={cellStatus(row, step.position)} />
+                </td>
+                <td className="num">{cell?.code ?? ""}</td>
+                <td className="num">{cell?.startedAt ? <Elapsed from={cell.startedAt} to={cell.endedAt} /> : null}</td>
+              </tr>
+            );
+          })}
+          {below > 0 ? <tr role="none" style={{ height: below }} /> : null}
+        </tbody>
+      </table>
+    </div>
+  );
+}

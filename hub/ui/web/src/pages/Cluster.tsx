@@ -1,0 +1,69 @@
+import { useCluster } from "../api/queries";
+import { Ago, Answer, Page, Panel, When } from "../base/parts";
+import { t } from "../text/t";
+
+export function Cluster() {
+  const query = useCluster();
+  return (
+    <Page title={t("nav.cluster")}>
+      <Answer query={query}>
+        {(cluster) => (
+          <>
+            <Panel title={t("cluster.members")} flush>
+              <div className="scroll-x">
+                <table className="list">
+                  <thead>
+                    <tr>
+                      <th>{t("cluster.name")}</th>
+                      <th>{t("runners.state")}</th>
+                      <th>{t("cluster.gateway")}</th>
+                      <th className="wide-only">{t("cluster.roles")}</th>
+                      <th className="wide-only">{t("runners.version")}</th>
+                      <th>{t("cluster.heartbeat")}</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {cluster.members.map((m) => (
+                      <tr key={m.id}>
+                        <td>
+                          <bdi>{m.name}</bdi> {m.self ? <span className="chip">{t("cluster.self")}</span> : null}
+                        </td>
+                        <td>
+                          <span
+                            className={`status ${m.state === "active" ? "st-succeeded" : m.state === "inactive" ? "st-held" : "st-failed"}`}
+                          >
+                            {t(`cluster.${m.state}`)}
+                          </span>
+                        </td>
+                        <td className="mono">{m.gateway}</td>
+                        <td className="wide-only">{m.roles.join(", ")}</td>
+                        <td className="wide-only muted">{m.version}</td>
+                        <td className="muted">
+                          <Ago at={m.heartbeatAt} />
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            </Panel>
+            <Panel title={t("cluster.installation")}>
+              <dl className="facts">
+                <dt>{t("cluster.database")}</dt>
+                <dd>{cluster.database === "sqlite" ? "SQLite" : "PostgreSQL"}</dd>
+                <dt>{t("cluster.time")}</dt>
+                <dd>
+                  <When at={cluster.time} />
+                </dd>
+                <dt>{t("cluster.incarnation")}</dt>
+                <dd>{cluster.incarnation}</dd>
+                <dt>Id</dt>
+                <dd className="mono">{cluster.id}</dd>
+              </dl>
+            </Panel>
+          </>
+        )}
+      </Answer>
+    </Page>
+  );
+}

@@ -1,0 +1,169 @@
+import "./jobs.css";
+import { Button, Checkbox, NumberInput, SegmentedControl, Textarea, TextInput } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import { api, type Execution, errorOf, idempotencyKey, must } from "../api/client";
+import { useExecution } from "../api/queries";
+import { Icon } from "../base/icons";
+import { Copy, ErrorNote, Loading, Page, Panel } from "../base/parts";
+import { t } from "../text/t";
+import { ExecutionList } from "./ExecutionList";
+import { NodePreview } from "./NodePreview";
+
+interface Address {
+  from?: string;
+  filter?: string;
+  command?: string;
+}
+
+export function Command() {
+  const { project } = useParams({ strict: false }) as { project: string };
+  const search = useSearch({ strict: false }) as Address;
+  const last = useExecution(search.from ?? "");
+  if (search.from !== undefined && !last.data && !last.isError) return <Loading />;
+  return <Form key={`${project} ${search.from ?? ""}`} project={project} search={search} last={last.data} />;
+}
+
+function Form({ project, search, last }: { project: string; search: Address; last: Execution | undefined }) {
+  const navigate = useNavigate();
+  const before = last && last.steps?.length === 1 && last.steps[0]?.kind === "exec" ? last.steps[0].label : "";
+  const [kind, setKind] = useState("command");
+  const [command, setCommand] = useState(search.command ?? before);
+  const [script, setScript] = useState("#!/bin/sh\nset -eu\n\n");
+  const [args, setArgs] = useState("");
+  const [filter, setFilter] = useState(search.filter ?? last?.nodeFilter ?? "");
+  const [settled] = useDebouncedValue(filter, 250);
+  const [threads, setThreads] = useState<number | string>(last?.threadcount ?? 1);
+  const [keepgoing, setKeepgoing] = useState(last?.keepgoing ?? false);
+  const [key, setKey] = useState(idempotencyKey);
+  const run = useMutation({
+    mutationFn: () =>
+      must(
+        api.POST("/api/v1/projects/{project}/executions", {
+          params: { path: { project }, header: { "Idempotency-Key": key } },
+          body: {
+            ...(kind === "command" ? { command } : { script, ...(args ? { args } : {}) }),
+            ...(filter.trim() ? { nodeFilter: filter } : {}),
+            ...(typeof threads === "number" ? { threadcount: threads } : {}),
+            keepgoing,
+          },
+        }),
+      ),
+    onSuccess: (execution) => void navigate({ to: "/executions/$id", params: { id: String(execution.number) } }),
+    onError: (cause) => {
+      if (errorOf(cause).code !== "unreachable") setKey(idempotencyKey());
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    run.mutate();
+  };
+  const link = () => {
+    const url = new URL(window.location.origin + window.location.pathname);
+    if (kind === "command" && command) url.searchParams.set("command", command);
+    if (filter) url.searchParams.set("filter", filter);
+    return url.toString();
+  };
+  return (
+    <Page title={t("nav.command")}>
+      <div className="columns">
+        <form onSubmit={submit} className="stack">
+          <Panel>
+            <div className="stack">
+              <SegmentedControl
+                size="xs"
+                w={220}
+                value={kind}
+                onChange={setKind}
+                data={[
+                  { value: "command", label: t("job.command") },
+                  { value: "script", label: t("job.script") },
+                ]}
+              />
+              {kind === "command" ? (
+                <TextInput
+                  label={t("command.line")}
+                  value={command}
+                  onChange={(e) => setCommand(e.currentTarget.value)}
+                  required
+                  withAsterisk={false}
+                  classNames={{ input: "mono" }}
+                  spellCheck={false}
+                  autoCapitalize="off"
+                  autoCorrect="off"
+                  data-autofocus
+                />
+              ) : (
+                <>
+                  <Textarea
+                    label={t("job.script")}
+                    value={script}
+                    onChange={(e) => setScript(e.currentTarget.value)}
+                    rows={10}
+                    required
+                    withAsterisk={false}
+                    classNames={{ input: "mono" }}
+                    spellCheck={false}
+                  />
+                  <TextInput
+                    label={t("job.args")}
+                    value={args}
+                    onChange={(e) => setArgs(e.currentTarget.value)}
+                    classNames={{ input: "mono" }}
+                    spellCheck={false}
+                  />
+                </>
+              )}
+              <TextInput
+                label={t("job.filter")}
+                description={t("command.filterHint")}
+                placeholder="tags: web+dc1"
+                value={filter}
+                onChange={(e) => setFilter(e.currentTarget.value)}
+                classNames={{ input: "mono" }}
+                spellCheck={false}
+                autoCapitalize="off"
+                autoCorrect="off"
+              />
+              {filter.trim() ? (
+                <NodePreview project={project} filter={settled} />
+              ) : (
+                <div className="preview muted">{t("command.onRunner")}</div>
+              )}
+              <div className="row wrap" style={{ gap: 20, alignItems: "flex-end" }}>
+                <NumberInput
+                  label={t("job.threads")}
+                  w={140}
+                  min={1}
+                  max={10000}
+                  value={threads}
+                  onChange={setThreads}
+                  allowDecimal={false}
+                />
+                <Checkbox
+                  label={t("command.keepgoing")}
+                  checked={keepgoing}
+                  onChange={(e) => setKeepgoing(e.currentTarget.checked)}
+                  pb={8}
+                />
+              </div>
+            </div>
+          </Panel>
+          {run.error ? <ErrorNote error={run.error} /> : null}
+          <div className="row wrap">
+            <Button type="submit" size="md" loading={run.isPending} leftSection={<Icon name="play" size={14} />}>
+              {t("command.run")}
+            </Button>
+            <span className="spread" />
+            <Copy text={link()} label={t("job.copyLink")} />
+          </div>
+        </form>
+        <Panel title={t("jobs.recent")} flush>
+          <ExecutionList filter={{ project, limit: 10 }} narrow empty={t("home.nothingYet")} />
+        </Panel>
+      </div>
+    </Page>
+  );
+}

@@ -1,0 +1,177 @@
+import { Button, Modal, MultiSelect, Select, TagsInput, TextInput } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+import { api, type CreatedRunnerToken, idempotencyKey, must } from "../api/client";
+import { keys, useMe, useProjects, useRunners, useRunnerTokens } from "../api/queries";
+import { Copy, ErrorNote, Loading, Note } from "../base/parts";
+import { local } from "../base/time";
+import { t } from "../text/t";
+import { enrolCommands, hubAddress, loopback, sumOf } from "./enrol";
+
+const hour = 3_600_000;
+
+// EnrolDialog makes a token when asked and shows what to paste on the other machine.
+// It turns to connected by itself.
+export function EnrolDialog({ opened, onClose, project }: { opened: boolean; onClose: () => void; project: string }) {
+  return (
+    <Modal opened={opened} onClose={onClose} title={t("enrol.title")} size="xl">
+      {opened ? <Body project={project} onClose={onClose} /> : null}
+    </Modal>
+  );
+}
+
+function Body({ project, onClose }: { project: string; onClose: () => void }) {
+  const client = useQueryClient();
+  const projects = useProjects();
+  const [chosen, setChosen] = useState<string[]>(project ? [project] : []);
+  const [tags, setTags] = useState<string[]>([]);
+  const [ttl, setTTL] = useState(String(hour));
+  const [key] = useState(idempotencyKey);
+  const create = useMutation({
+    mutationFn: () =>
+      must(
+        api.POST("/api/v1/runners/tokens", {
+          params: { header: { "Idempotency-Key": key } },
+          body: { projects: chosen, tags, ttlMs: Number(ttl) },
+        }),
+      ),
+    onSuccess: () => void client.invalidateQueries({ queryKey: keys.tokens }),
+  });
+  if (create.data) return <Commands token={create.data} onClose={onClose} />;
+  return (
+    <div className="stack">
+      <MultiSelect
+        label={t("enrol.projects")}
+        description={t("enrol.projectsHint")}
+        placeholder={chosen.length === 0 ? t("enrol.allProjects") : ""}
+        data={projects.data?.items.map((p) => p.name) ?? []}
+        value={chosen}
+        onChange={setChosen}
+        clearable
+        searchable
+      />
+      <TagsInput
+        label={t("enrol.tags")}
+        description={t("enrol.tagsHint")}
+        value={tags}
+        onChange={setTags}
+        placeholder={tags.length === 0 ? "dc1" : ""}
+      />
+      <Select
+        label={t("enrol.ttl")}
+        w={200}
+        allowDeselect={false}
+        value={ttl}
+        onChange={(v) => setTTL(v ?? String(hour))}
+        data={[
+          { value: String(hour), label: t("enrol.hours", { n: 1 }) },
+          { value: String(24 * hour), label: t("enrol.hours", { n: 24 }) },
+          { value: String(7 * 24 * hour), label: t("enrol.days", { n: 7 }) },
+        ]}
+      />
+      {create.error ? <ErrorNote error={create.error} /> : null}
+      <div className="row">
+        <span className="spread" />
+        <Button variant="default" onClick={onClose}>
+          {t("cancel")}
+        </Button>
+        <Button loading={create.isPending} onClick={() => create.mutate()}>
+          {t("enrol.create")}
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+// useInstaller asks what the hub serves: its runner's sum, and for which system.
+function useInstaller() {
+  return useQuery({
+    queryKey: ["installer"],
+    queryFn: async ({ signal }) => {
+      const answer = await fetch("/install/fairlead-runner.sha256", { signal });
+      return answer.ok ? sumOf(await answer.text()) : "";
+    },
+    staleTime: 60_000,
+  });
+}
+
+function Commands({ token, onClose }: { token: CreatedRunnerToken; onClose: () => void }) {
+  const me = useMe();
+  const installer = useInstaller();
+  const configured = token.hubUrl || me.data?.publicUrl || "";
+  const [typed, setTyped] = useState(configured || window.location.origin);
+  const hub = hubAddress(typed);
+  if (installer.isPending) return <Loading />;
+  const text = enrolCommands({ hub, token: token.token, sum: installer.data ?? "", os: "", arch: "" });
+  return (
+    <div className="stack">
+      <TextInput
+        label={t("enrol.address")}
+        description={configured ? t("enrol.addressConfigured") : t("enrol.addressHint")}
+        value={typed}
+        onChange={(e) => setTyped(e.currentTarget.value)}
+        error={hub === "" ? t("enrol.addressBad") : undefined}
+        classNames={{ input: "mono" }}
+        spellCheck={false}
+      />
+      {hub && loopback(hub) ? <Note kind="warn">{t("enrol.loopback")}</Note> : null}
+      {installer.data === "" ? <Note kind="warn">{t("enrol.noBinary")}</Note> : null}
+      <div>
+        <div className="row" style={{ marginBottom: 6 }}>
+          <strong>{t("enrol.paste")}</strong>
+          <span className="spread" />
+          <Copy text={text} />
+        </div>
+        <pre className="code" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>
+          {text}
+        </pre>
+        <div className="muted" style={{ marginTop: 6, fontSize: "0.8rem" }}>
+          {hub.startsWith("https:") && installer.data ? `${t("enrol.insecureWhy")} ` : null}
+          {t("enrol.secret", { until: local(Date.parse(token.expiresAt), Date.now()) })}
+        </div>
+      </div>
+      <Progress token={token} />
+      <div className="row">
+        <span className="spread" />
+        <Button variant="default" onClick={onClose}>
+          {t("close")}
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+// Progress follows the token to its runner, and the runner to its first session.
+function Progress({ token }: { token: CreatedRunnerToken }) {
+  const client = useQueryClient();
+  const tokens = useRunnerTokens(true, 1500);
+  const runners = useRunners();
+  const mine = tokens.data?.items.find((item) => item.id === token.id);
+  const runner = runners.data?.items.find((item) => item.id === mine?.runnerId);
+  const runnerID = mine?.runnerId;
+  useEffect(() => {
+    if (runnerID) void client.invalidateQueries({ queryKey: keys.runners });
+  }, [client, runnerID]);
+  if (runner?.connected)
+    return (
+      <div role="status">
+        <Note kind="good">
+          <strong>{t("enrol.connected", { name: runner.name })}</strong>{" "}
+          <span className="muted">
+            {t("enrol.connectedMore", {
+              host: runner.hostname ?? runner.name,
+              os: `${runner.os ?? ""}/${runner.arch ?? ""}`,
+              version: runner.version ?? "",
+            })}
+          </span>
+        </Note>
+      </div>
+    );
+  const state = mine?.state ?? "open";
+  if (state === "expired" || state === "revoked") return <Note kind="bad">{t(`enrol.${state}`)}</Note>;
+  return (
+    <div role="status">
+      <Note icon={runnerID ? "runners" : "hourglass"}>{runnerID ? t("enrol.enrolled") : t("enrol.waiting")}</Note>
+    </div>
+  );
+}

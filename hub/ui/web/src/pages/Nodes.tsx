@@ -1,0 +1,281 @@
+import "./jobs.css";
+import { Button, TextInput } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { notifications } from "@mantine/notifications";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useMemo } from "react";
+import { api, errorOf, must } from "../api/client";
+import { keys, useHostKeys, useMe, useNode, useNodes } from "../api/queries";
+import { Icon } from "../base/icons";
+import { Answer, Back, Copy, Empty, Note, Page, Panel, Tags, When } from "../base/parts";
+import { t } from "../text/t";
+import { ImportDialog } from "./ImportDialog";
+
+export function Nodes() {
+  const { project } = useParams({ strict: false }) as { project: string };
+  const search = useSearch({ strict: false }) as { filter?: string; import?: string };
+  const navigate = useNavigate();
+  const me = useMe();
+  const client = useQueryClient();
+  const filter = search.filter ?? "";
+  const [settled] = useDebouncedValue(filter, 250);
+  const query = useNodes(project, settled, "", 200);
+  const nodes = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
+  const all = query.data?.pages[0]?.total ?? 0;
+  const set = (change: { filter?: string | undefined; import?: string | undefined }) =>
+    void navigate({
+      to: "/projects/$project/nodes",
+      params: { project },
+      search: { ...search, ...change } as never,
+      replace: true,
+    });
+  return (
+    <Page
+      title={t("nav.nodes")}
+      actions={
+        <>
+          <Button
+            component={Link}
+            to={`/projects/${project}/command${filter ? `?filter=${encodeURIComponent(filter)}` : ""}`}
+            variant="default"
+            leftSection={<Icon name="command" size={14} />}
+          >
+            {t("nodes.runHere")}
+          </Button>
+          {me.data?.admin ? (
+            <Button onClick={() => set({ import: "1" })} leftSection={<Icon name="plus" size={14} />}>
+              {t("nodes.import")}
+            </Button>
+          ) : null}
+        </>
+      }
+    >
+      <TextInput
+        value={filter}
+        onChange={(e) => set({ filter: e.currentTarget.value || undefined })}
+        placeholder={t("nodes.filterExample")}
+        aria-label={t("job.filter")}
+        leftSection={<Icon name="filter" size={14} />}
+        classNames={{ input: "mono" }}
+        spellCheck={false}
+        autoCapitalize="off"
+        autoCorrect="off"
+      />
+      <Panel title={query.data ? t("nodes.match", { n: all }) : t("nav.nodes")} flush>
+        <Answer query={{ ...query, data: nodes }}>
+          {(items) =>
+            items.length === 0 ? (
+              <Empty icon="nodes" title={filter ? t("nodes.noneMatch") : t("nodes.none")}>
+                {filter ? null : t("nodes.noneHint")}
+              </Empty>
+            ) : (
+              <div className="scroll-x">
+                <table className="list">
+                  <thead>
+                    <tr>
+                      <th>{t("nodes.name")}</th>
+                      <th>{t("nodes.host")}</th>
+                      <th className="wide-only">{t("nodes.user")}</th>
+                      <th>{t("nodes.tags")}</th>
+                      <th className="wide-only">{t("nodes.about")}</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {items.map((node) => (
+                      <tr key={node.name}>
+                        <td>
+                          <Link to="/projects/$project/nodes/$node" params={{ project, node: node.name }}>
+                            <bdi>{node.name}</bdi>
+                          </Link>
+                        </td>
+                        <td className="mono">
+                          <bdi>{node.hostname}</bdi>
+                        </td>
+                        <td className="wide-only mono">
+                          <bdi>{node.username}</bdi>
+                        </td>
+                        <td>
+                          <Tags tags={node.tags} />
+                        </td>
+                        <td className="wide-only muted">
+                          <bdi>{node.description}</bdi>
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            )
+          }
+        </Answer>
+        {query.hasNextPage ? (
+          <Button
+            variant="subtle"
+            size="compact-sm"
+            m={8}
+            loading={query.isFetchingNextPage}
+            onClick={() => void query.fetchNextPage()}
+          >
+            {t("more")}
+          </Button>
+        ) : null}
+      </Panel>
+      <ImportDialog
+        title={t("nodes.importTitle", { project })}
+        hint={t("nodes.importHint")}
+        opened={search.import !== undefined}
+        onClose={() => set({ import: undefined })}
+        formats={[
+          { value: "application/yaml", label: "YAML" },
+          { value: "application/json", label: "JSON" },
+          { value: "application/xml", label: "XML" },
+        ]}
+        guess={guessFormat}
+        send={(text, format) =>
+          must(
+            api.PUT("/api/v1/projects/{project}/nodes", {
+              params: { path: { project } },
+              body: text,
+              bodySerializer: (body) => body as string,
+              headers: { "Content-Type": format },
+            }),
+          ).then((result) => {
+            void client.invalidateQueries({ queryKey: keys.nodes(project) });
+            return result;
+          })
+        }
+        report={(result) => t("nodes.imported", { n: result.nodes, added: result.added, removed: result.removed })}
+      />
+    </Page>
+  );
+}
+
+export function guessFormat(name: string, text: string): string {
+  if (/\.json$/i.test(name)) return "application/json";
+  if (/\.xml$/i.test(name)) return "application/xml";
+  if (/\.ya?ml$/i.test(name)) return "application/yaml";
+  const first = text.trimStart()[0];
+  if (first === "{" || first === "[") return "application/json";
+  return first === "<" ? "application/xml" : "application/yaml";
+}
+
+export function NodePage() {
+  const { project, node: name } = useParams({ strict: false }) as { project: string; node: string };
+  const me = useMe();
+  const client = useQueryClient();
+  const node = useNode(project, name);
+  const hostKeys = useHostKeys(project, name);
+  const forget = useMutation({
+    mutationFn: (fingerprint: string) =>
+      must(
+        api.DELETE("/api/v1/projects/{project}/nodes/{node}/hostkeys", {
+          params: { path: { project, node: name }, query: { fingerprint } },
+        }),
+      ),
+    onSuccess: () => void client.invalidateQueries({ queryKey: [...keys.nodes(project), "hostkeys", name] }),
+    onError: (cause) =>
+      notifications.show({ color: "red", title: t("node.forgetFailed"), message: errorOf(cause).message }),
+  });
+  return (
+    <Page
+      title={name}
+      above={<Back to={`/projects/${project}/nodes`} label={t("nav.nodes")} />}
+      actions={
+        <Button
+          component={Link}
+          to={`/projects/${project}/command?filter=${encodeURIComponent(`name: ${name}`)}`}
+          variant="default"
+          leftSection={<Icon name="command" size={14} />}
+        >
+          {t("nodes.runHere")}
+        </Button>
+      }
+    >
+      <Answer query={node}>
+        {(data) => (
+          <div className="columns even">
+            <Panel title={t("node.facts")}>
+              <dl className="facts">
+                <dt>{t("nodes.host")}</dt>
+                <dd className="mono">
+                  <bdi>{data.hostname}</bdi>
+                </dd>
+                <dt>{t("nodes.user")}</dt>
+                <dd className="mono">
+                  <bdi>{data.username || "–"}</bdi>
+                </dd>
+                <dt>{t("nodes.tags")}</dt>
+                <dd>
+                  <Tags tags={data.tags} />
+                </dd>
+                {data.description ? (
+                  <>
+                    <dt>{t("nodes.about")}</dt>
+                    <dd>
+                      <bdi>{data.description}</bdi>
+                    </dd>
+                  </>
+                ) : null}
+                {Object.entries(data.attributes).map(([key, value]) => (
+                  <Attribute key={key} name={key} value={value} />
+                ))}
+              </dl>
+            </Panel>
+            <Panel title={t("node.hostKeys")}>
+              <Answer query={hostKeys}>
+                {(list) => (
+                  <div className="stack">
+                    {list.items.some((k) => k.conflict) ? <Note kind="bad">{t("node.conflict")}</Note> : null}
+                    {list.items.length === 0 ? <span className="muted">{t("node.noKeys")}</span> : null}
+                    {list.items.map((k) => (
+                      <div key={k.fingerprint} className="preview">
+                        <div className="row wrap">
+                          <span className="chip">{k.type}</span>
+                          <span className="mono" style={{ overflowWrap: "anywhere" }}>
+                            {k.fingerprint}
+                          </span>
+                        </div>
+                        <div className="row wrap">
+                          <span className="muted">
+                            {t("node.seen")} <When at={k.createdAt} />
+                          </span>
+                          <span className="spread" />
+                          <Copy text={k.key} />
+                          {me.data?.admin ? (
+                            <Button
+                              size="compact-xs"
+                              variant="default"
+                              color="red"
+                              loading={forget.isPending}
+                              onClick={() => window.confirm(t("node.forgetAsk")) && forget.mutate(k.fingerprint)}
+                            >
+                              {t("node.forget")}
+                            </Button>
+                          ) : null}
+                        </div>
+                      </div>
+                    ))}
+                  </div>
+                )}
+              </Answer>
+            </Panel>
+          </div>
+        )}
+      </Answer>
+    </Page>
+  );
+}
+
+function Attribute({ name, value }: { name: string; value: string }) {
+  return (
+    <>
+      <dt className="mono">
+        <bdi>{name}</bdi>
+      </dt>
+      <dd className="mono">
+        <bdi>{value}</bdi>
+      </dd>
+    </>
+  );
+}

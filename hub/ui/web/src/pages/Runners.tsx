@@ -1,0 +1,370 @@
+import { Button, Menu, Modal, MultiSelect, TagsInput, TextInput } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { api, errorOf, must, type Runner, type RunnerToken } from "../api/client";
+import { keys, useMe, useProjects, useRunners, useRunnerTokens } from "../api/queries";
+import { Icon } from "../base/icons";
+import { Ago, Answer, Back, Empty, ErrorNote, Note, Page, Panel, Tags, When } from "../base/parts";
+import { useCurrentProject } from "../shell/Shell";
+import { t } from "../text/t";
+import { EnrolDialog } from "./EnrolDialog";
+
+// RunnerState is word, shape and colour, like the states of work.
+export function RunnerState({ runner }: { runner: Runner }) {
+  const look = {
+    connected: "st-succeeded",
+    draining: "st-held",
+    disconnected: "st-queued",
+    quarantined: "st-unknown",
+    revoked: "st-failed",
+  }[runner.state];
+  const shape = {
+    connected: <circle cx="8" cy="8" r="5" fill="currentColor" stroke="none" />,
+    draining: <path d="M5.5 3v10M10.5 3v10" />,
+    disconnected: <circle cx="8" cy="8" r="4.3" />,
+    quarantined: <path d="M8 2 14 8 8 14 2 8z" />,
+    revoked: <path d="M4 4l8 8M12 4l-8 8" />,
+  }[runner.state];
+  return (
+    <span className={`status ${look}`}>
+      <svg
+        width="12"
+        height="12"
+        viewBox="0 0 16 16"
+        fill="none"
+        stroke="currentColor"
+        strokeWidth="2"
+        aria-hidden="true"
+      >
+        {shape}
+      </svg>
+      {t(`runner.${runner.state}`)}
+    </span>
+  );
+}
+
+export function Runners() {
+  const search = useSearch({ strict: false }) as { enrol?: string };
+  const navigate = useNavigate();
+  const me = useMe();
+  const project = useCurrentProject();
+  const query = useRunners();
+  const enrol = (open: boolean) =>
+    void navigate({ to: "/runners", search: (open ? { enrol: "1" } : {}) as never, replace: true });
+  return (
+    <Page
+      title={t("nav.runners")}
+      actions={
+        me.data?.admin ? (
+          <Button onClick={() => enrol(true)} leftSection={<Icon name="plus" size={14} />}>
+            {t("enrol.button")}
+          </Button>
+        ) : null
+      }
+    >
+      <Panel flush>
+        <Answer query={query}>
+          {(data) =>
+            data.items.length === 0 ? (
+              <Empty icon="runners" title={t("runners.none")}>
+                {t("runners.noneHint")}
+              </Empty>
+            ) : (
+              <div className="scroll-x">
+                <table className="list">
+                  <thead>
+                    <tr>
+                      <th>{t("runners.name")}</th>
+                      <th>{t("runners.state")}</th>
+                      <th className="num">{t("runners.load.head")}</th>
+                      <th className="wide-only">{t("nodes.tags")}</th>
+                      <th className="wide-only">{t("runners.projects")}</th>
+                      <th className="wide-only">{t("runners.version")}</th>
+                      <th>{t("runners.seen")}</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {data.items.map((runner) => (
+                      <tr key={runner.id}>
+                        <td>
+                          <Link to="/runners/$id" params={{ id: runner.id }}>
+                            <bdi>{runner.name}</bdi>
+                          </Link>
+                          <div className="muted" style={{ fontSize: "0.76rem" }}>
+                            <bdi>{runner.hostname}</bdi>
+                          </div>
+                        </td>
+                        <td>
+                          <RunnerState runner={runner} />
+                          {runner.quarantined ? (
+                            <div className="muted" style={{ fontSize: "0.76rem" }}>
+                              <bdi>{runner.quarantined}</bdi>
+                            </div>
+                          ) : null}
+                        </td>
+                        <td className="num">{t("runners.load", { live: runner.live, slots: runner.slots })}</td>
+                        <td className="wide-only">
+                          <Tags tags={runner.tags} />
+                        </td>
+                        <td className="wide-only">
+                          {runner.projects.length > 0 ? (
+                            <Tags tags={runner.projects} />
+                          ) : (
+                            <span className="muted">{t("enrol.allProjects")}</span>
+                          )}
+                        </td>
+                        <td className="wide-only muted">
+                          {runner.version}{" "}
+                          <span style={{ whiteSpace: "nowrap" }}>{runner.os ? `${runner.os}/${runner.arch}` : ""}</span>
+                        </td>
+                        <td className="muted">
+                          {runner.connected ? t("runners.now") : <Ago at={runner.lastSeenAt} />}
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            )
+          }
+        </Answer>
+      </Panel>
+      {me.data?.admin ? <Tokens /> : null}
+      <EnrolDialog opened={search.enrol !== undefined} onClose={() => enrol(false)} project={project} />
+    </Page>
+  );
+}
+
+function Tokens() {
+  const query = useRunnerTokens(true);
+  const client = useQueryClient();
+  const revoke = useMutation({
+    mutationFn: (id: string) => must(api.DELETE("/api/v1/runners/tokens/{id}", { params: { path: { id } } })),
+    onSuccess: () => void client.invalidateQueries({ queryKey: keys.tokens }),
+    onError: (cause) =>
+      notifications.show({ color: "red", title: t("runners.revokeFailed"), message: errorOf(cause).message }),
+  });
+  const open = query.data?.items.filter((token: RunnerToken) => token.state === "open") ?? [];
+  if (open.length === 0) return null;
+  return (
+    <Panel title={t("runners.openTokens")} flush>
+      <div className="scroll-x">
+        <table className="list">
+          <thead>
+            <tr>
+              <th>{t("runners.projects")}</th>
+              <th>{t("nodes.tags")}</th>
+              <th>{t("runners.by")}</th>
+              <th>{t("runners.expires")}</th>
+              <th />
+            </tr>
+          </thead>
+          <tbody>
+            {open.map((token) => (
+              <tr key={token.id}>
+                <td>
+                  {token.projects.length > 0 ? (
+                    <Tags tags={token.projects} />
+                  ) : (
+                    <span className="muted">{t("enrol.allProjects")}</span>
+                  )}
+                </td>
+                <td>
+                  <Tags tags={token.tags} />
+                </td>
+                <td>
+                  <bdi>{token.createdBy}</bdi>
+                </td>
+                <td>
+                  <Ago at={token.expiresAt} />
+                </td>
+                <td className="shrink">
+                  <Button
+                    size="compact-xs"
+                    variant="default"
+                    color="red"
+                    onClick={() => revoke.mutate(token.id)}
+                    loading={revoke.isPending && revoke.variables === token.id}
+                  >
+                    {t("runners.revokeToken")}
+                  </Button>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Panel>
+  );
+}
+
+export function RunnerPage() {
+  const { id } = useParams({ strict: false }) as { id: string };
+  const query = useRunners();
+  const runner = query.data?.items.find((r) => r.id === id || r.name === id);
+  return (
+    <Page
+      title={runner?.name ?? t("nav.runners")}
+      above={<Back to="/runners" label={t("nav.runners")} />}
+      actions={runner ? <RunnerActions runner={runner} /> : null}
+    >
+      <Answer query={query}>
+        {() => (runner ? <RunnerFacts runner={runner} /> : <Empty icon="runners" title={t("runners.gone")} />)}
+      </Answer>
+    </Page>
+  );
+}
+
+function RunnerFacts({ runner }: { runner: Runner }) {
+  return (
+    <>
+      {runner.quarantined ? (
+        <Note kind="doubt">
+          <strong>{t("runner.quarantinedTitle")}</strong> <bdi>{runner.quarantined}</bdi>
+        </Note>
+      ) : null}
+      <Panel>
+        <dl className="facts">
+          <dt>{t("runners.state")}</dt>
+          <dd>
+            <RunnerState runner={runner} />
+          </dd>
+          <dt>{t("runners.seen")}</dt>
+          <dd>{runner.connected ? t("runners.now") : <When at={runner.lastSeenAt} />}</dd>
+          <dt>{t("runners.load.head")}</dt>
+          <dd>{t("runners.load", { live: runner.live, slots: runner.slots })}</dd>
+          <dt>{t("nodes.tags")}</dt>
+          <dd>
+            <Tags tags={runner.tags} />
+          </dd>
+          <dt>{t("runners.projects")}</dt>
+          <dd>{runner.projects.length > 0 ? <Tags tags={runner.projects} /> : t("enrol.allProjects")}</dd>
+          <dt>{t("runners.host")}</dt>
+          <dd>
+            <bdi>{runner.hostname || "–"}</bdi>{" "}
+            <span className="muted">{runner.os ? `${runner.os}/${runner.arch}` : ""}</span>
+          </dd>
+          <dt>{t("runners.version")}</dt>
+          <dd>{runner.version || "–"}</dd>
+          <dt>{t("runners.enrolled")}</dt>
+          <dd>
+            <When at={runner.enrolledAt} />
+          </dd>
+          <dt>{t("runners.certificate")}</dt>
+          <dd>
+            <When at={runner.certificateExpiresAt} />
+          </dd>
+          <dt>Id</dt>
+          <dd className="mono">{runner.id}</dd>
+        </dl>
+      </Panel>
+    </>
+  );
+}
+
+function RunnerActions({ runner }: { runner: Runner }) {
+  const me = useMe();
+  const client = useQueryClient();
+  const [editing, setEditing] = useState(false);
+  const act = useMutation({
+    mutationFn: (verb: "revoke" | "release" | "drain") => {
+      const params = { params: { path: { id: runner.id } } };
+      if (verb === "revoke") return must(api.POST("/api/v1/runners/{id}/revoke", params));
+      if (verb === "drain") return must(api.POST("/api/v1/runners/{id}/drain", params));
+      return must(api.POST("/api/v1/runners/{id}/release", params));
+    },
+    onSuccess: () => void client.invalidateQueries({ queryKey: keys.runners }),
+    onError: (cause) =>
+      notifications.show({ color: "red", title: t("runners.actFailed"), message: errorOf(cause).message }),
+  });
+  if (!me.data?.admin || runner.state === "revoked") return null;
+  return (
+    <>
+      {runner.state === "draining" ? (
+        <Button onClick={() => act.mutate("release")} loading={act.isPending}>
+          {t("runners.resume")}
+        </Button>
+      ) : runner.quarantined ? (
+        <Button
+          onClick={() => window.confirm(t("runners.releaseAsk", { name: runner.name })) && act.mutate("release")}
+          loading={act.isPending}
+        >
+          {t("runners.release")}
+        </Button>
+      ) : (
+        <Button variant="default" onClick={() => act.mutate("drain")} loading={act.isPending}>
+          {t("runners.drain")}
+        </Button>
+      )}
+      <Button variant="default" onClick={() => setEditing(true)}>
+        {t("edit")}
+      </Button>
+      <Menu position="bottom-end">
+        <Menu.Target>
+          <Button variant="default" px={10} aria-label={t("job.actions")}>
+            <Icon name="dots" />
+          </Button>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item
+            color="red"
+            onClick={() => window.confirm(t("runners.revokeAsk", { name: runner.name })) && act.mutate("revoke")}
+          >
+            {t("runners.revoke")}
+          </Menu.Item>
+        </Menu.Dropdown>
+      </Menu>
+      <Modal opened={editing} onClose={() => setEditing(false)} title={t("runners.edit", { name: runner.name })}>
+        {editing ? <EditRunner runner={runner} onDone={() => setEditing(false)} /> : null}
+      </Modal>
+    </>
+  );
+}
+
+function EditRunner({ runner, onDone }: { runner: Runner; onDone: () => void }) {
+  const client = useQueryClient();
+  const projects = useProjects();
+  const [name, setName] = useState(runner.name);
+  const [tags, setTags] = useState(runner.tags);
+  const [serves, setServes] = useState(runner.projects);
+  const save = useMutation({
+    mutationFn: () =>
+      must(
+        api.PATCH("/api/v1/runners/{id}", {
+          params: { path: { id: runner.id }, header: { "If-Match": `"${runner.revision}"` } },
+          body: { name, tags, projects: serves },
+        }),
+      ),
+    onSuccess: () => {
+      void client.invalidateQueries({ queryKey: keys.runners });
+      onDone();
+    },
+  });
+  return (
+    <div className="stack">
+      <TextInput label={t("runners.name")} value={name} onChange={(e) => setName(e.currentTarget.value)} />
+      <TagsInput label={t("enrol.tags")} value={tags} onChange={setTags} />
+      <MultiSelect
+        label={t("enrol.projects")}
+        description={t("enrol.projectsHint")}
+        data={projects.data?.items.map((p) => p.name) ?? []}
+        value={serves}
+        onChange={setServes}
+        clearable
+        searchable
+      />
+      {save.error ? <ErrorNote error={save.error} /> : null}
+      <div className="row">
+        <span className="spread" />
+        <Button variant="default" onClick={onDone}>
+          {t("cancel")}
+        </Button>
+        <Button onClick={() => save.mutate()} loading={save.isPending}>
+          {t("save")}
+        </Button>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,142 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  Navigate,
+  Outlet,
+  redirect,
+  useLocation,
+} from "@tanstack/react-router";
+import { lazy, Suspense } from "react";
+import { errorOf, signedOut } from "./api/client";
+import { useMe } from "./api/queries";
+import { Empty, ErrorNote, Loading, Page } from "./base/parts";
+import { useStore } from "./base/store";
+import { Cluster } from "./pages/Cluster";
+import { Command } from "./pages/Command";
+import { Executions } from "./pages/Executions";
+import { Home } from "./pages/Home";
+import { JobPage } from "./pages/Job";
+import { Jobs } from "./pages/Jobs";
+import { Keys } from "./pages/Keys";
+import { NodePage, Nodes } from "./pages/Nodes";
+import { Profile } from "./pages/Profile";
+import { Projects } from "./pages/Projects";
+import { RunnerPage, Runners } from "./pages/Runners";
+import { SignIn } from "./pages/SignIn";
+import { Shell } from "./shell/Shell";
+import { t } from "./text/t";
+
+const ExecutionPage = lazy(() => import("./pages/Execution").then((m) => ({ default: m.ExecutionPage })));
+
+// Gate shows the pages to who is signed in, and asks everyone else to.
+function Gate() {
+  const me = useMe();
+  const out = useStore(signedOut);
+  const { href } = useLocation();
+  if (out || (me.error && errorOf(me.error).code === "unauthenticated"))
+    return <Navigate to="/sign-in" search={(href === "/" ? {} : { next: href }) as never} replace />;
+  if (me.data) return <Shell />;
+  if (me.error)
+    return (
+      <div className="page">
+        <ErrorNote error={me.error} onRetry={() => void me.refetch()} />
+      </div>
+    );
+  return <Loading />;
+}
+
+const root = createRootRoute({
+  component: Outlet,
+  notFoundComponent: () => (
+    <Page title={t("notFound.title")}>
+      <Empty title={t("notFound.text")} />
+    </Page>
+  ),
+});
+const signIn = createRoute({ getParentRoute: () => root, path: "/sign-in", component: SignIn });
+const gate = createRoute({
+  getParentRoute: () => root,
+  id: "gate",
+  component: Gate,
+  // A sign-in link works wherever it points.
+  beforeLoad: ({ search, location }) => {
+    const { link } = search as { link?: string };
+    if (link) throw redirect({ to: "/sign-in", search: { link, next: location.pathname } as never, replace: true });
+  },
+});
+const home = createRoute({ getParentRoute: () => gate, path: "/", component: Home });
+const executions = createRoute({ getParentRoute: () => gate, path: "/executions", component: Executions });
+const execution = createRoute({
+  getParentRoute: () => gate,
+  path: "/executions/$id",
+  component: () => (
+    <Suspense fallback={<Loading />}>
+      <ExecutionPage />
+    </Suspense>
+  ),
+});
+const projects = createRoute({ getParentRoute: () => gate, path: "/projects", component: Projects });
+const project = createRoute({
+  getParentRoute: () => gate,
+  path: "/projects/$project",
+  beforeLoad: ({ params }) => {
+    throw redirect({ to: "/projects/$project/jobs", params, replace: true });
+  },
+});
+const jobs = createRoute({ getParentRoute: () => gate, path: "/projects/$project/jobs", component: Jobs });
+const job = createRoute({ getParentRoute: () => gate, path: "/projects/$project/jobs/$job", component: JobPage });
+const command = createRoute({ getParentRoute: () => gate, path: "/projects/$project/command", component: Command });
+const nodes = createRoute({ getParentRoute: () => gate, path: "/projects/$project/nodes", component: Nodes });
+const node = createRoute({ getParentRoute: () => gate, path: "/projects/$project/nodes/$node", component: NodePage });
+const runners = createRoute({ getParentRoute: () => gate, path: "/runners", component: Runners });
+const runner = createRoute({ getParentRoute: () => gate, path: "/runners/$id", component: RunnerPage });
+const keyStore = createRoute({ getParentRoute: () => gate, path: "/keys", component: Keys });
+const cluster = createRoute({ getParentRoute: () => gate, path: "/cluster", component: Cluster });
+const profile = createRoute({ getParentRoute: () => gate, path: "/profile", component: Profile });
+
+// Every search value is plain text: addresses are typed, pasted and read by people.
+export function parseSearch(text: string): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(text));
+}
+
+export function stringifySearch(search: Record<string, unknown>): string {
+  const out = new URLSearchParams();
+  for (const [name, value] of Object.entries(search)) {
+    if (value !== undefined && value !== null && value !== "") out.set(name, String(value));
+  }
+  return out.size > 0 ? `?${out}` : "";
+}
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    signIn,
+    gate.addChildren([
+      home,
+      executions,
+      execution,
+      projects,
+      project,
+      jobs,
+      job,
+      command,
+      nodes,
+      node,
+      runners,
+      runner,
+      keyStore,
+      cluster,
+      profile,
+    ]),
+  ]),
+  parseSearch,
+  stringifySearch,
+  defaultPreload: false,
+  scrollRestoration: true,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
