@@ -5,10 +5,12 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/store/storetest"
 )
 
 func TestClusterIsMadeOnce(t *testing.T) {
@@ -159,6 +161,35 @@ func TestIdempotencyKeys(t *testing.T) {
 			t.Errorf("another principal's key was taken for the same")
 		}
 		same(t, must(st.DeleteOldIdempotency(ctx))(t), int64(0))
+	})
+}
+
+// After a day a key answers no repeats and may be used anew, cleaned up or not.
+func TestIdempotencyKeysEnd(t *testing.T) {
+	t.Parallel()
+	cfg := storetest.Config(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		st := must(store.Open(ctx, cfg))(t)
+		defer st.Close()
+		keep := func(key, response string) *store.IdempotentResponse {
+			r := store.IdempotentResponse{Principal: "p", Key: key, RequestHash: hash(key), Response: response}
+			return must(st.KeepIdempotent(ctx, r))(t)
+		}
+		keep("a", "first")
+		keep("b", "first")
+		<-time.After(23 * time.Hour)
+		same(t, must(st.DeleteOldIdempotency(ctx))(t), int64(0))
+		same(t, keep("a", "second").Response, "first")
+		<-time.After(time.Hour)
+		if got := must(st.Idempotent(ctx, "p", "a", hash("a")))(t); got != nil {
+			t.Errorf("got %+v after a day", got)
+		}
+		if got := keep("a", "third"); got != nil {
+			t.Errorf("got %+v after a day", got)
+		}
+		same(t, must(st.DeleteOldIdempotency(ctx))(t), int64(1))
+		same(t, keep("a", "fourth").Response, "third")
 	})
 }
 

@@ -10,6 +10,10 @@
 // zero rows is a lost race and comes back as a value or a hub.Error, never as a
 // surprise.
 //
+// Transactions of PostgreSQL run at READ COMMITTED: a row that was read may have
+// changed by the time of the write, unless it was locked. On SQLite they run one
+// after another.
+//
 // Rules for the SQL: parameters are $N; times are BIGINT microseconds since 1970 in
 // database time and come in as parameters (0: not yet); ids are text made by NewID;
 // JSON is text that SQL never looks into; every query names its columns and is
