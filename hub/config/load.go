@@ -280,3 +280,13 @@ func editDistance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// FileFromEnvironment is the configuration file that the environment names, "" for none.
+func FileFromEnvironment(environ []string) string {
+	for _, entry := range environ {
+		if path, ok := strings.CutPrefix(entry, Prefix+"CONFIG="); ok {
+			return path
+		}
+	}
+	return ""
+}

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/api"
+	"github.com/fairlead/fairlead/hub/auth"
+	"github.com/fairlead/fairlead/hub/ca"
+	"github.com/fairlead/fairlead/hub/cluster"
+	"github.com/fairlead/fairlead/hub/config"
+	"github.com/fairlead/fairlead/hub/dispatch"
+	"github.com/fairlead/fairlead/hub/gateway"
+	"github.com/fairlead/fairlead/hub/keys"
+	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/ui"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// shutdownTime is how long requests get to finish.
+const shutdownTime = 10 * time.Second
+
+// server is a hub with everything in its place.
+type server struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	addr     addresses
+	st       *store.Store
+	ca       *ca.CA
+	auth     *auth.Auth
+	cluster  *cluster.Cluster
+	dispatch *dispatch.Dispatcher
+	output   *output.Output
+	gateway  *gateway.Gateway
+	api      http.Handler
+	// streams ends the followers of the API when it is closed.
+	streams chan struct{}
+
+	http, grpc net.Listener
+	admin      net.Listener // nil: not to be had here
+	keepers    []*ca.Keeper
+	tls        *tls.Config // of the HTTP listener; nil: plain
+	link       string      // secret of the first sign-in link, "" if there is none
+}
+
+func (p *program) serve(c *cobra.Command, _ []string) error {
+	cfg, _, err := p.load(c)
+	if err != nil {
+		return err
+	}
+	log := p.logger(cfg)
+	lock, err := lockDataDir(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }() // the process ends
+	s := &server{cfg: cfg, log: log, streams: make(chan struct{})}
+	err = s.open(c.Context())
+	if err == nil {
+		p.announce(s)
+		err = s.run(c.Context())
+	}
+	if s.st != nil {
+		err = errors.Join(err, s.st.Close())
+	}
+	return err
+}
+
+// open does everything that can fail before anything is served.
+func (s *server) open(ctx context.Context) error {
+	master, err := loadMaster(s.cfg, s.log)
+	if err != nil {
+		return err
+	}
+	if s.st, err = openStore(ctx, s.cfg, s.log); err != nil {
+		return err
+	}
+	if err = s.st.Migrate(ctx); err != nil {
+		return err
+	}
+	if s.ca, err = ca.Open(ctx, s.st, master); err != nil {
+		return err
+	}
+	if err = s.listen(ctx); err != nil {
+		return err
+	}
+	if err = s.join(ctx, master); err != nil {
+		return err
+	}
+	s.auth = auth.New(s.st, auth.Config{SecureCookies: s.addr.https, Idle: s.cfg.Sessions.Idle, Absolute: s.cfg.Sessions.Absolute}, s.log)
+	if s.link, err = s.auth.Bootstrap(ctx, s.cfg.BootstrapToken); err != nil {
+		return err
+	}
+	if err := s.certificates(); err != nil {
+		return err
+	}
+	return s.edges(master)
+}
+
+func (s *server) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	var err error
+	if s.http, err = lc.Listen(ctx, "tcp", s.cfg.HTTP); err != nil {
+		return hub.Errorf(hub.CodeUnavailable, "UI and API cannot listen on %s: %v. Choose another address with --http.", s.cfg.HTTP, err)
+	}
+	if s.grpc, err = lc.Listen(ctx, "tcp", s.cfg.Gateway); err != nil {
+		return errors.Join(hub.Errorf(hub.CodeUnavailable, "The gateway cannot listen on %s: %v. Choose another address with --gateway.", s.cfg.Gateway, err), s.http.Close())
+	}
+	s.addr = findAddresses(s.cfg, s.http.Addr(), s.grpc.Addr())
+	if s.admin, err = listenAdmin(ctx, s.cfg.DataDir); err != nil {
+		s.log.WarnContext(ctx, "no local socket: `fairlead-hub user` works only while this hub is stopped", "error", err)
+	}
+	return nil
+}
+
+func (s *server) join(ctx context.Context, master *keys.Master) error {
+	id, err := memberID(s.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	h := s.cfg.Cluster.Heartbeat
+	s.cluster = cluster.New(s.st, master, cluster.Config{
+		ID: id, Name: s.cfg.MemberName(), Version: version, Gateway: s.addr.gateway, Address: s.addr.member,
+		Roles: []string{"api", "gateway", "scheduler"}, Interval: h.Interval, Inactive: h.ConsiderInactive, Dead: h.ConsiderDead,
+	}, s.log)
+	return s.cluster.Join(ctx)
+}
+
+// certificates makes those of the two listeners.
+func (s *server) certificates() error {
+	member, err := ca.NewKeeper(func() (*tls.Certificate, error) { return s.ca.Member(s.cluster.MemberID()) }, s.st.Now, s.log)
+	if err != nil {
+		return err
+	}
+	s.keepers = append(s.keepers, member)
+	if !s.addr.https {
+		return nil
+	}
+	issue := func() (*tls.Certificate, error) { return s.ca.HTTPS(s.addr.names) }
+	if s.cfg.TLS.Cert != "" {
+		// Read again at half its life: who renews it has replaced the file by then.
+		issue = func() (*tls.Certificate, error) { return readCertificate(s.cfg.TLS) }
+	}
+	people, err := ca.NewKeeper(issue, s.st.Now, s.log)
+	if err != nil {
+		return err
+	}
+	s.keepers = append(s.keepers, people)
+	s.tls = &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return people.Certificate(), nil },
+	}
+	return nil
+}
+
+func readCertificate(cfg config.TLS) (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
+	if err != nil {
+		return nil, hub.Errorf(hub.CodeInvalid, "The HTTPS certificate (--tls-cert %s, --tls-key %s) cannot be used: %v", cfg.Cert, cfg.Key, err)
+	}
+	return &pair, nil
+}
+
+// edges makes dispatch, output and what stands in front of them.
+func (s *server) edges(master *keys.Master) error {
+	secrets := keys.New(s.st, master)
+	s.dispatch = dispatch.New(s.st, dispatch.Config{
+		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock, Incarnation: s.cluster.Incarnation,
+		Gateways: s.cluster.Gateways, GrantMAC: s.cluster.GrantMAC,
+		Secrets: secrets.Secrets, SealOptions: secrets.SealOptions, LostAfter: s.cfg.Attempts.LostAfterTicks,
+	}, s.log)
+	s.output = output.New(s.st, output.Config{
+		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock,
+		Settled: s.dispatch.Settled, Retention: s.cfg.Output.Retention,
+	}, s.log)
+	s.gateway = gateway.New(s.st, s.ca, s.dispatch, s.output, gateway.Config{
+		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate,
+	}, s.log)
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	s.api, err = api.New(api.Deps{
+		Store: s.st, Dispatch: s.dispatch, Output: s.output, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
+		MemberID: s.cluster.MemberID(), MemberName: s.cfg.MemberName(), Version: version,
+		Gateways: s.cluster.Gateways, Tick: s.cluster.Tick, Ready: s.cluster.Ready,
+		PublicURL: s.cfg.PublicURL, RunnerDir: binaryDir(), Metrics: metrics, UI: ui.Handler(), Done: s.streams,
+	})
+	return err
+}
+
+// binaryDir is where the runner's binary lies beside this one, "" if that is unknown.
+func binaryDir() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return filepath.Dir(path)
+}
+
+// announce tells the person at the terminal what to do next.
+func (p *program) announce(s *server) {
+	out := p.env.stdout
+	_, _ = fmt.Fprintf(out, "Fairlead hub %s\n  UI and API  %s\n  Runners     %s\n", version, s.addr.public, s.addr.gateway)
+	if s.addr.https && s.cfg.TLS.Cert == "" {
+		pin := wire.Pin(s.ca.Certificates()[0])
+		_, _ = fmt.Fprintf(out, "  Its CA      sha256:%s (of its public key)\n", hex.EncodeToString(pin[:]))
+	}
+	if s.link != "" {
+		_, _ = fmt.Fprintf(out, "  Sign in     %s (works once, for 24 hours)\n", signInURL(s.addr.public, s.link))
+	}
+	if s.cfg.InsecureHTTP && !config.Loopback(s.cfg.HTTP) && !s.addr.https {
+		s.log.Warn("plain HTTP beyond this machine: passwords and tokens travel readable")
+	}
+}
+
+func signInURL(public, secret string) string { return public + "/sign-in?link=" + secret }
+
+// run serves until ctx ends. The edges end first, and the services that they stand on
+// after them, so that what was taken is finished.
+func (s *server) run(ctx context.Context) error {
+	g, all := errgroup.WithContext(context.WithoutCancel(ctx))
+	services, stopServices := context.WithCancel(all)
+	edges, stopEdges := context.WithCancel(all)
+	defer context.AfterFunc(ctx, func() {
+		s.log.Info("shutting down")
+		s.cluster.Drain()
+		stopEdges()
+	})()
+	for _, run := range []func(context.Context) error{s.cluster.Run, s.dispatch.Run, s.output.Run, s.auth.Run} {
+		g.Go(func() error { return run(services) })
+	}
+	for _, k := range s.keepers {
+		g.Go(func() error { return k.Run(services) })
+	}
+	g.Go(func() error {
+		defer stopServices()
+		serving, ctx := errgroup.WithContext(edges)
+		serving.Go(func() error { return s.serveHTTP(ctx) })
+		serving.Go(func() error { return s.gateway.Run(ctx, s.grpc) })
+		if s.admin != nil {
+			serving.Go(func() error { return s.serveAdmin(ctx) })
+		}
+		return serving.Wait()
+	})
+	err := g.Wait()
+	stopEdges()
+	return err
+}
+
+func (s *server) serveHTTP(ctx context.Context) error {
+	h := &http.Server{
+		Handler: s.api, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, TLSConfig: s.tls, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan error, 1)
+	defer context.AfterFunc(ctx, func() {
+		close(s.streams)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		done <- h.Shutdown(bounded)
+	})()
+	err := error(nil)
+	if s.tls != nil {
+		err = h.ServeTLS(s.http, "", "")
+	} else {
+		err = h.Serve(s.http)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving HTTP: %w", err)
+	}
+	if err := <-done; err != nil {
+		s.log.WarnContext(ctx, "requests were cut off", "error", err)
+		_ = h.Close() // they had their time
+	}
+	return nil
+}
