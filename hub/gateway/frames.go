@@ -251,7 +251,6 @@ func (s *session) result(ctx context.Context, msg *runnerv1.Result) error {
 		case err != nil:
 			s.fail(ctx, result.Fence, "result", err)
 		default:
-			s.g.output.Publish(result.Chunks)
 			s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_ResultAck{ResultAck: &runnerv1.ResultAck{
 				Fence: fenceOut(result.Fence), LogNext: uint64(logNext), //nolint:gosec // never negative
 			}}})

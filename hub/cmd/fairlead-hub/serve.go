@@ -185,10 +185,11 @@ func (s *server) edges(master *keys.Master) error {
 		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock, Incarnation: s.cluster.Incarnation,
 		Gateways: s.cluster.Gateways, GrantMAC: s.cluster.GrantMAC,
 		Secrets: secrets.Secrets, SealOptions: secrets.SealOptions, LostAfter: s.cfg.Attempts.LostAfterTicks,
+		Published: func(executionID string, chunks []hub.Chunk) { s.output.Publish(executionID, chunks) },
 	}, s.log)
 	s.output = output.New(s.st, output.Config{
 		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock,
-		Settled: s.dispatch.Settled, Retention: s.cfg.Output.Retention,
+		Settled: func(ids []string) { s.dispatch.LogWhole(context.Background(), ids) }, Retention: s.cfg.Output.Retention,
 	}, s.log)
 	s.gateway = gateway.New(s.st, s.ca, s.dispatch, s.output, gateway.Config{
 		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate,
