@@ -211,6 +211,20 @@ func (a *Attempt) Totals() (total uint64, hash wire.Hash, synced bool) {
 	return uint64(n), a.hash, n == 0 || a.store.journal.has(a.records[n-1].ticket)
 }
 
+// GrantMAC returns the hub's proof of the grant; nil without one.
+func (a *Attempt) GrantMAC() []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.records) == 0 {
+		return nil
+	}
+	r := &runnerv1.Record{}
+	if proto.Unmarshal(a.records[0].data, r) != nil {
+		return nil
+	}
+	return r.GetGranted().GetMac()
+}
+
 // Granted reports whether there is any record: the first one is the grant's.
 func (a *Attempt) Granted() bool {
 	a.mu.Lock()
