@@ -169,7 +169,7 @@ func TestIdempotencyKeysEnd(t *testing.T) {
 	t.Parallel()
 	cfg := storetest.Config(t)
 	synctest.Test(t, func(t *testing.T) {
-		ctx := context.Background()
+		ctx := t.Context()
 		st := must(store.Open(ctx, cfg))(t)
 		defer st.Close()
 		keep := func(key, response string) *store.IdempotentResponse {

@@ -12,7 +12,7 @@ import (
 func TestGateGoesOnAfterOneGaveUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g, ctx := &gate{}, context.Background()
+		g, ctx := &gate{}, t.Context()
 		if err := g.enter(ctx, false); err != nil {
 			t.Fatal(err)
 		}

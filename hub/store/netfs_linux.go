@@ -9,8 +9,7 @@ import (
 func refuseNetworkFS(dir string) error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		// A directory that is not there is told by the lock file.
-		return nil
+		return nil //nolint:nilerr // a directory that is not there is told by the lock file
 	}
 	if name := networkFS(uint32(st.Type)); name != "" { //nolint:unconvert // the field's type differs by architecture
 		return refuse("The directory %s is on %s, a network file system, where SQLite loses data. Use a local disk, or PostgreSQL (--database).", dir, name)

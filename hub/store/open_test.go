@@ -170,7 +170,7 @@ func TestStoreUnderSynctest(t *testing.T) {
 	t.Parallel()
 	cfg := storetest.Config(t)
 	synctest.Test(t, func(t *testing.T) {
-		ctx := context.Background()
+		ctx := t.Context()
 		st, err := store.Open(ctx, cfg)
 		ok(t, err)
 		defer st.Close()

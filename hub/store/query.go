@@ -49,7 +49,9 @@ func (s *Store) execAlone(ctx context.Context, query string, args []any) (int64,
 	if err != nil {
 		return 0, err
 	}
-	s.counts.statements.Add(1)
+	if n > 0 {
+		s.counts.statements.Add(1)
+	}
 	return n, s.hitFault(FaultCommitted)
 }
 

@@ -68,7 +68,7 @@ type counters struct {
 type Stats struct {
 	// Transactions that were committed by InTx.
 	Transactions int64
-	// Statements that wrote outside of InTx, each a commit of its own.
+	// Statements that changed rows outside of InTx, each a commit of its own.
 	Statements int64
 	// Retries of transactions that another one had stood in the way of.
 	Retries int64

@@ -87,7 +87,8 @@ func (s *Server) Start(t testing.TB) {
 
 func (s *Server) control(t testing.TB, args ...string) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(s.bin, "pg_ctl"), append([]string{"-D", filepath.Join(s.dir, "data"), "-w", "-s"}, args...)...)
+	// A test that is over still may want its server stopped.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(s.bin, "pg_ctl"), append([]string{"-D", filepath.Join(s.dir, "data"), "-w", "-s"}, args...)...)
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.creds}
 	// No pipe to wait for: the server that is started inherits what pg_ctl has open.
@@ -150,7 +151,7 @@ func newServer(fsync string) (*Server, error) {
 
 // watch starts the watchdog and waits until the server takes connections.
 func (s *Server) watch() error {
-	cmd := exec.Command("/bin/sh", "-c", watchdog, "fairlead-pg", s.dir, s.bin, s.fsync)
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", watchdog, "fairlead-pg", s.dir, s.bin, s.fsync)
 	cmd.Dir = "/"
 	// A session of its own: Ctrl-C at the tests must not end the watchdog first.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.creds}

@@ -79,7 +79,7 @@ func open(t testing.TB, cfg store.Config, options []Option) *store.Store {
 	for _, o := range options {
 		o(&cfg)
 	}
-	st, err := store.Open(context.Background(), cfg)
+	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("opening the store: %v", err)
 	}
