@@ -1,0 +1,510 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner"
+	"github.com/fairlead/fairlead/runner/disk/memdisk"
+	"github.com/fairlead/fairlead/runner/session"
+	"github.com/fairlead/fairlead/runner/task"
+)
+
+// world is what outlives a runner process: nodes with what was started on them, and
+// the machine's disk.
+type world struct {
+	t  *testing.T
+	fs *memdisk.FS
+
+	mu     sync.Mutex
+	starts map[string]int // "node/step text" -> how often it was started
+	change chan struct{}
+	// script says how a command behaves; nil: prints its text and succeeds.
+	script func(ctx context.Context, c *task.Command, out task.Output) task.End
+	ready  func(c *task.Command) error // Prepare's answer
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{t: t, fs: memdisk.New(), starts: map[string]int{}, change: make(chan struct{})}
+}
+
+func (w *world) started(key string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.starts[key]
+}
+
+// untilStarted waits until a command was started.
+func (w *world) untilStarted(key string) {
+	w.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		w.mu.Lock()
+		n, change := w.starts[key], w.change
+		w.mu.Unlock()
+		if n > 0 {
+			return
+		}
+		select {
+		case <-change:
+		case <-deadline:
+			w.t.Fatalf("%s was never started", key)
+		}
+	}
+}
+
+// executor runs commands in this process, as SSH does: they die with the runner.
+type executor struct{ w *world }
+
+func (e executor) Prepare(_ context.Context, c *task.Command) (task.Process, error) {
+	if e.w.ready != nil {
+		if err := e.w.ready(c); err != nil {
+			return nil, err
+		}
+	}
+	return process{e.w, c}, nil
+}
+
+type process struct {
+	w *world
+	c *task.Command
+}
+
+func (p process) Discard() {}
+
+func (p process) Run(ctx context.Context, out task.Output) task.End {
+	p.w.mu.Lock()
+	p.w.starts[p.c.Node.GetName()+"/"+p.c.Text]++
+	close(p.w.change)
+	p.w.change = make(chan struct{})
+	p.w.mu.Unlock()
+	if p.w.script != nil {
+		return p.w.script(ctx, p.c, out)
+	}
+	_ = out.Write(wire.Stdout, []byte(p.c.Text+"\n"))
+	return succeeded()
+}
+
+func succeeded() task.End {
+	return task.End{Outcome: runnerv1.Outcome_OUTCOME_SUCCEEDED, Exited: true, EndProven: true}
+}
+
+func failed(code int32) task.End {
+	return task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Exited: true, Code: code, EndProven: true, Reason: "non_zero_exit"}
+}
+
+// process of a runner under test.
+type running struct {
+	*runner.Runner
+	kill func() // as kill -9
+	term func() // as SIGTERM
+	done chan error
+}
+
+type option func(*runner.Config)
+
+// boot starts a runner process on the world's disk.
+func (w *world) boot(h *fakeHub, opts ...option) *running {
+	w.t.Helper()
+	began := time.Now()
+	c := runner.Config{
+		FS: w.fs, BootID: []byte("boot"), HostID: []byte("host"), Info: &runnerv1.RunnerInfo{},
+		Dial: h.dial, Addresses: func() []string { return []string{"hub"} },
+		LearnAddresses: func([]string) error { return nil }, SetBundle: func([][]byte) error { return nil },
+		Sign: func(d wire.Hash) ([]byte, error) { return d[:], nil },
+		OpenSecrets: func(_ string, sealed []byte) (*runnerv1.Secrets, error) {
+			s := &runnerv1.Secrets{}
+			return s, proto.Unmarshal(sealed, s)
+		},
+		Executors: map[string]task.Executor{task.ExecutorSSH: executor{w}},
+		Boottime:  func() time.Duration { return time.Since(began) }, DrainTimeout: 5 * time.Second,
+	}
+	p := &running{done: make(chan error, 1)}
+	var killed atomic.Bool
+	c.Dial = func(address string) (session.Conn, error) {
+		if killed.Load() {
+			return nil, errors.New("this process is dead")
+		}
+		return h.dial(address)
+	}
+	c.StatusChanged = func(runner.Status) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.changed()
+	}
+	for _, o := range opts {
+		o(&c)
+	}
+	r, err := runner.New(c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.Runner = r
+	p.kill = sync.OnceFunc(func() {
+		w.fs.Kill() // from here on, nothing of it reaches the disk
+		killed.Store(true)
+		h.cut()
+		cancel()
+	})
+	p.term = cancel
+	go func() { p.done <- r.Run(ctx) }()
+	w.t.Cleanup(func() {
+		p.kill()
+		<-p.done
+	})
+	return p
+}
+
+// simulate runs a test in a bubble whose clock stands still while anything can happen:
+// seconds of waiting cost nothing.
+func simulate(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, f)
+}
+
+func spec(nodes, steps int) *runnerv1.Spec {
+	s := &runnerv1.Spec{Strategy: runnerv1.Strategy_STRATEGY_NODE_FIRST, Threads: 1}
+	for i := range nodes {
+		s.Nodes = append(s.Nodes, &runnerv1.Node{Name: fmt.Sprintf("n%d", i)})
+	}
+	for i := range steps {
+		s.Steps = append(s.Steps, &runnerv1.Step{Number: uint32(i + 1), Work: &runnerv1.Step_Exec{Exec: fmt.Sprintf("s%d", i)}})
+	}
+	return s
+}
+
+func (h *fakeHub) untilClosed(a *hubAttempt) {
+	h.t.Helper()
+	h.until("the attempt is closed and its log whole", func() bool { return a.state == "closed" && a.whole() })
+}
+
+func TestJobFromOfferToSettled(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		r := w.boot(h)
+		h.until("connected", func() bool { return len(h.streams) == 1 })
+		journal, _ := r.Syncs()
+		a := h.offer("a1", spec(1, 1))
+		h.untilClosed(a)
+		if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED {
+			t.Errorf("outcome %v", a.result.GetOutcome())
+		}
+		if got := a.text(t); got != "s0\n" {
+			t.Errorf("log %q", got)
+		}
+		if after, _ := r.Syncs(); after-journal != 3 {
+			t.Errorf("the job took %d syncs of the journal, want 3", after-journal)
+		}
+		if a.steps != 0 {
+			t.Errorf("a short job took %d Steps frames, want none", a.steps)
+		}
+		if len(a.records) != 4 || a.records[3].GetClosed().GetTotal() != 4 {
+			t.Errorf("records %v", a.records)
+		}
+	})
+}
+
+func TestManyNodesSeveralSteps(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.boot(h)
+		s := spec(40, 3)
+		s.Threads = 7
+		a := h.offer("a1", s)
+		h.untilClosed(a)
+		for n := range 40 {
+			for st := range 3 {
+				if got := w.started(fmt.Sprintf("n%d/s%d", n, st)); got != 1 {
+					t.Errorf("n%d s%d started %d times", n, st, got)
+				}
+			}
+		}
+		if len(a.text(t)) != 40*3*3 {
+			t.Errorf("log has %d bytes", len(a.text(t)))
+		}
+	})
+}
+
+// TestFloodArrivesWhole prints more than the windows hold, with cuts in the middle.
+func TestFloodArrivesWhole(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		var want strings.Builder
+		for i := range 60_000 {
+			_, _ = fmt.Fprintf(&want, "line %d of a flood that goes on and on\n", i)
+		}
+		w.script = func(_ context.Context, _ *task.Command, out task.Output) task.End {
+			for text := want.String(); text != ""; {
+				n := min(len(text), 3001)
+				if err := out.Write(wire.Stdout, []byte(text[:n])); err != nil {
+					return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Message: err.Error()}
+				}
+				text = text[n:]
+			}
+			return succeeded()
+		}
+		w.boot(h)
+		a := h.offer("a1", spec(1, 1))
+		h.until("some output came", func() bool { return len(a.chunks) > 1 })
+		h.cut()
+		h.untilClosed(a)
+		if a.text(t) != want.String() {
+			t.Errorf("the log is not what was printed")
+		}
+		if string(a.result.GetLogHash()) != string(a.logHash[:]) {
+			t.Errorf("the log's hash is not the result's")
+		}
+	})
+}
+
+func TestKilledRunner(t *testing.T) {
+	t.Parallel()
+	hang := func(ctx context.Context, c *task.Command, out task.Output) task.End {
+		_ = out.Write(wire.Stdout, []byte(c.Node.GetName()+" at it\n"))
+		if c.Node.GetName() == "n1" && c.Text == "s0" {
+			<-ctx.Done()
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN}
+		}
+		return succeeded()
+	}
+	t.Run("in mid-step", func(t *testing.T) {
+		simulate(t, func(t *testing.T) {
+			w, h := newWorld(t), newFakeHub(t)
+			w.script = hang
+			p := w.boot(h)
+			s := spec(4, 2)
+			s.Keepgoing = true
+			a := h.offer("a1", s)
+			w.untilStarted("n1/s0")
+			p.kill()
+			w.script = nil
+			w.boot(h)
+			h.untilClosed(a)
+			if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_UNKNOWN {
+				t.Errorf("outcome %v", a.result.GetOutcome())
+			}
+			ends := a.ends()
+			if e := ends[[3]uint32{1, 0, 1}]; e.GetOutcome() != runnerv1.Outcome_OUTCOME_UNKNOWN || e.GetReason() != task.ReasonRestarted {
+				t.Errorf("n1 s0 ended %v", e)
+			}
+			if e := ends[[3]uint32{1, 1, 1}]; e.GetOutcome() != runnerv1.Outcome_OUTCOME_SKIPPED {
+				t.Errorf("n1 s1 ended %v", e)
+			}
+			for _, n := range []string{"n0", "n2", "n3"} {
+				for _, s := range []string{"s0", "s1"} {
+					if got := w.started(n + "/" + s); got != 1 {
+						t.Errorf("%s/%s started %d times", n, s, got)
+					}
+				}
+			}
+		})
+	})
+	t.Run("on another host", func(t *testing.T) {
+		simulate(t, func(t *testing.T) {
+			w, h := newWorld(t), newFakeHub(t)
+			w.script = hang
+			p := w.boot(h)
+			s := spec(4, 1)
+			s.Keepgoing = true
+			a := h.offer("a1", s)
+			w.untilStarted("n1/s0")
+			p.kill()
+			w.script = nil
+			w.boot(h, func(c *runner.Config) { c.BootID, c.HostID = []byte("boot 2"), []byte("host 2") })
+			h.untilClosed(a)
+			if w.started("n2/s0")+w.started("n3/s0") != 0 {
+				t.Error("a copied disk started something")
+			}
+			for n := uint32(1); n < 4; n++ {
+				if e := a.ends()[[3]uint32{n, 0, 1}]; e.GetOutcome() != runnerv1.Outcome_OUTCOME_UNKNOWN {
+					t.Errorf("n%d ended %v", n, e)
+				}
+			}
+		})
+	})
+	t.Run("rebooted", func(t *testing.T) {
+		simulate(t, func(t *testing.T) {
+			w, h := newWorld(t), newFakeHub(t)
+			w.script = hang
+			p := w.boot(h)
+			s := spec(3, 1)
+			s.Keepgoing = true
+			a := h.offer("a1", s)
+			w.untilStarted("n1/s0")
+			p.kill()
+			w.fs.Crash(0)
+			w.script = nil
+			w.boot(h, func(c *runner.Config) { c.BootID = []byte("boot 2") })
+			h.untilClosed(a)
+			if w.started("n2/s0") != 1 || w.started("n1/s0") != 1 || w.started("n0/s0") != 1 {
+				t.Errorf("starts %v", w.starts)
+			}
+		})
+	})
+}
+
+// TestGrantLost: the claim was committed, the grant never came. The next session gives
+// the attempt back and starts nothing.
+func TestGrantLost(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		var once sync.Once
+		h.hook = func(f *runnerv1.SessionRequest) bool {
+			lost := false
+			if f.GetClaim() != nil {
+				once.Do(func() {
+					lost = true
+					h.mu.Lock()
+					defer h.mu.Unlock()
+					a := h.attempts["a1"]
+					a.state, a.epoch, a.boot, a.host = "claimed", h.epoch, h.boot, h.host
+				})
+			}
+			return !lost
+		}
+		w.boot(h)
+		a := h.offer("a1", spec(1, 1))
+		h.until("given back", func() bool { return a.state == "not_started" })
+		if w.started("n0/s0") != 0 {
+			t.Error("it was started all the same")
+		}
+	})
+}
+
+func TestResultRepeatedUntilAcknowledged(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		lost := 0
+		h.hook = func(f *runnerv1.SessionRequest) bool {
+			if f.GetResult() != nil && lost < 3 {
+				lost++
+				return false
+			}
+			return true
+		}
+		p := w.boot(h)
+		a := h.offer("a1", spec(2, 1))
+		h.untilClosed(a)
+		if lost != 3 || w.started("n0/s0") != 1 {
+			t.Errorf("lost %d, started %d", lost, w.started("n0/s0"))
+		}
+		h.until("nothing is held any more", func() bool {
+			return p.Status().Attempts == 0
+		})
+	})
+}
+
+func TestStop(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.script = func(ctx context.Context, c *task.Command, _ task.Output) task.End {
+			<-ctx.Done()
+			if !errors.Is(context.Cause(ctx), task.ErrStopped) {
+				return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN}
+			}
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_CANCELLED, Signal: "TERM", EndProven: true, Reason: task.ReasonStopped}
+		}
+		w.boot(h)
+		a := h.offer("a1", spec(3, 2))
+		w.untilStarted("n0/s0")
+		h.sendAll(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Stop{Stop: &runnerv1.Stop{Fence: a.fence, Scope: &runnerv1.StopScope{Asked: true, All: true}}}})
+		h.untilClosed(a)
+		if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_CANCELLED || len(a.stopAck) != 1 || a.stopAck[0].GetClosed() {
+			t.Errorf("outcome %v, acks %v", a.result.GetOutcome(), a.stopAck)
+		}
+		if n := a.stopAck[0].GetN(); a.records[n].GetStopped() == nil {
+			t.Errorf("record %d is no stop", n)
+		}
+		if len(w.starts) != 1 {
+			t.Errorf("starts %v", w.starts)
+		}
+	})
+}
+
+func TestSecretsNeverReachTheDisk(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.script = func(_ context.Context, c *task.Command, out task.Output) task.End {
+			_ = out.Write(wire.Stdout, []byte("the password is hun"))
+			_ = out.Write(wire.Stdout, []byte("ter2, and the key "+string(c.Keys["keys/a"])+"\n"))
+			return succeeded()
+		}
+		w.boot(h)
+		h.until("connected", func() bool { return len(h.streams) == 1 })
+		h.mu.Lock()
+		h.hook = func(f *runnerv1.SessionRequest) bool {
+			if f.GetClaim() != nil {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.attempts["a1"].secrets = &runnerv1.Secrets{
+					Options: map[string]string{"pw": "hunter2"}, Keys: map[string][]byte{"keys/a": []byte("very-private")},
+				}
+			}
+			return true
+		}
+		h.mu.Unlock()
+		a := h.offer("a1", spec(1, 1))
+		h.untilClosed(a)
+		if got := a.text(t); got != "the password is *****, and the key *****\n" {
+			t.Errorf("log %q", got)
+		}
+		for _, name := range strings.Fields(w.fs.Names()) {
+			data, err := w.fs.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(data), "hunter2") || strings.Contains(string(data), "very-private") {
+				t.Errorf("%s holds a secret", name)
+			}
+		}
+	})
+}
+
+func TestHubLossStopsAsTheJobSays(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.script = func(ctx context.Context, _ *task.Command, _ task.Output) task.End {
+			<-ctx.Done()
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_CANCELLED, EndProven: true, Reason: task.ReasonStopped}
+		}
+		w.boot(h)
+		s := spec(1, 1)
+		s.StopAfterHubLossMs = 1
+		a := h.offer("a1", s)
+		h.untilClosed(a)
+		if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_CANCELLED {
+			t.Errorf("outcome %v", a.result.GetOutcome())
+		}
+	})
+}
+
+func TestRefusesWhatItCannotTake(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.script = func(ctx context.Context, _ *task.Command, _ task.Output) task.End {
+			<-ctx.Done()
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_CANCELLED, EndProven: true}
+		}
+		w.boot(h, func(c *runner.Config) { c.Slots = 1 })
+		h.offer("a1", spec(1, 1))
+		w.untilStarted("n0/s0")
+		h.offer("a2", spec(1, 1))
+		h.until("the second is refused", func() bool { return len(h.refuse) == 1 })
+		if got := h.refuse[0].GetReason(); got != runnerv1.Refuse_REASON_FULL {
+			t.Errorf("reason %v", got)
+		}
+	})
+}
