@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -67,7 +68,16 @@ func startSSHD(t testing.TB, lines ...string) *sshd {
 	s.write(t, "host_key", hostPrivate)
 	s.write(t, "authorized_keys", xssh.MarshalAuthorizedKey(clientPublic))
 	s.port = freePort(t)
+	// A home without start-up files: bash reads ~/.bashrc even for a command over SSH,
+	// and a developer's may take a second.
+	env := "SetEnv HOME=" + s.dir
+	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+		more, found := strings.CutPrefix(line, "SetEnv")
+		env += more
+		return found
+	})
 	config := append([]string{
+		env,
 		"ListenAddress 0.0.0.0:" + s.port,
 		"HostKey " + filepath.Join(s.dir, "host_key"),
 		"AuthorizedKeysFile " + filepath.Join(s.dir, "authorized_keys"),
