@@ -33,6 +33,9 @@ type Config struct {
 	// SealOptions closes the values of secure options given to a run, OpenOptions
 	// reverses it; nil: they are refused.
 	SealOptions func(ctx context.Context, organisationID, executionID string, values map[string]string) ([]byte, error)
+	// Published is told of chunks that a result brought, after its commit: output's
+	// followers want them. May be nil.
+	Published func(executionID string, chunks []hub.Chunk)
 	// LostAfter is the default of lost_after in ticks; 0: 600.
 	LostAfter int64
 	// LeaseTicks is the life of a claim without renewal; 0: 20.
@@ -65,6 +68,10 @@ type StartRequest struct {
 	NodeFilter string
 	// Nodes, if not nil, narrows the run to nodes of these names (retry failed nodes).
 	Nodes []string
+	// Threads and Keepgoing, if not 0 and nil, override the definition's dispatch for this
+	// run: nodes at once, and whether other nodes go on after a failure.
+	Threads   int
+	Keepgoing *bool
 	// By is who asked, for people and audit.
 	By string
 	// InTx, if set, runs in the transaction that inserts the execution, before its

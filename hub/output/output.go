@@ -4,14 +4,17 @@
 package output
 
 import (
+	"cmp"
 	"context"
-	"iter"
+	"errors"
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/batch"
 	"github.com/fairlead/fairlead/hub/store"
-	"github.com/fairlead/fairlead/proto/wire"
 )
 
 // Config of Output.
@@ -19,77 +22,109 @@ type Config struct {
 	MemberID string
 	// Clock returns the newest lease tick.
 	Clock func() (tick int64, mark hub.DBMark)
-	// Settled is told executions of which an attempt's log became whole: dispatch ends
-	// those that only waited for it. It is called after the commit, by the commit loop.
-	Settled func(executionIDs []string)
+	// Whole is told executions of which an attempt's log became whole, after the commit:
+	// dispatch ends those that only waited for it. May be nil.
+	Whole func(ctx context.Context, executionIDs []string)
+	// Accuse is told of a runner whose chunks contradict the stored ones, or the result.
+	// May be nil.
+	Accuse func(ctx context.Context, fence hub.Fence, runnerID, why string)
+	// Events of executions, so that followers learn of an end at once; nil: they poll.
+	Events func(organisationID, executionID string) (events <-chan hub.Event, cancel func())
 	// Retention is how long the output of an ended execution is kept; 0: for ever.
 	Retention time.Duration
 	// Poll is how often followers look at the rows without a hint; 0: 1 s.
 	Poll time.Duration
 }
 
-// Query says which lines.
-type Query struct {
-	OrganisationID string
-	ExecutionID    string
-	// Node and Step narrow to one node or step by position; nil: all. A step's handler
-	// counts as the step.
-	Node, Step *int
-	// Cursor continues after a line; "" from the beginning.
-	Cursor string
-	// FirstLine skips so many of the lines that the rest leaves; Lines bounds how many
-	// are told (0: all); Tail tells the last so many alone (0: off).
-	FirstLine, Lines, Tail int64
-	// Follow stays until the execution has ended and everything is told.
-	Follow bool
-}
-
-// Line is one output frame.
-type Line struct {
-	// Node, Step and Try as in hub.NodeStep.
-	Node, Step, Try int
-	Stream          wire.Stream
-	// Flags of wire: partial, masked, truncated.
-	Flags uint8
-	// Time by the runner's clock.
-	Time time.Time
-	// N numbers the lines of its attempt from 0.
-	N    int64
-	Data []byte
-}
-
-// Batch is some lines that follow one another.
-type Batch struct {
-	Lines []Line
-	// Cursor after the last line; CursorAt tells that after another one.
-	Cursor string
-	after  []string
-}
-
 // Output stores and reads output. Make it with New; all methods may be called by many
 // goroutines at once.
-type Output struct{}
-
-// New makes an Output; Run makes it work.
-func New(st *store.Store, cfg Config, log *slog.Logger) *Output { panic("") }
-
-// Run commits chunks, and drops those past retention, until ctx ends. Append waits for it.
-func (o *Output) Run(ctx context.Context) error { panic("") }
-
-// Append commits chunks of one runner and answers each attempt among them once.
-// It returns an error only when nothing was committed.
-func (o *Output) Append(ctx context.Context, chunks []hub.Chunk) ([]hub.ChunkAck, error) {
-	panic("")
+type Output struct {
+	st        *store.Store
+	cfg       Config
+	log       *slog.Logger
+	appends   *batch.Loop[appendRequest, []hub.ChunkAck]
+	whole     chan []string
+	followers followers
 }
 
-// Publish pushes chunks that were committed elsewhere on this member (within a result)
-// to followers.
-func (o *Output) Publish(chunks []hub.Chunk) { panic("") }
+// Bytes of one transaction: SQLite has one writer, and a claim must not wait behind much
+// output.
+const (
+	transactionSQLite   = 1 << 20
+	transactionPostgres = 8 << 20
+)
 
-// Read returns the lines of a query in batches, in the order of the workflow; with
-// Follow, what comes later in the order of commits. Iteration ends with an error at
-// most once.
-func (o *Output) Read(ctx context.Context, q Query) iter.Seq2[*Batch, error] { panic("") }
+// New makes an Output; Run makes it work.
+func New(st *store.Store, cfg Config, log *slog.Logger) *Output {
+	cfg.Poll = cmp.Or(cfg.Poll, time.Second)
+	o := &Output{st: st, cfg: cfg, log: log, whole: make(chan []string, 1024)}
+	largest := transactionPostgres
+	if st.Dialect() == "sqlite" {
+		largest = transactionSQLite
+	}
+	o.appends = batch.New(1024, o.commit).Limit(largest, func(r appendRequest) int { return r.bytes })
+	return o
+}
 
-// CursorAt returns the cursor after line i of the batch.
-func (b *Batch) CursorAt(i int) string { panic("") }
+// Run commits chunks, and drops those past retention, until ctx ends. Append waits for it.
+func (o *Output) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return o.appends.Run(ctx) })
+	group.Go(func() error { return o.runWhole(ctx) })
+	group.Go(func() error { return o.runRetention(ctx) })
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// runWhole tells of logs that became whole, beside the commit loop.
+func (o *Output) runWhole(ctx context.Context) error {
+	for {
+		select {
+		case ids := <-o.whole:
+			o.cfg.Whole(ctx, ids)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+const (
+	retentionEvery  = 10 * time.Minute
+	retentionAtOnce = 500
+)
+
+// runRetention drops the output of executions that ended long ago, a little at a time.
+func (o *Output) runRetention(ctx context.Context) error {
+	if o.cfg.Retention <= 0 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	timer := time.NewTicker(retentionEvery)
+	defer timer.Stop()
+	for {
+		if err := o.DropOld(ctx); err != nil && ctx.Err() == nil {
+			o.log.Error("cannot drop old output", "error", err)
+		}
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// DropOld drops the output of executions that ended longer ago than the retention.
+func (o *Output) DropOld(ctx context.Context) error {
+	for {
+		n, err := int64(0), error(nil)
+		err = o.st.InBackgroundTx(ctx, func(st *store.Store) error {
+			n, err = st.DropOutput(ctx, st.Now().Add(-o.cfg.Retention), retentionAtOnce)
+			return err
+		})
+		if err != nil || n < retentionAtOnce {
+			return err
+		}
+	}
+}

@@ -35,7 +35,7 @@ type LogState struct {
 func (l *LogState) Whole() bool { return l.Total >= 0 && l.Next >= l.Total }
 
 const logColumns = `t.id, t.assignment_id, t.execution_id, t.runner_id, t.incarnation, t.epoch, t.state, COALESCE(l.log_next, 0), l.hash, COALESCE(l.lines, 0),
-	COALESCE(l.text_bytes, 0), COALESCE(l.total, t.log_total), COALESCE(l.total_hash, t.log_hash), COALESCE(l.broken, FALSE), COALESCE(l.heard_tick, 0), l.attempt_id IS NOT NULL`
+	COALESCE(l.text_bytes, 0), COALESCE(NULLIF(l.total, -1), t.log_total), COALESCE(l.total_hash, t.log_hash), COALESCE(l.broken, FALSE), COALESCE(l.heard_tick, 0), l.attempt_id IS NOT NULL`
 
 func scanLog(r scanner) (*LogState, error) {
 	l := &LogState{}
@@ -209,12 +209,13 @@ func (s *Store) Chunks(ctx context.Context, attemptID string, from int64, limit 
 		attemptID, from, limit)
 }
 
-// ChunkIndex reads where the chunks of an attempt begin, without their data.
-func (s *Store) ChunkIndex(ctx context.Context, attemptID string) ([]ChunkRow, error) {
-	return collect(ctx, s, func(r scanner) (ChunkRow, error) {
-		c := ChunkRow{AttemptID: attemptID}
-		return c, r.Scan(&c.Seq, &c.FirstLine, &c.Lines, &c.FirstByte, &c.TextBytes, jsonInto(&c.Nodes))
-	}, `SELECT seq, first_line, lines, first_byte, text_bytes, nodes FROM output_chunk WHERE attempt_id = $1 ORDER BY seq`, attemptID)
+// ChunkAtLine returns the chunk of an attempt that holds a line, and its first line.
+func (s *Store) ChunkAtLine(ctx context.Context, attemptID string, line int64) (seq, first int64, err error) {
+	err = s.queryRow(ctx, `SELECT seq, first_line FROM output_chunk WHERE attempt_id = $1 AND first_line <= $2 ORDER BY seq DESC LIMIT 1`, attemptID, line).Scan(&seq, &first)
+	if missing(err) {
+		return 0, 0, nil // dropped by retention
+	}
+	return seq, first, err
 }
 
 // DropOutput deletes chunks of executions that ended before a time, at most limit of

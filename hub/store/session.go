@@ -81,9 +81,13 @@ func (s *Store) Session(ctx context.Context, runnerID string) (hub.RunnerSession
 	return r, err
 }
 
-// Quarantine marks a runner whose identity was used by another instance; the first
-// reason stays.
-func (s *Store) Quarantine(ctx context.Context, runnerID, reason string) error {
-	_, err := s.exec(ctx, `UPDATE runner SET quarantined = $2, revision = revision + 1 WHERE id = $1 AND quarantined = ''`, runnerID, reason)
-	return err
+// RunnersByID reads runners, revoked ones too.
+func (s *Store) RunnersByID(ctx context.Context, ids []string) ([]*hub.Runner, error) {
+	var all []*hub.Runner
+	err := inPieces(len(ids), func(from, to int) error {
+		part, err := collect(ctx, s, scanRunner, `SELECT `+runnerColumns+` FROM runner WHERE id IN (`+params(1, to-from)+`)`, anys(ids[from:to])...)
+		all = append(all, part...)
+		return err
+	})
+	return all, err
 }

@@ -1,0 +1,156 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/workflow"
+)
+
+// cacheSize bounds the executions and the attempts that are remembered.
+const cacheSize = 4096
+
+// job is what never changes about an execution, so that it can be remembered.
+type job struct {
+	// base has no state in it: status, cancel and the like are in the row alone.
+	base     hub.Execution
+	slices   int
+	spec     *store.ExecutionSpec
+	plan     workflow.Plan
+	workflow *hub.Workflow
+}
+
+func newJob(row *store.ExecutionRow, spec *store.ExecutionSpec) *job {
+	j := &job{base: row.Execution, slices: row.Slices, spec: spec, workflow: &spec.Definition.Workflow}
+	spec.Apply(&j.base)
+	j.plan = workflow.Plan{
+		Workflow: j.workflow, Strategy: spec.Strategy, Threads: spec.Threads, Keepgoing: row.Keepgoing,
+		Routes: spec.Routes, NodeRoutes: spec.NodeRoutes,
+	}
+	return j
+}
+
+// work is what never changes about an attempt.
+type work struct {
+	fence      hub.Fence
+	runnerID   string
+	assignment hub.Assignment
+	tryBase    int
+	job        *job
+	// specSteps are the positions of the steps that its cells count.
+	specSteps []int
+}
+
+func newWork(j *job, a *store.AssignmentRow, t *store.AttemptRow) *work {
+	return &work{
+		fence: t.Fence, runnerID: t.RunnerID, assignment: a.Assignment, tryBase: a.TryBase,
+		job: j, specSteps: j.workflow.SpecSteps(a.Steps),
+	}
+}
+
+// cell tells which node and step of the execution a cell of the attempt is; false when
+// it is outside of its spec.
+func (w *work) cell(c hub.Cell) (node, step int, ok bool) {
+	if c.Node < 0 || c.Node >= len(w.assignment.Nodes) || c.Step < 0 || c.Step >= len(w.specSteps) {
+		return 0, 0, false
+	}
+	return w.assignment.Nodes[c.Node], w.specSteps[c.Step], true
+}
+
+// cache remembers jobs and works. Losing an entry costs a read.
+type cache struct {
+	mu    sync.Mutex
+	jobs  map[string]*job
+	works map[string]*work
+}
+
+func put[V any](m map[string]V, key string, v V) {
+	if len(m) >= cacheSize {
+		for k := range m {
+			delete(m, k)
+			break
+		}
+	}
+	m[key] = v
+}
+
+func (c *cache) addJob(j *job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	put(c.jobs, j.base.ID, j)
+}
+
+func (c *cache) addWork(w *work) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	put(c.works, w.fence.AttemptID, w)
+}
+
+// dropJob forgets an execution that has ended.
+func (c *cache) dropJob(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.jobs, id)
+}
+
+// job returns an execution's unchanging part.
+func (d *Dispatcher) job(ctx context.Context, st *store.Store, organisationID, id string) (*job, error) {
+	d.cache.mu.Lock()
+	j := d.cache.jobs[id]
+	d.cache.mu.Unlock()
+	if j != nil {
+		return j, nil
+	}
+	row, err := st.ExecutionRow(ctx, organisationID, id)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := st.ExecutionSpec(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	j = newJob(row, spec)
+	d.cache.addJob(j)
+	return j, nil
+}
+
+// work returns an attempt's unchanging part; nil when there is no such attempt.
+func (d *Dispatcher) work(ctx context.Context, st *store.Store, attemptID string) (*work, error) {
+	d.cache.mu.Lock()
+	w := d.cache.works[attemptID]
+	d.cache.mu.Unlock()
+	if w != nil {
+		return w, nil
+	}
+	list, err := st.Attempts(ctx, []string{attemptID}, false)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	t := list[0]
+	j, err := d.job(ctx, st, t.OrganisationID, t.ExecutionID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := st.Assignment(ctx, t.AssignmentID)
+	if err != nil {
+		return nil, err
+	}
+	w = newWork(j, a, t)
+	d.cache.addWork(w)
+	return w, nil
+}
+
+// known returns the work of a fence that a runner named: a *hub.Refused when there is
+// no such attempt of it.
+func (d *Dispatcher) known(ctx context.Context, fence hub.Fence, runnerID string) (*work, error) {
+	w, err := d.work(ctx, d.st, fence.AttemptID)
+	if err != nil {
+		return nil, err
+	}
+	if w == nil || w.fence != fence || w.runnerID != runnerID {
+		return nil, &hub.Refused{Fence: fence, Reason: hub.RefusedGone, Message: "The hub has no such attempt of this runner."}
+	}
+	return w, nil
+}

@@ -1,0 +1,95 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/batch"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+// Dispatcher moves executions. Make it with New; all methods may be called by many
+// goroutines at once.
+type Dispatcher struct {
+	st    *store.Store
+	cfg   Config
+	log   *slog.Logger
+	reg   registry
+	cache cache
+	subs  subscribers
+
+	claims   *batch.Loop[claimRequest, claimAnswer]
+	reports  *batch.Loop[reportRequest, reportAnswer]
+	renewals *batch.Loop[renewRequest, struct{}]
+	hellos   *batch.Loop[sessionRequest, sessionAnswer]
+
+	// woken holds at most one hint that there may be work to offer.
+	woken chan struct{}
+	// waiting: the last look left something without a runner.
+	waiting atomic.Bool
+}
+
+// New makes a dispatcher; Run makes it work.
+func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
+	cfg.LostAfter = cmp.Or(cfg.LostAfter, 600)
+	cfg.LeaseTicks = cmp.Or(cfg.LeaseTicks, 20)
+	cfg.OfferTicks = cmp.Or(cfg.OfferTicks, 10)
+	cfg.Poll = cmp.Or(cfg.Poll, time.Second)
+	if cfg.Incarnation == nil {
+		cfg.Incarnation = func() int64 { return 1 }
+	}
+	if cfg.Gateways == nil {
+		cfg.Gateways = func() []string { return nil }
+	}
+	d := &Dispatcher{
+		st: st, cfg: cfg, log: log, woken: make(chan struct{}, 1),
+		reg:   registry{runners: make(map[string]*runnerView), refused: make(map[refusal]int64)},
+		cache: cache{jobs: make(map[string]*job), works: make(map[string]*work)},
+	}
+	d.claims = batch.New(128, d.commitClaims)
+	d.reports = batch.New(256, d.commitReports)
+	d.renewals = batch.New(512, d.commitRenewals)
+	d.hellos = batch.New(128, d.commitSessions)
+	return d
+}
+
+// Run works until ctx ends: commit loops, expiry by ticks, the poll for work. Calls
+// made while it does not run wait for it.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, run := range []func(context.Context) error{
+		d.claims.Run, d.reports.Run, d.renewals.Run, d.hellos.Run, d.runTicks, d.runOffers,
+	} {
+		group.Go(func() error { return run(ctx) })
+	}
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// tick is the newest lease tick.
+func (d *Dispatcher) tick() int64 {
+	tick, _ := d.cfg.Clock()
+	return tick
+}
+
+// wake hints that there may be work to offer.
+func (d *Dispatcher) wake() {
+	select {
+	case d.woken <- struct{}{}:
+	default:
+	}
+}
+
+// refused makes the error of a claim or report that cannot be taken.
+func refused(fence hub.Fence, reason hub.RefusedReason, message string) *hub.Refused {
+	return &hub.Refused{Fence: fence, Reason: reason, Message: message}
+}

@@ -1,0 +1,132 @@
+package dispatch
+
+import (
+	"context"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// effects gathers what a transaction brings about outside of the database. They happen
+// after its commit; a transaction that is run again starts with none.
+type effects struct {
+	d *Dispatcher
+	// reserved attempts count for their runner already.
+	reserved []place
+	// released attempts no longer do.
+	released []place
+	offers   []*work
+	stops    []stopOrder
+	forgets  []forgetOrder
+	events   []hub.Event
+	ended    []string
+	wake     bool
+	// project is the one of the offers, if it was read just now.
+	project *hub.Project
+}
+
+type place struct{ runnerID, attemptID string }
+
+type stopOrder struct {
+	runnerID string
+	fence    hub.Fence
+	scope    hub.StopScope
+}
+
+type forgetOrder struct {
+	runnerID string
+	fence    hub.Fence
+}
+
+// reset undoes what was prepared; call it first in every transaction, and when one
+// has failed.
+func (f *effects) reset() {
+	for _, p := range f.reserved {
+		f.d.reg.release(p.runnerID, p.attemptID)
+	}
+	*f = effects{d: f.d, project: f.project}
+}
+
+// apply makes them happen.
+func (f *effects) apply(ctx context.Context) {
+	for _, p := range f.released {
+		// A slot became free: perhaps something waits for it.
+		f.wake = f.d.reg.release(p.runnerID, p.attemptID) && f.d.waiting.Load() || f.wake
+	}
+	for _, w := range f.offers {
+		f.d.cache.addWork(w)
+		f.d.sendOffer(ctx, w, f.project)
+	}
+	for _, s := range f.stops {
+		if sink := f.d.reg.stop(s.runnerID, s.fence.AttemptID, s.scope); sink != nil {
+			sink.Stop(s.fence, s.scope)
+		}
+	}
+	for _, o := range f.forgets {
+		if sink := f.d.reg.sink(o.runnerID); sink != nil {
+			sink.Forget(o.fence)
+		}
+	}
+	for _, e := range f.events {
+		f.d.subs.publish(e)
+	}
+	for _, id := range f.ended {
+		f.d.cache.dropJob(id)
+	}
+	if f.wake {
+		f.d.wake()
+	}
+}
+
+func (f *effects) event(kind hub.EventKind, e *hub.Execution, status hub.Status) {
+	f.events = append(f.events, hub.Event{
+		Kind: kind, OrganisationID: e.OrganisationID, ProjectID: e.ProjectID, ExecutionID: e.ID, Status: status,
+	})
+}
+
+// sendOffer tells a runner of an attempt. What goes wrong here costs time, nothing
+// else: the offer is told again, or lapses.
+func (d *Dispatcher) sendOffer(ctx context.Context, w *work, project *hub.Project) {
+	sink := d.reg.sink(w.runnerID)
+	if sink == nil {
+		return
+	}
+	e := &w.job.base
+	if project == nil {
+		var err error
+		if project, err = d.st.Project(ctx, e.OrganisationID, e.ProjectID); err != nil {
+			d.log.Error("cannot offer an attempt", "attempt", w.fence.AttemptID, "error", err)
+			return
+		}
+	}
+	keys, err := d.hostKeys(ctx, w)
+	if err != nil {
+		d.log.Error("cannot offer an attempt", "attempt", w.fence.AttemptID, "error", err)
+		return
+	}
+	sink.Offer(hub.Offer{Fence: w.fence, RunnerID: w.runnerID, Execution: e, Assignment: &w.assignment, HostKeys: keys, Project: project})
+}
+
+// hostKeys are the accepted keys of the nodes that are reached over the network.
+func (d *Dispatcher) hostKeys(ctx context.Context, w *work) (map[string][]string, error) {
+	var names []string
+	for _, n := range w.assignment.Nodes {
+		node := &w.job.base.Nodes[n]
+		if node.Attributes["node-executor"] != "local" {
+			names = append(names, node.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	list, err := d.st.HostKeys(ctx, w.job.base.ProjectID, names...)
+	if err != nil {
+		return nil, err
+	}
+	keys := make(map[string][]string, len(list))
+	for _, k := range list {
+		if k.State == hub.HostKeyAccepted {
+			keys[k.Node] = append(keys[k.Node], k.Key)
+		}
+	}
+	return keys, nil
+}

@@ -1,0 +1,69 @@
+package dispatch
+
+import (
+	"sync"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// subscriberBuffer is how many events a subscriber may be behind.
+const subscriberBuffer = 256
+
+// subscribers are those who follow events on this member.
+type subscribers struct {
+	mu   sync.Mutex
+	list map[*subscriber]struct{}
+}
+
+type subscriber struct {
+	organisationID string
+	executionID    string
+	events         chan hub.Event
+}
+
+func (s *subscriber) wants(e *hub.Event) bool {
+	return s.organisationID == e.OrganisationID && (s.executionID == "" || s.executionID == e.ExecutionID)
+}
+
+// Subscribe returns the events of an organisation, or of one execution if executionID
+// is set, until the returned function is called. A slow reader loses the oldest and is
+// told EventResync.
+func (d *Dispatcher) Subscribe(organisationID, executionID string) (events <-chan hub.Event, cancel func()) {
+	s := &subscriber{organisationID: organisationID, executionID: executionID, events: make(chan hub.Event, subscriberBuffer)}
+	d.subs.mu.Lock()
+	defer d.subs.mu.Unlock()
+	if d.subs.list == nil {
+		d.subs.list = make(map[*subscriber]struct{})
+	}
+	d.subs.list[s] = struct{}{}
+	return s.events, func() {
+		d.subs.mu.Lock()
+		defer d.subs.mu.Unlock()
+		delete(d.subs.list, s)
+	}
+}
+
+// publish tells subscribers, never waiting for one.
+func (s *subscribers) publish(e hub.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for sub := range s.list {
+		if !sub.wants(&e) {
+			continue
+		}
+		select {
+		case sub.events <- e:
+			continue
+		default:
+		}
+		// Full: the oldest makes room for the advice to read everything again.
+		select {
+		case <-sub.events:
+		default:
+		}
+		select {
+		case sub.events <- hub.Event{Kind: hub.EventResync, OrganisationID: sub.organisationID, ExecutionID: sub.executionID}:
+		default:
+		}
+	}
+}

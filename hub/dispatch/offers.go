@@ -1,0 +1,180 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/proto/failpoint"
+)
+
+// offersAtOnce bounds how many assignments one transaction offers.
+const offersAtOnce = 100
+
+// runOffers offers what is ready: when there is a hint, and by the poll.
+func (d *Dispatcher) runOffers(ctx context.Context) error {
+	timer := time.NewTicker(d.cfg.Poll)
+	defer timer.Stop()
+	for {
+		full := false
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.woken:
+		case <-timer.C:
+			full = true
+		}
+		if err := d.offerReady(ctx, full); err != nil && ctx.Err() == nil {
+			d.log.Error("cannot offer what is ready", "error", err)
+		}
+	}
+}
+
+// pagesForPeople bounds how much of a long queue is looked at only to say what it waits
+// for.
+const pagesForPeople = 10
+
+// offerReady looks at assignments that wait for a runner, oldest first, while there is
+// any that is free; a full look says of those at the front what they wait for.
+func (d *Dispatcher) offerReady(ctx context.Context, full bool) error {
+	waiting, after := false, ""
+	for page := 0; d.reg.anyFree() || full && page < pagesForPeople; page++ {
+		list, err := d.st.ReadyAssignments(ctx, after, offersAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(list) > 0 {
+			left, err := d.offerSome(ctx, list)
+			if err != nil {
+				return err
+			}
+			waiting = waiting || left
+			after = list[len(list)-1].ID
+		}
+		if len(list) < offersAtOnce {
+			d.waiting.Store(waiting)
+			return nil
+		}
+	}
+	d.waiting.Store(true)
+	return nil
+}
+
+// offerSome offers those of a list for which there is a runner; it reports whether some
+// are left.
+func (d *Dispatcher) offerSome(ctx context.Context, list []*store.AssignmentRow) (left bool, err error) {
+	fx := &effects{d: d}
+	err = d.st.InTx(ctx, func(st *store.Store) error {
+		fx.reset()
+		left = false
+		var offered []*store.AssignmentRow
+		var attempts []*store.AttemptRow
+		started := make(map[string]bool)
+		lacking := make(map[string]*hub.WaitingFor)
+		for _, read := range list {
+			a := *read
+			j, err := d.job(ctx, st, a.OrganisationID, a.ExecutionID)
+			if err != nil {
+				return err
+			}
+			t, why := d.offer(fx, j, &a)
+			if t == nil {
+				left = true
+				lacking[a.ExecutionID] = d.waitingFor(&a.Assignment, why, st.Now())
+				continue
+			}
+			started[a.ExecutionID] = true
+			offered = append(offered, read)
+			attempts = append(attempts, t)
+		}
+		if err := d.noteWaiting(ctx, st, fx, started, lacking); err != nil {
+			return err
+		}
+		return d.insertOffers(ctx, st, fx, offered, attempts)
+	})
+	if err != nil {
+		fx.reset()
+		return false, err
+	}
+	fx.apply(ctx)
+	return left, nil
+}
+
+// insertOffers writes offers of assignments that are still as they were read.
+func (d *Dispatcher) insertOffers(ctx context.Context, st *store.Store, fx *effects, offered []*store.AssignmentRow, attempts []*store.AttemptRow) error {
+	offer := st.OfferAssignments
+	if failpoint.Mutant("M4") {
+		offer = st.OfferBlindly
+	}
+	won, err := offer(ctx, offered)
+	if err != nil {
+		return err
+	}
+	var rows []*store.AttemptRow
+	var works []*work
+	for i, a := range offered {
+		if !won[a.ID] {
+			// Another member was first, or the execution was stopped.
+			fx.released = append(fx.released, place{attempts[i].RunnerID, attempts[i].AttemptID})
+			continue
+		}
+		attempts[i].Epoch = a.Attempts + 1
+		fx.offers[i].fence.Epoch = a.Attempts + 1
+		rows = append(rows, attempts[i])
+		works = append(works, fx.offers[i])
+	}
+	fx.offers = works
+	failpoint.Hit("hub.offer.before-commit")
+	return st.InsertAttempts(ctx, rows)
+}
+
+// noteWaiting keeps what executions say that they wait for.
+func (d *Dispatcher) noteWaiting(ctx context.Context, st *store.Store, fx *effects, started map[string]bool, lacking map[string]*hub.WaitingFor) error {
+	var ids []string
+	for id := range started {
+		ids = append(ids, id)
+	}
+	for id := range lacking {
+		ids = append(ids, id)
+	}
+	for _, id := range unique(ids) {
+		d.cache.mu.Lock()
+		j := d.cache.jobs[id]
+		d.cache.mu.Unlock()
+		if j == nil {
+			continue
+		}
+		row, err := st.ExecutionRow(ctx, j.base.OrganisationID, id)
+		if err != nil {
+			return err
+		}
+		want := lacking[id]
+		if started[id] || row.Status == hub.StatusRunning && d.anyActive(ctx, st, id) {
+			want = nil
+		}
+		if sameWait(row.WaitingFor, want) {
+			continue
+		}
+		if want != nil && row.WaitingFor != nil {
+			want.Since = row.WaitingFor.Since
+		}
+		if err := st.SetWaiting(ctx, id, want); err != nil {
+			return err
+		}
+		fx.event(hub.EventExecution, &row.Execution, row.Status)
+	}
+	return nil
+}
+
+func (d *Dispatcher) anyActive(ctx context.Context, st *store.Store, id string) bool {
+	open, err := st.OpenAttemptsOf(ctx, id)
+	return err == nil && len(open) > 0
+}
+
+func sameWait(a, b *hub.WaitingFor) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Kind == b.Kind && a.Message == b.Message
+}

@@ -1,0 +1,257 @@
+package dispatch
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// registry is this member's view of the runners whose sessions it serves. It only
+// decides whom to ask; the rows decide what happens.
+type registry struct {
+	mu      sync.Mutex
+	runners map[string]*runnerView
+	// refused tells until which tick a runner is not asked again for an assignment.
+	refused map[refusal]int64
+	turn    int64
+}
+
+type refusal struct{ assignmentID, runnerID string }
+
+// runnerView is one runner; its fields are guarded by registry.mu.
+type runnerView struct {
+	row       *hub.Runner
+	epoch     int64 // of the newest session; offers go to a confirmed one with a sink
+	confirmed bool
+	sink      Sink
+	slots     int
+	paused    bool // it said that it takes nothing now
+	live      map[string]bool
+	// stopTold and stopAcked are the newest scopes told, and in its journal, by attempt.
+	stopTold  map[string]hub.StopScope
+	stopAcked map[string]hub.StopScope
+	lastTurn  int64
+}
+
+func (r *runnerView) connected() bool { return r.confirmed && r.sink != nil }
+
+func (r *runnerView) takes(organisationID, projectID string, tags []string) bool {
+	row := r.row
+	if row == nil || row.OrganisationID != organisationID || row.Revoked || row.Quarantined != "" || row.Draining {
+		return false
+	}
+	if len(row.ProjectIDs) > 0 && !slices.Contains(row.ProjectIDs, projectID) {
+		return false
+	}
+	for _, t := range tags {
+		if !slices.Contains(row.Tags, t) {
+			return false
+		}
+	}
+	return true
+}
+
+// greet notes a new session, not confirmed yet, and what the runner holds.
+func (g *registry) greet(row *hub.Runner, epoch int64, slots int, live []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.runners[row.ID]
+	if r == nil {
+		r = &runnerView{}
+		g.runners[row.ID] = r
+	}
+	r.row, r.epoch, r.confirmed, r.sink, r.slots, r.paused = row, epoch, false, nil, slots, false
+	r.live, r.stopTold, r.stopAcked = make(map[string]bool), make(map[string]hub.StopScope), make(map[string]hub.StopScope)
+	for _, id := range live {
+		r.live[id] = true
+	}
+}
+
+// confirm and attach make a session usable; they report whether it is the newest here.
+func (g *registry) confirm(ref hub.SessionRef) bool {
+	return g.with(ref, func(r *runnerView) { r.confirmed = true })
+}
+
+func (g *registry) attach(ref hub.SessionRef, sink Sink) bool {
+	return g.with(ref, func(r *runnerView) { r.sink = sink })
+}
+
+// detach takes the sink away if it still is the session's.
+func (g *registry) detach(ref hub.SessionRef) bool {
+	return g.with(ref, func(r *runnerView) { r.sink, r.confirmed = nil, false })
+}
+
+func (g *registry) with(ref hub.SessionRef, f func(*runnerView)) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.runners[ref.RunnerID]
+	if r == nil || r.epoch != ref.Epoch {
+		return false
+	}
+	f(r)
+	return true
+}
+
+// refresh takes over what people changed about runners.
+func (g *registry) refresh(rows []*hub.Runner) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, row := range rows {
+		if r := g.runners[row.ID]; r != nil {
+			r.row = row
+		}
+	}
+}
+
+// ids of runners with a session here.
+func (g *registry) ids() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var ids []string
+	for id, r := range g.runners {
+		if r.connected() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// shortage says why no runner took an assignment.
+type shortage struct {
+	matching, connected, busy int
+}
+
+// reserve chooses the runner for an attempt, the one with the fewest live ones, and
+// counts the attempt as its own. "" when there is none.
+func (g *registry) reserve(a *hub.Assignment, attemptID string, tick int64) (runnerID string, why shortage) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var best *runnerView
+	for id, r := range g.runners {
+		if !r.takes(a.OrganisationID, a.ProjectID, a.RunnerTags) {
+			continue
+		}
+		why.matching++
+		if !r.connected() {
+			continue
+		}
+		why.connected++
+		if r.paused || len(r.live) >= r.slots || g.refused[refusal{a.ID, id}] > tick {
+			why.busy++
+			continue
+		}
+		if best == nil || len(r.live) < len(best.live) || len(r.live) == len(best.live) && r.lastTurn < best.lastTurn {
+			best = r
+		}
+	}
+	if best == nil {
+		return "", why
+	}
+	g.turn++
+	best.lastTurn = g.turn
+	best.live[attemptID] = true
+	return best.row.ID, why
+}
+
+// anyFree reports whether any runner here could take something.
+func (g *registry) anyFree() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.runners {
+		if r.connected() && !r.paused && len(r.live) < r.slots {
+			return true
+		}
+	}
+	return false
+}
+
+// release takes an attempt off a runner's count; it reports whether that made room.
+func (g *registry) release(runnerID, attemptID string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.runners[runnerID]
+	if r == nil || !r.live[attemptID] {
+		return false
+	}
+	delete(r.live, attemptID)
+	delete(r.stopTold, attemptID)
+	delete(r.stopAcked, attemptID)
+	return true
+}
+
+// refuse notes that a runner does not want an assignment for some ticks.
+func (g *registry) refuse(assignmentID, runnerID string, until int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refused[refusal{assignmentID, runnerID}] = until
+}
+
+// forgetRefusals drops those that are over.
+func (g *registry) forgetRefusals(tick int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for k, until := range g.refused {
+		if until <= tick {
+			delete(g.refused, k)
+		}
+	}
+}
+
+// sink is the way to a runner, nil if it has none here.
+func (g *registry) sink(runnerID string) Sink {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r := g.runners[runnerID]; r != nil && r.connected() {
+		return r.sink
+	}
+	return nil
+}
+
+// stop notes that a stop is to be told and returns the way; nil when there is none or
+// the runner has confirmed that scope.
+func (g *registry) stop(runnerID, attemptID string, scope hub.StopScope) Sink {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.runners[runnerID]
+	if r == nil || !r.connected() || sameScope(r.stopAcked[attemptID], scope) {
+		return nil
+	}
+	r.stopTold[attemptID] = scope
+	return r.sink
+}
+
+func sameScope(a, b hub.StopScope) bool {
+	return a.Asked == b.Asked && a.All == b.All && a.NoNew == b.NoNew && slices.Equal(a.Nodes, b.Nodes)
+}
+
+// Runners tells what this member knows of an organisation's runners, by id.
+func (d *Dispatcher) Runners(organisationID string) map[string]RunnerLoad {
+	d.reg.mu.Lock()
+	defer d.reg.mu.Unlock()
+	out := make(map[string]RunnerLoad)
+	for id, r := range d.reg.runners {
+		if r.row.OrganisationID == organisationID {
+			out[id] = RunnerLoad{Connected: r.connected(), Live: len(r.live), Slots: r.slots}
+		}
+	}
+	return out
+}
+
+// SetCredits notes how many more attempts the runner takes now; 0 pauses offers.
+func (d *Dispatcher) SetCredits(ref hub.SessionRef, slots int) {
+	d.reg.with(ref, func(r *runnerView) { r.paused = slots == 0 })
+	if slots > 0 {
+		d.wake()
+	}
+}
+
+// Drain tells all runners of this member to move to others.
+func (d *Dispatcher) Drain(members []string) {
+	for _, id := range d.reg.ids() {
+		if sink := d.reg.sink(id); sink != nil {
+			sink.Drain(members)
+		}
+	}
+}

@@ -1,0 +1,377 @@
+package dispatch
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/batch"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+// sessionRequest is a Hello, or a Confirm when hello is nil.
+type sessionRequest struct {
+	hello *hub.Hello
+	ref   hub.SessionRef
+}
+
+type sessionAnswer struct{ welcome hub.Welcome }
+
+type sessionCall = batch.Call[sessionRequest, sessionAnswer]
+
+// Hello opens a session: one commit.
+func (d *Dispatcher) Hello(ctx context.Context, h hub.Hello) (hub.Welcome, error) {
+	answer, err := d.hellos.Do(ctx, sessionRequest{hello: &h, ref: hub.SessionRef{RunnerID: h.RunnerID, OrganisationID: h.OrganisationID}})
+	return answer.welcome, err
+}
+
+// Confirm makes a session the current one. A *hub.Refused says that it is not the
+// newest: the stream must end.
+func (d *Dispatcher) Confirm(ctx context.Context, ref hub.SessionRef) error {
+	if _, err := d.hellos.Do(ctx, sessionRequest{ref: ref}); err != nil {
+		return err
+	}
+	d.reg.confirm(ref)
+	d.settled(ctx, ref)
+	return nil
+}
+
+// Attach gives a session its way to the runner: offers, stops and forgets go there,
+// once it is confirmed, until detach is called. What was to be told meanwhile is told at
+// once.
+func (d *Dispatcher) Attach(ref hub.SessionRef, sink Sink) (detach func()) {
+	d.reg.attach(ref, sink)
+	d.settled(context.Background(), ref)
+	return func() {
+		if !d.reg.detach(ref) {
+			return // another session followed
+		}
+		// For other members and for people only; the stream is gone either way.
+		ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Poll)
+		defer cancel()
+		if err := d.st.CloseSession(ctx, ref); err != nil {
+			d.log.Warn("cannot note the end of a session", "runner", ref.RunnerID, "error", err)
+		}
+		d.subs.publish(hub.Event{Kind: hub.EventRunner, OrganisationID: ref.OrganisationID, RunnerID: ref.RunnerID})
+	}
+}
+
+// settled tells a runner whose session became usable what waits for it: offers that it
+// may not have seen, and stops.
+func (d *Dispatcher) settled(ctx context.Context, ref hub.SessionRef) {
+	if d.reg.sink(ref.RunnerID) == nil {
+		return
+	}
+	d.subs.publish(hub.Event{Kind: hub.EventRunner, OrganisationID: ref.OrganisationID, RunnerID: ref.RunnerID})
+	open, err := d.st.OpenAttemptsOfRunner(ctx, ref.RunnerID)
+	if err != nil {
+		d.log.Error("cannot read the attempts of a runner", "runner", ref.RunnerID, "error", err)
+	}
+	for _, t := range open {
+		w, err := d.work(ctx, d.st, t.AttemptID)
+		if err != nil || w == nil {
+			continue
+		}
+		if t.State == hub.AttemptOffered {
+			d.sendOffer(ctx, w, nil)
+		}
+	}
+	d.tellStops(ctx)
+	d.wake()
+}
+
+// commitSessions is one transaction for hellos and confirms that came together.
+func (d *Dispatcher) commitSessions(ctx context.Context, calls []*sessionCall) error {
+	var accused []*sessionCall
+	err := d.st.InTx(ctx, func(st *store.Store) error {
+		accused = nil
+		for _, c := range calls {
+			c.Answer, c.Err = sessionAnswer{}, nil
+		}
+		if err := d.confirm(ctx, st, calls); err != nil {
+			return err
+		}
+		var err error
+		accused, err = d.greet(ctx, st, calls)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range accused {
+		d.log.Error("runner quarantined", "runner", c.Request.ref.RunnerID, "presented", c.Request.hello.SessionEpoch)
+	}
+	return nil
+}
+
+func (d *Dispatcher) confirm(ctx context.Context, st *store.Store, calls []*sessionCall) error {
+	var refs []hub.SessionRef
+	for _, c := range calls {
+		if c.Request.hello == nil {
+			refs = append(refs, c.Request.ref)
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	done, err := st.ConfirmSessions(ctx, refs)
+	if err != nil {
+		return err
+	}
+	for _, c := range calls {
+		if c.Request.hello == nil && !done[c.Request.ref.RunnerID] {
+			c.Err = refused(hub.Fence{}, hub.RefusedOldSession, "Another session of this runner has begun.")
+		}
+	}
+	return nil
+}
+
+// greet decides on hellos; those that show a second instance are returned.
+func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessionCall) (accused []*sessionCall, err error) {
+	// One Hello for each runner: of two in one batch the later one is refused and comes
+	// again.
+	newest := make(map[string]*sessionCall)
+	var ids []string
+	for _, c := range calls {
+		if c.Request.hello == nil {
+			continue
+		}
+		if newest[c.Request.ref.RunnerID] != nil {
+			c.Err = refused(hub.Fence{}, hub.RefusedTryAgain, "Another session of this runner is beginning.")
+			continue
+		}
+		newest[c.Request.ref.RunnerID] = c
+		ids = append(ids, c.Request.ref.RunnerID)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	runners, err := st.RunnersByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	old, err := st.LockSessions(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var rows []hub.RunnerSession
+	var organisations []string
+	for _, r := range runners {
+		c := newest[r.ID]
+		row, ok := d.nextSession(c, old[r.ID])
+		delete(newest, r.ID)
+		if !ok {
+			continue
+		}
+		if row.quarantine != "" {
+			if _, err := st.QuarantineRunner(ctx, r.ID, row.quarantine); err != nil {
+				return nil, err
+			}
+			r.Quarantined = row.quarantine
+			accused = append(accused, c)
+		}
+		if err := d.welcome(ctx, st, c, r, row.Unconfirmed); err != nil {
+			return nil, err
+		}
+		rows = append(rows, row.RunnerSession)
+		organisations = append(organisations, r.OrganisationID)
+	}
+	for _, c := range newest {
+		c.Err = refused(hub.Fence{}, hub.RefusedGone, "The hub has no such runner; enrol it again.")
+	}
+	return accused, st.PutSessions(ctx, organisations, rows)
+}
+
+type nextSession struct {
+	hub.RunnerSession
+	quarantine string
+}
+
+// nextSession is the table "Sessions" of docs/state-machines.md. false: c was answered.
+func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession) (nextSession, bool) {
+	h := c.Request.hello
+	highest := max(old.Confirmed, old.Unconfirmed)
+	next := nextSession{RunnerSession: hub.RunnerSession{
+		RunnerID: h.RunnerID, MemberID: d.cfg.MemberID, Confirmed: old.Confirmed, Unconfirmed: highest + 1,
+		Nonce: h.Nonce, BootID: h.BootID, HostID: h.HostID, Slots: h.Slots, ConnectedAt: d.st.Now(),
+	}}
+	switch presented := h.SessionEpoch; {
+	case presented == old.Confirmed:
+	case old.Unconfirmed != 0 && presented == old.Unconfirmed:
+		// Its Welcome arrived and was synced, its Confirm did not.
+		next.Confirmed = presented
+	case presented < highest && bytes.Equal(h.Nonce, old.Nonce):
+		c.Err = refused(hub.Fence{}, hub.RefusedOldSession, "This is an earlier session of the same process; connect again.")
+		return next, false
+	case presented > highest:
+		next.quarantine = "Its disk knows a later session than the database: the database went back in time, or another hub used this identity."
+		next.Unconfirmed = presented + 1
+	default:
+		next.quarantine = "Two instances use this identity: the data directory was copied, or an old copy was brought back. Stop one of them, then release the runner."
+	}
+	return next, true
+}
+
+// welcome makes the answer: the new epoch, and what to do with each attempt.
+func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCall, r *hub.Runner, epoch int64) error {
+	h := c.Request.hello
+	tick, mark := d.cfg.Clock()
+	w := hub.Welcome{
+		SessionEpoch: epoch, Incarnation: d.cfg.Incarnation(), Tick: tick, DBMark: mark,
+		Members: d.cfg.Gateways(), Quarantined: r.Quarantined != "",
+	}
+	var err error
+	if w.Holdings, err = d.answers(ctx, st, h); err != nil {
+		return err
+	}
+	if r.Version != h.Version || r.Hostname != h.Hostname || r.OS != h.OS || r.Arch != h.Arch || r.Slots != h.Slots || r.LastSeenAt.IsZero() {
+		r.Version, r.Hostname, r.OS, r.Arch, r.Slots = clean(h.Version), clean(h.Hostname), clean(h.OS), clean(h.Arch), h.Slots
+		if err := st.ReportRunner(ctx, r); err != nil {
+			return err
+		}
+	}
+	open, err := st.OpenAttemptsOfRunner(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	live := make([]string, len(open))
+	for i, t := range open {
+		live[i] = t.AttemptID
+	}
+	d.reg.greet(r, epoch, h.Slots, live)
+	c.Answer.welcome = w
+	return nil
+}
+
+// answers says what to do with each attempt of an inventory.
+func (d *Dispatcher) answers(ctx context.Context, st *store.Store, h *hub.Hello) ([]hub.HoldingAnswer, error) {
+	if len(h.Inventory) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(h.Inventory))
+	for i, holding := range h.Inventory {
+		ids[i] = holding.Fence.AttemptID
+	}
+	attempts, err := st.Attempts(ctx, ids, false)
+	if err != nil {
+		return nil, err
+	}
+	logs, err := st.Logs(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	rowOf, logOf := make(map[string]*store.AttemptRow), make(map[string]*store.LogState)
+	for _, t := range attempts {
+		rowOf[t.AttemptID] = t
+	}
+	for _, l := range logs {
+		logOf[l.AttemptID] = l
+	}
+	var out []hub.HoldingAnswer
+	var live, runners []string
+	for _, holding := range h.Inventory {
+		t, l := rowOf[holding.Fence.AttemptID], logOf[holding.Fence.AttemptID]
+		if t == nil || l == nil || t.Fence != holding.Fence || t.RunnerID != h.RunnerID {
+			out = append(out, hub.HoldingAnswer{Fence: holding.Fence, Unknown: true})
+			continue
+		}
+		a, err := d.answer(ctx, st, t, l)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+		if t.State.Live() {
+			live, runners = append(live, t.AttemptID), append(runners, t.RunnerID)
+		}
+	}
+	// An inventory that shows an attempt renews its lease.
+	_, err = st.RenewLeases(ctx, live, runners, d.tick())
+	return out, err
+}
+
+func (d *Dispatcher) answer(ctx context.Context, st *store.Store, t *store.AttemptRow, l *store.LogState) (hub.HoldingAnswer, error) {
+	a := hub.HoldingAnswer{Fence: t.Fence, Live: t.State.Live() || t.State == hub.AttemptOffered, NextN: t.StepNext, LogNext: l.Next}
+	switch {
+	case t.State == hub.AttemptExpired || t.State == hub.AttemptNotStarted:
+		a.Settled = true
+	case t.StepsTotal >= 0:
+		a.Settled = l.Whole()
+	case t.State == hub.AttemptUnknown:
+		// Lost: what runs there may end and is told as late, nothing more starts.
+		a.Stop = hub.StopScope{Asked: true, NoNew: true}
+	case t.State.Live():
+		row, err := st.ExecutionRow(ctx, t.OrganisationID, t.ExecutionID)
+		if err != nil {
+			return a, err
+		}
+		w, err := d.work(ctx, st, t.AttemptID)
+		if err != nil || w == nil {
+			return a, err
+		}
+		a.Stop = stopScope(row, w.assignment.Nodes)
+	}
+	return a, nil
+}
+
+// renewRequest is the leases that one runner renews.
+type renewRequest struct {
+	runnerID string
+	attempts []string
+}
+
+// Renew keeps the leases of attempts that the runner holds.
+func (d *Dispatcher) Renew(ctx context.Context, ref hub.SessionRef, fences []hub.Fence) (tick int64, mark hub.DBMark, err error) {
+	r := renewRequest{runnerID: ref.RunnerID}
+	for _, f := range fences {
+		r.attempts = append(r.attempts, f.AttemptID)
+	}
+	if len(r.attempts) > 0 {
+		if _, err := d.renewals.Do(ctx, r); err != nil {
+			return 0, hub.DBMark{}, err
+		}
+	}
+	tick, mark = d.cfg.Clock()
+	return tick, mark, nil
+}
+
+// commitRenewals is one statement for the renewals of many runners.
+func (d *Dispatcher) commitRenewals(ctx context.Context, calls []*batch.Call[renewRequest, struct{}]) error {
+	owner := make(map[string]string)
+	for _, c := range calls {
+		for _, id := range c.Request.attempts {
+			owner[id] = c.Request.runnerID
+		}
+	}
+	ids := make([]string, 0, len(owner))
+	for id := range owner {
+		ids = append(ids, id)
+	}
+	ids = unique(ids)
+	runners := make([]string, len(ids))
+	for i, id := range ids {
+		runners[i] = owner[id]
+	}
+	return d.st.InTx(ctx, func(st *store.Store) error {
+		back, err := st.RenewLeases(ctx, ids, runners, d.tick())
+		if err != nil {
+			return err
+		}
+		var notes []store.AttemptEvent
+		for _, id := range back {
+			notes = append(notes, store.AttemptEvent{AttemptID: id, Event: "reconnected", State: hub.AttemptRunning})
+		}
+		return st.InsertAttemptEvents(ctx, notes)
+	})
+}
+
+// StopAck notes that a stop is in the runner's journal, or that the attempt had closed
+// before: it is not told again in this session.
+func (d *Dispatcher) StopAck(ref hub.SessionRef, fence hub.Fence, _ int64, _ bool) {
+	d.reg.with(ref, func(r *runnerView) { r.stopAcked[fence.AttemptID] = r.stopTold[fence.AttemptID] })
+}
+
+// Forgotten notes that the runner's disk no longer knows the attempt. Rows of attempts
+// are kept with their execution, so there is nothing to do.
+func (d *Dispatcher) Forgotten(ctx context.Context, ref hub.SessionRef, fence hub.Fence) error {
+	return ctx.Err()
+}

@@ -1,0 +1,433 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/workflow"
+	"github.com/fairlead/fairlead/proto/failpoint"
+)
+
+const (
+	// maxAttempts bounds how often an idempotent assignment is tried again.
+	maxAttempts = 3
+	// atOnce bounds how much one look at the rows takes.
+	atOnce = 1000
+	// overdue is how long behind the job's time a runner may be before it is told again.
+	overdue = time.Minute
+)
+
+// runTicks does what lapses: offers, leases, lost runners, logs that do not come, time
+// limits. Nothing here is needed for safety; it decides when to stop waiting.
+func (d *Dispatcher) runTicks(ctx context.Context) error {
+	timer := time.NewTicker(d.cfg.Poll)
+	defer timer.Stop()
+	first, seen := d.tick(), int64(-1)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		}
+		d.tellStops(ctx)
+		tick := d.tick()
+		if tick == seen {
+			continue
+		}
+		seen = tick
+		// Until it has accepted streams for the life of a lease, a member cannot tell a
+		// runner that is gone from one that is on its way here.
+		if err := d.lapse(ctx, tick, tick-first >= d.cfg.LeaseTicks); err != nil && ctx.Err() == nil {
+			d.log.Error("cannot look after what lapses", "error", err)
+		}
+	}
+}
+
+// lapse looks once at everything that time decides.
+func (d *Dispatcher) lapse(ctx context.Context, tick int64, mayExpire bool) error {
+	d.reg.forgetRefusals(tick)
+	var all []error
+	if rows, err := d.st.RunnersByID(ctx, d.reg.ids()); err != nil {
+		all = append(all, err)
+	} else {
+		d.reg.refresh(rows)
+	}
+	if mayExpire {
+		all = append(all, d.expireOffers(ctx, tick), d.loseSilent(ctx, tick))
+	}
+	return errors.Join(append(all, d.lookAtOpen(ctx))...)
+}
+
+// tellStops tells the runners of this member again what they have to stop and have not
+// confirmed.
+func (d *Dispatcher) tellStops(ctx context.Context) {
+	list, err := d.st.StoppableAttempts(ctx, atOnce)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.Error("cannot read what is to stop", "error", err)
+		}
+		return
+	}
+	for _, t := range list {
+		row, err := d.st.ExecutionRow(ctx, t.OrganisationID, t.ExecutionID)
+		if err != nil {
+			continue
+		}
+		w, err := d.work(ctx, d.st, t.AttemptID)
+		if err != nil || w == nil {
+			continue
+		}
+		scope := stopScope(row, w.assignment.Nodes)
+		if !scope.Asked {
+			continue
+		}
+		if sink := d.reg.stop(t.RunnerID, t.AttemptID, scope); sink != nil {
+			sink.Stop(t.Fence, scope)
+		}
+	}
+}
+
+// change runs f on an execution that it locks, in a transaction of its own, and advances
+// it. One that another transaction holds is left for the next tick.
+func (d *Dispatcher) change(ctx context.Context, id string, f func(st *store.Store, fx *effects, x *executionState) error) error {
+	return d.changeLocked(ctx, id, true, f)
+}
+
+func (d *Dispatcher) changeLocked(ctx context.Context, id string, skipLocked bool, f func(st *store.Store, fx *effects, x *executionState) error) error {
+	fx := &effects{d: d}
+	err := d.st.InTx(ctx, func(st *store.Store) error {
+		fx.reset()
+		states, err := d.lockAll(ctx, st, []string{id}, skipLocked)
+		if err != nil || states[id] == nil {
+			return err // held by another: it moves, look again at the next tick
+		}
+		if err := f(st, fx, states[id]); err != nil {
+			return err
+		}
+		return d.advance(ctx, st, fx, states[id])
+	})
+	if err != nil {
+		fx.reset()
+		return err
+	}
+	fx.apply(ctx)
+	return nil
+}
+
+// expireOffers takes back offers that nobody claimed.
+func (d *Dispatcher) expireOffers(ctx context.Context, tick int64) error {
+	list, err := d.st.ExpiredOffers(ctx, tick-d.cfg.OfferTicks, atOnce)
+	if err != nil {
+		return err
+	}
+	var all []error
+	for _, t := range list {
+		all = append(all, d.change(ctx, t.ExecutionID, func(st *store.Store, fx *effects, x *executionState) error {
+			gone, err := st.WithdrawAttempts(ctx, []string{t.AttemptID}, "expire", "nobody claimed it")
+			if err != nil || !gone[t.AttemptID] {
+				return err
+			}
+			fx.released = append(fx.released, place{t.RunnerID, t.AttemptID})
+			d.reg.refuse(t.AssignmentID, t.RunnerID, tick+d.cfg.OfferTicks)
+			return d.ready(ctx, st, fx, x, t.AssignmentID)
+		}))
+	}
+	return errors.Join(all...)
+}
+
+// loseSilent flags attempts whose lease is over, and gives up those whose runner was
+// not heard of for lost_after more.
+func (d *Dispatcher) loseSilent(ctx context.Context, tick int64) error {
+	silent, err := d.st.SilentAttempts(ctx, tick-d.cfg.LeaseTicks, atOnce)
+	if err != nil {
+		return err
+	}
+	var worry []store.Silent
+	var all []error
+	for _, s := range silent {
+		if s.LostAfter > 0 && s.Tick+d.cfg.LeaseTicks+s.LostAfter < tick {
+			all = append(all, d.lose(ctx, s, tick))
+		} else if !s.Disconnected {
+			worry = append(worry, s)
+		}
+	}
+	if len(worry) > 0 {
+		all = append(all, d.st.InTx(ctx, func(st *store.Store) error {
+			var notes []store.AttemptEvent
+			for _, s := range worry {
+				notes = append(notes, store.AttemptEvent{AttemptID: s.AttemptID, Event: "disconnected", State: hub.AttemptRunning})
+			}
+			if err := st.Disconnect(ctx, worry); err != nil {
+				return err
+			}
+			if failpoint.Mutant("M5") {
+				return d.requeue(ctx, st, worry)
+			}
+			return st.InsertAttemptEvents(ctx, notes)
+		}))
+		if failpoint.Mutant("M5") {
+			d.wake()
+		}
+	}
+	return errors.Join(all...)
+}
+
+// requeue is mutant M5: an expired claim goes back to ready, with a grant out.
+func (d *Dispatcher) requeue(ctx context.Context, st *store.Store, worry []store.Silent) error {
+	for _, s := range worry {
+		w, err := d.work(ctx, st, s.AttemptID)
+		if err != nil || w == nil {
+			return err
+		}
+		if err := st.ReleaseAssignments(ctx, []string{w.assignment.ID}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lose gives up an attempt: what has no acknowledged end is unknown. What may be tried
+// again is cut anew.
+func (d *Dispatcher) lose(ctx context.Context, s store.Silent, tick int64) error {
+	return d.change(ctx, s.ExecutionID, func(st *store.Store, fx *effects, x *executionState) error {
+		gone, err := st.LoseAttempts(ctx, []string{s.AttemptID}, tick-d.cfg.LeaseTicks-s.LostAfter, "nothing was heard of its runner")
+		if err != nil || !gone[s.AttemptID] {
+			return err
+		}
+		fx.released = append(fx.released, place{s.RunnerID, s.AttemptID})
+		w, err := d.work(ctx, st, s.AttemptID)
+		if err != nil || w == nil {
+			return err
+		}
+		a := x.assignment(w.assignment.ID)
+		if a == nil || a.State != hub.AssignmentActive {
+			return nil
+		}
+		rows, err := st.NodeStepsOfAttempt(ctx, s.AttemptID)
+		if err != nil {
+			return err
+		}
+		l := &loss{work: w, a: a, rows: rows, x: x, now: st.Now()}
+		open := l.open()
+		if err := st.PutNodeSteps(ctx, open); err != nil {
+			return err
+		}
+		fx.event(hub.EventNodeSteps, &x.row.Execution, x.row.Status)
+		return d.endLost(ctx, st, fx, l, open)
+	})
+}
+
+// loss is what is known of an attempt that was lost.
+type loss struct {
+	work *work
+	a    *store.AssignmentRow
+	x    *executionState
+	rows []hub.NodeStep
+	now  time.Time
+}
+
+// open are the node steps without an acknowledged end, as unknown ones: also those
+// never reported as started, since the report may be what was lost.
+func (l *loss) open() []hub.NodeStep {
+	var out []hub.NodeStep
+	for _, n := range l.a.Nodes {
+		for _, s := range l.a.Steps {
+			row := hub.NodeStep{ExecutionID: l.x.row.ID, AttemptID: l.work.fence.AttemptID, Node: n, Step: s, Try: l.a.TryBase + 1}
+			for _, r := range l.rows {
+				if r.Node == n && r.Step == s && r.Try >= row.Try {
+					row = r
+				}
+			}
+			if row.Status.Final() {
+				continue
+			}
+			row.Status, row.Reason = hub.StatusUnknown, "lost"
+			row.Message = "Nothing was heard of the runner; the step may have run, or may still."
+			row.EndedAt = l.now
+			out = append(out, row)
+		}
+	}
+	// A handler that had begun is as unknown.
+	for _, r := range l.rows {
+		if _, of := l.work.job.workflow.StepAt(r.Step); of != r.Step && r.Status == hub.StatusRunning {
+			r.Status, r.Reason, r.EndedAt = hub.StatusUnknown, "lost", l.now
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// again reports whether all that is open may be run again, by the author's word.
+func (l *loss) again(open []hub.NodeStep) bool {
+	if len(open) == 0 || l.a.Attempts >= maxAttempts || l.x.row.CancelRequested || l.x.row.NoNew {
+		return false
+	}
+	for _, r := range open {
+		step, _ := l.work.job.workflow.StepAt(r.Step)
+		if step == nil || !step.Idempotent {
+			return false
+		}
+	}
+	return true
+}
+
+// endLost settles the assignment of a lost attempt, or cuts what is left of it anew.
+func (d *Dispatcher) endLost(ctx context.Context, st *store.Store, fx *effects, l *loss, open []hub.NodeStep) error {
+	ended := make([]hub.NodeStep, 0, len(l.rows))
+	for _, r := range l.rows {
+		if r.Status.Final() {
+			ended = append(ended, r)
+		}
+	}
+	again := l.again(open)
+	folded := workflow.Fold(l.work.job.workflow, ended)
+	if !again {
+		folded = workflow.Fold(l.work.job.workflow, append(ended, open...))
+	}
+	end := store.AssignmentEnd{ID: l.a.ID, State: hub.AssignmentState(folded.Outcome), Stops: folded.Stops, Reason: "nothing was heard of its runner"}
+	if again {
+		end.Reason = "nothing was heard of its runner; what is left is tried again"
+		if err := d.tryAgain(ctx, st, fx, l, open); err != nil {
+			return err
+		}
+	}
+	l.a.State, l.a.Stops = end.State, end.Stops
+	return st.EndAssignments(ctx, []store.AssignmentEnd{end})
+}
+
+// tryAgain makes assignments of the steps that are open: one for each group of nodes
+// that lack the same ones.
+func (d *Dispatcher) tryAgain(ctx context.Context, st *store.Store, fx *effects, l *loss, open []hub.NodeStep) error {
+	tries := 0
+	for _, r := range append(l.rows, open...) {
+		tries = max(tries, r.Try)
+	}
+	var made []*store.AssignmentRow
+	for _, n := range l.a.Nodes {
+		var steps []int
+		for _, r := range open {
+			if r.Node == n {
+				steps = append(steps, r.Step)
+			}
+		}
+		if len(steps) == 0 {
+			continue
+		}
+		if last := len(made) - 1; last >= 0 && equalInts(made[last].Steps, steps) {
+			made[last].Nodes = append(made[last].Nodes, n)
+			continue
+		}
+		a := *l.a
+		a.ID, a.Nodes, a.Steps = store.NewID(), []int{n}, steps
+		a.State, a.OpenAttempt, a.TryBase, a.ReadyAt = hub.AssignmentReady, true, tries, st.Now()
+		made = append(made, &a)
+	}
+	// Together they use no more threads than the one they replace.
+	sizes := make([]int, len(made))
+	for i, a := range made {
+		sizes[i] = len(a.Nodes)
+	}
+	for i, threads := range workflow.Share(l.a.Threads, sizes) {
+		made[i].Threads = max(threads, 1)
+	}
+	fx.wake = true
+	d.waiting.Store(true)
+	l.x.assignments = append(l.x.assignments, made...)
+	return st.InsertAssignments(ctx, made)
+}
+
+func equalInts(a, b []int) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// lookAtOpen looks at executions that only time can move: those whose log does not
+// come, whose time is over, or that found no runner for too long.
+func (d *Dispatcher) lookAtOpen(ctx context.Context) error {
+	var all []error
+	for after := ""; ; {
+		list, err := d.st.OpenExecutions(ctx, after, atOnce)
+		if err != nil {
+			return errors.Join(append(all, err)...)
+		}
+		for _, row := range list {
+			after = row.ID
+			if d.due(row) {
+				all = append(all, d.change(ctx, row.ID, func(st *store.Store, fx *effects, x *executionState) error {
+					return d.whatIsDue(ctx, st, fx, x)
+				}))
+			}
+		}
+		if len(list) < atOnce {
+			return errors.Join(all...)
+		}
+	}
+}
+
+// due reports whether an execution is worth a transaction.
+func (d *Dispatcher) due(row *store.ExecutionRow) bool {
+	return row.Outcome != "" || d.timeOver(row) > 0 || d.waitOver(row)
+}
+
+func (d *Dispatcher) timeOver(row *store.ExecutionRow) time.Duration {
+	if row.Timeout <= 0 || row.StartedAt.IsZero() {
+		return 0
+	}
+	return max(d.st.Now().Sub(row.StartedAt)-row.Timeout, 0)
+}
+
+func (d *Dispatcher) waitOver(row *store.ExecutionRow) bool {
+	w := row.WaitingFor
+	return row.RunnerTimeout > 0 && w != nil && d.st.Now().Sub(w.Since) > row.RunnerTimeout
+}
+
+// whatIsDue does what time decided about an execution; advance does the rest.
+func (d *Dispatcher) whatIsDue(ctx context.Context, st *store.Store, fx *effects, x *executionState) error {
+	switch over := d.timeOver(x.row); {
+	case x.row.Outcome != "":
+		return nil
+	case over > overdue && !x.row.CancelRequested:
+		// The runner should have stopped by its own clock; tell it, and whoever waits.
+		if err := st.SetCancel(ctx, x.row.ID, "the job's timeout"); err != nil {
+			return err
+		}
+		x.row.CancelRequested = true
+		return d.endOpen(ctx, st, fx, x, hub.AssignmentTimedOut, "the job's time was over before it could start")
+	case over > 0:
+		return d.endReady(ctx, st, fx, x, hub.AssignmentTimedOut, "the job's time was over before it could start")
+	case d.waitOver(x.row):
+		return d.endReady(ctx, st, fx, x, hub.AssignmentFailed, "no runner took it in time; "+x.row.WaitingFor.Message)
+	}
+	return nil
+}
+
+// endReady ends assignments that wait for a runner; those that have one go on. What
+// was not cut yet is barred.
+func (d *Dispatcher) endReady(ctx context.Context, st *store.Store, fx *effects, x *executionState, state hub.AssignmentState, reason string) error {
+	var ends []store.AssignmentEnd
+	for _, a := range x.assignments {
+		if a.State != hub.AssignmentReady {
+			continue
+		}
+		end := store.AssignmentEnd{ID: a.ID, State: state, Stops: true, Reason: reason}
+		if a.OpenAttempt {
+			end.State = hub.AssignmentUnknown
+		}
+		a.State, a.Stops = end.State, true
+		ends = append(ends, end)
+	}
+	if len(ends) == 0 {
+		return nil
+	}
+	return st.EndAssignments(ctx, ends)
+}

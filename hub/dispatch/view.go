@@ -1,0 +1,136 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/workflow"
+)
+
+// Wait returns the execution once it is final, or as it is when ctx ends.
+func (d *Dispatcher) Wait(ctx context.Context, organisationID, executionID string) (*hub.Execution, error) {
+	row, err := d.st.ExecutionRow(ctx, organisationID, executionID)
+	if err != nil {
+		return nil, err
+	}
+	events, cancel := d.Subscribe(organisationID, row.ID)
+	defer cancel()
+	// The events of other members do not come here; the rows do.
+	poll := time.NewTicker(d.cfg.Poll)
+	defer poll.Stop()
+	for {
+		row, err = d.st.ExecutionRow(ctx, organisationID, executionID)
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if row.Status.Final() {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-poll.C:
+		case e := <-events:
+			for e.Kind == hub.EventNodeSteps && len(events) > 0 {
+				e = <-events
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return d.st.GetExecution(context.WithoutCancel(ctx), organisationID, executionID)
+}
+
+// Matrix returns one row for each step on each node of an execution, in its newest try,
+// ordered by node and step: those that have no record yet are derived from the
+// assignments.
+func (d *Dispatcher) Matrix(ctx context.Context, organisationID, executionID string) ([]hub.NodeStep, error) {
+	row, err := d.st.ExecutionRow(ctx, organisationID, executionID)
+	if err != nil {
+		return nil, err
+	}
+	j, err := d.job(ctx, d.st, organisationID, row.ID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := d.st.NodeSteps(ctx, row.ID)
+	if err != nil {
+		return nil, err
+	}
+	assignments, err := d.st.AssignmentsOf(ctx, []string{row.ID})
+	if err != nil {
+		return nil, err
+	}
+	return matrix(row, j, rows, assignments), nil
+}
+
+// matrix fills the cells that have no row with what follows from the assignments.
+func matrix(row *store.ExecutionRow, j *job, rows []hub.NodeStep, assignments []*store.AssignmentRow) []hub.NodeStep {
+	out := workflow.Newest(rows)
+	have := make(map[[2]int]bool, len(out))
+	for i := range out {
+		have[[2]int{out[i].Node, out[i].Step}] = true
+	}
+	derived := make(map[[2]int]hub.Status)
+	for _, a := range assignments {
+		if !a.State.Final() {
+			continue
+		}
+		for _, n := range a.Nodes {
+			for _, s := range a.Steps {
+				derived[[2]int{n, s}] = unreported(a.State)
+			}
+		}
+	}
+	for n := range j.base.Nodes {
+		for s := range j.workflow.Steps {
+			key := [2]int{n, s}
+			if have[key] {
+				continue
+			}
+			status, ok := derived[key]
+			switch {
+			case ok:
+			case row.Outcome != "":
+				status = untouched(row, row.Outcome, n)
+			default:
+				status = hub.StatusQueued
+			}
+			out = append(out, hub.NodeStep{ExecutionID: row.ID, Node: n, Step: s, Try: 1, Status: status})
+		}
+	}
+	slices.SortFunc(out, compareCells)
+	return out
+}
+
+// unreported is the state of a cell of a settled assignment that was never reported.
+func unreported(s hub.AssignmentState) hub.Status {
+	switch s {
+	case hub.AssignmentCancelled:
+		return hub.StatusCancelled
+	case hub.AssignmentUnknown:
+		return hub.StatusUnknown
+	case hub.AssignmentTimedOut:
+		return hub.StatusTimedOut
+	default:
+		return hub.StatusSkipped
+	}
+}
+
+// LogWhole ends executions that only waited for their output: output calls it after the
+// commit that made a log whole.
+func (d *Dispatcher) LogWhole(ctx context.Context, executionIDs []string) {
+	for _, id := range executionIDs {
+		err := d.changeLocked(ctx, id, false, func(*store.Store, *effects, *executionState) error { return nil })
+		if err != nil && ctx.Err() == nil {
+			// The tick looks at it again.
+			d.log.Error("cannot end an execution whose log is whole", "execution", id, "error", err)
+		}
+	}
+}

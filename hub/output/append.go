@@ -1,0 +1,237 @@
+package output
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/batch"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/proto/failpoint"
+)
+
+// appendRequest is what one call of Append brings.
+type appendRequest struct {
+	chunks []*Prepared
+	bytes  int
+}
+
+type appendCall = batch.Call[appendRequest, []hub.ChunkAck]
+
+// Append commits chunks of one runner and answers each attempt among them once. It
+// returns an error only when nothing was committed.
+func (o *Output) Append(ctx context.Context, chunks []hub.Chunk) ([]hub.ChunkAck, error) {
+	var request appendRequest
+	var bad []hub.ChunkAck
+	for _, c := range chunks {
+		p, err := Prepare(c)
+		if err != nil {
+			bad = append(bad, lasting(c.Fence, err.Error()))
+			continue
+		}
+		request.chunks = append(request.chunks, p)
+		request.bytes += len(c.Data)
+	}
+	if len(request.chunks) == 0 {
+		return bad, nil
+	}
+	if failpoint.Mutant("L1") {
+		return append(bad, o.promise(request.chunks)...), o.later(request)
+	}
+	acks, err := o.appends.Do(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return append(bad, acks...), nil
+}
+
+// promise and later are mutant L1: the acknowledgement goes out before the commit.
+func (o *Output) promise(chunks []*Prepared) []hub.ChunkAck {
+	next := make(map[hub.Fence]int64)
+	for _, c := range chunks {
+		next[c.Fence] = max(next[c.Fence], c.Seq+1)
+	}
+	var acks []hub.ChunkAck
+	for fence, n := range next {
+		acks = append(acks, hub.ChunkAck{Fence: fence, NextSeq: n})
+	}
+	return acks
+}
+
+func (o *Output) later(request appendRequest) error {
+	go func() { _, _ = o.appends.Do(context.Background(), request) }()
+	return nil
+}
+
+func lasting(fence hub.Fence, message string) hub.ChunkAck {
+	return hub.ChunkAck{Fence: fence, Nack: true, Lasting: true, Message: message}
+}
+
+// merged are the chunks of one attempt in a batch.
+type merged struct {
+	fence    hub.Fence
+	runnerID string
+	chunks   []*Prepared
+	ack      hub.ChunkAck
+	// stored are those that this batch added.
+	stored []store.ChunkRow
+	log    *store.LogState
+	accuse string
+}
+
+// merge gathers a batch by attempt.
+func merge(calls []*appendCall) (order []*merged) {
+	byFence := make(map[hub.Fence]*merged)
+	for _, c := range calls {
+		for _, p := range c.Request.chunks {
+			m := byFence[p.Fence]
+			if m == nil {
+				m = &merged{fence: p.Fence, runnerID: p.RunnerID}
+				byFence[p.Fence] = m
+				order = append(order, m)
+			}
+			if p.RunnerID == m.runnerID {
+				m.chunks = append(m.chunks, p)
+			}
+		}
+	}
+	for _, m := range order {
+		slices.SortStableFunc(m.chunks, func(a, b *Prepared) int { return cmp.Compare(a.Seq, b.Seq) })
+	}
+	// One order of rows for every member.
+	slices.SortFunc(order, func(a, b *merged) int { return cmp.Compare(a.fence.AttemptID, b.fence.AttemptID) })
+	return order
+}
+
+// commit stores what came together: one transaction, one compare-and-set per attempt.
+func (o *Output) commit(ctx context.Context, calls []*appendCall) error {
+	var order []*merged
+	var whole []string
+	err := o.st.InBackgroundTx(ctx, func(st *store.Store) error {
+		order, whole = merge(calls), nil
+		var err error
+		if whole, err = o.store(ctx, st, order); err != nil {
+			return err
+		}
+		failpoint.Hit("hub.chunks.before-commit")
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("hub.chunks.after-commit")
+	acks := make(map[hub.Fence]hub.ChunkAck, len(order))
+	for _, m := range order {
+		if m.log != nil {
+			m.ack.Followed = o.followers.follows(m.log.ExecutionID)
+			o.followers.push(m.log.ExecutionID, m.stored)
+		}
+		acks[m.fence] = m.ack
+		if m.accuse != "" && o.cfg.Accuse != nil {
+			o.cfg.Accuse(ctx, m.fence, m.runnerID, m.accuse)
+		}
+	}
+	for _, c := range calls {
+		c.Answer = answer(c.Request.chunks, acks)
+	}
+	if len(whole) > 0 && o.cfg.Whole != nil {
+		select {
+		case o.whole <- whole:
+		default: // the tick looks at them too
+		}
+	}
+	return nil
+}
+
+func answer(chunks []*Prepared, acks map[hub.Fence]hub.ChunkAck) []hub.ChunkAck {
+	var out []hub.ChunkAck
+	for _, p := range chunks {
+		if !slices.ContainsFunc(out, func(a hub.ChunkAck) bool { return a.Fence == p.Fence }) {
+			out = append(out, acks[p.Fence])
+		}
+	}
+	return out
+}
+
+// store appends to the logs of a batch; it returns the executions of those that became
+// whole.
+func (o *Output) store(ctx context.Context, st *store.Store, order []*merged) (whole []string, err error) {
+	ids := make([]string, len(order))
+	byID := make(map[string]*merged, len(order))
+	for i, m := range order {
+		ids[i], byID[m.fence.AttemptID] = m.fence.AttemptID, m
+	}
+	logs, err := st.Logs(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range logs {
+		byID[l.AttemptID].log = l
+	}
+	var adds []store.LogAppend
+	var repeats []string
+	for _, m := range order {
+		switch add := m.extend(); {
+		case add != nil:
+			adds = append(adds, *add)
+		case m.log != nil && !m.ack.Lasting:
+			repeats = append(repeats, m.log.AttemptID)
+		}
+	}
+	tick, _ := o.cfg.Clock()
+	won, err := st.AppendChunks(ctx, adds, tick, o.cfg.MemberID)
+	if err != nil {
+		return nil, err
+	}
+	for i := range adds {
+		m := byID[adds[i].AttemptID]
+		end, ok := won[adds[i].AttemptID]
+		if !ok {
+			// Another member was first; the runner sends again from where that one is.
+			m.ack = hub.ChunkAck{Fence: m.fence, NextSeq: m.log.Next, Nack: true}
+			continue
+		}
+		m.stored = adds[i].Chunks
+		m.ack.NextSeq = adds[i].To
+		if end.Total < 0 || adds[i].To < end.Total {
+			continue
+		}
+		whole = append(whole, m.log.ExecutionID)
+		if adds[i].Hash != end.TotalHash || adds[i].To > end.Total {
+			m.accuse = "Its output is not what its signed result speaks of."
+			if err := st.BreakLog(ctx, m.log.AttemptID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return whole, st.TouchLogs(ctx, repeats, tick)
+}
+
+// extend works out what an attempt's chunks add and prepares its answer.
+func (m *merged) extend() *store.LogAppend {
+	m.ack = hub.ChunkAck{Fence: m.fence}
+	l := m.log
+	if l == nil || l.RunnerID != m.runnerID || l.Incarnation != m.fence.Incarnation || l.Epoch != m.fence.Epoch {
+		m.log = nil
+		m.ack = lasting(m.fence, "The hub has no such attempt of this runner.")
+		return nil
+	}
+	switch l.State {
+	case hub.AttemptOffered, hub.AttemptExpired, hub.AttemptNotStarted:
+		m.ack = lasting(m.fence, "The attempt was not granted.")
+		return nil
+	}
+	m.ack.NextSeq = l.Next
+	add, gap, err := Extend(l, m.chunks)
+	if err != nil {
+		m.ack = lasting(m.fence, err.Error())
+		m.ack.NextSeq = l.Next
+		if IsOtherHistory(err) {
+			m.accuse = "It sent other output under the number of what it had sent before; its disk may have been copied."
+		}
+		return nil
+	}
+	m.ack.Nack = gap && add == nil
+	return add
+}

@@ -1,0 +1,113 @@
+package output
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/proto/failpoint"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// Prepared is a chunk whose content was looked at: what can be done before, and
+// outside of, the transaction that stores it.
+type Prepared struct {
+	hub.Chunk
+	frames    []byte
+	textBytes int64
+}
+
+// decoder is safe for many goroutines when it decodes whole blocks.
+var decoder = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(4*wire.MaxChunkBytes))
+	if err != nil {
+		// Only options that contradict each other can fail.
+		panic(err)
+	}
+	return d
+})
+
+// Prepare checks that a chunk is what it says: compressed frames, as many and as large
+// as stated.
+func Prepare(c hub.Chunk) (*Prepared, error) {
+	if c.Bytes < 0 || c.Bytes > wire.MaxChunkBytes || c.Seq < 0 {
+		return nil, fmt.Errorf("chunk %d states %d bytes, more than %d", c.Seq, c.Bytes, wire.MaxChunkBytes)
+	}
+	frames, err := decoder().DecodeAll(c.Data, make([]byte, 0, c.Bytes))
+	if err != nil {
+		return nil, fmt.Errorf("chunk %d cannot be decompressed: %w", c.Seq, err)
+	}
+	if len(frames) != c.Bytes {
+		return nil, fmt.Errorf("chunk %d has %d bytes and states %d", c.Seq, len(frames), c.Bytes)
+	}
+	p := &Prepared{Chunk: c, frames: frames}
+	lines := 0
+	for rest := frames; len(rest) > 0; lines++ {
+		var f wire.Frame
+		if f, rest, err = wire.NextFrame(rest); err != nil {
+			return nil, fmt.Errorf("chunk %d: %w", c.Seq, err)
+		}
+		p.textBytes += int64(len(f.Data))
+		if f.Flags&wire.FlagPartial == 0 {
+			p.textBytes++
+		}
+	}
+	if lines != c.Lines {
+		return nil, fmt.Errorf("chunk %d has %d lines and states %d", c.Seq, lines, c.Lines)
+	}
+	return p, nil
+}
+
+// errHistory says that a runner tells another history than the one that is stored.
+var errHistory = errors.New("another chunk is stored under the same number")
+
+// IsOtherHistory reports whether an error of Extend is evidence of a second instance.
+func IsOtherHistory(err error) bool { return errors.Is(err, errHistory) }
+
+// Extend works out what chunks of one attempt, in any order, add to its log as it is
+// stored. gap is set when chunks are missing before one of them. The append is nil when
+// there is nothing to add.
+func Extend(log *store.LogState, chunks []*Prepared) (add *store.LogAppend, gap bool, err error) {
+	a := &store.LogAppend{
+		AttemptID: log.AttemptID, ExecutionID: log.ExecutionID, Exists: log.Exists,
+		Next: log.Next, To: log.Next, Hash: log.Hash, Lines: log.Lines, TextBytes: log.TextBytes,
+	}
+	for _, c := range chunks {
+		switch {
+		case c.Seq < a.To:
+			if c.Seq == a.To-1 && c.Hash != a.Hash {
+				return nil, false, errHistory
+			}
+			continue
+		case c.Seq > a.To && !failpoint.Mutant("L2"):
+			gap = true
+			continue
+		}
+		if log.Total >= 0 && c.Seq >= log.Total {
+			return nil, false, fmt.Errorf("chunk %d comes after the %d that the result told: %w", c.Seq, log.Total, errHistory)
+		}
+		if wire.NextChunkHash(wire.Hash(a.Hash), uint64(c.Seq), c.frames) != wire.Hash(c.Hash) && !failpoint.Mutant("L2") { //nolint:gosec // not negative
+			return nil, false, errHistory
+		}
+		nodes := c.Nodes
+		if nodes == nil {
+			nodes = []int{}
+		}
+		a.Chunks = append(a.Chunks, store.ChunkRow{
+			AttemptID: log.AttemptID, Seq: c.Seq, FirstLine: a.Lines, Lines: c.Lines, FirstByte: a.TextBytes, TextBytes: c.textBytes,
+			Nodes: nodes, Hash: c.Hash, Data: bytes.Clone(c.Data),
+		})
+		a.To, a.Hash = c.Seq+1, c.Hash
+		a.Lines += int64(c.Lines)
+		a.TextBytes += c.textBytes
+	}
+	if len(a.Chunks) == 0 {
+		return nil, gap, nil
+	}
+	return a, gap, nil
+}

@@ -1,0 +1,99 @@
+package output
+
+import (
+	"sync"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+// pushLimit bounds the bytes that wait for one follower; a slower one reads the rows.
+const pushLimit = 4 << 20
+
+// followers are those who wait for the output of executions on this member.
+type followers struct {
+	mu   sync.Mutex
+	list map[string]map[*follower]struct{}
+}
+
+// follower is one of them; its fields are guarded by followers.mu, but hint.
+type follower struct {
+	hint    chan struct{}
+	pushed  []store.ChunkRow
+	bytes   int
+	dropped bool // pushes were lost: the rows tell
+}
+
+func (f *followers) join(executionID string) *follower {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.list == nil {
+		f.list = make(map[string]map[*follower]struct{})
+	}
+	if f.list[executionID] == nil {
+		f.list[executionID] = make(map[*follower]struct{})
+	}
+	one := &follower{hint: make(chan struct{}, 1)}
+	f.list[executionID][one] = struct{}{}
+	return one
+}
+
+func (f *followers) leave(executionID string, one *follower) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.list[executionID], one)
+	if len(f.list[executionID]) == 0 {
+		delete(f.list, executionID)
+	}
+}
+
+func (f *followers) follows(executionID string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.list[executionID]) > 0
+}
+
+// push hands committed chunks to the followers of an execution, never waiting for one.
+func (f *followers) push(executionID string, rows []store.ChunkRow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	size := 0
+	for i := range rows {
+		size += len(rows[i].Data)
+	}
+	for one := range f.list[executionID] {
+		if one.bytes+size > pushLimit {
+			one.pushed, one.bytes, one.dropped = nil, 0, true
+		} else if len(rows) > 0 {
+			one.pushed = append(one.pushed, rows...)
+			one.bytes += size
+		}
+		select {
+		case one.hint <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take empties what was pushed to a follower.
+func (f *followers) take(one *follower) (rows []store.ChunkRow, dropped bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	rows, dropped = one.pushed, one.dropped
+	one.pushed, one.bytes, one.dropped = nil, 0, false
+	return rows, dropped
+}
+
+// Publish tells followers of chunks that were committed within a result on this member;
+// they read them from the rows.
+func (o *Output) Publish(executionID string, _ []hub.Chunk) {
+	o.followers.mu.Lock()
+	defer o.followers.mu.Unlock()
+	for one := range o.followers.list[executionID] {
+		one.dropped = true
+		select {
+		case one.hint <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,450 @@
+package output
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// Query says which lines.
+type Query struct {
+	OrganisationID string
+	ExecutionID    string
+	// Node and Step narrow to one node or step by position; nil: all. A step's handler
+	// counts as the step.
+	Node, Step *int
+	// Cursor continues after a line; "" from the beginning.
+	Cursor string
+	// FirstLine skips so many of the lines that the rest leaves; Lines bounds how many
+	// are told (0: all); Tail tells the last so many of what is stored alone (0: off).
+	FirstLine, Lines, Tail int64
+	// Follow stays until the execution has ended and everything is told.
+	Follow bool
+}
+
+// Line is one output frame.
+type Line struct {
+	// Node, Step and Try as in hub.NodeStep.
+	Node, Step, Try int
+	Stream          wire.Stream
+	// Flags of wire: partial, masked, truncated.
+	Flags uint8
+	// Time by the runner's clock.
+	Time time.Time
+	// N numbers the lines of its attempt from 0.
+	N    int64
+	Data []byte
+}
+
+// Batch is some lines that follow one another.
+type Batch struct {
+	Lines []Line
+	// before are the positions ahead of the batch, which is of one attempt and chunk;
+	// after[i] is how many lines of the chunk are read after line i.
+	before positions
+	key    key
+	seq    int64
+	after  []int64
+	end    position
+}
+
+// Cursor is the position after the last line.
+func (b *Batch) Cursor() string { return b.at(b.end) }
+
+// CursorAt is the position after line i.
+func (b *Batch) CursorAt(i int) string { return b.at(position{b.seq, b.after[i]}) }
+
+func (b *Batch) at(p position) string {
+	all := maps.Clone(b.before)
+	all[b.key] = p
+	return all.String()
+}
+
+// chunksAtOnce bounds what is read by one query; a chunk is at most 256 KiB of text.
+const chunksAtOnce = 16
+
+// source is the log of one attempt, with what makes its cells those of the execution.
+type source struct {
+	log       *store.LogState
+	nodes     []int
+	specSteps []int
+	tryBase   int
+}
+
+// reader reads one log for one query.
+type reader struct {
+	o       *Output
+	q       Query
+	row     *store.ExecutionRow
+	steps   *hub.Workflow
+	sources map[string]*source
+	order   []*source
+	pos     positions
+	skip    int64 // lines still to be left out
+	left    int64 // lines still to be told; -1: all
+	yield   func(*Batch, error) bool
+	stopped bool
+	// tail keeps the last lines instead of telling them.
+	tail []tailLine
+}
+
+// tailLine is a line that may be one of the last, with its batch.
+type tailLine struct {
+	batch *Batch
+	i     int
+}
+
+// Read returns the lines of a query in batches, in the order of the workflow; with
+// Follow, what comes later in the order of commits. Iteration ends with an error at
+// most once.
+func (o *Output) Read(ctx context.Context, q Query) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		r := &reader{o: o, q: q, yield: yield, sources: make(map[string]*source), skip: q.FirstLine, left: -1}
+		if q.Lines > 0 {
+			r.left = q.Lines
+		}
+		if err := r.read(ctx); err != nil && !r.stopped {
+			yield(nil, err)
+		}
+	}
+}
+
+func (r *reader) read(ctx context.Context) error {
+	var err error
+	if r.pos, err = parseCursor(r.q.Cursor); err != nil {
+		return err
+	}
+	if r.row, err = r.o.st.ExecutionRow(ctx, r.q.OrganisationID, r.q.ExecutionID); err != nil {
+		return err
+	}
+	spec, err := r.o.st.ExecutionSpec(ctx, r.row.ID)
+	if err != nil {
+		return err
+	}
+	r.steps = &spec.Definition.Workflow
+	var one *follower
+	var events <-chan hub.Event
+	if r.q.Follow {
+		// Before history is read, so that nothing falls between.
+		one = r.o.followers.join(r.row.ID)
+		defer r.o.followers.leave(r.row.ID, one)
+		if r.o.cfg.Events != nil {
+			var cancel func()
+			events, cancel = r.o.cfg.Events(r.q.OrganisationID, r.row.ID)
+			defer cancel()
+		}
+	}
+	if err := r.history(ctx); err != nil || r.stopped || one == nil {
+		return err
+	}
+	return r.follow(ctx, one, events)
+}
+
+// history tells what is stored, attempt after attempt.
+func (r *reader) history(ctx context.Context) error {
+	if err := r.learn(ctx); err != nil {
+		return err
+	}
+	if r.plain() {
+		if err := r.seek(ctx); err != nil {
+			return err
+		}
+	}
+	tail := r.q.Tail > 0 && !r.plain()
+	if tail {
+		r.tail = make([]tailLine, 0, 64)
+	}
+	for _, s := range r.order {
+		if err := r.drain(ctx, s); err != nil || r.stopped {
+			return err
+		}
+	}
+	if tail {
+		kept := r.tail
+		r.tail = nil
+		r.tellTail(kept)
+	}
+	return nil
+}
+
+// plain: no filter, so that line numbers can be looked up.
+func (r *reader) plain() bool { return r.q.Node == nil && r.q.Step == nil && r.q.Cursor == "" }
+
+// seek turns the numbers of lines into positions.
+func (r *reader) seek(ctx context.Context) error {
+	if r.q.Tail > 0 {
+		total := int64(0)
+		for _, s := range r.order {
+			total += s.log.Lines
+		}
+		r.skip = max(r.skip, total-r.q.Tail)
+	}
+	for _, s := range r.order {
+		if r.skip <= 0 {
+			return nil
+		}
+		if r.skip >= s.log.Lines {
+			r.skip -= s.log.Lines
+			r.pos[keyOf(s.log.AttemptID)] = position{seq: s.log.Next}
+			continue
+		}
+		seq, first, err := r.o.st.ChunkAtLine(ctx, s.log.AttemptID, r.skip)
+		if err != nil {
+			return err
+		}
+		r.pos[keyOf(s.log.AttemptID)] = position{seq, r.skip - first}
+		r.skip = 0
+	}
+	return nil
+}
+
+// learn reads which attempts there are, and how far their logs go.
+func (r *reader) learn(ctx context.Context) error {
+	logs, err := r.o.st.LogsOf(ctx, r.row.ID)
+	if err != nil {
+		return err
+	}
+	assignments, err := r.o.st.AssignmentsOf(ctx, []string{r.row.ID})
+	if err != nil {
+		return err
+	}
+	byID := make(map[string]*store.AssignmentRow, len(assignments))
+	for _, a := range assignments {
+		byID[a.ID] = a
+	}
+	r.order = r.order[:0]
+	for _, l := range logs {
+		s := r.sources[l.AttemptID]
+		if s == nil {
+			a := byID[l.AssignmentID]
+			if a == nil {
+				continue // made after the second query; the next look has it
+			}
+			s = &source{nodes: a.Nodes, specSteps: r.steps.SpecSteps(a.Steps), tryBase: a.TryBase}
+			r.sources[l.AttemptID] = s
+		}
+		s.log = l
+		r.order = append(r.order, s)
+	}
+	return nil
+}
+
+// drain tells the stored chunks of an attempt from its position on.
+func (r *reader) drain(ctx context.Context, s *source) error {
+	k := keyOf(s.log.AttemptID)
+	for r.pos[k].seq < s.log.Next {
+		rows, err := r.o.st.Chunks(ctx, s.log.AttemptID, r.pos[k].seq, chunksAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			// Dropped by retention: nothing of this log is left.
+			r.pos[k] = position{seq: s.log.Next}
+			return nil
+		}
+		for i := range rows {
+			if err := r.tell(s, &rows[i]); err != nil || r.stopped {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tell tells the lines of one chunk that the query wants.
+func (r *reader) tell(s *source, c *store.ChunkRow) error {
+	k := keyOf(c.AttemptID)
+	at := r.pos[k]
+	if c.Seq != at.seq {
+		at = position{seq: c.Seq} // after a retention gap
+	}
+	b := &Batch{before: r.pos, key: k, seq: c.Seq, end: position{seq: c.Seq + 1}}
+	if r.speaks(s, c) {
+		frames, err := decoder().DecodeAll(c.Data, nil)
+		if err != nil {
+			return fmt.Errorf("reading chunk %d of attempt %s: %w", c.Seq, c.AttemptID, err)
+		}
+		if err := r.lines(s, c, at.skip, frames, b); err != nil {
+			return err
+		}
+	}
+	next := maps.Clone(r.pos)
+	next[k] = b.end
+	if len(b.Lines) > 0 {
+		if r.tail != nil {
+			r.keep(b)
+		} else if !r.yield(b, nil) {
+			r.stopped = true
+		}
+	}
+	r.pos = next
+	r.stopped = r.stopped || r.left == 0
+	return nil
+}
+
+// speaks reports whether a chunk can hold lines of the node that is asked for.
+func (r *reader) speaks(s *source, c *store.ChunkRow) bool {
+	if r.q.Node == nil || len(c.Nodes) == 0 {
+		return true
+	}
+	for _, n := range c.Nodes {
+		if n >= 0 && n < len(s.nodes) && s.nodes[n] == *r.q.Node {
+			return true
+		}
+	}
+	return false
+}
+
+// lines decodes a chunk into a batch.
+func (r *reader) lines(s *source, c *store.ChunkRow, skip int64, frames []byte, b *Batch) error {
+	b.Lines = make([]Line, 0, c.Lines)
+	b.after = make([]int64, 0, c.Lines)
+	for n := int64(0); len(frames) > 0; n++ {
+		f, rest, err := wire.NextFrame(frames)
+		if err != nil {
+			return fmt.Errorf("reading chunk %d of attempt %s: %w", c.Seq, c.AttemptID, err)
+		}
+		frames = rest
+		if n < skip {
+			continue
+		}
+		l, wanted := r.line(s, &f)
+		if !wanted {
+			continue
+		}
+		if r.skip > 0 {
+			r.skip--
+			continue
+		}
+		l.N = c.FirstLine + n
+		b.Lines = append(b.Lines, l)
+		b.after = append(b.after, n+1)
+		if r.left > 0 {
+			if r.left--; r.left == 0 {
+				b.end = position{c.Seq, n + 1}
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// line turns a frame into a line of the execution.
+func (r *reader) line(s *source, f *wire.Frame) (Line, bool) {
+	l := Line{Node: -1, Step: -1, Try: int(f.Try) + s.tryBase, Stream: f.Stream, Flags: f.Flags, Time: time.UnixMicro(f.Time).UTC(), Data: f.Data}
+	if int(f.Node) < len(s.nodes) {
+		l.Node = s.nodes[f.Node]
+	}
+	if int(f.Step) < len(s.specSteps) {
+		l.Step = s.specSteps[f.Step]
+	}
+	if r.q.Node != nil && l.Node != *r.q.Node {
+		return l, false
+	}
+	if r.q.Step != nil {
+		if _, of := r.steps.StepAt(l.Step); l.Step < 0 || of != *r.q.Step {
+			return l, false
+		}
+	}
+	return l, true
+}
+
+// keep remembers the last lines.
+func (r *reader) keep(b *Batch) {
+	for i := range b.Lines {
+		r.tail = append(r.tail, tailLine{b, i})
+	}
+	if over := int64(len(r.tail)) - r.q.Tail; over > r.q.Tail || over > 4096 {
+		r.tail = append(r.tail[:0], r.tail[over:]...)
+	}
+}
+
+// tellTail tells the last lines, in their batches.
+func (r *reader) tellTail(kept []tailLine) {
+	if over := int64(len(kept)) - r.q.Tail; over > 0 {
+		kept = kept[over:]
+	}
+	for len(kept) > 0 && !r.stopped {
+		b, from := kept[0].batch, kept[0].i
+		n := 0
+		for n < len(kept) && kept[n].batch == b {
+			n++
+		}
+		b.Lines, b.after = b.Lines[from:], b.after[from:]
+		kept = kept[n:]
+		r.stopped = !r.yield(b, nil)
+	}
+}
+
+// follow tells what comes, until the execution has ended and all of it is told.
+func (r *reader) follow(ctx context.Context, one *follower, events <-chan hub.Event) error {
+	poll := time.NewTicker(r.o.cfg.Poll)
+	defer poll.Stop()
+	for look := true; ; {
+		if look {
+			// The row first: an end that it shows has all of its output stored already.
+			row, err := r.o.st.ExecutionRow(ctx, r.q.OrganisationID, r.row.ID)
+			if err != nil {
+				return err
+			}
+			if err := r.catchUp(ctx); err != nil || r.stopped {
+				return err
+			}
+			if row.Status.Final() {
+				return nil
+			}
+		}
+		look = false
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poll.C:
+			look = true
+		case e := <-events:
+			look = e.Kind != hub.EventNodeSteps
+		case <-one.hint:
+			var err error
+			if look, err = r.takePushed(one); err != nil || r.stopped {
+				return err
+			}
+		}
+	}
+}
+
+// catchUp reads what is stored beyond the positions.
+func (r *reader) catchUp(ctx context.Context) error {
+	if err := r.learn(ctx); err != nil {
+		return err
+	}
+	for _, s := range r.order {
+		if err := r.drain(ctx, s); err != nil || r.stopped {
+			return err
+		}
+	}
+	return nil
+}
+
+// takePushed tells chunks that were pushed and are next; it reports whether the rows
+// have to be read because something is missing.
+func (r *reader) takePushed(one *follower) (look bool, err error) {
+	rows, look := r.o.followers.take(one)
+	for i := range rows {
+		s := r.sources[rows[i].AttemptID]
+		at := r.pos[keyOf(rows[i].AttemptID)]
+		switch {
+		case s == nil || rows[i].Seq > at.seq:
+			look = true
+		case rows[i].Seq == at.seq:
+			if err := r.tell(s, &rows[i]); err != nil || r.stopped {
+				return look, err
+			}
+		}
+	}
+	return look, nil
+}
