@@ -1,13 +1,5 @@
-import {
-  createRootRoute,
-  createRoute,
-  createRouter,
-  Navigate,
-  Outlet,
-  redirect,
-  useLocation,
-} from "@tanstack/react-router";
-import { lazy, Suspense } from "react";
+import { createRootRoute, createRoute, createRouter, Outlet, redirect, useNavigate } from "@tanstack/react-router";
+import { lazy, Suspense, useEffect } from "react";
 import { errorOf, signedOut } from "./api/client";
 import { useMe } from "./api/queries";
 import { Empty, ErrorNote, Loading, Page } from "./base/parts";
@@ -33,9 +25,7 @@ const ExecutionPage = lazy(() => import("./pages/Execution").then((m) => ({ defa
 function Gate() {
   const me = useMe();
   const out = useStore(signedOut);
-  const { href } = useLocation();
-  if (out || (me.error && errorOf(me.error).code === "unauthenticated"))
-    return <Navigate to="/sign-in" search={(href === "/" ? {} : { next: href }) as never} replace />;
+  if (out || (me.error && errorOf(me.error).code === "unauthenticated")) return <ToSignIn />;
   if (me.data) return <Shell />;
   if (me.error)
     return (
@@ -43,6 +33,16 @@ function Gate() {
         <ErrorNote error={me.error} onRetry={() => void me.refetch()} />
       </div>
     );
+  return <Loading />;
+}
+
+// ToSignIn goes there once: while it is on its way the address is already another.
+function ToSignIn() {
+  const navigate = useNavigate();
+  useEffect(() => {
+    const here = window.location.pathname + window.location.search;
+    void navigate({ to: "/sign-in", search: (here === "/" ? {} : { next: here }) as never, replace: true });
+  }, [navigate]);
   return <Loading />;
 }
 

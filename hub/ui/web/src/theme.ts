@@ -27,10 +27,25 @@ const sea: MantineColorsTuple = [
   "#044551",
 ];
 
+// The greys of dark pages, from text to ground; Mantine's own have no blue in them and
+// stand out beside ours.
+const dark: MantineColorsTuple = [
+  "#dde4ea",
+  "#c1cad2",
+  "#97a5b1",
+  "#6b7884",
+  "#46525c",
+  "#313c45",
+  "#1f2830",
+  "#161c22",
+  "#11161b",
+  "#0b0f13",
+];
+
 export const theme = createTheme({
   primaryColor: "sea",
-  primaryShade: { light: 7, dark: 6 },
-  colors: { sea },
+  primaryShade: 7,
+  colors: { sea, dark },
   autoContrast: true,
   luminanceThreshold: 0.36,
   fontFamily: "'Inter Variable', system-ui, sans-serif",
@@ -59,7 +74,10 @@ export const theme = createTheme({
       defaultProps: { openDelay: 300, withArrow: true, events: { hover: true, focus: true, touch: false } },
     }),
     Badge: Badge.extend({ defaultProps: { tt: "none", fw: 500, radius: "sm" } }),
-    Modal: Modal.extend({ defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 } } }),
+    Modal: Modal.extend({
+      defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 } },
+      styles: { title: { fontWeight: 600, fontSize: "1rem" } },
+    }),
   },
 });
 

@@ -56,6 +56,7 @@ export function useJobs(project: string, search: string) {
     initialPageParam: "",
     getNextPageParam: (last) => last.next || undefined,
     placeholderData: keepPreviousData,
+    enabled: project !== "",
   });
 }
 

@@ -70,10 +70,12 @@ export function Matrix({
   // The focus follows the place once its row is drawn.
   useEffect(() => {
     if (!moved.current) return;
-    moved.current = false;
     const cell = scroller.current?.querySelector<HTMLElement>(`[data-at="${at.row}:${at.column}"]`);
-    cell?.focus({ preventScroll: true });
-    if (at.column >= 0) cell?.scrollIntoView({ inline: "nearest", block: "nearest" });
+    // A far row is drawn only after the scroll: then this runs again.
+    if (!cell) return;
+    moved.current = false;
+    cell.focus({ preventScroll: true });
+    if (at.column >= 0) cell.scrollIntoView({ inline: "nearest", block: "nearest" });
   });
 
   const props = (row: number, column: number) => ({

@@ -41,7 +41,7 @@ export function MatrixTable({
           </tr>
         </thead>
         <tbody>
-          {above > 0 ? <tr role="none" style={{ height: above }} /> : null}
+          {above > 0 ? <tr style={{ height: above }} /> : null}
           {items.map((item) => {
             const line = lines[item.index];
             if (!line) return null;
@@ -69,7 +69,7 @@ export function MatrixTable({
               </tr>
             );
           })}
-          {below > 0 ? <tr role="none" style={{ height: below }} /> : null}
+          {below > 0 ? <tr style={{ height: below }} /> : null}
         </tbody>
       </table>
     </div>

@@ -152,7 +152,7 @@ function Form({ project, search, last }: { project: string; search: Address; las
             </div>
           </Panel>
           {run.error ? <ErrorNote error={run.error} /> : null}
-          <div className="row wrap">
+          <div className="row wrap form-end">
             <Button type="submit" size="md" loading={run.isPending} leftSection={<Icon name="play" size={14} />}>
               {t("command.run")}
             </Button>

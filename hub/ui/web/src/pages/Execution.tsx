@@ -3,11 +3,12 @@ import { Button, Menu, Popover, SegmentedControl, TextInput } from "@mantine/cor
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { api, type ExecutionNode, type Execution as ExecutionType, errorOf, must, type Status } from "../api/client";
 import { takeExecution } from "../api/live";
 import { keys, useExecution, useMatrix } from "../api/queries";
 import { Icon } from "../base/icons";
+import { projectInView } from "../base/local";
 import { Ago, Answer, Elapsed, ErrorNote, FilterChip, Loading, Note, useTitle, When } from "../base/parts";
 import { CountBar, isFinal, order, StatusIcon, StatusText } from "../base/Status";
 import { LogView, useSession } from "../log/LogView";
@@ -49,6 +50,10 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
   const [side, setSide] = useState<"nodes" | "log">(search.node || search.at ? "log" : "nodes");
   const choice: Choice = { node: search.node ?? "", step: search.step ? Number(search.step) - 1 : -1 };
   const steps = e.steps ?? [];
+  useEffect(() => {
+    projectInView.set(e.project);
+    return () => projectInView.set("");
+  }, [e.project]);
 
   const set = (change: Address) => {
     void navigate({

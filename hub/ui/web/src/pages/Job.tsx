@@ -221,7 +221,7 @@ function RunForm({ project, job, last }: { project: string; job: JobType; last: 
         />
       </Panel>
       {run.error ? <ErrorNote error={run.error} /> : null}
-      <div className="row wrap">
+      <div className="row wrap form-end">
         <Button type="submit" size="md" loading={run.isPending} leftSection={<Icon name="play" size={14} />}>
           {t("job.runNow")}
         </Button>

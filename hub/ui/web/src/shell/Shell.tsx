@@ -7,7 +7,7 @@ import { useEffect, useState } from "react";
 import { link, startLive } from "../api/live";
 import { useMe, useProjects } from "../api/queries";
 import { Icon, type IconName } from "../base/icons";
-import { recall, remember } from "../base/local";
+import { projectInView, recall, remember } from "../base/local";
 import { useNow } from "../base/parts";
 import { useStore } from "../base/store";
 import { duration } from "../base/time";
@@ -86,11 +86,13 @@ export function Mark({ size = 22 }: { size?: number }) {
 // useCurrentProject is the project of the address, else the one last looked at.
 export function useCurrentProject(): string {
   const { project } = useParams({ strict: false }) as { project?: string };
+  const inView = useStore(projectInView);
   const projects = useProjects();
+  const named = project || inView;
   useEffect(() => {
-    if (project) remember("project", project);
-  }, [project]);
-  if (project) return project;
+    if (named) remember("project", named);
+  }, [named]);
+  if (named) return named;
   const names = projects.data?.items.map((p) => p.name) ?? [];
   const last = recall("project");
   return names.includes(last) ? last : (names[0] ?? "");
