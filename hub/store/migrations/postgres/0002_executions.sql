@@ -225,7 +225,7 @@ BEGIN
         END IF;
         RETURN NEW;
     END IF;
-    IF OLD.status <> NEW.status AND OLD.status || ' ' || (CASE NEW.status WHEN 'running' THEN 'claim' ELSE 'end' END) || ' ' || NEW.status NOT IN (
+    IF OLD.status <> NEW.status AND OLD.status || ' ' || CASE NEW.status WHEN 'running' THEN 'claim' ELSE 'end' END || ' ' || NEW.status NOT IN (
             'queued claim running', 'queued end succeeded', 'queued end failed', 'queued end cancelled',
             'queued end timed_out', 'queued end unknown', 'running end succeeded', 'running end failed',
             'running end cancelled', 'running end timed_out', 'running end unknown') THEN
@@ -243,8 +243,8 @@ CREATE TRIGGER execution_transition BEFORE INSERT OR UPDATE ON execution FOR EAC
 CREATE FUNCTION assignment_transition() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF NEW.state NOT IN ('ready', 'active') THEN
-            RAISE EXCEPTION 'illegal transition of assignment: (none) to %', NEW.state USING ERRCODE = 'check_violation';
+        IF NEW.event || ' ' || NEW.state NOT IN ('cut ready', 'offer active') THEN
+            RAISE EXCEPTION 'illegal transition of assignment: (none) by % to %', NEW.event, NEW.state USING ERRCODE = 'check_violation';
         END IF;
         RETURN NEW;
     END IF;

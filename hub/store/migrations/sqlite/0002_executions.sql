@@ -239,7 +239,7 @@ END;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
-CREATE TRIGGER assignment_begin BEFORE INSERT ON assignment WHEN NEW.state NOT IN ('ready', 'active')
+CREATE TRIGGER assignment_begin BEFORE INSERT ON assignment WHEN NEW.event || ' ' || NEW.state NOT IN ('cut ready', 'offer active')
 BEGIN
     SELECT RAISE(ABORT, 'illegal transition of assignment: (none) to another state than ready and active');
 END;
