@@ -225,7 +225,7 @@ BEGIN
         END IF;
         RETURN NEW;
     END IF;
-    IF OLD.status <> NEW.status AND OLD.status || ' ' || CASE NEW.status WHEN 'running' THEN 'claim' ELSE 'end' END || ' ' || NEW.status NOT IN (
+    IF OLD.status <> NEW.status AND OLD.status || ' ' || (CASE NEW.status WHEN 'running' THEN 'claim' ELSE 'end' END) || ' ' || NEW.status NOT IN (
             'queued claim running', 'queued end succeeded', 'queued end failed', 'queued end cancelled',
             'queued end timed_out', 'queued end unknown', 'running end succeeded', 'running end failed',
             'running end cancelled', 'running end timed_out', 'running end unknown') THEN
