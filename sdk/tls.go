@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -55,12 +56,14 @@ func pinTo(c *tls.Config, roots *x509.CertPool) {
 	}
 }
 
-// Pin is how a CA is written down to compare it: the unpadded base64url of the
-// SHA-256 of its public key, the last part of an enrolment token.
+// Pin is how a CA is written down to compare it: "sha256:" and the SHA-256 of its
+// public key in hexadecimal, as a hub prints it when it starts.
 func Pin(ca *x509.Certificate) string {
 	sum := sha256.Sum256(ca.RawSubjectPublicKeyInfo)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return pinPrefix + hex.EncodeToString(sum[:])
 }
+
+const pinPrefix = "sha256:"
 
 // HubCA is what a hub says of its own CA to who does not trust it yet.
 type HubCA struct {
@@ -103,9 +106,16 @@ func FetchCA(ctx context.Context, url string) (*HubCA, error) {
 	return &HubCA{ClusterID: e.ClusterID, PEM: only, Pin: Pin(ca)}, nil
 }
 
-// Matches compares the pin with one that came by another way.
+// Matches compares the pin with one that came by another way: in the form of Pin, or
+// an enrolment token, or the last part of one, which is the same hash in base64url.
 func (h *HubCA) Matches(pin string) bool {
-	return subtle.ConstantTimeCompare([]byte(h.Pin), []byte(strings.TrimSpace(pin))) == 1
+	pin = strings.TrimSpace(pin)
+	if text, ok := strings.CutPrefix(pin, pinPrefix); ok {
+		pin = pinPrefix + strings.ToLower(text)
+	} else if sum, err := base64.RawURLEncoding.DecodeString(pin[strings.LastIndexByte(pin, '.')+1:]); err == nil {
+		pin = pinPrefix + hex.EncodeToString(sum)
+	}
+	return subtle.ConstantTimeCompare([]byte(h.Pin), []byte(pin)) == 1
 }
 
 // firstCert reads the first certificate of a PEM text.

@@ -70,6 +70,7 @@ func (o op) huma() huma.Operation {
 		h.Security = []map[string][]string{}
 	}
 	if len(o.takes) > 0 {
+		h.SkipValidateBody = true // it is read raw, also when it is JSON
 		h.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{}}
 		for _, ct := range o.takes {
 			h.RequestBody.Content[ct] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}

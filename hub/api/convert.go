@@ -64,7 +64,7 @@ func toJob(j *hub.Job, project string) Job {
 		JobSummary: toJobSummary(j, project), LogLevel: j.LogLevel, Timeout: j.Timeout,
 		Options: mapped(j.Options, toOption), Strategy: strategy(j.Workflow.Strategy), Keepgoing: j.Workflow.Keepgoing,
 		Steps: toSteps(j.Workflow.Steps), Dispatch: JobDispatch(j.Dispatch), RunnerTags: list(j.RunnerTags),
-		RunnerTimeoutMs: millis(j.RunnerTimeout), CreatedAt: Time(j.CreatedAt), Source: j.Source,
+		RunnerTimeoutMs: millis(j.RunnerTimeout), CreatedAt: Time(j.CreatedAt),
 	}
 }
 

@@ -110,6 +110,9 @@ func (s *server) importJobs(ctx context.Context, in *importJobsInput) (*body[Job
 func (s *server) importJob(ctx context.Context, st *store.Store, p *hub.Project, job *hub.Job) (ImportedJob, error) {
 	j := *job
 	j.OrganisationID, j.ProjectID = p.OrganisationID, p.ID
+	// What a file says beside the definition (its order, its comments) makes no new
+	// revision; the source is written anew for who asks.
+	j.Source = ""
 	change, err := st.PutJob(ctx, &j, principal(ctx).Name)
 	if err != nil {
 		return ImportedJob{}, err
@@ -150,7 +153,13 @@ func (s *server) getJob(ctx context.Context, in *JobPath) (*tagged[Job], error) 
 	if err != nil {
 		return nil, err
 	}
-	return &tagged[Job]{ETag: etag(j.Revision), Body: toJob(j, p.Name)}, nil
+	source, err := rundeck.FormatJobs([]*hub.Job{j})
+	if err != nil {
+		return nil, err
+	}
+	out := toJob(j, p.Name)
+	out.Source = string(source)
+	return &tagged[Job]{ETag: etag(j.Revision), Body: out}, nil
 }
 
 func (s *server) exportJob(ctx context.Context, in *JobPath) (*huma.StreamResponse, error) {

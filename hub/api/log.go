@@ -161,7 +161,7 @@ func (s *server) writeRecords(ctx context.Context, e *hub.Execution, q output.Qu
 			buf = append(buf, '\n')
 		}
 		told += int64(len(batch.Lines))
-		end.Cursor = batch.Cursor
+		end.Cursor = batch.Cursor()
 		if err := out.write(buf); err != nil {
 			return err
 		}

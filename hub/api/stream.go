@@ -279,7 +279,7 @@ func (s *server) streamLog(w http.ResponseWriter, r *http.Request) {
 					return err
 				}
 			}
-			end.Cursor = batch.Cursor
+			end.Cursor = batch.Cursor()
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()

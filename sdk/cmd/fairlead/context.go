@@ -239,8 +239,8 @@ func (a *app) loginCommand() *cobra.Command {
 		Use: "login URL", Short: "Sign in to a hub and keep that", Args: cobra.ExactArgs(1),
 		Long: "Signs in with an API token (--token-file, FAIRLEAD_TOKEN) or, at a terminal, with name and\n" +
 			"password, for which it makes an API token. A hub with a CA of its own is trusted by that\n" +
-			"CA's pin: give it with --ca-pin, or compare it when asked. It is the last part of every\n" +
-			"enrolment token.",
+			"CA's pin, which the hub prints when it starts: give it with --ca-pin, or compare it when\n" +
+			"asked. An enrolment token pins the same CA and will do for --ca-pin.",
 		RunE: func(c *cobra.Command, args []string) error { return a.login(c.Context(), args[0], f) },
 	}
 	c.Flags().StringVar(&f.name, "name", "", "name of the context; the host when absent")
@@ -323,9 +323,9 @@ func (a *app) trust(ctx context.Context, hub *hubContext, pin string) error {
 	case pin != "" && !ca.Matches(pin):
 		return &exitError{exitOther, fmt.Errorf("the hub's CA has the pin %s, not the one given: do not sign in before you know why", ca.Pin)}
 	case pin == "" && !a.asks:
-		return usage("the hub has a CA of its own with the pin\n  %s\nCompare it with the end of an enrolment token, then give it: --ca-pin PIN", ca.Pin)
+		return usage("the hub has a CA of its own with the pin\n  %s\nCompare it with what the hub printed when it started, then give it: --ca-pin PIN", ca.Pin)
 	case pin == "":
-		a.say("The hub has a CA of its own. Its pin, which ends every enrolment token, is\n  %s", ca.Pin)
+		a.say("The hub has a CA of its own. Its pin, which it printed when it started, is\n  %s", ca.Pin)
 		if yes, err := a.confirm("Trust it? [y/N] "); err != nil || !yes {
 			return &exitError{exitOther, errors.New("not trusted, nothing was kept")}
 		}

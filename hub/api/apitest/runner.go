@@ -1,0 +1,290 @@
+package apitest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/cluster"
+	"github.com/fairlead/fairlead/hub/dispatch"
+	"github.com/fairlead/fairlead/hub/keys"
+	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/hub/store/storetest"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// services makes dispatch and output, each knowing the other.
+func (h *Hub) services(members *cluster.Cluster, secrets *keys.Keys, t testing.TB) {
+	log := storetest.Logger(t)
+	h.Dispatch = dispatch.New(h.Store, dispatch.Config{
+		MemberID: members.MemberID(), Clock: members.Clock, Secrets: secrets.Secrets, SealOptions: secrets.SealOptions,
+		Published: func(id string, chunks []hub.Chunk) { h.Output.Publish(id, chunks) },
+	}, log)
+	h.Output = output.New(h.Store, output.Config{
+		MemberID: members.MemberID(), Clock: members.Clock,
+		Whole:  h.Dispatch.LogWhole,
+		Events: h.Dispatch.Subscribe,
+	}, log)
+}
+
+func serverTLS(cert *tls.Certificate) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cert}}
+}
+
+// Play is what a runner does with a granted attempt: a stop asked for ends ctx.
+type Play func(ctx context.Context, a *Attempt) error
+
+// Runner is a runner in the test's own process, connected to dispatch as the gateway
+// would connect it.
+type Runner struct {
+	ID   string
+	hub  *Hub
+	ref  hub.SessionRef
+	play Play
+	t    testing.TB
+
+	mu      sync.Mutex // guards running
+	running map[string]context.CancelFunc
+	work    sync.WaitGroup
+}
+
+// Runner connects a runner; nil plays Succeed.
+func (h *Hub) Runner(t testing.TB, name string, play Play) *Runner {
+	t.Helper()
+	if play == nil {
+		play = Succeed
+	}
+	_, sealing, err := wire.SealingKey()
+	must(t, err)
+	row := &hub.Runner{OrganisationID: hub.DefaultOrganisationID, Name: name, SealingKey: sealing, Slots: 16}
+	must(t, h.Store.CreateRunner(t.Context(), row))
+	welcome, err := h.Dispatch.Hello(t.Context(), hub.Hello{
+		RunnerID: row.ID, OrganisationID: row.OrganisationID, Nonce: random(16), BootID: random(32), HostID: random(32),
+		Slots: 16, Version: "test", OS: "linux", Arch: "amd64", Hostname: name,
+	})
+	must(t, err)
+	r := &Runner{
+		ID: row.ID, hub: h, play: play, t: t, running: map[string]context.CancelFunc{},
+		ref: hub.SessionRef{RunnerID: row.ID, OrganisationID: row.OrganisationID, Epoch: welcome.SessionEpoch},
+	}
+	must(t, h.Dispatch.Confirm(t.Context(), r.ref))
+	detach := h.Dispatch.Attach(r.ref, r)
+	t.Cleanup(func() {
+		detach()
+		r.mu.Lock()
+		for _, cancel := range r.running {
+			cancel()
+		}
+		r.mu.Unlock()
+		r.work.Wait()
+	})
+	return r
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
+
+// Offer implements dispatch.Sink.
+func (r *Runner) Offer(o hub.Offer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.running[o.Fence.AttemptID]; known {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.running[o.Fence.AttemptID] = cancel
+	r.work.Go(func() { r.run(ctx, o) })
+}
+
+// Stop implements dispatch.Sink.
+func (r *Runner) Stop(f hub.Fence, _ hub.StopScope) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if cancel := r.running[f.AttemptID]; cancel != nil {
+		cancel()
+	}
+}
+
+// Forget implements dispatch.Sink.
+func (r *Runner) Forget(hub.Fence) {}
+
+// Drain implements dispatch.Sink.
+func (r *Runner) Drain([]string) {}
+
+// run claims an offer and plays it.
+func (r *Runner) run(ctx context.Context, o hub.Offer) {
+	background := context.WithoutCancel(ctx)
+	if _, err := r.hub.Dispatch.Claim(background, r.ref, o.Fence); err != nil {
+		var refused *hub.Refused
+		if !errors.As(err, &refused) {
+			r.t.Errorf("claim: %v", err)
+		}
+		return
+	}
+	a := &Attempt{Offer: o, runner: r}
+	a.record(background, hub.StepRecord{Kind: hub.RecordGranted})
+	if err := r.play(ctx, a); err != nil {
+		return // the test plays a runner that is gone
+	}
+	a.close(background)
+}
+
+// Attempt is a granted attempt.
+type Attempt struct {
+	hub.Offer
+	runner *Runner
+
+	mu      sync.Mutex // guards what follows
+	n       int64
+	hash    wire.Hash
+	seq     uint64
+	logHash wire.Hash
+	lines   int64
+	outcome hub.Status
+}
+
+// Started tells that a node step has started; positions are those of the assignment.
+func (a *Attempt) Started(node, step int) {
+	a.record(context.Background(), hub.StepRecord{Kind: hub.RecordStarted, Cell: hub.Cell{Node: node, Step: step, Try: 1}})
+}
+
+// Ended tells how a node step ended.
+func (a *Attempt) Ended(node, step int, status hub.Status, code int) {
+	a.mu.Lock()
+	if a.outcome == "" {
+		a.outcome = hub.StatusSkipped
+	}
+	a.outcome = hub.Fold(a.outcome, status)
+	a.mu.Unlock()
+	a.record(context.Background(), hub.StepRecord{
+		Kind: hub.RecordEnded, Cell: hub.Cell{Node: node, Step: step, Try: 1}, Status: status, Code: code,
+		Exited: status == hub.StatusSucceeded || status == hub.StatusFailed, EndProven: true,
+	})
+}
+
+// record numbers, chains and tells a record.
+func (a *Attempt) record(ctx context.Context, rec hub.StepRecord) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	prev := a.hash
+	a.hash = wire.NextRecordHash(prev, binary.BigEndian.AppendUint64([]byte(rec.Kind), uint64(a.n)))
+	rec.N, rec.Hash, rec.Time = a.n, a.hash, time.Now()
+	if _, err := a.runner.hub.Dispatch.Steps(ctx, hub.Steps{
+		RunnerID: a.runner.ID, Fence: a.Fence, FirstN: a.n, PrevHash: prev, Records: []hub.StepRecord{rec},
+	}); err != nil {
+		a.runner.t.Errorf("steps: %v", err)
+	}
+	a.n++
+}
+
+// Print tells lines of output of a node step, in one chunk, and waits until they are
+// stored.
+func (a *Attempt) Print(node, step int, lines ...string) {
+	var frames []wire.Frame
+	for _, l := range lines {
+		frames = append(frames, wire.Frame{Node: uint32(node), Step: uint32(step), Try: 1, Time: time.Now().UnixMicro(), Data: []byte(l)})
+	}
+	a.Frames(frames...)
+}
+
+// Frames tells frames as they are.
+func (a *Attempt) Frames(frames ...wire.Frame) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var raw []byte
+	nodes := map[int]bool{}
+	for _, f := range frames {
+		raw = wire.AppendFrame(raw, f)
+		nodes[int(f.Node)] = true
+	}
+	a.logHash = wire.NextChunkHash(a.logHash, a.seq, raw)
+	c := hub.Chunk{
+		RunnerID: a.runner.ID, Fence: a.Fence, Seq: int64(a.seq), FirstLine: a.lines, Lines: len(frames), Bytes: len(raw),
+		Hash: a.logHash, Data: compress(raw),
+	}
+	for n := range nodes {
+		c.Nodes = append(c.Nodes, n)
+	}
+	acks, err := a.runner.hub.Output.Append(context.Background(), []hub.Chunk{c})
+	if err != nil || len(acks) != 1 || acks[0].NextSeq != int64(a.seq)+1 {
+		a.runner.t.Errorf("chunk %d: %+v, %v", a.seq, acks, err)
+	}
+	a.seq++
+	a.lines += int64(len(frames))
+}
+
+func compress(raw []byte) []byte {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		panic(err) // no options contradict
+	}
+	return w.EncodeAll(raw, nil)
+}
+
+// close ends the attempt.
+func (a *Attempt) close(ctx context.Context) {
+	a.record(ctx, hub.StepRecord{Kind: hub.RecordClosed, Total: a.n})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := hub.Result{Outcome: a.outcome, StepsTotal: a.n, LogTotal: int64(a.seq), StepsHash: a.hash, LogHash: a.logHash}
+	sum := sha256.Sum256(a.hash[:])
+	r.RunnerID, r.Fence, r.FirstN, r.PrevHash, r.Signature = a.runner.ID, a.Fence, a.n, a.hash, sum[:]
+	if _, err := a.runner.hub.Dispatch.Result(ctx, r); err != nil {
+		a.runner.t.Errorf("result: %v", err)
+	}
+}
+
+// Node is the name of the node at a position of the assignment.
+func (a *Attempt) Node(i int) string { return a.Execution.Nodes[a.Assignment.Nodes[i]].Name }
+
+// Succeed runs every step on every node with one line of output each.
+func Succeed(_ context.Context, a *Attempt) error {
+	for n := range a.Assignment.Nodes {
+		for s := range a.Assignment.Steps {
+			a.Started(n, s)
+			a.Print(n, s, "hello from "+a.Node(n))
+			a.Ended(n, s, hub.StatusSucceeded, 0)
+		}
+	}
+	return nil
+}
+
+// Fail ends every first step with exit status 3 and skips the others.
+func Fail(_ context.Context, a *Attempt) error {
+	for n := range a.Assignment.Nodes {
+		a.Started(n, 0)
+		a.Print(n, 0, "no such thing")
+		a.Ended(n, 0, hub.StatusFailed, 3)
+		for s := 1; s < len(a.Assignment.Steps); s++ {
+			a.Ended(n, s, hub.StatusSkipped, 0)
+		}
+	}
+	return nil
+}
+
+// UntilStopped runs until it is told to stop, and then ends as cancelled.
+func UntilStopped(ctx context.Context, a *Attempt) error {
+	for n := range a.Assignment.Nodes {
+		a.Started(n, 0)
+		a.Print(n, 0, "running on "+a.Node(n))
+	}
+	<-ctx.Done()
+	for n := range a.Assignment.Nodes {
+		for s := range a.Assignment.Steps {
+			a.Ended(n, s, hub.StatusCancelled, 0)
+		}
+	}
+	return nil
+}

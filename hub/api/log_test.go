@@ -1,0 +1,287 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/api"
+	"github.com/fairlead/fairlead/hub/api/apitest"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// started runs a command on nodes of a runner that plays play, and returns its id.
+func started(t *testing.T, play apitest.Play, nodes ...string) (*apitest.Hub, string) {
+	t.Helper()
+	h := apitest.Start(t)
+	h.Project(t, "web", nodes...)
+	h.Runner(t, "r1", play)
+	e := get[api.Execution](t, h, 201, call{method: "POST", path: "/api/v1/projects/web/executions", body: `{"command":"x","nodeFilter":".*","threadcount":10}`})
+	return h, e.ID
+}
+
+// records splits an NDJSON log.
+func records(t *testing.T, body string) (lines []api.LogLine, end *api.LogEnd) {
+	t.Helper()
+	for text := range strings.Lines(body) {
+		if text == "\n" {
+			continue
+		}
+		var r api.LogRecord
+		r.LogLine = &api.LogLine{}
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			t.Fatalf("%v in %q", err, text)
+		}
+		if r.End != nil {
+			end = r.End
+			continue
+		}
+		lines = append(lines, *r.LogLine)
+	}
+	return lines, end
+}
+
+func TestReadLog(t *testing.T) {
+	t.Parallel()
+	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+		for n := range a.Assignment.Nodes {
+			a.Started(n, 0)
+			for i := range 3 {
+				a.Print(n, 0, fmt.Sprintf("%s %d", a.Node(n), i))
+			}
+			a.Frames(
+				wire.Frame{Node: uint32(n), Try: 1, Stream: wire.Stderr, Data: []byte("bad \xff byte")},
+				wire.Frame{Node: uint32(n), Try: 1, Flags: wire.FlagPartial, Data: []byte("no newline")})
+			a.Ended(n, 0, hub.StatusSucceeded, 0)
+		}
+		return nil
+	}, "a", "b")
+	get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + id + "?wait=20s"})
+	log := "/api/v1/executions/" + id + "/log"
+	const whole = "a 0\na 1\na 2\nbad \xff byte\nno newlineb 0\nb 1\nb 2\nbad \xff byte\nno newline"
+	for query, want := range map[string]string{
+		"":                whole,
+		"?node=b":         whole[strings.Index(whole, "b 0"):],
+		"?step=0&node=a":  whole[:strings.Index(whole, "b 0")],
+		"?line=1&lines=2": "a 1\na 2\n",
+		"?tail=2":         "bad \xff byte\nno newline",
+		"?bytes=4-6":      "a 1",
+		"?bytes=" + fmt.Sprint(len(whole)-3) + "-": "ine",
+		"?follow=true": whole,
+	} {
+		a := do(t, h, call{method: "GET", path: log + query})
+		if a.status != 200 || a.header.Get("Content-Type") != "text/plain; charset=utf-8" {
+			t.Errorf("log%s: %d %s", query, a.status, a.header)
+		}
+		if diff := cmp.Diff(want, string(a.body)); diff != "" {
+			t.Errorf("log%s:\n%s", query, diff)
+		}
+	}
+
+	lines, end := records(t, string(do(t, h, call{method: "GET", path: log + "?format=ndjson"}).body))
+	if len(lines) != 10 || end == nil || end.Status != "succeeded" || !end.LogComplete || end.More {
+		t.Fatalf("%d lines, end %+v", len(lines), end)
+	}
+	if l := lines[3]; l.Stream != "stderr" || string(l.Data) != "bad \xff byte" || l.Node != "a" || !lines[4].Partial {
+		t.Errorf("line %+v", l)
+	}
+	for i := range lines {
+		rest, _ := records(t, string(do(t, h, call{method: "GET", path: log + "?format=ndjson&cursor=" + lines[i].Cursor}).body))
+		if diff := cmp.Diff(lines[i+1:], append([]api.LogLine{}, rest...), cmp.Transformer("time", func(t api.Time) time.Time { return time.Time(t) })); diff != "" {
+			t.Errorf("after line %d:\n%s", i, diff)
+		}
+	}
+	if _, end := records(t, string(do(t, h, call{method: "GET", path: log + "?format=ndjson&lines=4"}).body)); end == nil || !end.More || end.Cursor != lines[3].Cursor {
+		t.Errorf("end of a page %+v", end)
+	}
+
+	wrong(t, h, 404, "does not run on", call{method: "GET", path: log + "?node=other"})
+	wrong(t, h, 400, "step", call{method: "GET", path: log + "?step=7"})
+	wrong(t, h, 400, "bytes", call{method: "GET", path: log + "?bytes=9-1"})
+	wrong(t, h, 400, "", call{method: "GET", path: log + "?cursor=nonsense"})
+	wrong(t, h, 400, "unknown query", call{method: "GET", path: log + "?token=x"})
+}
+
+func TestFollowLog(t *testing.T) {
+	t.Parallel()
+	next, printed := make(chan struct{}), make(chan struct{})
+	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+		a.Started(0, 0)
+		for i := range 3 {
+			<-next
+			a.Print(0, 0, fmt.Sprint("line ", i))
+			printed <- struct{}{}
+		}
+		<-next
+		a.Ended(0, 0, hub.StatusSucceeded, 0)
+		return nil
+	}, "web1")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+"/api/v1/executions/"+id+"/log?format=ndjson&follow=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+apitest.Token)
+	resp, err := http.DefaultClient.Do(req) // answers before the first line
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	in := bufio.NewScanner(resp.Body)
+	for i := range 3 {
+		next <- struct{}{}
+		<-printed
+		if !in.Scan() || !strings.Contains(in.Text(), fmt.Sprint(`"line `, i)) {
+			t.Fatalf("line %d: %q %v", i, in.Text(), in.Err())
+		}
+	}
+	next <- struct{}{}
+	if !in.Scan() || !strings.Contains(in.Text(), `{"end":`) || !strings.Contains(in.Text(), `"status":"succeeded"`) {
+		t.Errorf("end: %q %v", in.Text(), in.Err())
+	}
+	if in.Scan() {
+		t.Errorf("after the end: %q", in.Text())
+	}
+}
+
+// dial opens a WebSocket.
+func dial(t *testing.T, h *apitest.Hub, path string, header http.Header) (*websocket.Conn, *http.Response) {
+	t.Helper()
+	conn, resp, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(h.URL, "http")+path, header)
+	if err == nil {
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	if resp == nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return conn, resp
+}
+
+var bearer = http.Header{"Authorization": {"Bearer " + apitest.Token}}
+
+func TestLogSocket(t *testing.T) {
+	t.Parallel()
+	next := make(chan struct{})
+	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+		a.Started(0, 0)
+		a.Print(0, 0, "first", "second")
+		<-next
+		a.Print(0, 0, "third")
+		a.Ended(0, 0, hub.StatusSucceeded, 0)
+		return nil
+	}, "web1")
+	conn, _ := dial(t, h, "/api/v1/executions/"+id+"/log/stream", bearer)
+	var got []string
+	for {
+		var m api.LogMessage
+		if err := conn.ReadJSON(&m); err != nil {
+			t.Fatalf("after %v: %v", got, err)
+		}
+		for _, l := range m.Lines {
+			if got = append(got, l.Text); len(got) == 2 {
+				close(next)
+			}
+		}
+		if m.Type == "end" {
+			if m.End.Status != "succeeded" {
+				t.Errorf("end %+v", m.End)
+			}
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"first", "second", "third"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestSocketOrigins(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	session, err := h.Auth.CreateLink(t.Context(), hub.DefaultOrganisationID, "admin", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := do(t, h, call{method: "POST", path: "/api/v1/sessions", body: `{"link":"` + session + `"}`, token: "-"})
+	cookie := strings.SplitN(a.header.Get("Set-Cookie"), ";", 2)[0]
+	for origin, want := range map[string]int{
+		h.URL: 101, "": 403, "null": 403, "http://evil.example": 403, "http://sub.127.0.0.1": 403, "http://127.0.0.1:1": 403,
+	} {
+		header := http.Header{"Cookie": {cookie}}
+		if origin != "" {
+			header.Set("Origin", origin)
+		}
+		if _, resp := dial(t, h, "/api/v1/events", header); resp.StatusCode != want {
+			t.Errorf("origin %q: %d, want %d", origin, resp.StatusCode, want)
+		}
+	}
+	if _, resp := dial(t, h, "/api/v1/events", nil); resp.StatusCode != 401 {
+		t.Errorf("without identity: %d", resp.StatusCode)
+	}
+	conn, _ := dial(t, h, "/api/v1/events", bearer)
+	if err := conn.WriteMessage(websocket.TextMessage, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, _, err := conn.ReadMessage(); err != nil {
+			break // the large frame ended it
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	h.Project(t, "other", "o1")
+	all, _ := dial(t, h, "/api/v1/events", bearer)
+	one, _ := dial(t, h, "/api/v1/events?project=other", bearer)
+	for _, c := range []*websocket.Conn{all, one} {
+		var e api.Event
+		if err := c.ReadJSON(&e); err != nil || e.Type != "hello" {
+			t.Fatalf("first event %+v, %v", e, err)
+		}
+	}
+	h.Runner(t, "r1", nil)
+	for _, project := range []string{"web", "other"} {
+		get[api.Execution](t, h, 201, call{method: "POST", path: "/api/v1/projects/" + project + "/executions?wait=20s", body: `{"command":"x","nodeFilter":".*"}`})
+	}
+	seen := map[string]bool{}
+	for !seen["web succeeded"] || !seen["other succeeded"] || !seen["runner"] {
+		var e api.Event
+		if err := all.ReadJSON(&e); err != nil {
+			t.Fatalf("after %v: %v", seen, err)
+		}
+		switch e.Type {
+		case "execution":
+			seen[e.Execution.Project+" "+string(e.Execution.Status)] = true
+		case "runner":
+			seen["runner"] = e.Runner.State == "connected" || seen["runner"]
+		}
+	}
+	for {
+		var e api.Event
+		if err := one.ReadJSON(&e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Execution != nil && e.Execution.Project != "other" {
+			t.Errorf("an event of project %s", e.Execution.Project)
+		}
+		if e.Execution != nil && e.Execution.Status == "succeeded" {
+			break
+		}
+	}
+	if a := do(t, h, call{method: "GET", path: "/api/v1/events"}); a.status != 200 || !strings.HasPrefix(string(a.body), `{"type":"hello"`) {
+		t.Errorf("NDJSON: %d %s", a.status, a.body)
+	}
+}

@@ -1,0 +1,118 @@
+package api
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// The line that is written by hand must be what encoding/json makes of a LogLine.
+func TestAppendLine(t *testing.T) {
+	t.Parallel()
+	e := &hub.Execution{Nodes: []hub.Node{{Name: "web1"}, {Name: `q"<é>`}}}
+	at := time.Date(2026, 11, 22, 15, 4, 5, 123456789, time.UTC)
+	for _, data := range []string{
+		"", "plain", `quote " backslash \ slash /`, "tab\tand\x1b[31mred\x1b[0m\x00", "<script>&amp;</script>", "Grüße 世界 \u2028",
+		"\xff\xfe broken", "\x7f del", strings.Repeat("x", 40000),
+	} {
+		for flags := uint8(0); flags < 8; flags++ {
+			l := output.Line{Node: int(flags % 2), Step: 3, Try: 2, Stream: wire.Stream(flags % 3), Flags: flags << 2, Time: at, N: 17, Data: []byte(data)}
+			got := appendLine([]byte("before"), e, &l, "c-1_2")
+			want, err := json.Marshal(toLogLine(e, &l, "c-1_2"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff("before"+string(want), string(got)); diff != "" {
+				t.Errorf("line %q, flags %d (-encoding/json +by hand):\n%s", data, flags, diff)
+			}
+		}
+	}
+}
+
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	const text = "0123456789"
+	for _, c := range []struct {
+		first, end int64
+		want       string
+	}{{0, -1, text}, {3, -1, "3456789"}, {3, 7, "3456"}, {0, 1, "0"}, {9, 20, "9"}, {10, -1, ""}, {4, 4, ""}} {
+		for size := 1; size <= len(text); size++ { // whatever the batches are
+			var got string
+			for at := 0; at < len(text); at += size {
+				part := text[at:min(at+size, len(text))]
+				got += string(within([]byte(part), int64(at), c.first, c.end))
+			}
+			if got != c.want {
+				t.Errorf("bytes %d to %d in pieces of %d: %q, want %q", c.first, c.end, size, got, c.want)
+			}
+		}
+	}
+}
+
+func TestCheckJSON(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, text, want string }{
+		{"plain", `{"a":[1,{"b":null}],"c":"d"}`, ""},
+		{"same key at other levels", `{"a":{"a":1},"b":{"a":2}}`, ""},
+		{"key twice", `{"a":1,"b":2,"a":3}`, `key "a" appears twice`},
+		{"key twice, escaped", `{"a":1,"\u0061":3}`, `key "a" appears twice`},
+		{"key twice within", `[{"x":{"k":1,"k":1}}]`, `key "k" appears twice`},
+		{"two values", `{} {}`, "more than one JSON value"},
+		{"cut off", `{"a":`, "not valid JSON"},
+		{"deep", strings.Repeat("[", 100000) + strings.Repeat("]", 100000), "nested deeper than 64"},
+		{"not JSON", `a: 1`, "not valid JSON"},
+	} {
+		var v any
+		err := unmarshalStrict([]byte(c.text), &v)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestProblemHidesCauses(t *testing.T) {
+	t.Parallel()
+	p := problemOf(&hub.Error{Code: hub.CodeUnavailable, Message: "Try again.", Cause: hub.Errorf(hub.CodeInternal, "password=hunter2")})
+	if p.Status != 503 || p.Code != "unavailable" || p.Detail != "Try again." {
+		t.Errorf("problem %+v", p)
+	}
+	p = problemOf(json.Unmarshal([]byte("{"), new(any)))
+	if p.Status != 500 || p.Code != "internal" || strings.Contains(p.Detail, "JSON") {
+		t.Errorf("an error without a code became %+v", p)
+	}
+}
+
+func TestNodeStatus(t *testing.T) {
+	t.Parallel()
+	steps := func(words ...hub.Status) []StepOn {
+		var out []StepOn
+		for _, w := range words {
+			out = append(out, StepOn{Status: Status(w)})
+		}
+		return out
+	}
+	for _, c := range []struct {
+		steps []StepOn
+		want  hub.Status
+	}{
+		{steps(), hub.StatusQueued},
+		{steps(hub.StatusQueued, hub.StatusQueued), hub.StatusQueued},
+		{steps(hub.StatusSucceeded, hub.StatusQueued), hub.StatusRunning},
+		{steps(hub.StatusRunning, hub.StatusQueued), hub.StatusRunning},
+		{steps(hub.StatusSucceeded, hub.StatusFailed), hub.StatusFailed},
+	} {
+		if got := nodeStatus(c.steps, hub.StatusFailed); got != Status(c.want) {
+			t.Errorf("node of %v is %s, want %s", c.steps, got, c.want)
+		}
+	}
+}
