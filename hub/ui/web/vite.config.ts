@@ -34,8 +34,9 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      "/api": { target: hub, changeOrigin: true, ws: true, secure: false },
-      "/install": { target: hub, changeOrigin: true, secure: false },
+      // The Host stays the browser's: the hub compares it with the Origin.
+      "/api": { target: hub, ws: true, secure: false },
+      "/install": { target: hub, secure: false },
     },
   },
   test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], setupFiles: ["src/test-setup.ts"] },

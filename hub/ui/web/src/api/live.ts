@@ -3,7 +3,7 @@
 
 import type { InfiniteData, QueryClient } from "@tanstack/react-query";
 import { createStore } from "../base/store";
-import { type Execution, type LiveEvent, type Runner, socketURL } from "./client";
+import { type Execution, type LiveEvent, type Runner, signedOut, socketURL } from "./client";
 import { keys } from "./queries";
 import { type Connection, connect, type Link } from "./socket";
 
@@ -29,7 +29,12 @@ export function startLive(client: QueryClient): Connection {
   let greeted = false;
   return connect({
     url: () => socketURL("/api/v1/events"),
-    link: (state, since) => link.set({ state, since }),
+    link: (state, since) => {
+      link.set({ state, since });
+      // A socket is refused without a word; this question has an answer.
+      if (state === "lost") void client.invalidateQueries({ queryKey: keys.me });
+    },
+    refused: () => signedOut.set(true),
     message: (data) => {
       const event = parse(data);
       if (!event) return;
@@ -38,6 +43,7 @@ export function startLive(client: QueryClient): Connection {
         if (greeted) void client.invalidateQueries();
         greeted = true;
       }
+      if (event.executionId) refetchMatrix(client, event.executionId, event.execution?.number);
       if (event.execution) takeExecution(client, event.execution);
       if (event.runner) takeRunner(client, event.runner);
     },
@@ -60,8 +66,6 @@ interface ExecutionPage {
 export function takeExecution(client: QueryClient, now: Execution): void {
   for (const id of [now.id, String(now.number)]) {
     client.setQueryData<Execution>(keys.execution(id), (old) => (old ? merge(old, now) : old));
-    const matrix = client.getQueryState(keys.matrix(id));
-    if (matrix) refetchSoon(client, id);
   }
   let before: Execution | undefined;
   for (const query of client.getQueryCache().findAll({ queryKey: keys.executions })) {
@@ -88,6 +92,20 @@ export function merge(old: Execution, now: Execution): Execution {
   if (old.options && !now.options) merged.options = old.options;
   if (old.secureOptions && !now.secureOptions) merged.secureOptions = old.secureOptions;
   return merged;
+}
+
+// refetchMatrix reads a matrix again where a page shows it, by id or by number.
+function refetchMatrix(client: QueryClient, id: string, number: number | undefined): void {
+  const known =
+    number ??
+    client
+      .getQueryCache()
+      .findAll({ queryKey: ["execution"] })
+      .map((q) => q.state.data as Execution | undefined)
+      .find((e) => e?.id === id)?.number;
+  for (const key of [id, String(known ?? "")]) {
+    if (key !== "" && client.getQueryState(keys.matrix(key))) refetchSoon(client, key);
+  }
 }
 
 const pending = new Map<string, ReturnType<typeof setTimeout>>();

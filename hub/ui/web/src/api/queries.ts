@@ -118,6 +118,7 @@ export function useMatrix(id: string, open: boolean) {
       }
       return items;
     },
+    enabled: id !== "",
     // Events are hints; the poll is the truth, slower for what is big.
     refetchInterval: (query) => (open ? ((query.state.data?.length ?? 0) > 200 ? 5000 : 2000) : false),
     placeholderData: keepPreviousData,

@@ -391,8 +391,9 @@ export interface paths {
         /** List the SSH host keys seen of a node */
         get: operations["list-host-keys"];
         put?: never;
-        post?: never;
-        /** Forget host keys of a node, so that the next contact records them anew */
+        /** Choose the one SSH host key of a node */
+        post: operations["accept-host-key"];
+        /** Forget the SSH host keys of a node, so that the next contact records them anew */
         delete: operations["forget-host-keys"];
         options?: never;
         head?: never;
@@ -423,7 +424,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List enrolment tokens */
+        /** List enrolment tokens, newest first */
         get: operations["list-runner-tokens"];
         put?: never;
         /** Create a one-use enrolment token */
@@ -495,7 +496,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Give a quarantined runner work again */
+        /** Give a quarantined or drained runner work again */
         post: operations["release-runner"];
         delete?: never;
         options?: never;
@@ -593,6 +594,10 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AcceptHostKey: {
+            /** @description As listed */
+            key: string;
+        };
         CancelExecution: {
             /** @description Names of nodes; absent: the whole execution */
             nodes?: string[];
@@ -676,6 +681,8 @@ export interface components {
         };
         Event: {
             execution?: components["schemas"]["Execution"];
+            /** @description Of execution and node_steps: the matrix changed */
+            executionId?: string;
             runner?: components["schemas"]["Runner"];
             /**
              * Format: date-time
@@ -683,7 +690,7 @@ export interface components {
              */
             time: string;
             /** @enum {string} */
-            type: "hello" | "execution" | "runner";
+            type: "hello" | "execution" | "node_steps" | "runner";
         };
         Execution: {
             cancelRequested: boolean;
@@ -705,6 +712,7 @@ export interface components {
             logComplete: boolean;
             /** @description group/name of the job, or the command's first words */
             name: string;
+            /** @description Only of a single execution, as is what follows up to steps */
             nodeFilter?: string;
             /** @description How many nodes are in which state */
             nodes: {
@@ -734,9 +742,9 @@ export interface components {
             /** @description Columns of the matrix; only of a single execution */
             steps?: components["schemas"]["ExecutionStep"][];
             /** @enum {string} */
-            strategy: "node-first" | "sequential";
+            strategy?: "node-first" | "sequential";
             /** Format: int64 */
-            threadcount: number;
+            threadcount?: number;
             /** Format: int64 */
             timeoutMs?: number;
             /** @description Page of this execution */
@@ -761,8 +769,7 @@ export interface components {
              * @description In rank order, from 0
              */
             position: number;
-            /** @description Name of the runner that has it */
-            runner?: string;
+            /** @description The runner that has it */
             runnerId?: string;
             /** @description Folded over its steps */
             status: components["schemas"]["Status"];
@@ -776,6 +783,11 @@ export interface components {
             total: number;
         };
         ExecutionStep: {
+            /**
+             * Format: int64
+             * @description Position of the step that this one is the error handler of
+             */
+            handlerOf?: number;
             /** @enum {string} */
             kind: "exec" | "script";
             label: string;
@@ -791,19 +803,22 @@ export interface components {
             path: string;
         };
         HostKey: {
-            /** @description Differs from one seen before: the node is refused until one of them is forgotten */
-            conflict: boolean;
-            /**
-             * Format: date-time
-             * @example 2026-11-22T15:04:05.123Z
-             */
-            createdAt: string;
             /** @description SHA256:..., as ssh-keygen -l shows it */
             fingerprint: string;
             /** @description In the form of authorized_keys */
             key: string;
             /** @description Who saw it first */
             runnerId?: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            seenAt: string;
+            /**
+             * @description A node with a key in conflict is refused until a person accepts one
+             * @enum {string}
+             */
+            state: "accepted" | "conflict";
             type: string;
         };
         HostKeyList: {
@@ -874,6 +889,8 @@ export interface components {
         JobImport: {
             dryRun: boolean;
             items: components["schemas"]["ImportedJob"][];
+            /** @description What was taken without effect */
+            warnings: components["schemas"]["FieldProblem"][];
         };
         JobList: {
             items: components["schemas"]["JobSummary"][];
@@ -1114,6 +1131,11 @@ export interface components {
             next?: string;
             /**
              * Format: int64
+             * @description Rises with each import of nodes
+             */
+            revision: number;
+            /**
+             * Format: int64
              * @description How many match in all
              */
             total: number;
@@ -1203,6 +1225,8 @@ export interface components {
             keepgoing?: boolean;
             /** @description In place of the job's, where the job allows it */
             nodeFilter?: string;
+            /** @description Of the nodes that the filter gives, these alone: to run again where it failed */
+            nodes?: string[];
             /** @description Values by option name; several values joined by the option's delimiter */
             options?: {
                 [key: string]: string;
@@ -1450,7 +1474,7 @@ export interface operations {
     "get-events": {
         parameters: {
             query?: {
-                /** @description Stay and tell what changes, as NDJSON; without it: one hello */
+                /** @description Stay and tell what changes, as NDJSON, one Event a line; without it: one hello */
                 follow?: boolean;
                 /** @description Executions of this project alone */
                 project?: string;
@@ -1594,13 +1618,13 @@ export interface operations {
     "get-log": {
         parameters: {
             query?: {
-                /** @description text: the output alone; ndjson: one LogRecord a line */
+                /** @description text: the output alone; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
                 format?: "text" | "ndjson";
                 /** @description Stay until the execution has ended */
                 follow?: boolean;
                 /** @description Lines of this node alone */
                 node?: string;
-                /** @description Lines of the step at this position alone, from 0; -1: all */
+                /** @description Lines of the step at this position alone, from 0, with its error handler; -1: all */
                 step?: number;
                 /** @description Lines after this position */
                 cursor?: string;
@@ -1685,6 +1709,10 @@ export interface operations {
     "list-keys": {
         parameters: {
             query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
                 /** @description Paths that begin with this */
                 prefix?: string;
             };
@@ -2437,12 +2465,46 @@ export interface operations {
             };
         };
     };
+    "accept-host-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                node: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcceptHostKey"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostKeyList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "forget-host-keys": {
         parameters: {
-            query?: {
-                /** @description Forget this one alone; absent: all */
-                fingerprint?: string;
-            };
+            query?: never;
             header?: never;
             path: {
                 /** @description Name or id of the project */
@@ -2473,7 +2535,10 @@ export interface operations {
     };
     "list-runners": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Revoked ones too */
+                revoked?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;

@@ -9,6 +9,8 @@ export interface SocketHandlers {
   message: (data: string) => void;
   // link tells each change; lost carries since when.
   link: (state: Link, since: number) => void;
+  // refused is told when the right to listen is gone; it does not come back then.
+  refused?: () => void;
   // finished says whether a close means the end, not a cut.
   finished?: () => boolean;
 }
@@ -16,6 +18,9 @@ export interface SocketHandlers {
 export interface Connection {
   close(): void;
 }
+
+// What the hub closes with when a session ended.
+const refusedCode = 4401;
 
 export function connect(handlers: SocketHandlers, make = (url: string): WebSocket => new WebSocket(url)): Connection {
   let socket: WebSocket | undefined;
@@ -37,7 +42,10 @@ export function connect(handlers: SocketHandlers, make = (url: string): WebSocke
       attempt = 0;
       handlers.message(event.data);
     };
-    socket.onclose = lost;
+    socket.onclose = (event: CloseEvent) => {
+      if (event.code === refusedCode) handlers.refused?.();
+      else lost();
+    };
   };
 
   const lost = () => {

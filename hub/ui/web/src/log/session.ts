@@ -11,6 +11,7 @@ import {
   type LogLine,
   type LogMessage,
   problemFrom,
+  signedOut,
   socketURL,
 } from "../api/client";
 import { type Connection, connect } from "../api/socket";
@@ -168,6 +169,7 @@ export class LogSession {
         if (state === "live") this.tell({ state: "following", since: 0, after: false });
         if (state === "lost") this.tell({ state: "reconnecting", since });
       },
+      refused: () => signedOut.set(true),
       finished: () => finished,
       message: (data) => {
         const message = JSON.parse(data) as LogMessage;

@@ -6,7 +6,7 @@ import type { ExecutionNode, ExecutionStep } from "../api/client";
 import { StatusIcon } from "../base/Status";
 import { duration } from "../base/time";
 import { t } from "../text/t";
-import { cellOf, cellStatus, move, type Place } from "./grid";
+import { cellOf, cellStatus, move, type Place, stepName } from "./grid";
 
 const rowHeight = 30;
 
@@ -109,15 +109,15 @@ export function Matrix({
           {t("matrix.node")}
         </div>
         {steps.map((step) => (
-          <Tooltip key={step.position} label={`${step.position + 1}. ${step.label}`} maw={420} multiline>
+          <Tooltip key={step.position} label={`${stepName(step)} ${step.label}`} maw={420} multiline>
             <div
               className="matrix-cell"
               role="columnheader"
               tabIndex={-1}
-              aria-label={`${step.position + 1}. ${step.label}`}
+              aria-label={`${stepName(step)} ${step.label}`}
             >
               <span className="clip">
-                {step.position + 1} <bdi>{step.label}</bdi>
+                {stepName(step)} <bdi>{step.label}</bdi>
               </span>
             </div>
           </Tooltip>
@@ -148,7 +148,7 @@ export function Matrix({
                 className={`matrix-node${choice.node === row.node && choice.step < 0 ? " chosen" : ""}`}
                 role="rowheader"
                 aria-selected={choice.node === row.node && choice.step < 0}
-                title={row.runner ? t("matrix.on", { node: row.node, runner: row.runner }) : row.node}
+                title={row.node}
                 {...props(item.index, -1)}
               >
                 <span className={`status st-${row.status}`}>
@@ -186,22 +186,21 @@ function Cell({
   props: { tabIndex: number; onClick: () => void };
 }) {
   const cell = cellOf(row, step.position);
-  const status = cellStatus(row, step.position);
+  const status = cellStatus(row, step);
   const took = cell?.startedAt && cell.endedAt ? Date.parse(cell.endedAt) - Date.parse(cell.startedAt) : undefined;
-  const words = [t(`status.${status}`)];
+  const words = [status ? t(`status.${status}`) : t("matrix.notNeeded")];
   if (cell?.code) words.push(t("matrix.exit", { code: String(cell.code) }));
   if (took !== undefined) words.push(duration(took));
   return (
     <div
-      className={`matrix-cell st-${status}${chosen ? " chosen" : ""}`}
+      className={`matrix-cell st-${status ?? "skipped"}${chosen ? " chosen" : ""}`}
       role="gridcell"
       aria-selected={chosen}
       aria-label={words.join(", ")}
-      title={`${row.node} · ${step.position + 1}. ${step.label}\n${words.join(", ")}`}
+      title={`${row.node} · ${stepName(step)} ${step.label}\n${words.join(", ")}`}
       {...props}
-      onKeyDown={undefined}
     >
-      <StatusIcon status={status} size={13} />
+      {status ? <StatusIcon status={status} size={13} /> : null}
       {cell?.code ? <span className="clip">{cell.code}</span> : null}
     </div>
   );

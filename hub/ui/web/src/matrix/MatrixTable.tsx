@@ -4,7 +4,7 @@ import type { ExecutionNode, ExecutionStep } from "../api/client";
 import { Elapsed } from "../base/parts";
 import { StatusText } from "../base/Status";
 import { t } from "../text/t";
-import { cellOf, cellStatus } from "./grid";
+import { cellOf, cellStatus, stepName } from "./grid";
 import type { Choice } from "./Matrix";
 
 // MatrixTable tells the matrix in words: a line for each node and step.
@@ -18,7 +18,9 @@ export function MatrixTable({
   onChoose: (choice: Choice) => void;
 }) {
   const scroller = useRef<HTMLDivElement>(null);
-  const lines = rows.flatMap((row) => steps.map((step) => ({ row, step })));
+  const lines = rows.flatMap((row) =>
+    steps.filter((step) => cellStatus(row, step) !== undefined).map((step) => ({ row, step })),
+  );
   const virtual = useVirtualizer({
     count: lines.length,
     getScrollElement: () => scroller.current,
@@ -59,10 +61,10 @@ export function MatrixTable({
                   </button>
                 </td>
                 <td className="clip" style={{ maxWidth: 160 }} title={step.label}>
-                  {step.position + 1}. <bdi>{step.label}</bdi>
+                  {stepName(step)} <bdi>{step.label}</bdi>
                 </td>
                 <td className="shrink">
-                  <StatusText status={cellStatus(row, step.position)} />
+                  <CellStatus row={row} step={step} />
                 </td>
                 <td className="num">{cell?.code ?? ""}</td>
                 <td className="num">{cell?.startedAt ? <Elapsed from={cell.startedAt} to={cell.endedAt} /> : null}</td>
@@ -74,4 +76,9 @@ export function MatrixTable({
       </table>
     </div>
   );
+}
+
+function CellStatus({ row, step }: { row: ExecutionNode; step: ExecutionStep }) {
+  const status = cellStatus(row, step);
+  return status ? <StatusText status={status} /> : null;
 }

@@ -1,16 +1,29 @@
 // What the matrix shows: rows of nodes, columns of steps, and where the focus goes.
 
-import type { ExecutionNode, Status, StepOn } from "../api/client";
+import type { ExecutionNode, ExecutionStep, Status, StepOn } from "../api/client";
 
 export function cellOf(node: ExecutionNode, step: number): StepOn | undefined {
   return node.steps.find((s) => s.step === step);
 }
 
+// columnsOf orders steps as they are shown: each error handler behind its step.
+export function columnsOf(steps: ExecutionStep[]): ExecutionStep[] {
+  const place = (s: ExecutionStep) => s.handlerOf ?? s.position;
+  return [...steps].sort((a, b) => place(a) - place(b) || a.position - b.position);
+}
+
+// stepName is a step's number as people count, or a sign for an error handler.
+export function stepName(step: ExecutionStep): string {
+  return step.handlerOf === undefined ? `${step.position + 1}.` : `${step.handlerOf + 1}↳`;
+}
+
 // cellStatus is what a cell shows. What has no record is queued, unless the node is
-// done: then that step never came to its turn.
-export function cellStatus(node: ExecutionNode, step: number): Status {
-  const cell = cellOf(node, step);
+// done: then that step never came to its turn. A handler that was not needed shows
+// nothing.
+export function cellStatus(node: ExecutionNode, step: ExecutionStep): Status | undefined {
+  const cell = cellOf(node, step.position);
   if (cell) return cell.status;
+  if (step.handlerOf !== undefined) return undefined;
   switch (node.status) {
     case "queued":
     case "running":

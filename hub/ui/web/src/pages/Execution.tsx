@@ -4,16 +4,24 @@ import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
-import { api, type ExecutionNode, type Execution as ExecutionType, errorOf, must, type Status } from "../api/client";
+import {
+  api,
+  type ExecutionNode,
+  type ExecutionStep,
+  type Execution as ExecutionType,
+  errorOf,
+  must,
+  type Status,
+} from "../api/client";
 import { takeExecution } from "../api/live";
-import { keys, useExecution, useMatrix } from "../api/queries";
+import { keys, useExecution, useMatrix, useRunners } from "../api/queries";
 import { Icon } from "../base/icons";
 import { projectInView } from "../base/local";
 import { Ago, Answer, Elapsed, ErrorNote, FilterChip, Loading, Note, useTitle, When } from "../base/parts";
 import { CountBar, isFinal, order, StatusIcon, StatusText } from "../base/Status";
 import { LogView, useSession } from "../log/LogView";
 import { LogSession } from "../log/session";
-import { cellOf, cellStatus, filterRows } from "../matrix/grid";
+import { cellOf, cellStatus, columnsOf, filterRows, stepName } from "../matrix/grid";
 import { type Choice, Matrix } from "../matrix/Matrix";
 import { MatrixTable } from "../matrix/MatrixTable";
 import { t } from "../text/t";
@@ -49,7 +57,8 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
   const matrix = useMatrix(id, open);
   const [side, setSide] = useState<"nodes" | "log">(search.node || search.at ? "log" : "nodes");
   const choice: Choice = { node: search.node ?? "", step: search.step ? Number(search.step) - 1 : -1 };
-  const steps = e.steps ?? [];
+  const steps = columnsOf(e.steps ?? []);
+  const chosenStep = steps.find((step) => step.position === choice.step);
   useEffect(() => {
     projectInView.set(e.project);
     return () => projectInView.set("");
@@ -89,7 +98,7 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
           <NodesSide execution={e} matrix={matrix} search={search} set={set} choice={choice} choose={choose} />
         </div>
         <div className={`exec-right${side === "log" ? "" : " unseen"}`}>
-          {chosenNode ? <CellFacts execution={e} row={chosenNode} choice={choice} /> : null}
+          {chosenNode ? <CellFacts execution={e} row={chosenNode} step={chosenStep} /> : null}
           <LogSide
             execution={e}
             choice={choice}
@@ -99,7 +108,7 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
               choice.node ? (
                 <FilterChip on onClick={() => choose({ node: "", step: -1 })} label={t("execution.allLines")}>
                   <bdi>{choice.node}</bdi>
-                  {choice.step >= 0 ? ` · ${steps[choice.step]?.position !== undefined ? choice.step + 1 : ""}` : null}
+                  {chosenStep ? ` · ${stepName(chosenStep)}` : null}
                   <Icon name="close" size={11} />
                 </FilterChip>
               ) : null
@@ -332,8 +341,11 @@ function Again({ execution: e, rows }: { execution: ExecutionType; rows: Executi
   const navigate = useNavigate();
   const failed = rows.filter((r) => r.status === "failed" || r.status === "timed_out").map((r) => r.node);
   const doubtful = rows.filter((r) => r.status === "unknown").length;
-  const go = (filter?: string) => {
-    const search = { from: String(e.number), ...(filter ? { filter } : {}) } as never;
+  const go = (onlyFailed = false) => {
+    const from = String(e.number);
+    // A job has its own way to run on some of its nodes; a command takes a filter.
+    const more = !onlyFailed ? {} : e.job ? { only: "failed" } : { filter: `name: ${failed.join(",")}` };
+    const search = { from, ...more } as never;
     if (e.job)
       void navigate({ to: "/projects/$project/jobs/$job", params: { project: e.project, job: e.job.id }, search });
     else void navigate({ to: "/projects/$project/command", params: { project: e.project }, search });
@@ -358,9 +370,7 @@ function Again({ execution: e, rows }: { execution: ExecutionType; rows: Executi
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Item onClick={() => go()}>{t("execution.againAll")}</Menu.Item>
-        <Menu.Item onClick={() => go(`name: ${failed.join(",")}`)}>
-          {t("execution.againFailed", { n: failed.length })}
-        </Menu.Item>
+        <Menu.Item onClick={() => go(true)}>{t("execution.againFailed", { n: failed.length })}</Menu.Item>
         {doubtful > 0 ? <Menu.Label maw={260}>{t("execution.againNotUnknown", { n: doubtful })}</Menu.Label> : null}
       </Menu.Dropdown>
     </Menu>
@@ -440,9 +450,9 @@ function NodesSide({
       ) : null}
       {rows.length > 0 ? (
         table ? (
-          <MatrixTable rows={rows} steps={e.steps ?? []} onChoose={choose} />
+          <MatrixTable rows={rows} steps={columnsOf(e.steps ?? [])} onChoose={choose} />
         ) : (
-          <Matrix rows={rows} steps={e.steps ?? []} choice={choice} onChoose={choose} />
+          <Matrix rows={rows} steps={columnsOf(e.steps ?? [])} choice={choice} onChoose={choose} />
         )
       ) : null}
     </>
@@ -450,13 +460,22 @@ function NodesSide({
 }
 
 // CellFacts tells all that is known of the chosen node or cell: above all, why.
-function CellFacts({ execution: e, row, choice }: { execution: ExecutionType; row: ExecutionNode; choice: Choice }) {
+function CellFacts({
+  execution: e,
+  row,
+  step,
+}: {
+  execution: ExecutionType;
+  row: ExecutionNode;
+  step: ExecutionStep | undefined;
+}) {
+  const runners = useRunners();
+  const runner = runners.data?.items.find((r) => r.id === row.runnerId)?.name ?? row.runnerId;
   const cancel = useCancel(e);
-  const cell = choice.step >= 0 ? cellOf(row, choice.step) : undefined;
-  const status = choice.step >= 0 ? cellStatus(row, choice.step) : row.status;
-  const label = e.steps?.find((s) => s.position === choice.step)?.label;
+  const cell = step ? cellOf(row, step.position) : undefined;
+  const status = (step ? cellStatus(row, step) : row.status) ?? "skipped";
   // Of a whole node, the cells that did not end well speak.
-  const told = cell ? [cell] : choice.step < 0 ? row.steps.filter((s) => s.message || s.lateStatus) : [];
+  const told = cell ? [cell] : !step ? row.steps.filter((s) => s.message || s.lateStatus) : [];
   return (
     <div className="cell-facts">
       <div className="row wrap" style={{ gap: "4px 12px" }}>
@@ -464,9 +483,9 @@ function CellFacts({ execution: e, row, choice }: { execution: ExecutionType; ro
         <strong>
           <bdi>{row.node}</bdi>
         </strong>
-        {label ? (
+        {step ? (
           <span>
-            {choice.step + 1}. <bdi className="mono">{label}</bdi>
+            {stepName(step)} <bdi className="mono">{step.label}</bdi>
           </span>
         ) : null}
         {cell?.code !== undefined && cell.code !== null ? (
@@ -479,16 +498,12 @@ function CellFacts({ execution: e, row, choice }: { execution: ExecutionType; ro
             <Elapsed from={cell.startedAt} to={cell.endedAt} />
           </span>
         ) : null}
-        {row.runner ? (
+        {row.runnerId ? (
           <span className="muted">
             {t("matrix.runner")}{" "}
-            {row.runnerId ? (
-              <Link to="/runners/$id" params={{ id: row.runnerId }}>
-                <bdi>{row.runner}</bdi>
-              </Link>
-            ) : (
-              <bdi>{row.runner}</bdi>
-            )}
+            <Link to="/runners/$id" params={{ id: row.runnerId }}>
+              <bdi>{runner}</bdi>
+            </Link>
           </span>
         ) : null}
         <span className="spread" />
@@ -508,7 +523,7 @@ function CellFacts({ execution: e, row, choice }: { execution: ExecutionType; ro
         <div key={`${s.step}.${s.try}`} className="stack" style={{ gap: 4 }}>
           {s.message ? (
             <div style={{ overflowWrap: "anywhere" }}>
-              {choice.step < 0 ? <span className="muted">{s.step + 1}. </span> : null}
+              {!step ? <span className="muted">{s.step + 1}. </span> : null}
               <bdi>{s.message}</bdi> {s.reason ? <span className="muted mono">({s.reason})</span> : null}
             </div>
           ) : null}
@@ -523,6 +538,11 @@ function CellFacts({ execution: e, row, choice }: { execution: ExecutionType; ro
       ))}
     </div>
   );
+}
+
+// logStep is the step whose lines are read: those of a handler come with its step's.
+function logStep(e: ExecutionType, step: number): number {
+  return e.steps?.find((s) => s.position === step)?.handlerOf ?? step;
 }
 
 function LogSide({
@@ -541,7 +561,7 @@ function LogSide({
   const running = !isFinal(e.status);
   // A reading starts anew for another cell; its own line address does not restart it.
   const session = useSession(() => {
-    const made = new LogSession({ execution: e.id, node: choice.node, step: choice.step });
+    const made = new LogSession({ execution: e.id, node: choice.node, step: logStep(e, choice.step) });
     const start =
       at !== undefined
         ? made.openStart(at === "start" ? "" : at)

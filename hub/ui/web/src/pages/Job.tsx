@@ -26,7 +26,7 @@ import {
   type Job as JobType,
   must,
 } from "../api/client";
-import { keys, useExecution, useJob, useMe } from "../api/queries";
+import { keys, useExecution, useJob, useMatrix, useMe } from "../api/queries";
 import { Icon } from "../base/icons";
 import { Answer, Back, Copy, ErrorNote, Note, Page, Panel, Tags, When } from "../base/parts";
 import { duration } from "../base/time";
@@ -37,20 +37,44 @@ import { formAddress, initialValues, join, missing, split, toSend, type Values }
 
 export function JobPage() {
   const { project, job } = useParams({ strict: false }) as { project: string; job: string };
-  const search = useSearch({ strict: false }) as { from?: string; tab?: string };
+  const search = useSearch({ strict: false }) as { from?: string; tab?: string; only?: string };
   const query = useJob(project, job);
   const last = useExecution(search.from ?? "");
-  const ready = search.from === undefined || last.data !== undefined || last.isError;
+  const onlyFailed = search.from !== undefined && search.only === "failed";
+  const matrix = useMatrix(onlyFailed ? (search.from ?? "") : "", false);
+  const only = onlyFailed
+    ? matrix.data?.filter((r) => r.status === "failed" || r.status === "timed_out").map((r) => r.node)
+    : [];
+  const ready =
+    (search.from === undefined || last.data !== undefined || last.isError) && (only !== undefined || matrix.isError);
   if (!query.data || !ready)
     return (
       <Page title={t("nav.jobs")}>
         <Answer query={query}>{() => null}</Answer>
       </Page>
     );
-  return <Loaded key={`${query.data.id} ${search.from ?? ""}`} project={project} job={query.data} last={last.data} />;
+  return (
+    <Loaded
+      key={`${query.data.id} ${search.from ?? ""} ${search.only ?? ""}`}
+      project={project}
+      job={query.data}
+      last={last.data}
+      only={only ?? []}
+    />
+  );
 }
 
-function Loaded({ project, job, last }: { project: string; job: JobType; last: Execution | undefined }) {
+function Loaded({
+  project,
+  job,
+  last,
+  only,
+}: {
+  project: string;
+  job: JobType;
+  last: Execution | undefined;
+  only: string[];
+}) {
   const search = useSearch({ strict: false }) as Record<string, string>;
   const navigate = useNavigate();
   const tab = search.tab ?? "run";
@@ -85,7 +109,7 @@ function Loaded({ project, job, last }: { project: string; job: JobType; last: E
         </Tabs.List>
         <Tabs.Panel value="run" pt="md">
           <div className="columns">
-            <RunForm project={project} job={job} last={last} />
+            <RunForm project={project} job={job} last={last} only={only} />
             <div className="stack">
               <Panel title={t("job.recent")} flush>
                 <ExecutionList filter={{ project, job: job.id, limit: 8 }} narrow empty={t("job.neverRan")} />
@@ -154,7 +178,18 @@ function Actions({ project, job }: { project: string; job: JobType }) {
   );
 }
 
-function RunForm({ project, job, last }: { project: string; job: JobType; last: Execution | undefined }) {
+function RunForm({
+  project,
+  job,
+  last,
+  only,
+}: {
+  project: string;
+  job: JobType;
+  last: Execution | undefined;
+  // only names the nodes to run on again, of those that the filter gives; none: all.
+  only: string[];
+}) {
   const navigate = useNavigate();
   const address = new URLSearchParams(window.location.search);
   const [values, setValues] = useState<Values>(() => initialValues(job.options, last, address));
@@ -176,6 +211,7 @@ function RunForm({ project, job, last }: { project: string; job: JobType; last: 
           body: {
             options: toSend(job.options, values),
             ...(job.dispatch.nodes && job.dispatch.editable && filter !== own ? { nodeFilter: filter } : {}),
+            ...(only.length > 0 ? { nodes: only } : {}),
             ...(typeof threads === "number" ? { threadcount: threads } : {}),
           },
         }),
@@ -198,6 +234,11 @@ function RunForm({ project, job, last }: { project: string; job: JobType; last: 
       <Panel title={t("job.options")}>
         <div className="stack">
           {last ? <Note>{t("job.filledFrom", { number: String(last.number) })}</Note> : null}
+          {only.length > 0 && last ? (
+            <Note kind="warn">
+              {t("job.only", { n: only.length, number: String(last.number), names: only.slice(0, 12).join(", ") })}
+            </Note>
+          ) : null}
           {shown.length === 0 ? <span className="muted">{t("job.noOptions")}</span> : null}
           {shown.map((option) => (
             <Option

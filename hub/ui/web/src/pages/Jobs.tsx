@@ -116,6 +116,11 @@ export function Jobs() {
                 <bdi>{item.group ? `${item.group}/${item.name}` : item.name}</bdi>: {t(`import.${item.result}`)}
               </li>
             ))}
+            {result.warnings.map((w) => (
+              <li key={`${w.path} ${w.message}`}>
+                <code className="mono">{w.path}</code> <bdi>{w.message}</bdi>
+              </li>
+            ))}
           </ul>
         )}
       />

@@ -166,16 +166,20 @@ export function NodePage() {
   const client = useQueryClient();
   const node = useNode(project, name);
   const hostKeys = useHostKeys(project, name);
+  const onError = (cause: unknown) =>
+    notifications.show({ color: "red", title: t("node.keyFailed"), message: errorOf(cause).message });
+  const params = { params: { path: { project, node: name } } };
+  const hostKeysKey = [...keys.nodes(project), "hostkeys", name];
   const forget = useMutation({
-    mutationFn: (fingerprint: string) =>
-      must(
-        api.DELETE("/api/v1/projects/{project}/nodes/{node}/hostkeys", {
-          params: { path: { project, node: name }, query: { fingerprint } },
-        }),
-      ),
-    onSuccess: () => void client.invalidateQueries({ queryKey: [...keys.nodes(project), "hostkeys", name] }),
-    onError: (cause) =>
-      notifications.show({ color: "red", title: t("node.forgetFailed"), message: errorOf(cause).message }),
+    mutationFn: () => must(api.DELETE("/api/v1/projects/{project}/nodes/{node}/hostkeys", params)),
+    onSuccess: () => void client.invalidateQueries({ queryKey: hostKeysKey }),
+    onError,
+  });
+  const accept = useMutation({
+    mutationFn: (key: string) =>
+      must(api.POST("/api/v1/projects/{project}/nodes/{node}/hostkeys", { ...params, body: { key } })),
+    onSuccess: (list) => client.setQueryData(hostKeysKey, list),
+    onError,
   });
   return (
     <Page
@@ -226,36 +230,56 @@ export function NodePage() {
               <Answer query={hostKeys}>
                 {(list) => (
                   <div className="stack">
-                    {list.items.some((k) => k.conflict) ? <Note kind="bad">{t("node.conflict")}</Note> : null}
+                    {list.items.some((k) => k.state === "conflict") ? (
+                      <Note kind="bad">{t("node.conflictNote")}</Note>
+                    ) : null}
                     {list.items.length === 0 ? <span className="muted">{t("node.noKeys")}</span> : null}
                     {list.items.map((k) => (
                       <div key={k.fingerprint} className="preview">
                         <div className="row wrap">
                           <span className="chip">{k.type}</span>
+                          <span className={`status ${k.state === "conflict" ? "st-failed" : "st-succeeded"}`}>
+                            {t(`node.${k.state}`)}
+                          </span>
                           <span className="mono" style={{ overflowWrap: "anywhere" }}>
                             {k.fingerprint}
                           </span>
                         </div>
                         <div className="row wrap">
                           <span className="muted">
-                            {t("node.seen")} <When at={k.createdAt} />
+                            {t("node.seen")} <When at={k.seenAt} />
                           </span>
                           <span className="spread" />
                           <Copy text={k.key} />
-                          {me.data?.admin ? (
+                          {me.data?.admin && k.state === "conflict" ? (
                             <Button
                               size="compact-xs"
                               variant="default"
-                              color="red"
-                              loading={forget.isPending}
-                              onClick={() => window.confirm(t("node.forgetAsk")) && forget.mutate(k.fingerprint)}
+                              loading={accept.isPending}
+                              onClick={() =>
+                                window.confirm(t("node.acceptAsk", { fingerprint: k.fingerprint })) &&
+                                accept.mutate(k.key)
+                              }
                             >
-                              {t("node.forget")}
+                              {t("node.accept")}
                             </Button>
                           ) : null}
                         </div>
                       </div>
                     ))}
+                    {me.data?.admin && list.items.length > 0 ? (
+                      <div>
+                        <Button
+                          size="compact-sm"
+                          variant="default"
+                          color="red"
+                          loading={forget.isPending}
+                          onClick={() => window.confirm(t("node.forgetAsk")) && forget.mutate()}
+                        >
+                          {t("node.forget")}
+                        </Button>
+                      </div>
+                    ) : null}
                   </div>
                 )}
               </Answer>
