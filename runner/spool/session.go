@@ -17,8 +17,8 @@ type Session struct {
 	Epoch       uint64 `json:"epoch"`
 	Incarnation uint64 `json:"incarnation"`
 	// Marks are the newest database mark and the newest sixtieth.
-	Newest    Mark   `json:"newest"`
-	Sixtieth  Mark   `json:"sixtieth"`
+	Newest   Mark `json:"newest"`
+	Sixtieth Mark `json:"sixtieth"`
 }
 
 // Mark proves to a later database what an earlier one had committed.

@@ -101,7 +101,7 @@ func Next(p *Plan, s *State, mode Mode, inHand func(node, step int) bool) Decisi
 	for _, c := range s.cells {
 		left = left || c.phase != ended
 	}
-	d.Close = !left
+	d.Close = !left && len(d.Start) == 0 // a retry may be due after all have ended once
 	return d
 }
 
