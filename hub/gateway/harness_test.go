@@ -1,0 +1,234 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/ca"
+	"github.com/fairlead/fairlead/hub/cluster"
+	"github.com/fairlead/fairlead/hub/dispatch"
+	"github.com/fairlead/fairlead/hub/keys"
+	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/store/storetest"
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+const org = hub.DefaultOrganisationID
+
+// testTime bounds everything that a test waits for.
+const testTime = 30 * time.Second
+
+// testHub is a member with everything below and in the gateway, on a real listener.
+type testHub struct {
+	t        *testing.T
+	st       *store.Store
+	ca       *ca.CA
+	keys     *keys.Keys
+	dispatch *dispatch.Dispatcher
+	gateway  *Gateway
+	address  string
+	// authority is the CA's pair, to make certificates that no hub would.
+	authority tls.Certificate
+	project   *hub.Project
+}
+
+func newHub(t *testing.T) *testHub {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	h := &testHub{t: t, st: storetest.New(t), project: &hub.Project{OrganisationID: org, Name: "web"}}
+	log := storetest.Logger(t)
+	master, err := keys.NewMaster(bytes.Repeat([]byte{1}, 32))
+	h.must(err)
+	h.ca, err = ca.Open(ctx, h.st, master)
+	h.must(err)
+	_, sealed, err := h.st.ClusterCA(ctx)
+	h.must(err)
+	plain, err := master.Open("ca\x00"+h.ca.ClusterID(), sealed)
+	h.must(err)
+	h.authority, err = tls.X509KeyPair(plain, plain)
+	h.must(err)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	h.must(err)
+	h.address = lis.Addr().String()
+	member := cluster.New(h.st, master, cluster.Config{ID: store.NewID(), Name: "a", Gateway: h.address}, log)
+	h.must(member.Join(ctx))
+	own, err := h.ca.Member(member.MemberID())
+	h.must(err)
+	h.keys = keys.New(h.st, master)
+	var out *output.Output
+	h.dispatch = dispatch.New(h.st, dispatch.Config{
+		MemberID: member.MemberID(), Clock: member.Clock, Incarnation: member.Incarnation, Gateways: member.Gateways,
+		GrantMAC: member.GrantMAC, Secrets: h.keys.Secrets, SealOptions: h.keys.SealOptions,
+		Published: func(id string, chunks []hub.Chunk) { out.Publish(id, chunks) },
+	}, log)
+	out = output.New(h.st, output.Config{
+		MemberID: member.MemberID(), Clock: member.Clock,
+		Whole: h.dispatch.LogWhole, Events: h.dispatch.Subscribe,
+	}, log)
+	h.gateway = New(h.st, h.ca, h.dispatch, out, Config{
+		Gateways: member.Gateways, Others: member.Others, Certificate: func() *tls.Certificate { return own },
+		HelloTimeout: 500 * time.Millisecond,
+	}, log)
+	h.must(h.st.CreateProject(ctx, h.project))
+	runs := []func(context.Context) error{member.Run, h.dispatch.Run, out.Run, func(ctx context.Context) error { return h.gateway.Run(ctx, lis) }}
+	done := make(chan error, len(runs))
+	for _, run := range runs {
+		go func() { done <- run(ctx) }()
+	}
+	t.Cleanup(func() {
+		cancel()
+		for range runs {
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Errorf("a service ended with %v", err)
+				}
+			case <-time.After(testTime):
+				t.Fatal("a service does not end")
+			}
+		}
+	})
+	return h
+}
+
+func (h *testHub) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// dial connects with a certificate, or without one.
+func (h *testHub) dial(cert *tls.Certificate) *grpc.ClientConn {
+	h.t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(h.ca.Certificates()[0])
+	cfg := &tls.Config{RootCAs: roots, ServerName: wire.GatewayName(h.ca.ClusterID()), MinVersion: tls.VersionTLS13}
+	if cert != nil {
+		// Presented whatever the hub asks for: a stranger would not be polite either.
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	}
+	conn, err := grpc.NewClient("passthrough:///"+h.address, grpc.WithTransportCredentials(credentials.NewTLS(cfg)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)))
+	h.must(err)
+	h.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// testRunner is a runner's identity.
+type testRunner struct {
+	id      string
+	cert    *tls.Certificate
+	key     *ecdsa.PrivateKey
+	sealing []byte
+	conn    *grpc.ClientConn
+}
+
+// enrol makes a runner by the wire.
+func (h *testHub) enrol() *testRunner {
+	h.t.Helper()
+	ctx := context.Background()
+	token, _, err := h.ca.CreateToken(ctx, ca.NewToken{OrganisationID: org})
+	h.must(err)
+	r := &testRunner{}
+	r.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	h.must(err)
+	var public []byte
+	r.sealing, public, err = wire.SealingKey()
+	h.must(err)
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, r.key)
+	h.must(err)
+	answer, err := runnerv1.NewEnrolmentServiceClient(h.dial(nil)).Enrol(ctx, &runnerv1.EnrolRequest{Token: token, Csr: csr, SealingKey: public, Name: "r"})
+	h.must(err)
+	leaf, err := x509.ParseCertificate(answer.GetCertificates()[0])
+	h.must(err)
+	r.id, r.cert = answer.GetRunnerId(), &tls.Certificate{Certificate: answer.GetCertificates(), PrivateKey: r.key, Leaf: leaf}
+	r.conn = h.dial(r.cert)
+	return r
+}
+
+// forge makes a certificate of the CA as the template says, for the runner's key.
+func (h *testHub) forge(r *testRunner, uri string, from, to time.Time) *tls.Certificate {
+	h.t.Helper()
+	u, err := url.Parse(uri)
+	h.must(err)
+	template := *r.cert.Leaf
+	template.URIs, template.NotBefore, template.NotAfter = []*url.URL{u}, from, to
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	h.must(err)
+	template.SerialNumber = serial
+	der, err := x509.CreateCertificate(rand.Reader, &template, h.authority.Leaf, &r.key.PublicKey, h.authority.PrivateKey)
+	h.must(err)
+	leaf, err := x509.ParseCertificate(der)
+	h.must(err)
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: r.key, Leaf: leaf}
+}
+
+// testSession is a session as its runner sees it.
+type testSession struct {
+	t      *testing.T
+	stream runnerv1.RunnerService_SessionClient
+	epoch  uint64
+}
+
+func (h *testHub) open(conn *grpc.ClientConn) *testSession {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), testTime)
+	h.t.Cleanup(cancel)
+	stream, err := runnerv1.NewRunnerServiceClient(conn).Session(ctx)
+	h.must(err)
+	return &testSession{t: h.t, stream: stream}
+}
+
+func hello() *runnerv1.Hello {
+	return &runnerv1.Hello{
+		MinVersion: 1, MaxVersion: 1, InstanceNonce: bytes.Repeat([]byte{7}, 16),
+		BootId: bytes.Repeat([]byte{1}, 32), HostId: bytes.Repeat([]byte{2}, 32), Slots: 4,
+	}
+}
+
+// start opens a session up to Confirmed.
+func (h *testHub) start(r *testRunner) *testSession {
+	h.t.Helper()
+	s := h.open(r.conn)
+	s.send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Hello{Hello: hello()}})
+	s.epoch = s.recv().GetWelcome().GetSessionEpoch()
+	s.send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Confirm{Confirm: &runnerv1.Confirm{SessionEpoch: s.epoch}}})
+	if got := s.recv().GetConfirmed().GetSessionEpoch(); got != s.epoch || got == 0 {
+		h.t.Fatalf("confirmed %d, want %d", got, s.epoch)
+	}
+	s.send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Credits{Credits: &runnerv1.Credits{Slots: 4}}})
+	return s
+}
+
+func (s *testSession) send(f *runnerv1.SessionRequest) {
+	s.t.Helper()
+	if err := s.stream.Send(f); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *testSession) recv() *runnerv1.SessionResponse {
+	s.t.Helper()
+	f, err := s.stream.Recv()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return f
+}

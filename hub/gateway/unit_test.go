@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// Work of one key keeps its order, that of different keys does not wait for another's.
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	l, ctx := newLanes(), context.Background()
+	blocked, free := make(chan struct{}), make(chan struct{})
+	var mu sync.Mutex
+	var got []int
+	l.do(ctx, "slow", func() { <-blocked })
+	for i := range 100 {
+		l.do(ctx, "slow", func() {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, i)
+		})
+	}
+	l.do(ctx, "other", func() { close(free) })
+	<-free
+	close(blocked)
+	l.close()
+	for i, g := range got {
+		if i != g {
+			t.Fatalf("order %v", got)
+		}
+	}
+	if len(got) != 100 {
+		t.Errorf("%d of 100 were done", len(got))
+	}
+	l.do(ctx, "late", func() { t.Error("work was taken after close") })
+}
+
+// A session that is full is not read on, and its end frees who waits.
+func TestLanesAreBounded(t *testing.T) {
+	t.Parallel()
+	l := newLanes()
+	blocked := make(chan struct{})
+	for range maxInLanes {
+		l.do(context.Background(), "k", func() { <-blocked })
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	l.do(ctx, "k", func() { t.Error("work was taken beyond the bound") })
+	close(blocked)
+	l.close()
+}
+
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	q := newQueue[int](2)
+	for i, want := range []bool{true, true, false} {
+		if got := q.add(i); got != want {
+			t.Errorf("add %d: %v", i, got)
+		}
+	}
+	if got := q.take(context.Background()); len(got) != 2 {
+		t.Errorf("took %v", got)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if got := q.take(ctx); got != nil {
+		t.Errorf("took %v from nothing", got)
+	}
+	q.add(7)
+	if rest := q.close(); len(rest) != 1 || q.add(8) {
+		t.Errorf("rest %v, or it takes more after close", rest)
+	}
+}
+
+func bigOffer(text string) hub.Offer {
+	return hub.Offer{
+		Fence: hub.Fence{Incarnation: 1, AttemptID: store.NewID(), Epoch: 1},
+		Execution: &hub.Execution{
+			ID: "e", Nodes: []hub.Node{{Name: "a"}, {Name: "b", Description: "the second"}},
+			Definition: &hub.Job{
+				Options: []hub.Option{{Name: "s", Secure: true}, {Name: "x", Secure: true, ValueExposed: true}},
+				Workflow: hub.Workflow{Steps: []hub.Step{
+					{Exec: "zero"},
+					{Script: &hub.Script{Text: text, Args: "a b"}, ErrorHandler: &hub.Step{Exec: "handle one"}},
+					{Exec: "two", ErrorHandler: &hub.Step{Exec: "handle two"}},
+				}},
+			},
+		},
+		Assignment: &hub.Assignment{Nodes: []int{1}, Steps: []int{1, 2}, Threads: 1},
+		HostKeys:   map[string][]string{"b": {"ssh-ed25519 AAAA"}},
+		Project:    &hub.Project{Name: "p", Settings: map[string]string{"ssh-key-storage-path": "keys/${node.name}", "plain": "x"}},
+	}
+}
+
+func TestSpec(t *testing.T) {
+	t.Parallel()
+	spec := makeSpec(bigOffer("echo"))
+	if n := spec.GetNodes(); len(n) != 1 || n[0].GetName() != "b" || n[0].GetHostKeys()[0] != "ssh-ed25519 AAAA" ||
+		n[0].GetAttributes()["ssh-key-storage-path"] != "keys/b" || n[0].GetAttributes()["description"] != "the second" {
+		t.Errorf("nodes %v", n)
+	}
+	s := spec.GetSteps()
+	if len(s) != 4 || s[0].GetScript().GetArgsText() != "a b" || s[1].GetExec() != "two" || s[2].GetExec() != "handle one" || s[3].GetExec() != "handle two" {
+		t.Fatalf("steps %v", s)
+	}
+	if s[0].GetErrorHandler() != 3 || s[1].GetErrorHandler() != 4 || s[0].GetIsHandler() || !s[2].GetIsHandler() || s[0].GetNumber() != 2 || s[3].GetNumber() != 3 {
+		t.Errorf("handlers and numbers %v", s)
+	}
+	if strings.Join(spec.GetSecureOptions(), ",") != "s,x" || strings.Join(spec.GetExposedOptions(), ",") != "x" {
+		t.Errorf("options %v, exposed %v", spec.GetSecureOptions(), spec.GetExposedOptions())
+	}
+}
+
+// A spec that is too large for its offer comes in parts before it, and is whole.
+func TestSpecInParts(t *testing.T) {
+	t.Parallel()
+	frames, err := offerFrames(bigOffer(strings.Repeat("0123456789", 200_000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole []byte
+	for i, f := range frames[:len(frames)-1] {
+		part := f.GetSpecPart()
+		if int(part.GetIndex()) != i || proto.Size(f) > wire.MaxMessageBytes {
+			t.Errorf("part %d has index %d and %d bytes", i, part.GetIndex(), proto.Size(f))
+		}
+		whole = append(whole, part.GetData()...)
+	}
+	spec := &runnerv1.Spec{}
+	if err := proto.Unmarshal(whole, spec); err != nil || len(spec.GetSteps()[0].GetScript().GetText()) != 2_000_000 {
+		t.Errorf("the parts do not make the spec: %v", err)
+	}
+	last := frames[len(frames)-1].GetOffer()
+	if last == nil || len(last.GetSpec()) != 0 || len(frames) != 5 {
+		t.Errorf("%d frames, the last %T", len(frames), frames[len(frames)-1].GetFrame())
+	}
+	if frames, err := offerFrames(bigOffer("echo")); err != nil || len(frames) != 1 {
+		t.Errorf("a small spec made %d frames, %v", len(frames), err)
+	}
+	if _, err := offerFrames(bigOffer(strings.Repeat("x", wire.MaxSpecBytes))); err == nil {
+		t.Error("a spec over all bounds was told")
+	}
+}
+
+func TestWelcomePages(t *testing.T) {
+	t.Parallel()
+	w := hub.Welcome{SessionEpoch: 3}
+	for range 2*wire.PageHoldings + 1 {
+		w.Holdings = append(w.Holdings, hub.HoldingAnswer{Fence: hub.Fence{Incarnation: 1, AttemptID: store.NewID(), Epoch: 1}})
+	}
+	frames := welcomeFrames(1, w)
+	if len(frames) != 3 || !frames[0].GetWelcome().GetMore() || !frames[1].GetHoldings().GetMore() || frames[2].GetHoldings().GetMore() || len(frames[2].GetHoldings().GetHoldings()) != 1 {
+		t.Errorf("%d frames", len(frames))
+	}
+}
+
+func TestTextForPeople(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"plain": "plain", "a\x00b": "a\uFFFDb", "a\xffb": "a\uFFFDb", "äöü": "äö"} {
+		if got := text(in, 5); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Whatever bytes a runner sends as records, they are refused or taken, and the chain
+// is over the bytes as they came.
+func FuzzSteps(f *testing.F) {
+	id := wire.Identity{ID: "r"}
+	fence := &runnerv1.Fence{Incarnation: 1, AttemptId: "0198a000-0000-7000-8000-000000000000", Epoch: 1}
+	raw, err := proto.Marshal(&runnerv1.Record{Record: &runnerv1.Record_Ended{Ended: &runnerv1.Ended{
+		Outcome: runnerv1.Outcome_OUTCOME_FAILED, Message: "x", Data: map[string]string{"a": "b"},
+	}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(uint64(0), raw)
+	f.Add(uint64(1<<63), []byte{})
+	f.Add(uint64(7), []byte{0x1a, 0xff})
+	f.Fuzz(func(t *testing.T, first uint64, record []byte) {
+		s, err := stepsIn(id, fence, first, make([]byte, 32), [][]byte{record})
+		if err != nil {
+			return
+		}
+		if want := wire.NextRecordHash(wire.Hash{}, record); s.Records[0].Hash != want || s.RunnerID != "r" || s.Records[0].N != s.FirstN {
+			t.Errorf("record %+v", s.Records[0])
+		}
+		if strings.Contains(s.Records[0].Message, "\x00") || bytes.Contains([]byte(s.Records[0].Reason), []byte{0}) {
+			t.Error("a NUL would reach the database")
+		}
+	})
+}
