@@ -34,6 +34,8 @@ type Dispatcher struct {
 	woken chan struct{}
 	// waiting: the last look left something without a runner.
 	waiting atomic.Bool
+	// looked counts the ticks that were looked at, for tests.
+	looked atomic.Int64
 }
 
 // New makes a dispatcher; Run makes it work.

@@ -43,6 +43,7 @@ func (d *Dispatcher) runTicks(ctx context.Context) error {
 		if err := d.lapse(ctx, tick, tick-first >= d.cfg.LeaseTicks); err != nil && ctx.Err() == nil {
 			d.log.Error("cannot look after what lapses", "error", err)
 		}
+		d.looked.Add(1)
 	}
 }
 

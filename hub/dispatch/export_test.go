@@ -1,0 +1,4 @@
+package dispatch
+
+// Looked counts the ticks that were looked at.
+func (d *Dispatcher) Looked() int64 { return d.looked.Load() }

@@ -1,0 +1,130 @@
+package dispatch_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+func TestSilentRunnerIsOnlyAWorry(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		e := b.run(job("a"))
+		a := r.claim()
+		b.tick.Add(300)
+		b.later(t)
+		if got := b.get(e); got.Status != hub.StatusRunning || got.Outcome != "" {
+			t.Fatalf("execution is %+v", got)
+		}
+		if _, _, err := b.d.Renew(t.Context(), r.ref, []hub.Fence{a.fence}); err != nil {
+			t.Fatal(err)
+		}
+		b.tick.Add(600)
+		b.later(t)
+		if got := b.get(e); got.Outcome != "" {
+			t.Fatalf("execution is lost although its lease was renewed: %+v", got)
+		}
+		a.runAll(hub.StatusSucceeded)
+		a.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusSucceeded, true)
+	})
+}
+
+func TestLost(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		b.nodes("a1", "a2", "a3")
+		e := b.run(onNodes(job("x"), "3", true))
+		a := r.claim()
+		a.run(0, 0, hub.StatusSucceeded)
+		a.started(1, 0)
+		a.report()
+		b.tick.Add(700)
+		got := b.wantEnd(e, hub.StatusUnknown, false)
+		if got.NodeCounts[hub.StatusSucceeded] != 1 || got.NodeCounts[hub.StatusUnknown] != 2 {
+			t.Errorf("counts are %v", got.NodeCounts)
+		}
+		// It comes back: what runs may end, and is told as late.
+		r.epoch = r.ref.Epoch
+		w := r.connect(hub.Holding{Fence: a.fence, State: hub.HoldingGranted})
+		if h := w.Holdings[0]; h.Live || !h.Stop.NoNew || h.NextN != 4 {
+			t.Errorf("the inventory is answered %+v", h)
+		}
+		_, err := b.d.Resume(t.Context(), r.ref, a.fence)
+		wantRefused(t, err, hub.RefusedGone)
+		a.ended(1, 0, hub.StatusFailed)
+		a.report()
+		a.ended(2, 0, hub.StatusSkipped)
+		a.print(1, 0, "late")
+		a.finish(hub.StatusFailed)
+		if got := b.get(e); got.Status != hub.StatusUnknown || got.LogComplete {
+			t.Errorf("a late result changed the execution: %+v", got)
+		}
+		rows, err := b.st.NodeSteps(t.Context(), e.ID)
+		if err != nil || len(rows) != 3 || rows[1].Status != hub.StatusUnknown || rows[1].LateStatus != hub.StatusFailed || rows[0].LateStatus != "" {
+			t.Errorf("node steps %+v, %v", rows, err)
+		}
+		r.epoch = r.ref.Epoch
+		if w := r.connect(hub.Holding{Fence: a.fence, State: hub.HoldingClosed}); !w.Holdings[0].Settled {
+			t.Errorf("after its late result the attempt is answered %+v", w.Holdings[0])
+		}
+	})
+}
+
+func TestLostAfterZeroWaitsForEver(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		j := job("x")
+		j.LostAfter = 5
+		quick := b.run(j)
+		r.claim()
+		b.tick.Add(40)
+		b.wantEnd(quick, hub.StatusUnknown, false)
+	})
+}
+
+func TestIdempotentIsTriedAgain(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		b.nodes("a1", "a2", "a3")
+		j := onNodes(job("x", "y"), "3", true)
+		j.Workflow.Steps[0].Idempotent, j.Workflow.Steps[1].Idempotent = true, true
+		e := b.run(j)
+		a := r.claim()
+		a.run(0, 0, hub.StatusSucceeded)
+		a.run(0, 1, hub.StatusSucceeded)
+		a.run(1, 0, hub.StatusSucceeded)
+		a.started(2, 0)
+		a.report()
+		b.tick.Add(700)
+		again := []*attemptSim{r.claim(), r.claim()}
+		slices.SortFunc(again, func(x, y *attemptSim) int { return x.offer.Assignment.Nodes[0] - y.offer.Assignment.Nodes[0] })
+		for i, want := range []struct{ nodes, steps []int }{{[]int{1}, []int{1}}, {[]int{2}, []int{0, 1}}} {
+			got := again[i].offer.Assignment
+			if !slices.Equal(got.Nodes, want.nodes) || !slices.Equal(got.Steps, want.steps) || !got.OpenAttempt || got.Attempts != 2 {
+				t.Errorf("what is left is cut as %+v, want %+v", got, want)
+			}
+		}
+		for _, x := range again {
+			x.runAll(hub.StatusSucceeded)
+			x.finish(hub.StatusSucceeded)
+		}
+		b.wantEnd(e, hub.StatusSucceeded, false)
+	})
+}
+
+// A cancel must not show "cancelled" while an attempt that was let go may still act.
+func TestCancelRemembersAnOpenAttempt(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 1)
+		j := job("x")
+		j.Workflow.Steps[0].Idempotent = true
+		e := b.run(j)
+		r.claim()
+		b.tick.Add(700)
+		receive(t, "second offer", r.offers)
+		b.cancel(e)
+		b.wantEnd(e, hub.StatusUnknown, false)
+	})
+}

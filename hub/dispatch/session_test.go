@@ -1,0 +1,209 @@
+package dispatch_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+// later lets the hub look at the ticks, twice.
+func (b *bench) later(t *testing.T) {
+	t.Helper()
+	for range 2 {
+		b.tick.Add(1)
+		deadline := time.After(10 * time.Second)
+		seen := b.d.Looked()
+		for b.d.Looked() == seen {
+			select {
+			case <-deadline:
+				t.Fatal("the hub does not look at the ticks")
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+}
+
+func TestSessions(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		if r.epoch != 1 {
+			t.Fatalf("first session is %d", r.epoch)
+		}
+		// A Welcome that was lost: the runner presents what it has confirmed.
+		r.hello()
+		r.hello()
+		// A Confirm that was lost: it presents the unconfirmed one.
+		w := r.hello()
+		r.epoch = w.SessionEpoch
+		w = r.connect()
+		if w.Quarantined {
+			t.Fatal("a lost Confirm looks like a clone")
+		}
+		// An old frame of the same process.
+		now := r.epoch
+		r.epoch = now - 2
+		_, err := r.tryHello()
+		wantRefused(t, err, hub.RefusedOldSession)
+		row, err := b.st.Runner(t.Context(), r.row.ID)
+		if err != nil || row.Quarantined != "" {
+			t.Fatalf("an old frame of the same process: runner %+v, %v", row, err)
+		}
+	})
+}
+
+func TestClaimNeedsTheCurrentSession(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		b.run(job("a"))
+		o := receive(t, "offer", r.offers)
+		old := r.ref
+		w := r.hello(hub.Holding{Fence: o.Fence, State: hub.HoldingOffered})
+		if len(w.Holdings) != 1 || !w.Holdings[0].Live {
+			t.Errorf("an offer in the inventory is answered %+v", w.Holdings)
+		}
+		_, err := b.d.Claim(t.Context(), old, o.Fence)
+		wantRefused(t, err, hub.RefusedOldSession)
+		_, err = b.d.Claim(t.Context(), r.ref, o.Fence)
+		wantRefused(t, err, hub.RefusedOldSession) // not confirmed yet
+		if err := b.d.Confirm(t.Context(), r.ref); err != nil {
+			t.Fatal(err)
+		}
+		if _, err = b.d.Claim(t.Context(), r.ref, o.Fence); err != nil {
+			t.Errorf("claim in the current session: %v", err)
+		}
+		if err := b.d.Confirm(t.Context(), old); err == nil {
+			t.Error("an old session was confirmed")
+		}
+	})
+}
+
+func TestClaimOfAnEarlierSessionIsGivenBack(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		e := b.run(job("a"))
+		a := r.claim() // the grant was lost with the stream
+		r.epoch = r.ref.Epoch
+		r.connect(hub.Holding{Fence: a.fence, State: hub.HoldingOffered})
+		_, err := b.d.Claim(t.Context(), r.ref, a.fence)
+		wantRefused(t, err, hub.RefusedOldSession)
+		if err := b.d.NotStarted(t.Context(), r.ref, a.fence); err != nil {
+			t.Fatal(err)
+		}
+		if f := receive(t, "forget", r.forget); f != a.fence {
+			t.Errorf("told to forget %v, want %v", f, a.fence)
+		}
+		if err := b.d.NotStarted(t.Context(), r.ref, a.fence); err != nil {
+			t.Errorf("the same again: %v", err)
+		}
+		again := r.claim()
+		if again.fence.Epoch != 2 || again.fence.AttemptID == a.fence.AttemptID {
+			t.Errorf("second attempt is %v after %v", again.fence, a.fence)
+		}
+		again.runAll(hub.StatusSucceeded)
+		again.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusSucceeded, true)
+	})
+}
+
+func TestCloneIsFoundOut(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		e := b.run(job("a"))
+		a := r.claim()
+		copied := r.copyOf()
+		r.epoch = r.ref.Epoch
+		r.connect(hub.Holding{Fence: a.fence, State: hub.HoldingGranted})
+		// The copy presents an epoch that was confirmed once.
+		w := copied.hello(hub.Holding{Fence: a.fence, State: hub.HoldingGranted})
+		if !w.Quarantined {
+			t.Fatal("a copied disk was not found out")
+		}
+		copied.epoch = w.SessionEpoch
+		if err := b.d.Confirm(t.Context(), copied.ref); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.d.Resume(t.Context(), copied.ref, a.fence)
+		wantRefused(t, err, hub.RefusedQuarantined)
+		err = b.d.NotStarted(t.Context(), copied.ref, a.fence)
+		wantRefused(t, err, hub.RefusedOtherHost)
+		// No claim to either, until a person decides; what runs still reports.
+		a.run(0, 0, hub.StatusSucceeded)
+		a.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusSucceeded, true)
+		waiting := b.run(job("b"))
+		if waiting.WaitingFor == nil || waiting.WaitingFor.Kind != "runner" {
+			t.Errorf("work for a quarantined runner: %+v", waiting.WaitingFor)
+		}
+	})
+}
+
+func TestResume(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		tests := []struct {
+			name       string
+			boot, host string
+			want       hub.RefusedReason
+		}{
+			{name: "same boot", boot: "boot-one", host: "host-one"},
+			{name: "another boot of the same host", boot: "boot-2", host: "host-one"},
+			{name: "another boot of a host that proves nothing", boot: "boot-3", host: "", want: hub.RefusedOtherHost},
+			{name: "another host", boot: "boot-4", host: "host-2", want: hub.RefusedOtherHost},
+		}
+		for _, tt := range tests {
+			r.boot, r.host = []byte("boot-one"), []byte("host-one")
+			r.epoch = r.ref.Epoch
+			r.connect()
+			e := b.run(job("a"))
+			a := r.claim()
+			a.started(0, 0)
+			a.report()
+			r.boot, r.host, r.nonce = []byte(tt.boot), []byte(tt.host), nil
+			r.epoch = r.ref.Epoch
+			w := r.connect(hub.Holding{Fence: a.fence, State: hub.HoldingGranted, Steps: 2})
+			if len(w.Holdings) != 1 || !w.Holdings[0].Live || w.Holdings[0].NextN != 2 {
+				t.Fatalf("%s: holdings %+v", tt.name, w.Holdings)
+			}
+			got, err := b.d.Resume(t.Context(), r.ref, a.fence)
+			if tt.want != "" {
+				wantRefused(t, err, tt.want)
+			} else if err != nil || got.SessionEpoch != r.ref.Epoch {
+				t.Fatalf("%s: %+v, %v", tt.name, got, err)
+			}
+			a.ended(0, 0, hub.StatusSucceeded)
+			a.finish(hub.StatusSucceeded)
+			b.wantEnd(e, hub.StatusSucceeded, true)
+		}
+	})
+}
+
+func TestHoldingsOfWhatIsOver(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		e := b.run(job("a"))
+		a := r.claim()
+		a.runAll(hub.StatusSucceeded)
+		a.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusSucceeded, true)
+		unknown := hub.Fence{Incarnation: 1, AttemptID: "nothing", Epoch: 1}
+		r.epoch = r.ref.Epoch
+		w := r.connect(hub.Holding{Fence: a.fence, State: hub.HoldingClosed}, hub.Holding{Fence: unknown, State: hub.HoldingGranted})
+		if len(w.Holdings) != 2 || !w.Holdings[0].Settled || w.Holdings[0].Live || !w.Holdings[1].Unknown {
+			t.Errorf("holdings are %+v", w.Holdings)
+		}
+	})
+}
+
+func TestNewSessionIsOfferedAgain(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		b.run(job("a"))
+		first := receive(t, "offer", r.offers)
+		r.epoch = r.ref.Epoch
+		r.connect()
+		if again := receive(t, "offer again", r.offers); again.Fence != first.Fence {
+			t.Errorf("offered %v, then %v", first.Fence, again.Fence)
+		}
+	})
+}
