@@ -79,8 +79,8 @@ type Output interface {
 }
 
 // SyncedOutput is an Output that can tell how far a command's own output file is kept
-// elsewhere. Without it nothing of that file is released before Forget, and a command
-// that prints more than its limit blocks.
+// elsewhere. Without it the file keeps the last 16 MiB that were handed on, which is
+// more than a killed runner can lose.
 type SyncedOutput interface {
 	Output
 	// SyncedOffset is the offset up to which everything given to WriteMasked is synced

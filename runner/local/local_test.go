@@ -1,0 +1,668 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/task"
+)
+
+const (
+	succeeded = runnerv1.Outcome_OUTCOME_SUCCEEDED
+	failed    = runnerv1.Outcome_OUTCOME_FAILED
+	unknown   = runnerv1.Outcome_OUTCOME_UNKNOWN
+	cancelled = runnerv1.Outcome_OUTCOME_CANCELLED
+	timedOut  = runnerv1.Outcome_OUTCOME_TIMED_OUT
+)
+
+// TestMain lets the test binary be a shim, and a runner that is killed.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case ShimCommand:
+			os.Exit(Shim())
+		case "be-runner":
+			beRunner(os.Args[2], os.Args[3])
+			return
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// beRunner runs one command and waits to be killed, in a process of its own.
+func beRunner(dir, text string) {
+	e, err := New(Config{Dir: dir, Shim: []string{os.Args[0], ShimCommand}, Env: os.Environ()})
+	if err != nil {
+		panic(err)
+	}
+	p, err := e.Prepare(context.Background(), newCommand(text))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("prepared")
+	out := newRecorder()
+	out.copy = os.Stdout
+	p.Run(context.Background(), out)
+	fmt.Println("ended")
+	select {}
+}
+
+func newCommand(text string, change ...func(*task.Command)) *task.Command {
+	c := &task.Command{
+		AttemptID: "0197-local", Cell: task.Cell{Node: 0, Step: 1, Try: 1},
+		Node: &runnerv1.Node{Name: "here"}, Text: text, Grace: 2 * time.Second,
+	}
+	for _, f := range change {
+		f(c)
+	}
+	return c
+}
+
+func newExecutor(t testing.TB, dir string) *Executor {
+	t.Helper()
+	e, err := New(Config{Dir: dir, Shim: []string{os.Args[0], ShimCommand}, Env: append(os.Environ(), "FAIRLEAD_TOKEN=secret", "PLAIN=1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+// recorder is an Output in memory that checks offsets.
+type recorder struct {
+	mu             sync.Mutex
+	stdout, stderr bytes.Buffer
+	offset         uint64
+	bad            string
+	wrote          chan struct{}
+	copy           *os.File
+	gate           chan struct{} // if set, writes wait for it
+	synced         uint64
+}
+
+func newRecorder() *recorder { return &recorder{wrote: make(chan struct{}, 1)} }
+
+func (r *recorder) Write(wire.Stream, []byte) error { panic("unmasked output of a local command") }
+
+func (r *recorder) WriteMasked(stream wire.Stream, p []byte, offset uint64) error {
+	if r.gate != nil {
+		<-r.gate
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if offset != r.offset+uint64(len(p)) {
+		r.bad = fmt.Sprintf("offset %d after %d and %d bytes", offset, r.offset, len(p))
+	}
+	r.offset = offset
+	if stream == wire.Stdout {
+		r.stdout.Write(p)
+	} else {
+		r.stderr.Write(p)
+	}
+	if r.copy != nil {
+		_, _ = r.copy.Write(p)
+	}
+	select {
+	case r.wrote <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (r *recorder) out() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stdout.String()
+}
+
+func (r *recorder) waitFor(t testing.TB, text string) {
+	t.Helper()
+	limit := time.After(20 * time.Second)
+	for !strings.Contains(r.out(), text) {
+		select {
+		case <-r.wrote:
+		case <-limit:
+			t.Fatalf("output %q never came: %q", text, r.out())
+		}
+	}
+}
+
+func run(t testing.TB, e *Executor, c *task.Command) (task.End, *recorder) {
+	t.Helper()
+	p, err := e.Prepare(t.Context(), c)
+	if err != nil {
+		t.Fatalf("prepare: %v", err)
+	}
+	out := newRecorder()
+	end := p.Run(t.Context(), out)
+	if out.bad != "" {
+		t.Error(out.bad)
+	}
+	return end, out
+}
+
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	ok := task.End{Outcome: succeeded, Exited: true, EndProven: true}
+	script := func(s task.Script) func(*task.Command) { return func(c *task.Command) { c.Script = &s } }
+	tests := []struct {
+		name, text     string
+		change         func(*task.Command)
+		want           task.End
+		stdout, stderr string
+	}{
+		{name: "success", text: "echo out; echo err >&2", want: ok, stdout: "out\n", stderr: "err\n"},
+		{name: "exit status", text: "exit 3", want: task.End{Outcome: failed, Code: 3, Exited: true, EndProven: true, Reason: "non_zero_exit"}},
+		{name: "signal", text: "kill -9 $$", want: task.End{Outcome: failed, Signal: "KILL", EndProven: true, Reason: "signal"}},
+		{name: "stdin is empty", text: "cat; echo done", want: ok, stdout: "done\n"},
+		{name: "bytes of any kind", text: `printf '\377\000\033[31m'`, want: ok, stdout: "\xff\x00\x1b[31m"},
+		{name: "environment", text: `echo "$RD_X|$PLAIN|$FAIRLEAD_TOKEN|$FAIRLEAD_STEP"; pwd`, change: func(c *task.Command) { c.Env = []string{"RD_X=a\nb"} }, want: ok, stdout: "a\nb|1||0197-local.0.1.1\n/\n"},
+		{name: "secrets are masked", text: "printf hunt; sleep 0.1; echo er2", change: func(c *task.Command) { c.Masks = [][]byte{[]byte("hunter2")} }, want: ok, stdout: "*****\n"},
+		{name: "leftovers are killed", text: "sleep 1000 & setsid setsid sleep 1000 & echo done", want: ok, stdout: "done\n"},
+		{name: "timed out", text: "sleep 1000", change: func(c *task.Command) { c.Timeout = 100 * time.Millisecond }, want: task.End{Outcome: timedOut, Reason: "timed_out", Signal: "TERM", EndProven: true}},
+		{name: "script", change: script(task.Script{Text: "#!/bin/bash\r\necho \"$1|$2\"; [[ -r $0 ]]; exit 4\r\n", Args: []string{"a b", "it's"}}), want: task.End{Outcome: failed, Code: 4, Exited: true, EndProven: true, Reason: "non_zero_exit"}, stdout: "a b|it's\n"},
+		{name: "script without first line", change: script(task.Script{Text: "echo $1", Args: []string{"x"}}), want: ok, stdout: "x\n"},
+		{name: "script with interpreter", change: script(task.Script{Text: "echo \"$@\"", Args: []string{"b"}, Interpreter: "sh ${scriptfile} a", FileExtension: ".sh"}), want: ok, stdout: "a b\n"},
+		{name: "script with quoted args", change: script(task.Script{Text: "echo \"$@\"", Args: []string{"x  y"}, Interpreter: "sh -c", ArgsQuoted: true}), want: ok, stdout: "x  y\n"},
+		{name: "script's place is private and removed", change: script(task.Script{Text: "stat -c %a $0 $(dirname $0)"}), want: ok, stdout: "700\n700\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCommand(test.text)
+			if test.change != nil {
+				test.change(c)
+			}
+			end, out := run(t, newExecutor(t, t.TempDir()), c)
+			end.Message = ""
+			if diff := cmp.Diff(test.want, end); diff != "" {
+				t.Errorf("end (-want +got):\n%s", diff)
+			}
+			if out.out() != test.stdout || out.stderr.String() != test.stderr {
+				t.Errorf("stdout %q want %q, stderr %q want %q", out.out(), test.stdout, out.stderr.String(), test.stderr)
+			}
+		})
+	}
+}
+
+func TestNotStarted(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, t.TempDir())
+	for want, c := range map[string]*task.Command{
+		"NUL":       newCommand("a\x00b"),
+		"/opt/nope": newCommand("", func(c *task.Command) { c.Script = &task.Script{Text: "#!/opt/nope\n"} }),
+		"nope":      newCommand("", func(c *task.Command) { c.Script = &task.Script{Text: "x", Interpreter: "nope -x"} }),
+		"fileExt":   newCommand("", func(c *task.Command) { c.Script = &task.Script{Text: "x", FileExtension: "../x"} }),
+		"directory": newCommand("true", func(c *task.Command) { c.AttemptID = "../x" }),
+	} {
+		if _, err := e.Prepare(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q in %v", want, err)
+		}
+	}
+}
+
+func stopped(t *testing.T, e *Executor, c *task.Command, cause error) task.End {
+	t.Helper()
+	p, err := e.Prepare(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stoppedProcess(t, p, cause)
+}
+
+func stoppedProcess(t *testing.T, p task.Process, cause error) task.End {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	out := newRecorder()
+	end := make(chan task.End, 1)
+	go func() { end <- p.Run(ctx, out) }()
+	out.waitFor(t, "started")
+	cancel(cause)
+	return <-end
+}
+
+func alive(step string) []int { return orphans(started{Step: step}) }
+
+func TestCancelEndsTheWholeTree(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text string
+		cause      error
+		want       task.End
+	}{
+		{"plain", "echo started; sleep 1000; echo more", task.ErrStopped, task.End{Outcome: cancelled, Reason: "cancelled", Signal: "TERM", EndProven: true}},
+		{"timed out", "echo started; sleep 1000; true", task.ErrTimedOut, task.End{Outcome: timedOut, Reason: "timed_out", Signal: "TERM", EndProven: true}},
+		{"deaf, in sessions of their own", "trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 1000; sleep 1000' & setsid setsid env -i sleep 1001 & echo started; sleep 1000; sleep 1000", task.ErrStopped, task.End{Outcome: cancelled, Reason: "cancelled", Signal: "KILL", EndProven: true}},
+		{"cleans up", "trap 'exit 9' TERM; echo started; while :; do sleep 0.1; done", task.ErrStopped, task.End{Outcome: cancelled, Reason: "cancelled", Code: 9, Exited: true, EndProven: true}},
+	}
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCommand(test.text, func(c *task.Command) {
+				c.AttemptID = fmt.Sprintf("cancel-%d-%d", os.Getpid(), i)
+				c.Grace = 500 * time.Millisecond
+			})
+			end := stopped(t, newExecutor(t, t.TempDir()), c, test.cause)
+			end.Message = ""
+			if diff := cmp.Diff(test.want, end); diff != "" {
+				t.Errorf("end (-want +got):\n%s", diff)
+			}
+			if left := alive(stepName(c.AttemptID, c.Cell)); len(left) > 0 {
+				t.Errorf("still there: %v", left)
+			}
+		})
+	}
+}
+
+func TestLargeOutputInSegments(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := newExecutor(t, dir)
+	const size = 150 << 20
+	p, err := e.Prepare(t.Context(), newCommand(fmt.Sprintf("head -c %d /dev/zero", size)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := newRecorder()
+	end := p.Run(t.Context(), out)
+	if end.Outcome != succeeded || out.stdout.Len() != size || out.bad != "" {
+		t.Errorf("got %+v, %d bytes %s", end, out.stdout.Len(), out.bad)
+	}
+	segments, _ := filepath.Glob(filepath.Join(dir, "*", outPrefix+"*"))
+	if len(segments) > 3 {
+		t.Errorf("segments were not removed: %v", segments)
+	}
+}
+
+// syncedRecorder says what is synced.
+type syncedRecorder struct{ *recorder }
+
+func (r syncedRecorder) SyncedOffset() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.synced
+}
+
+func TestCommandBlocksAtTheLimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := newExecutor(t, dir)
+	const size = outLimit + segmentBytes
+	p, err := e.Prepare(t.Context(), newCommand(fmt.Sprintf("head -c %d /dev/zero", size)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := syncedRecorder{newRecorder()}
+	end := make(chan task.End, 1)
+	go func() { end <- p.Run(t.Context(), out) }()
+	limit := time.After(30 * time.Second)
+	for {
+		out.mu.Lock()
+		n := out.offset
+		out.mu.Unlock()
+		if n >= outLimit {
+			break
+		}
+		select {
+		case <-out.wrote:
+		case <-limit:
+			t.Fatalf("only %d bytes", n)
+		}
+	}
+	select {
+	case e := <-end:
+		t.Fatalf("it did not block: %+v", e)
+	case <-time.After(200 * time.Millisecond):
+	}
+	out.mu.Lock()
+	out.synced = outLimit
+	out.mu.Unlock()
+	if e := <-end; e.Outcome != succeeded || out.stdout.Len() != size {
+		t.Errorf("got %+v, %d bytes", e, out.stdout.Len())
+	}
+}
+
+func TestShimsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, t.TempDir())
+	pids := map[string]bool{}
+	for i := range 5 {
+		_, out := run(t, e, newCommand("echo $PPID", func(c *task.Command) { c.Cell.Node = uint32(i) }))
+		pids[out.out()] = true
+	}
+	if len(pids) != 1 {
+		t.Errorf("five commands, one after another, had the shims %v", pids)
+	}
+	if err := e.Forget("0197-local"); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(e.config.Dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestIdleShimsEnd(t *testing.T) {
+	t.Parallel()
+	e, err := New(Config{Dir: t.TempDir(), Shim: []string{os.Args[0], ShimCommand}, WarmFor: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, out := run(t, e, newCommand("echo $PPID"))
+	pid, _ := strconv.Atoi(strings.TrimSpace(out.out()))
+	waitGone(t, pid)
+}
+
+func waitGone(t *testing.T, pid int) {
+	t.Helper()
+	limit := time.Now().Add(10 * time.Second)
+	for {
+		p, found := readProc(pid)
+		if !found || p.zombie {
+			return
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("process %d is still there", pid)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// runnerProcess is a runner that can be killed.
+type runnerProcess struct {
+	cmd *exec.Cmd
+	out *recorder
+	dir string
+}
+
+func startRunner(t *testing.T, text string) *runnerProcess {
+	t.Helper()
+	r := &runnerProcess{dir: t.TempDir(), out: newRecorder()}
+	r.cmd = exec.Command(os.Args[0], "be-runner", r.dir, text)
+	pipe, err := r.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.cmd.Stderr = os.Stderr
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := pipe.Read(buf)
+			r.out.mu.Lock()
+			r.out.stdout.Write(buf[:n])
+			r.out.mu.Unlock()
+			select {
+			case r.out.wrote <- struct{}{}:
+			default:
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return r
+}
+
+func (r *runnerProcess) kill(t *testing.T) {
+	t.Helper()
+	_ = r.cmd.Process.Kill()
+	_ = r.cmd.Wait()
+}
+
+func (r *runnerProcess) stepDir() string { return filepath.Join(r.dir, "0197-local.0.1.1") }
+
+func TestRunnerIsKilled(t *testing.T) {
+	t.Parallel()
+	t.Run("while the command runs", func(t *testing.T) {
+		t.Parallel()
+		go_ := filepath.Join(t.TempDir(), "go")
+		r := startRunner(t, "echo one; echo pid $$; while [ ! -e "+go_+" ]; do sleep 0.02; done; echo two; exit 3")
+		r.out.waitFor(t, "pid")
+		r.kill(t)
+		p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), 2)
+		if err != nil || !found {
+			t.Fatalf("reattach: %v %v", found, err)
+		}
+		if err := os.WriteFile(go_, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out := newRecorder()
+		out.offset = 2
+		end := p.Run(t.Context(), out)
+		if end.Code != 3 || !end.EndProven || out.bad != "" || !strings.HasPrefix(out.out(), "e\npid") || !strings.HasSuffix(out.out(), "\ntwo\n") {
+			t.Errorf("got %+v %q %s", end, out.out(), out.bad)
+		}
+	})
+	t.Run("and the command ends alone", func(t *testing.T) {
+		t.Parallel()
+		r := startRunner(t, "echo $PPID; sleep 0.3; echo two; exit 3")
+		r.out.waitFor(t, "\n")
+		r.out.waitFor(t, "prepared\n")
+		limit := time.Now().Add(10 * time.Second)
+		var s started
+		for s.Pid == 0 && time.Now().Before(limit) {
+			_, _ = readJSON(r.stepDir(), fileStarted, &s)
+		}
+		r.kill(t)
+		waitGone(t, s.Shim)
+		p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), 0)
+		if err != nil || !found {
+			t.Fatalf("reattach: %v %v", found, err)
+		}
+		out := newRecorder()
+		if end := p.Run(t.Context(), out); end.Code != 3 || out.out() != fmt.Sprintf("%d\ntwo\n", s.Shim) {
+			t.Errorf("got %+v %q", end, out.out())
+		}
+	})
+	t.Run("and the command is cancelled by the next", func(t *testing.T) {
+		t.Parallel()
+		r := startRunner(t, "echo started; sleep 1000; true")
+		r.out.waitFor(t, "started")
+		r.kill(t)
+		p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), 0)
+		if err != nil || !found {
+			t.Fatalf("reattach: %v %v", found, err)
+		}
+		if end := stoppedProcess(t, p, task.ErrStopped); end.Outcome != cancelled || !end.EndProven {
+			t.Errorf("got %+v", end)
+		}
+	})
+}
+
+func TestShimIsKilled(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, t.TempDir())
+	c := newCommand("sleep 1000 & setsid sleep 1000 & echo started $PPID; sleep 1000; true", func(c *task.Command) {
+		c.AttemptID = fmt.Sprintf("shimkill-%d", os.Getpid())
+	})
+	p, err := e.Prepare(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := newRecorder()
+	end := make(chan task.End, 1)
+	go func() { end <- p.Run(t.Context(), out) }()
+	out.waitFor(t, "\n")
+	var shim int
+	fmt.Sscanf(out.out(), "started %d", &shim)
+	_ = syscall.Kill(shim, syscall.SIGKILL)
+	got := <-end
+	if got.Outcome != unknown || got.Reason != "shim_died" {
+		t.Errorf("got %+v", got)
+	}
+	if left := alive(stepName(c.AttemptID, c.Cell)); len(left) > 0 {
+		t.Errorf("still there: %v", left)
+	}
+	// The pool is not poisoned.
+	if end, _ := run(t, e, newCommand("true")); end.Outcome != succeeded {
+		t.Errorf("the next command: %+v", end)
+	}
+}
+
+func TestRunnerAndShimAreKilled(t *testing.T) {
+	t.Parallel()
+	r := startRunner(t, "echo started $PPID; sleep 1000; true")
+	r.out.waitFor(t, "started")
+	r.kill(t)
+	var s started
+	if _, err := readJSON(r.stepDir(), fileStarted, &s); err != nil || s.Pid == 0 {
+		t.Fatalf("%v %+v", err, s)
+	}
+	_ = syscall.Kill(s.Shim, syscall.SIGKILL)
+	waitGone(t, s.Shim)
+	p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), 0)
+	if err != nil || !found {
+		t.Fatalf("reattach: %v %v", found, err)
+	}
+	out := newRecorder()
+	end := p.Run(t.Context(), out)
+	if end.Outcome != unknown || !strings.HasPrefix(out.out(), "started") {
+		t.Errorf("got %+v %q", end, out.out())
+	}
+	waitGone(t, s.Pid)
+}
+
+func TestReattachTable(t *testing.T) {
+	t.Parallel()
+	at := func(t *testing.T, files map[string]any) (*Executor, string) {
+		e := newExecutor(t, t.TempDir())
+		dir := filepath.Join(e.config.Dir, "0197-local.0.1.1")
+		if files != nil {
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, v := range files {
+			line, _ := json.Marshal(v)
+			if err := os.WriteFile(filepath.Join(dir, name), append(line, '\n'), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return e, dir
+	}
+	for name, files := range map[string]map[string]any{"no directory": nil, "empty directory": {}, "lock only": {fileLock: 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, dir := at(t, files)
+			p, found, err := e.Reattach(t.Context(), newCommand(""), 0)
+			if p != nil || found || err != nil {
+				t.Fatalf("got %v %v %v", p, found, err)
+			}
+			// A shim that comes late leaves it alone.
+			shim, err := e.pool.get(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := shim.send(toShim{Run: &request{Dir: dir, Step: "late", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
+				t.Fatal(err)
+			}
+			if m := <-shim.messages; m.Exit == nil || !m.Exit.NotStarted || exists(dir, "ran") {
+				t.Errorf("the late shim says %+v", m.Exit)
+			}
+			// But the runner may prepare it anew.
+			if end, _ := run(t, e, newCommand("true")); end.Outcome != succeeded {
+				t.Errorf("anew: %+v", end)
+			}
+		})
+	}
+	t.Run("another boot proves nothing", func(t *testing.T) {
+		t.Parallel()
+		e, _ := at(t, nil)
+		p, found, err := e.Reattach(t.Context(), newCommand("", func(c *task.Command) { c.OtherBoot = true }), 0)
+		if err != nil || !found {
+			t.Fatalf("got %v %v", found, err)
+		}
+		if end := p.Run(t.Context(), newRecorder()); end.Outcome != unknown || end.Reason != "host_rebooted" {
+			t.Errorf("got %+v", end)
+		}
+	})
+	t.Run("started in another boot", func(t *testing.T) {
+		t.Parallel()
+		e, _ := at(t, map[string]any{fileLock: 0, fileStarted: started{BootID: "earlier", Pid: os.Getpid()}})
+		p, found, err := e.Reattach(t.Context(), newCommand(""), 0)
+		if err != nil || !found {
+			t.Fatalf("got %v %v", found, err)
+		}
+		if end := p.Run(t.Context(), newRecorder()); end.Outcome != unknown || end.Reason != "host_rebooted" {
+			t.Errorf("got %+v", end)
+		}
+	})
+	t.Run("torn exit", func(t *testing.T) {
+		t.Parallel()
+		e, dir := at(t, map[string]any{fileLock: 0, fileStarted: started{BootID: bootID(), Step: "none-such"}})
+		if err := os.WriteFile(filepath.Join(dir, fileExit), []byte(`{"code":0,"exi`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, found, err := e.Reattach(t.Context(), newCommand(""), 0)
+		if err != nil || !found {
+			t.Fatalf("got %v %v", found, err)
+		}
+		if end := p.Run(t.Context(), newRecorder()); end.Outcome != unknown {
+			t.Errorf("got %+v", end)
+		}
+	})
+	t.Run("a second shim leaves a running step alone", func(t *testing.T) {
+		t.Parallel()
+		e, dir := at(t, map[string]any{})
+		held, free, err := lock(dir)
+		if err != nil || !free {
+			t.Fatal(err)
+		}
+		defer held.Close()
+		shim, err := e.pool.get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := shim.send(toShim{Run: &request{Dir: dir, Step: "second", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
+			t.Fatal(err)
+		}
+		if m := <-shim.messages; m.Exit == nil || m.Exit.NotStarted || m.Exit.Exited || exists(dir, "ran") {
+			t.Errorf("the second shim says %+v", m.Exit)
+		}
+	})
+}
+
+// BenchmarkWarmShim starts /bin/true under a warm shim: Prepare, Run and Forget.
+func BenchmarkWarmShim(b *testing.B) {
+	e := newExecutor(b, b.TempDir())
+	for i := 0; b.Loop(); i++ {
+		c := newCommand("/bin/true", func(c *task.Command) { c.AttemptID = "bench" + strconv.Itoa(i) })
+		p, err := e.Prepare(b.Context(), c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if end := p.Run(b.Context(), newRecorder()); end.Outcome != succeeded {
+			b.Fatalf("%+v", end)
+		}
+		if err := e.Forget(c.AttemptID); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkBareTrue is what the same costs without us.
+func BenchmarkBareTrue(b *testing.B) {
+	for b.Loop() {
+		if err := exec.Command("/bin/sh", "-c", "/bin/true").Run(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,285 @@
+package local
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+const (
+	// segmentBytes is how much output one file holds, outLimit how much may wait to be
+	// kept by the runner before the command blocks.
+	segmentBytes = 16 << 20
+	outLimit     = 64 << 20
+	// A record is a byte of stream, four of length, and the bytes.
+	recordHead = 5
+	maxRecord  = 64 << 10
+)
+
+func segmentName(offset uint64) string { return fmt.Sprintf("%s%020d", outPrefix, offset) }
+
+// outWriter writes a command's output to segments. Offsets count its bytes alone.
+type outWriter struct {
+	dir    string
+	notify func()
+
+	mu       sync.Mutex
+	room     *sync.Cond
+	file     *os.File
+	base     uint64 // where file starts
+	offset   uint64
+	released uint64 // what the runner keeps elsewhere
+	closed   bool
+	err      error
+	scratch  []byte
+}
+
+func newOutWriter(dir string, notify func()) *outWriter {
+	w := &outWriter{dir: dir, notify: notify}
+	w.room = sync.NewCond(&w.mu)
+	return w
+}
+
+// write appends bytes of one stream. It blocks at the limit: so the command's pipe
+// fills and the command waits.
+func (w *outWriter) write(stream wire.Stream, p []byte) error {
+	for len(p) > 0 {
+		n := min(len(p), maxRecord)
+		if err := w.record(stream, p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+func (w *outWriter) record(stream wire.Stream, p []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.offset-w.released >= outLimit && !w.closed {
+		w.room.Wait()
+	}
+	if w.err != nil {
+		return w.err
+	}
+	if w.file == nil || w.offset-w.base >= segmentBytes {
+		if w.err = w.turn(); w.err != nil {
+			return w.err
+		}
+	}
+	w.scratch = append(w.scratch[:0], byte(stream), 0, 0, 0, 0)
+	binary.BigEndian.PutUint32(w.scratch[1:], uint32(len(p))) //nolint:gosec // at most maxRecord
+	w.scratch = append(w.scratch, p...)
+	if _, w.err = w.file.Write(w.scratch); w.err != nil {
+		return w.err
+	}
+	w.offset += uint64(len(p))
+	w.notify()
+	return nil
+}
+
+func (w *outWriter) turn() error {
+	if w.file != nil {
+		if err := w.file.Close(); err != nil {
+			return err
+		}
+	}
+	w.base = w.offset
+	var err error
+	w.file, err = os.OpenFile(filepath.Join(w.dir, segmentName(w.base)), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	return err
+}
+
+func (w *outWriter) release(offset uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.released = max(w.released, offset)
+	w.room.Broadcast()
+}
+
+func (w *outWriter) end() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.offset
+}
+
+// close ends writing, also for who waits for room.
+func (w *outWriter) close(sync bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	w.room.Broadcast()
+	if w.file == nil {
+		return w.err
+	}
+	if sync && w.err == nil {
+		w.err = w.file.Sync()
+	}
+	err := w.file.Close()
+	w.file = nil
+	if w.err == nil {
+		w.err = err
+	}
+	if w.err != nil {
+		return w.err
+	}
+	w.err = os.ErrClosed
+	return nil
+}
+
+// outReader reads what an outWriter wrote, from an offset on.
+type outReader struct {
+	dir    string
+	offset uint64
+
+	file *os.File
+	at   uint64 // offset at the file's position
+	buf  []byte
+}
+
+// next returns the next piece, its stream and the offset behind it; io.EOF when no
+// whole record follows yet. p holds until the next call.
+func (r *outReader) next() (stream wire.Stream, p []byte, err error) {
+	for {
+		if r.file == nil {
+			if err := r.open(); err != nil {
+				return 0, nil, err
+			}
+		}
+		stream, p, err = r.record()
+		if errors.Is(err, io.EOF) && r.advance() {
+			continue
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		r.at += uint64(len(p))
+		if r.at <= r.offset {
+			continue // before where we were asked to begin
+		}
+		p = p[uint64(len(p))-(r.at-r.offset):]
+		r.offset = r.at
+		return stream, p, nil
+	}
+}
+
+// segments are the offsets at which the files in the directory begin.
+func (r *outReader) segments() ([]uint64, error) {
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading a step's output: %w", err)
+	}
+	var out []uint64
+	for _, e := range entries {
+		if name, found := strings.CutPrefix(e.Name(), outPrefix); found {
+			if n, err := strconv.ParseUint(name, 10, 64); err == nil {
+				out = append(out, n)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// open opens the segment that holds offset.
+func (r *outReader) open() error {
+	starts, err := r.segments()
+	if err != nil {
+		return err
+	}
+	i, exact := slices.BinarySearch(starts, r.offset)
+	if !exact {
+		i--
+	}
+	if i < 0 {
+		return io.EOF
+	}
+	r.file, err = os.Open(filepath.Join(r.dir, segmentName(starts[i])))
+	r.at = starts[i]
+	return err
+}
+
+// advance goes on to the segment that begins where this one ended, if there is one.
+func (r *outReader) advance() bool {
+	if r.at == 0 {
+		return false
+	}
+	next, err := os.Open(filepath.Join(r.dir, segmentName(r.at)))
+	if err != nil {
+		return false
+	}
+	info, ierr := r.file.Stat()
+	now, nerr := next.Stat()
+	if ierr != nil || nerr != nil || os.SameFile(info, now) {
+		_ = next.Close()
+		return false
+	}
+	_ = r.file.Close()
+	r.file = next
+	return true
+}
+
+// record reads one record at the file's position; a record that is not whole yet is
+// left for later.
+func (r *outReader) record() (wire.Stream, []byte, error) {
+	var head [recordHead]byte
+	n, err := io.ReadFull(r.file, head[:])
+	if err != nil {
+		return 0, nil, r.back(int64(n), err)
+	}
+	size := binary.BigEndian.Uint32(head[1:])
+	if size > maxRecord || wire.Stream(head[0]) > wire.Stderr {
+		return 0, nil, errors.New("a step's output file is damaged")
+	}
+	if cap(r.buf) < maxRecord {
+		r.buf = make([]byte, maxRecord)
+	}
+	p := r.buf[:size]
+	m, err := io.ReadFull(r.file, p)
+	if err != nil {
+		return 0, nil, r.back(int64(n+m), err)
+	}
+	return wire.Stream(head[0]), p, nil
+}
+
+func (r *outReader) back(n int64, err error) error {
+	if n > 0 {
+		if _, serr := r.file.Seek(-n, io.SeekCurrent); serr != nil {
+			return serr
+		}
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return io.EOF
+	}
+	return err
+}
+
+func (r *outReader) close() {
+	if r.file != nil {
+		_ = r.file.Close()
+		r.file = nil
+	}
+}
+
+// drop removes segments that end at or before offset.
+func (r *outReader) drop(offset uint64) error {
+	starts, err := r.segments()
+	if err != nil {
+		return err
+	}
+	for i := 0; i+1 < len(starts) && starts[i+1] <= offset; i++ {
+		if err := os.Remove(filepath.Join(r.dir, segmentName(starts[i]))); err != nil {
+			return fmt.Errorf("removing a step's output: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// pool keeps shims that wait for work.
+type pool struct {
+	argv    []string
+	warmFor time.Duration
+
+	mu     sync.Mutex
+	idle   []*warmShim // the longest unused first
+	timer  *time.Timer // runs while idle is not empty
+	closed bool
+}
+
+// warmShim is a shim process and the socket to it.
+type warmShim struct {
+	*link
+	pid int
+	// messages is closed when the shim is gone.
+	messages chan fromShim
+	since    time.Time
+}
+
+var errClosed = errors.New("the runner is ending")
+
+// get returns an idle shim, or starts one.
+func (p *pool) get(ctx context.Context) (*warmShim, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, errClosed
+	}
+	for len(p.idle) > 0 {
+		s := p.idle[len(p.idle)-1]
+		p.idle = p.idle[:len(p.idle)-1]
+		select {
+		case <-s.messages: // it has nothing to say: it is gone
+			continue
+		default:
+		}
+		p.mu.Unlock()
+		return s, nil
+	}
+	p.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	return startShim(p.argv)
+}
+
+// put gives a shim back that has ended its command.
+func (p *pool) put(s *warmShim) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		_ = s.Close()
+		return
+	}
+	s.since = time.Now()
+	p.idle = append(p.idle, s)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(p.warmFor, p.cool)
+	}
+}
+
+// cool ends shims that nobody has used for long.
+func (p *pool) cool() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timer = nil
+	now := time.Now()
+	for len(p.idle) > 0 && now.Sub(p.idle[0].since) >= p.warmFor {
+		_ = p.idle[0].Close()
+		p.idle = p.idle[1:]
+	}
+	if len(p.idle) > 0 && !p.closed {
+		p.timer = time.AfterFunc(p.warmFor-now.Sub(p.idle[0].since), p.cool)
+	}
+}
+
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	for _, s := range p.idle {
+		_ = s.Close()
+	}
+	p.idle = nil
+}
+
+// startShim starts a shim process in a session of its own.
+func startShim(argv []string) (*warmShim, error) {
+	if len(argv) == 0 {
+		return nil, errors.New("no command for shims is configured")
+	}
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("making a socket for a shim: %w", err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "shim"), os.NewFile(uintptr(fds[1]), "runner")
+	defer ours.Close()
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return nil, fmt.Errorf("making a socket for a shim: %w", err)
+	}
+	// Not bound to a context: it is to outlive whatever asked for it.
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // see above
+	cmd.Stdin = theirs
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("starting a shim: %w", err)
+	}
+	s := &warmShim{link: newLink(conn), pid: cmd.Process.Pid, messages: make(chan fromShim, 1)}
+	go s.read()
+	go func() { _ = cmd.Wait() }()
+	return s, nil
+}
+
+// read passes the shim's messages on until it is gone.
+func (s *warmShim) read() { readMessages(s.link, s.messages) }
+
+func readMessages(l *link, to chan<- fromShim) {
+	defer close(to)
+	for {
+		var m fromShim
+		if err := l.dec.Decode(&m); err != nil {
+			return
+		}
+		to <- m
+	}
+}
