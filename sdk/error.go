@@ -46,6 +46,9 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Message)
 	for _, f := range e.Fields {
+		if strings.Contains(e.Message, f.Message) {
+			continue // said already
+		}
 		b.WriteString("\n  ")
 		if f.Path != "" {
 			b.WriteString(f.Path + ": ")

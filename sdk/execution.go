@@ -2,8 +2,10 @@ package sdk
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fairlead/fairlead/sdk/rest"
@@ -29,13 +31,13 @@ func waitText(wait time.Duration) *string {
 // RunJob runs a job, and with wait answers when it is final or wait is over.
 func (c *Client) RunJob(ctx context.Context, project, job string, in rest.RunJob, wait time.Duration) (*rest.Execution, error) {
 	params := &rest.RunJobParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
-	return decode[rest.Execution](c.rest.RunJob(ctx, project, job, params, in))
+	return c.execution(c.rest.RunJob(ctx, project, job, params, in))
 }
 
 // RunCommand runs a command or script, and with wait answers as RunJob does.
 func (c *Client) RunCommand(ctx context.Context, project string, in rest.RunCommand, wait time.Duration) (*rest.Execution, error) {
 	params := &rest.RunCommandParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
-	return decode[rest.Execution](c.rest.RunCommand(ctx, project, params, in))
+	return c.execution(c.rest.RunCommand(ctx, project, params, in))
 }
 
 // ExecutionQuery narrows a list of executions; the zero value lists all.
@@ -58,12 +60,33 @@ func (c *Client) Executions(ctx context.Context, q ExecutionQuery) ([]rest.Execu
 	if err != nil {
 		return nil, err
 	}
+	for i := range l.Items {
+		c.place(&l.Items[i])
+	}
 	return l.Items, nil
+}
+
+// execution is decode for an execution.
+func (c *Client) execution(r *http.Response, err error) (*rest.Execution, error) {
+	e, err := decode[rest.Execution](r, err)
+	if err != nil {
+		return nil, err
+	}
+	c.place(e)
+	return e, nil
+}
+
+// place completes the address of an execution's page, for hubs that were not told
+// their public one.
+func (c *Client) place(e *rest.Execution) {
+	if strings.HasPrefix(e.URL, "/") {
+		e.URL = c.url + e.URL
+	}
 }
 
 // Execution shows one, by id or number.
 func (c *Client) Execution(ctx context.Context, id string) (*rest.Execution, error) {
-	return decode[rest.Execution](c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{}))
+	return c.execution(c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{}))
 }
 
 // waitSlice is how long one request of Wait stays open: shorter than what proxies
@@ -74,7 +97,7 @@ const waitSlice = 30 * time.Second
 // error when ctx ends.
 func (c *Client) Wait(ctx context.Context, id string) (*rest.Execution, error) {
 	for try := 0; ; try++ {
-		e, err := decode[rest.Execution](c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{Wait: waitText(waitSlice)}))
+		e, err := c.execution(c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{Wait: waitText(waitSlice)}))
 		switch {
 		case err == nil && Final(e.Status):
 			return e, nil
@@ -99,7 +122,7 @@ func (c *Client) Cancel(ctx context.Context, id string, nodes ...string) (*rest.
 	if len(nodes) > 0 {
 		in.Nodes = &nodes
 	}
-	return decode[rest.Execution](c.rest.CancelExecution(ctx, id, in))
+	return c.execution(c.rest.CancelExecution(ctx, id, in))
 }
 
 // ExecutionNodes returns the rows of the matrix of nodes and steps.

@@ -131,8 +131,10 @@ func firstCert(text []byte) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// Distrusted reports whether err says that a certificate was not of a known CA.
+// Distrusted reports whether err says that a certificate was not of a known CA, or
+// not for this address: what a hub's own CA looks like to who has not pinned it.
 func Distrusted(err error) bool {
 	var unknown x509.UnknownAuthorityError
-	return errors.As(err, &unknown)
+	var host x509.HostnameError
+	return errors.As(err, &unknown) || errors.As(err, &host)
 }

@@ -5,6 +5,7 @@ package apitest
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -98,7 +99,9 @@ func (h *Hub) serve(t testing.TB, address string) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", address)
 	must(t, err)
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}}
+	s := &httptest.Server{Listener: l, Config: &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}}
 	scheme := "http"
 	if h.tls {
 		scheme = "https"

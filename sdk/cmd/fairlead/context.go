@@ -183,7 +183,7 @@ func (a *app) givenToken() (string, error) {
 
 // contexts is the noun context.
 func (a *app) contexts() *cobra.Command {
-	noun := &cobra.Command{Use: "context", Short: "Hubs that you signed in to"}
+	noun := a.noun("context", "Hubs that you signed in to")
 	noun.AddCommand(&cobra.Command{Use: "list", Short: "List them", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
 		f, err := a.readContexts()
 		if err != nil {

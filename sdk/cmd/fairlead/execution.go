@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) executions() *cobra.Command {
-	noun := &cobra.Command{Use: "executions", Aliases: []string{"execution"}, Short: "Runs of jobs and commands"}
+	noun := a.noun("executions", "Runs of jobs and commands", "execution")
 	noun.AddCommand(a.listExecutions(), a.showExecution(), a.logCommand(), a.waitCommand(), a.cancelCommand())
 	return noun
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) jobs() *cobra.Command {
-	noun := &cobra.Command{Use: "jobs", Aliases: []string{"job"}, Short: "Definitions of what to run"}
+	noun := a.noun("jobs", "Definitions of what to run", "job")
 	var search, file string
 	lists := verb("list", "List jobs", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
 		client, project, err := a.inProject()

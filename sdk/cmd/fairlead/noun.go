@@ -14,13 +14,23 @@ import (
 	"github.com/fairlead/fairlead/sdk/rest"
 )
 
+// noun makes a command that only has verbs.
+func (a *app) noun(use, short string, aliases ...string) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Aliases: aliases, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		if err := c.Help(); err != nil {
+			return err
+		}
+		return &exitError{exitUsage, nil}
+	}}
+}
+
 // verb makes a command.
 func verb(use, short string, args cobra.PositionalArgs, do func(*cobra.Command, []string) error) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Args: args, RunE: do}
 }
 
 func (a *app) projects() *cobra.Command {
-	noun := &cobra.Command{Use: "projects", Aliases: []string{"project"}, Short: "Sets of jobs, nodes and keys"}
+	noun := a.noun("projects", "Sets of jobs, nodes and keys", "project")
 	noun.AddCommand(verb("list", "List projects", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
 		client, err := a.client()
 		if err != nil {
@@ -190,7 +200,7 @@ func words(list string) []string {
 }
 
 func (a *app) keys() *cobra.Command {
-	noun := &cobra.Command{Use: "keys", Aliases: []string{"key"}, Short: "Stored secrets and public keys"}
+	noun := a.noun("keys", "Stored secrets and public keys", "key")
 	noun.AddCommand(verb("list [PREFIX]", "List keys, never their values", cobra.MaximumNArgs(1), func(c *cobra.Command, args []string) error {
 		client, err := a.client()
 		if err != nil {
@@ -241,7 +251,7 @@ func (a *app) keys() *cobra.Command {
 }
 
 func (a *app) cluster() *cobra.Command {
-	noun := &cobra.Command{Use: "cluster", Short: "The installation"}
+	noun := a.noun("cluster", "The installation")
 	noun.AddCommand(verb("status", "Members and state", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
 		client, err := a.client()
 		if err != nil {
@@ -269,7 +279,7 @@ func (a *app) cluster() *cobra.Command {
 }
 
 func (a *app) nodes() *cobra.Command {
-	noun := &cobra.Command{Use: "nodes", Aliases: []string{"node"}, Short: "Machines that steps run on"}
+	noun := a.noun("nodes", "Machines that steps run on", "node")
 	var format string
 	imports := verb("import FILE", "Replace all nodes of a project by those of a file", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
 		client, project, err := a.inProject()
@@ -348,7 +358,7 @@ func nodeMedia(format string) (string, error) {
 }
 
 func (a *app) hostKeys() *cobra.Command {
-	noun := &cobra.Command{Use: "hostkeys", Short: "SSH host keys that runners saw"}
+	noun := a.noun("hostkeys", "SSH host keys that runners saw")
 	lists := verb("list NODE", "List the host keys of a node", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
 		client, project, err := a.inProject()
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) runners() *cobra.Command {
-	noun := &cobra.Command{Use: "runners", Aliases: []string{"runner"}, Short: "Agents that run steps"}
+	noun := a.noun("runners", "Agents that run steps", "runner")
 	var revoked bool
 	lists := verb("list", "List runners", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
 		client, err := a.client()
@@ -64,7 +64,7 @@ func (a *app) runnerVerb(use, short string, aliases []string, do func(*sdk.Clien
 }
 
 func (a *app) runnerTokens() *cobra.Command {
-	noun := &cobra.Command{Use: "token", Aliases: []string{"tokens"}, Short: "One-use permissions to enrol a runner"}
+	noun := a.noun("token", "One-use permissions to enrol a runner", "tokens")
 	var tags string
 	var projects []string
 	var ttl time.Duration

@@ -1,0 +1,291 @@
+package sdk_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/api/apitest"
+	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/sdk"
+	"github.com/fairlead/fairlead/sdk/rest"
+)
+
+// client makes a client of a hub, as its administrator.
+func client(t *testing.T, h *apitest.Hub) *sdk.Client {
+	t.Helper()
+	c, err := sdk.New(sdk.Config{URL: h.URL, Token: apitest.Token, Patience: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A log that is followed through cuts and restarts has every line once, in order.
+func TestFollowLogThroughFaults(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1", "web2")
+	const lines = 400
+	next := make(chan int)
+	h.Runner(t, "r1", func(_ context.Context, a *apitest.Attempt) error {
+		for n := range a.Assignment.Nodes {
+			a.Started(n, 0)
+		}
+		for i := range next {
+			a.Print(i%2, 0, fmt.Sprintf("line %d", i), fmt.Sprintf("line %d again", i))
+		}
+		for n := range a.Assignment.Nodes {
+			a.Ended(n, 0, hub.StatusSucceeded, 0)
+		}
+		return nil
+	})
+	c := client(t, h)
+	filter, threads, command := ".*", int64(2), "x"
+	e, err := c.RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter, Threadcount: &threads}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(next)
+		for i := range lines {
+			next <- i
+			switch {
+			case i%150 == 149:
+				h.Restart(t, nil)
+			case i%40 == 39:
+				h.Cut()
+			}
+		}
+	}()
+	var got []string
+	end, err := c.FollowLog(t.Context(), e.ID, sdk.LogOptions{}, func(l rest.LogLine) error {
+		got = append(got, l.Text)
+		return nil
+	})
+	if err != nil || end.Status != rest.StatusSucceeded || !end.LogComplete {
+		t.Fatalf("end %+v, %v", end, err)
+	}
+	var want []string
+	for i := range lines {
+		want = append(want, fmt.Sprintf("line %d", i), fmt.Sprintf("line %d again", i))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	got = nil
+	if _, err := c.ReadLog(t.Context(), e.ID, sdk.LogOptions{Node: "web2", Step: 1}, func(l rest.LogLine) error {
+		got = append(got, l.Text)
+		return nil
+	}); err != nil || len(got) != lines {
+		t.Errorf("%d lines of one node, %v", len(got), err)
+	}
+	text, err := c.LogText(t.Context(), e.ID, sdk.LogOptions{Tail: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer text.Close()
+	if b, err := io.ReadAll(text); err != nil || string(b) != fmt.Sprintf("line %d again\n", lines-1) {
+		t.Errorf("tail %q, %v", b, err)
+	}
+}
+
+func TestFollowEndsAtCallersError(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	h.Runner(t, "r1", nil)
+	c := client(t, h)
+	filter, command := ".*", "x"
+	e, err := c.RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter}, 20*time.Second)
+	if err != nil || e.Status != rest.StatusSucceeded {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	own := errors.New("enough")
+	if _, err := c.FollowLog(t.Context(), e.ID, sdk.LogOptions{}, func(rest.LogLine) error { return own }); !errors.Is(err, own) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := c.FollowLog(t.Context(), "99", sdk.LogOptions{}, nil); sdk.ErrorCode(err) != sdk.CodeNotFound {
+		t.Errorf("an execution that does not exist: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.FollowLog(ctx, e.ID, sdk.LogOptions{}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// Lines of any bytes come through whole.
+func TestLogBytes(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	want := []string{"\xff\x00\x1b[2J", "", strings.Repeat("ü", 16<<10-1), "\"quoted\"\t\\", "\u2028<&>"}
+	h.Runner(t, "r1", func(_ context.Context, a *apitest.Attempt) error {
+		a.Started(0, 0)
+		for _, l := range want {
+			a.Frames(wire.Frame{Try: 1, Data: []byte(l)})
+		}
+		a.Ended(0, 0, hub.StatusSucceeded, 0)
+		return nil
+	})
+	c := client(t, h)
+	filter, command := ".*", "x"
+	e, err := c.RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter}, 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if _, err := c.ReadLog(t.Context(), e.ID, sdk.LogOptions{}, func(l rest.LogLine) error {
+		text := l.Text
+		if l.Data != nil {
+			text = string(*l.Data)
+		}
+		got = append(got, text)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Requests are repeated only when that does no harm and may help.
+func TestRepeats(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		status int
+		send   func(*sdk.Client) error
+		want   int32
+	}{
+		{"get while unavailable", 503, func(c *sdk.Client) error { _, err := c.Me(t.Context()); return err }, 3},
+		{"create with a key", 502, func(c *sdk.Client) error {
+			_, err := c.CreateProject(t.Context(), rest.NewProject{Name: "a"})
+			return err
+		}, 3},
+		{"cancel has no key", 503, func(c *sdk.Client) error { _, err := c.Cancel(t.Context(), "1"); return err }, 1},
+		{"refused", 403, func(c *sdk.Client) error { _, err := c.Me(t.Context()); return err }, 1},
+	} {
+		var count atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if body, err := io.ReadAll(r.Body); err != nil || (r.Method == http.MethodPost && len(body) == 0) {
+				t.Errorf("%s: body %q, %v", c.name, body, err)
+			}
+			if count.Add(1) < 3 {
+				w.WriteHeader(c.status)
+				return
+			}
+			w.WriteHeader(http.StatusOK)
+			_, _ = io.WriteString(w, "{}")
+		}))
+		client, err := sdk.New(sdk.Config{URL: server.URL, Token: "t", Patience: 10 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.send(client)
+		server.Close()
+		if got := count.Load(); got != c.want || (err == nil) != (c.want == 3) {
+			t.Errorf("%s: sent %d times, want %d; error %v", c.name, got, c.want, err)
+		}
+	}
+}
+
+// The token goes to the hub that it is for, whatever that answers.
+func TestTokenStaysWithItsHub(t *testing.T) {
+	t.Parallel()
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("another host was asked, with %q", r.Header.Get("Authorization"))
+	}))
+	defer thief.Close()
+	server := httptest.NewServer(http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	c, err := sdk.New(sdk.Config{URL: server.URL, Token: "secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Me(t.Context()); err == nil {
+		t.Error("a redirect to another host was taken for an answer")
+	}
+}
+
+func TestPins(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t, apitest.TLS)
+	found, err := sdk.FetchCA(t.Context(), h.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := h.CA.Certificates()[0]
+	token := wire.EnrolmentToken{ID: "x", Secret: make([]byte, 32), Pin: wire.Pin(ca)}.String()
+	for pin, want := range map[string]bool{
+		sdk.Pin(ca): true, " " + strings.ToUpper(sdk.Pin(ca)[7:]): false, "sha256:" + strings.ToUpper(sdk.Pin(ca)[7:]): true,
+		token: true, token[strings.LastIndexByte(token, '.')+1:]: true, "": false, "sha256:": false, "sha256:00": false, token[:len(token)-2]: false,
+	} {
+		if got := found.Matches(pin); got != want {
+			t.Errorf("pin %q: %v, want %v", pin, got, want)
+		}
+	}
+	for _, c := range []struct {
+		config sdk.Config
+		ok     bool
+	}{
+		{sdk.Config{CAs: found.PEM, Pinned: true}, true},
+		{sdk.Config{CAs: found.PEM}, false}, // the certificate is for hub.example
+		{sdk.Config{}, false},
+		{sdk.Config{CAs: otherCA(t), Pinned: true}, false},
+	} {
+		c.config.URL, c.config.Token = h.URL, apitest.Token
+		client, err := sdk.New(c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Me(t.Context()); (err == nil) != c.ok {
+			t.Errorf("trusting %d bytes, pinned %v: %v", len(c.config.CAs), c.config.Pinned, err)
+		}
+	}
+}
+
+// otherCA is the CA of another hub.
+func otherCA(t *testing.T) []byte {
+	t.Helper()
+	return apitest.Start(t).CA.PEM()
+}
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	c := client(t, h)
+	_, err := c.CreateProject(t.Context(), rest.NewProject{Name: "not/a name"})
+	var e *sdk.Error
+	if !errors.As(err, &e) || e.Code != sdk.CodeInvalid || e.Status != 400 || len(e.Fields) == 0 || e.Fields[0].Path != "body.name" {
+		t.Errorf("error %#v", err)
+	}
+	if _, err := sdk.New(sdk.Config{URL: "hub.example:8440"}); err == nil {
+		t.Error("an address without a scheme was taken")
+	}
+	page := httptest.NewServer(http.NotFoundHandler())
+	defer page.Close()
+	other, err := sdk.New(sdk.Config{URL: page.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Me(t.Context()); err == nil || !strings.Contains(err.Error(), "not one of a Fairlead hub") {
+		t.Errorf("a page of something else: %v", err)
+	}
+	page.Close()
+	if _, err := other.Me(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot reach the hub at "+page.URL) {
+		t.Errorf("nobody there: %v", err)
+	}
+}
