@@ -13,7 +13,9 @@ type request struct {
 	Dir  string   `json:"dir"`
 	Step string   `json:"step"`
 	Argv []string `json:"argv"`
-	Env  []string `json:"env"`
+	// Direct is Argv without its shell, where that makes no difference; tried first.
+	Direct []string `json:"direct,omitempty"`
+	Env    []string `json:"env"`
 	// WorkDir is where the command starts.
 	WorkDir string `json:"workDir"`
 	// Script is written to ScriptPath, whose directory is made for it.

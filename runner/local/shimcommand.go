@@ -157,7 +157,15 @@ func (c *shimCommand) fork() error {
 	if g := c.shim.group; g != nil {
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(g.dir.Fd())
 	}
-	c.pid, err = syscall.ForkExec(c.req.Argv[0], c.req.Argv, attr)
+	err = syscall.ENOENT
+	if len(c.req.Direct) > 0 {
+		c.pid, err = syscall.ForkExec(c.req.Direct[0], c.req.Direct, attr)
+	}
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOEXEC), errors.Is(err, syscall.ENOTDIR):
+		// The shell says best what is wrong, or knows how to run it.
+		c.pid, err = syscall.ForkExec(c.req.Argv[0], c.req.Argv, attr)
+	}
 	if err != nil {
 		return fmt.Errorf("starting %s in %s: %w", c.req.Argv[0], c.req.WorkDir, err)
 	}
