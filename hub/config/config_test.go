@@ -1,0 +1,193 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairlead/fairlead/hub"
+)
+
+func load(t *testing.T, s Source) (*Config, []Field, error) {
+	t.Helper()
+	c := Default(Home{Dir: "/home/ann"})
+	fields, err := Load(&c, s)
+	return &c, fields, err
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hub.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestNamesAreDerived(t *testing.T) {
+	t.Parallel()
+	_, fields, err := load(t, Source{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	envs := map[string]string{}
+	for _, f := range fields {
+		if f.Help == "" || f.Key == "" || strings.HasSuffix(f.Key, ".") {
+			t.Errorf("field %+v has no key or no help", f)
+		}
+		if other, ok := envs[f.Env]; ok {
+			t.Errorf("%s and %s share %s", f.Key, other, f.Env)
+		}
+		envs[f.Env] = f.Key
+	}
+	for env, key := range map[string]string{
+		"FAIRLEAD_HUB_CLUSTER_HEARTBEAT_CONSIDER_DEAD": "cluster.heartbeat.considerDead",
+		"FAIRLEAD_HUB_DATA_DIR":                        "dataDir",
+		"FAIRLEAD_HUB_BOOTSTRAP_TOKEN":                 "bootstrapToken",
+	} {
+		if envs[env] != key {
+			t.Errorf("%s is %q, want %q", env, envs[env], key)
+		}
+	}
+}
+
+func TestOrderOfSources(t *testing.T) {
+	t.Parallel()
+	file := write(t, "http: :1\ngateway: :2\nmember: file\ncluster:\n  heartbeat:\n    interval: 3s\ninsecureHttp: true\n")
+	secret := write(t, "postgres://file@host/name\n")
+	c, fields, err := load(t, Source{
+		File:    file,
+		Environ: []string{"FAIRLEAD_HUB_GATEWAY=:3", "FAIRLEAD_HUB_MEMBER=", "FAIRLEAD_HUB_DATABASE_FILE=" + secret, "OTHER=x", "FAIRLEAD_HUB_CONFIG=x"},
+		Flags:   map[string]string{"member": "flag", "help": "true"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := map[string]string{}
+	for _, f := range fields {
+		sources[f.Key] = f.Source
+	}
+	got := []string{c.HTTP, c.Gateway, c.Member, c.Database, c.Cluster.Heartbeat.Interval.String(), c.Log.Level}
+	if diff := cmp.Diff([]string{":1", ":3", "flag", "postgres://file@host/name", "3s", "info"}, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	if !c.InsecureHTTP || sources["http"] != file+":1" || sources["gateway"] != "FAIRLEAD_HUB_GATEWAY" || sources["member"] != "--member" || sources["log.level"] != "default" || sources["database"] != "FAIRLEAD_HUB_DATABASE_FILE" {
+		t.Errorf("sources %v", sources)
+	}
+	for _, f := range fields {
+		if f.Key == "database" && strings.Contains(f.Shown(), "postgres") {
+			t.Error("the database's address, which may hold a password, is shown")
+		}
+	}
+}
+
+func TestLoadTellsAllThatIsWrong(t *testing.T) {
+	t.Parallel()
+	file := write(t, "htpp: :1\ncluster:\n  heartbeat:\n    intervall: 1s\nmember: [a]\nlog: x\noutput:\n  retention: soon\nhttp: :1\nhttp: :2\n")
+	_, _, err := load(t, Source{
+		File:    file,
+		Environ: []string{"FAIRLEAD_HUB_GATEWAYY=:3", "FAIRLEAD_HUB_INSECURE_HTTP=perhaps", "FAIRLEAD_HUB_HTTP_FILE=/x", "FAIRLEAD_HUB_MASTER_KEY_FILE=/not/there"},
+	})
+	if hub.ErrorCode(err) != hub.CodeInvalid {
+		t.Fatalf("error %v", err)
+	}
+	var coded *hub.Error
+	if !errorsAs(err, &coded) {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, f := range coded.Fields {
+		told = append(told, strings.TrimPrefix(f.Path, file)+" "+f.Message)
+	}
+	for _, want := range []string{
+		":1 htpp is not known; did you mean http?",
+		"cluster.heartbeat.intervall is not known; did you mean cluster.heartbeat.interval?",
+		"member must be a plain value", "log is not known", "is no duration", "http is given twice",
+		"FAIRLEAD_HUB_GATEWAYY is not known; did you mean FAIRLEAD_HUB_GATEWAY?",
+		"FAIRLEAD_HUB_INSECURE_HTTP insecureHttp: \"perhaps\" is neither true nor false",
+		"FAIRLEAD_HUB_HTTP_FILE is not known", "FAIRLEAD_HUB_MASTER_KEY_FILE open /not/there",
+	} {
+		if !slices.ContainsFunc(told, func(s string) bool { return strings.Contains(s, want) }) {
+			t.Errorf("not told: %s\n%s", want, strings.Join(told, "\n"))
+		}
+	}
+}
+
+func errorsAs(err error, to **hub.Error) bool {
+	e, ok := err.(*hub.Error) //nolint:errorlint // Load returns it bare
+	*to = e
+	return ok
+}
+
+func TestNotYAML(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{write(t, "a: [\n"), "/not/there.yaml"} {
+		if _, _, err := load(t, Source{File: file}); hub.ErrorCode(err) != hub.CodeInvalid {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	if _, _, err := load(t, Source{File: write(t, "")}); err != nil {
+		t.Errorf("an empty file: %v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	good := Default(Home{Root: true})
+	if err := good.Validate(); err != nil || good.DataDir != "/var/lib/fairlead-hub" {
+		t.Errorf("the defaults: %s, %v", good.DataDir, err)
+	}
+	for path, change := range map[string]func(*Config){
+		"dataDir":                    func(c *Config) { c.DataDir = "" },
+		"http":                       func(c *Config) { c.HTTP = "8440" },
+		"gateway":                    func(c *Config) { c.Gateway = "x" },
+		"advertiseGateway":           func(c *Config) { c.AdvertiseGateway = ":8441" },
+		"publicUrl":                  func(c *Config) { c.PublicURL = "hub.example:8440" },
+		"database":                   func(c *Config) { c.Database = "mysql://x" },
+		"tls":                        func(c *Config) { c.TLS.Cert = "x" },
+		"log.level":                  func(c *Config) { c.Log.Level = "loud" },
+		"log.format":                 func(c *Config) { c.Log.Format = "xml" },
+		"cluster.heartbeat.interval": func(c *Config) { c.Cluster.Heartbeat.Interval = time.Millisecond },
+		"cluster.heartbeat":          func(c *Config) { c.Cluster.Heartbeat.ConsiderDead = time.Second },
+		"attempts.lostAfterTicks":    func(c *Config) { c.Attempts.LostAfterTicks = 0 },
+		"output.retention":           func(c *Config) { c.Output.Retention = -1 },
+		"sessions":                   func(c *Config) { c.Sessions.Idle = 0 },
+	} {
+		c := good
+		change(&c)
+		var coded *hub.Error
+		if err := c.Validate(); !errorsAs(err, &coded) || len(coded.Fields) != 1 || coded.Fields[0].Path != path {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"127.0.0.1:1": true, "[::1]:1": true, "localhost:1": true, "127.9.9.9:1": true,
+		":1": false, "0.0.0.0:1": false, "[::]:1": false, "10.0.0.1:1": false, "nonsense": false,
+	} {
+		if got := Loopback(address); got != want {
+			t.Errorf("%s: %v", address, got)
+		}
+	}
+}
+
+func TestDataDir(t *testing.T) {
+	t.Parallel()
+	for want, home := range map[string]Home{
+		"/var/lib/fairlead-hub":             {Root: true, XDGDataHome: "/x"},
+		"/x/fairlead-hub":                   {XDGDataHome: "/x", Dir: "/home/a"},
+		"/home/a/.local/share/fairlead-hub": {Dir: "/home/a"},
+	} {
+		if got := Default(home).DataDir; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
