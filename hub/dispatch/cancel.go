@@ -36,6 +36,7 @@ func (d *Dispatcher) Cancel(ctx context.Context, organisationID, executionID str
 	})
 	if err != nil {
 		fx.reset()
+		d.failed(err)
 		return err
 	}
 	fx.apply(ctx)

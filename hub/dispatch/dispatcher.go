@@ -34,6 +34,8 @@ type Dispatcher struct {
 	woken chan struct{}
 	// waiting: the last look left something without a runner.
 	waiting atomic.Bool
+	// doubt: a commit may have happened whose answer was lost.
+	doubt atomic.Bool
 	// looked counts the ticks that were looked at, for tests.
 	looked atomic.Int64
 }

@@ -17,6 +17,10 @@ func TestSilentRunnerIsOnlyAWorry(t *testing.T) {
 		if got := b.get(e); got.Status != hub.StatusRunning || got.Outcome != "" {
 			t.Fatalf("execution is %+v", got)
 		}
+		b.later(t)
+		if len(r.offers) > 0 {
+			t.Fatal("a second attempt is offered while the first is unresolved")
+		}
 		if _, _, err := b.d.Renew(t.Context(), r.ref, []hub.Fence{a.fence}); err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ const offersAtOnce = 100
 func (d *Dispatcher) runOffers(ctx context.Context) error {
 	timer := time.NewTicker(d.cfg.Poll)
 	defer timer.Stop()
-	for {
+	for polls := 1; ; {
 		full := false
 		select {
 		case <-ctx.Done():
@@ -24,10 +24,51 @@ func (d *Dispatcher) runOffers(ctx context.Context) error {
 		case <-d.woken:
 		case <-timer.C:
 			full = true
+			polls++
+		}
+		if d.doubt.Swap(false) || full && polls%recountEvery == 0 {
+			if err := d.recount(ctx); err != nil && ctx.Err() == nil {
+				d.doubt.Store(true)
+				d.log.Error("cannot count what runners hold", "error", err)
+			}
 		}
 		if err := d.offerReady(ctx, full); err != nil && ctx.Err() == nil {
 			d.log.Error("cannot offer what is ready", "error", err)
 		}
+	}
+}
+
+// recountEvery so many polls the counts of live attempts are taken from the rows.
+const recountEvery = 60
+
+// recount takes from the rows what runners hold, and offers again what was offered: a
+// commit whose answer was lost may have happened without its effects.
+func (d *Dispatcher) recount(ctx context.Context) error {
+	ids := d.reg.ids()
+	open, err := d.st.OpenAttemptsOfRunners(ctx, ids)
+	if err != nil {
+		return err
+	}
+	d.reg.recount(ids, open)
+	for _, t := range open {
+		if t.State != hub.AttemptOffered {
+			continue
+		}
+		w, err := d.work(ctx, d.st, t.AttemptID)
+		if err != nil {
+			return err
+		}
+		if w != nil {
+			d.sendOffer(ctx, w, nil)
+		}
+	}
+	return nil
+}
+
+// failed notes that a transaction failed in a way that may have committed.
+func (d *Dispatcher) failed(err error) {
+	if hub.ErrorCode(err) == hub.CodeUnavailable {
+		d.doubt.Store(true)
 	}
 }
 
@@ -95,6 +136,7 @@ func (d *Dispatcher) offerSome(ctx context.Context, list []*store.AssignmentRow)
 	})
 	if err != nil {
 		fx.reset()
+		d.failed(err)
 		return false, err
 	}
 	fx.apply(ctx)
@@ -104,7 +146,7 @@ func (d *Dispatcher) offerSome(ctx context.Context, list []*store.AssignmentRow)
 // insertOffers writes offers of assignments that are still as they were read.
 func (d *Dispatcher) insertOffers(ctx context.Context, st *store.Store, fx *effects, offered []*store.AssignmentRow, attempts []*store.AttemptRow) error {
 	offer := st.OfferAssignments
-	if failpoint.Mutant("M4") {
+	if failpoint.Mutant("M4") || failpoint.Mutant("M5") {
 		offer = st.OfferBlindly
 	}
 	won, err := offer(ctx, offered)

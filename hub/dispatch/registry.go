@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 // registry is this member's view of the runners whose sessions it serves. It only
@@ -179,6 +180,22 @@ func (g *registry) release(runnerID, attemptID string) bool {
 	delete(r.stopTold, attemptID)
 	delete(r.stopAcked, attemptID)
 	return true
+}
+
+// recount replaces what runners are thought to hold by what the rows say.
+func (g *registry) recount(ids []string, open []*store.AttemptRow) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, id := range ids {
+		if r := g.runners[id]; r != nil {
+			r.live = make(map[string]bool)
+		}
+	}
+	for _, t := range open {
+		if r := g.runners[t.RunnerID]; r != nil {
+			r.live[t.AttemptID] = true
+		}
+	}
 }
 
 // refuse notes that a runner does not want an assignment for some ticks.

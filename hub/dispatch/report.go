@@ -165,6 +165,7 @@ func (d *Dispatcher) commitSome(ctx context.Context, calls []*reportCall, skipLo
 	})
 	if err != nil {
 		fx.reset()
+		d.failed(err)
 		return nil, err
 	}
 	failpoint.Hit("hub.steps.after-commit")

@@ -22,6 +22,8 @@ func (t *turn) move(ctx context.Context, m *moving) (store.AttemptStep, *store.A
 	for _, c := range m.calls {
 		if c.Request.kind == reportResult {
 			c.Answer.logNext = m.log.Next
+			// Also for a repeat: the first one's answer may have been lost with its effects.
+			t.fx.released = append(t.fx.released, place{m.row.RunnerID, m.row.AttemptID})
 		}
 	}
 	if m.result == nil {
@@ -33,7 +35,6 @@ func (t *turn) move(ctx context.Context, m *moving) (store.AttemptStep, *store.A
 		return step, nil, err
 	}
 	m.result.Answer.logNext = m.log.Next
-	t.fx.released = append(t.fx.released, place{m.row.RunnerID, m.row.AttemptID})
 	if m.late {
 		step.Event, step.LateResult = "late_result", string(r.Outcome)
 		return step, nil, t.st.InsertAttemptEvents(ctx, []store.AttemptEvent{

@@ -31,6 +31,7 @@ func (d *Dispatcher) Start(ctx context.Context, r StartRequest) (*hub.Execution,
 	})
 	if err != nil {
 		fx.reset()
+		d.failed(err)
 		return nil, err
 	}
 	failpoint.Hit("hub.offer.after-commit")

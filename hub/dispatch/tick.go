@@ -112,6 +112,7 @@ func (d *Dispatcher) changeLocked(ctx context.Context, id string, skipLocked boo
 	})
 	if err != nil {
 		fx.reset()
+		d.failed(err)
 		return err
 	}
 	fx.apply(ctx)

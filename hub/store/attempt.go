@@ -73,6 +73,18 @@ func (s *Store) OpenAttemptsOfRunner(ctx context.Context, runnerID string) ([]*A
 	return collect(ctx, s, scanAttempt, `SELECT `+attemptColumns+` FROM attempt WHERE runner_id = $1 AND state IN ('offered', 'claimed', 'running') ORDER BY id`, runnerID)
 }
 
+// OpenAttemptsOfRunners is OpenAttemptsOfRunner for many.
+func (s *Store) OpenAttemptsOfRunners(ctx context.Context, runnerIDs []string) ([]*AttemptRow, error) {
+	var all []*AttemptRow
+	err := inPieces(len(runnerIDs), func(from, to int) error {
+		part, err := collect(ctx, s, scanAttempt, `SELECT `+attemptColumns+` FROM attempt WHERE runner_id IN (`+params(1, to-from)+`)
+			AND state IN ('offered', 'claimed', 'running') ORDER BY id`, anys(runnerIDs[from:to])...)
+		all = append(all, part...)
+		return err
+	})
+	return all, err
+}
+
 // StoppableAttempts reads live attempts of executions in which something was asked to
 // stop.
 func (s *Store) StoppableAttempts(ctx context.Context, limit int) ([]*AttemptRow, error) {
