@@ -96,6 +96,19 @@ func (h *fakeHub) until(what string, cond func() bool) {
 	}
 }
 
+// waitUntil waits like until, for as long as it takes.
+func (h *fakeHub) waitUntil(cond func() bool) {
+	for {
+		h.mu.Lock()
+		ok, change := cond(), h.change
+		h.mu.Unlock()
+		if ok {
+			return
+		}
+		<-change
+	}
+}
+
 // offer makes an attempt and tells it to who is connected.
 func (h *fakeHub) offer(id string, spec *runnerv1.Spec) *hubAttempt {
 	h.mu.Lock()

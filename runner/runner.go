@@ -109,7 +109,7 @@ func New(c Config) (*Runner, error) {
 	if r.store, err = spool.Open(c.FS, c.Spool); err != nil {
 		return nil, err
 	}
-	r.host = &task.Host{Executors: c.Executors, Log: c.Log, Boottime: c.Boottime}
+	r.host = &task.Host{Executors: c.Executors, Log: c.Log, BootID: c.BootID, Boottime: c.Boottime}
 	r.client = session.New(session.Config{Dial: c.Dial, Addresses: c.Addresses, Handler: (*handler)(r), Log: c.Log})
 	if err := r.load(); err != nil {
 		return nil, err

@@ -119,7 +119,7 @@ func (w *world) boot(h *fakeHub, opts ...option) *running {
 	w.t.Helper()
 	began := time.Now()
 	c := runner.Config{
-		FS: w.fs, BootID: []byte("boot"), HostID: []byte("host"), Info: &runnerv1.RunnerInfo{},
+		FS: w.fs.Mount(), BootID: []byte("boot"), HostID: []byte("host"), Info: &runnerv1.RunnerInfo{},
 		Dial: h.dial, Addresses: func() []string { return []string{"hub"} },
 		LearnAddresses: func([]string) error { return nil }, SetBundle: func([][]byte) error { return nil },
 		Sign: func(d wire.Hash) ([]byte, error) { return d[:], nil },
@@ -172,6 +172,11 @@ func (w *world) boot(h *fakeHub, opts ...option) *running {
 func simulate(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	t.Parallel()
+	synctest.Test(t, f)
+}
+
+func inBubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
 	synctest.Test(t, f)
 }
 

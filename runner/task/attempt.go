@@ -22,6 +22,8 @@ type Host struct {
 	// Executors by name (ExecutorSSH, ExecutorLocal).
 	Executors map[string]Executor
 	Log       *slog.Logger
+	// BootID as in Hello.
+	BootID []byte
 	// Boottime is time that goes on while the machine sleeps (CLOCK_BOOTTIME).
 	Boottime func() time.Duration
 

@@ -2,6 +2,7 @@ package task
 
 import (
 	"bytes"
+	"sync"
 	"time"
 
 	"github.com/fairlead/fairlead/proto/wire"
@@ -11,12 +12,28 @@ import (
 // partialAfter is how long a line may wait for its end before it is shown without.
 const partialAfter = 100 * time.Millisecond
 
-// cellOutput turns what one command prints into frames. It implements Output.
+// cellOutput turns what one command prints into frames.
 type cellOutput struct {
 	cell   Cell
 	cutter *cutter
 	// lines of stdout, stderr and the runner's own words.
 	lines [3]line
+	// framed is the offset of the last frame; guarded by cutter.mu.
+	framed uint64
+
+	kept keptOffsets
+}
+
+// keptOffsets tells how far a command's own output file lies in synced chunks.
+type keptOffsets struct {
+	mu     sync.Mutex
+	cuts   []cutOffset // in chunks that may not be synced yet
+	synced uint64
+}
+
+type cutOffset struct {
+	seq    uint64
+	offset uint64
 }
 
 // line is one stream of a cell. Guarded by cutter.mu.
@@ -27,6 +44,8 @@ type line struct {
 	flags  uint8
 	offset uint64 // where rest ends
 }
+
+var _ SyncedOutput = (*cellOutput)(nil)
 
 func newCellOutput(c Cell, cut *cutter, m *mask.Masker) *cellOutput {
 	o := &cellOutput{cell: c, cutter: cut}
@@ -58,6 +77,27 @@ func (o *cellOutput) WriteMasked(stream wire.Stream, p []byte, offset uint64) er
 		}
 	}
 	return o.take(stream, p, false, offset)
+}
+
+// SyncedOffset implements SyncedOutput.
+func (o *cellOutput) SyncedOffset() uint64 {
+	o.kept.mu.Lock()
+	defer o.kept.mu.Unlock()
+	for len(o.kept.cuts) > 0 {
+		cut := o.kept.cuts[0]
+		if _, ok := o.cutter.disk.ChunkSize(cut.seq); !ok {
+			break
+		}
+		o.kept.synced, o.kept.cuts = cut.offset, o.kept.cuts[1:]
+	}
+	return o.kept.synced
+}
+
+// cut says that all frames so far are in chunks up to seq.
+func (o *cellOutput) cut(seq uint64) {
+	o.kept.mu.Lock()
+	defer o.kept.mu.Unlock()
+	o.kept.cuts = append(o.kept.cuts, cutOffset{seq, o.framed})
 }
 
 // say writes the runner's own words about the step.
@@ -129,6 +169,10 @@ func (o *cellOutput) emit(stream wire.Stream, tail []byte, flags uint8, offset u
 		Flags: flags | l.flags, Time: time.Now().UnixMicro(), Offset: offset, Data: data,
 	})
 	l.rest, l.flags, l.offset = l.rest[:0], 0, 0
+	if offset > 0 && err == nil {
+		o.framed = offset
+		o.cutter.offsets[o] = struct{}{}
+	}
 	o.forget()
 	return err
 }

@@ -38,7 +38,8 @@ type cutter struct {
 	lines   uint32
 	nodes   map[uint32]struct{}
 	partial map[*cellOutput]struct{}
-	err     error // nothing more can be stored
+	offsets map[*cellOutput]struct{} // cells with offsets in buf
+	err     error                    // nothing more can be stored
 
 	pace pace
 }
@@ -57,7 +58,7 @@ type pace struct {
 
 func newCutter(ctx context.Context, a *spool.Attempt, zip *encoders, log *slog.Logger) *cutter {
 	total, _, acked, _ := a.ChunkTotals()
-	c := &cutter{ctx: ctx, disk: a, zip: zip, log: log, nodes: map[uint32]struct{}{}, partial: map[*cellOutput]struct{}{}}
+	c := &cutter{ctx: ctx, disk: a, zip: zip, log: log, nodes: map[uint32]struct{}{}, partial: map[*cellOutput]struct{}{}, offsets: map[*cellOutput]struct{}{}}
 	c.pace.quiet = total == acked
 	c.pace.expire = c.expire
 	return c
@@ -203,6 +204,10 @@ func (c *cutter) cut() error {
 	c.buf, c.lines = c.buf[:0], 0
 	c.pace.end()
 	clear(c.nodes)
+	for o := range c.offsets {
+		o.cut(seq)
+	}
+	clear(c.offsets)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -75,6 +76,7 @@ func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, executor E
 	if err != nil {
 		cmd = &Command{AttemptID: t.disk.ID(), Cell: c, Node: t.plan.Spec.GetNodes()[c.Node]}
 	}
+	cmd.OtherBoot = t.otherBoot()
 	p, found, err := r.Reattach(ctx, cmd, offset)
 	switch {
 	case ctx.Err() != nil && err != nil:
@@ -88,6 +90,13 @@ func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, executor E
 	}
 	cmd.Timeout = 0 // the shim keeps the time, which began with its own start
 	return t.run(ctx, c, cmd, p, executor, out)
+}
+
+// otherBoot reports whether the grant was taken in an earlier boot of this host.
+func (t *Attempt) otherBoot() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !bytes.Equal(t.state.boot, t.host.BootID)
 }
 
 // askProbes asks for the cells whose probes waited for the hub's leave.

@@ -50,11 +50,11 @@ type cellState struct {
 // State is what an attempt's journal says. The zero value of NewState's maker is the
 // state of an empty journal.
 type State struct {
-	steps   int
-	cells   []cellState
-	stop    runnerv1.StopScope //nolint:govet // copied never; fields are read one by one
-	granted bool
-	closed  bool
+	steps  int
+	cells  []cellState
+	stop   runnerv1.StopScope //nolint:govet // copied never; fields are read one by one
+	boot   []byte             // that the grant was taken in
+	closed bool
 }
 
 // NewState makes the state of an empty journal.
@@ -77,7 +77,7 @@ func (s *State) at(c *runnerv1.Cell) *cellState {
 func (s *State) Apply(r *runnerv1.Record) {
 	switch v := r.GetRecord().(type) {
 	case *runnerv1.Record_Granted:
-		s.granted = true
+		s.boot = v.Granted.GetBootId()
 	case *runnerv1.Record_Started:
 		c := s.at(v.Started.GetCell())
 		c.phase, c.try = started, v.Started.GetCell().GetTry()

@@ -15,6 +15,7 @@ import (
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/local"
 )
 
 // version is set when the binary is linked.
@@ -28,7 +29,7 @@ const (
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == shimCommand {
-		os.Exit(runShim(os.Args[2:])) // before all else: every local step waits for it
+		os.Exit(local.Shim()) // before all else: every local step waits for it
 	}
 	// After the first signal the next one ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

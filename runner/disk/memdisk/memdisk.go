@@ -119,10 +119,83 @@ func (f *FS) ask(op, name string) error {
 	return hook(op, name)
 }
 
+// Mount is the disk as one process sees it: after Crash or Kill it is dead, so that a
+// process that was killed cannot go on with files it opens anew.
+type Mount struct {
+	*FS
+	era int
+}
+
+var (
+	_ disk.FS = (*FS)(nil)
+	_ disk.FS = (*Mount)(nil)
+)
+
+// Mount returns the disk for a new process.
+func (f *FS) Mount() *Mount {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &Mount{FS: f, era: f.era}
+}
+
+func (m *Mount) alive() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.era != m.FS.era {
+		return ErrCrashed
+	}
+	return nil
+}
+
+// Append implements disk.FS.
+func (m *Mount) Append(name string) (disk.File, error) { return m.open(name, m.era) }
+
+// MkdirAll implements disk.FS.
+func (m *Mount) MkdirAll(dir string) error {
+	if err := m.alive(); err != nil {
+		return err
+	}
+	return m.FS.MkdirAll(dir)
+}
+
+// Rename implements disk.FS.
+func (m *Mount) Rename(from, to string) error {
+	if err := m.alive(); err != nil {
+		return err
+	}
+	return m.FS.Rename(from, to)
+}
+
+// Remove implements disk.FS.
+func (m *Mount) Remove(name string) error {
+	if err := m.alive(); err != nil {
+		return err
+	}
+	return m.FS.Remove(name)
+}
+
+// SyncDir implements disk.FS.
+func (m *Mount) SyncDir(dir string) error {
+	if err := m.alive(); err != nil {
+		return err
+	}
+	return m.FS.SyncDir(dir)
+}
+
 // Append implements disk.FS.
 func (f *FS) Append(name string) (disk.File, error) {
 	f.mu.Lock()
+	era := f.era
+	f.mu.Unlock()
+	return f.open(name, era)
+}
+
+func (f *FS) open(name string, era int) (disk.File, error) {
+	f.mu.Lock()
 	defer f.mu.Unlock()
+	if era != f.era {
+		return nil, ErrCrashed
+	}
 	name = path.Clean(name)
 	node := f.now[name]
 	if node == nil {

@@ -1,0 +1,285 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner"
+	"github.com/fairlead/fairlead/runner/task"
+)
+
+// survivors runs commands that outlive the runner, as shims do: their output stays, and
+// they end when the test says so.
+type survivors struct {
+	w  *world
+	mu sync.Mutex
+	// out is what each printed so far; over is closed at its end.
+	out    map[task.Cell]string
+	over   map[task.Cell]chan struct{}
+	asked  map[task.Cell]uint64 // offset that Reattach was given
+	never  bool                 // nothing that is looked for had started
+	forgot []string
+}
+
+func newSurvivors(w *world) *survivors {
+	return &survivors{w: w, out: map[task.Cell]string{}, over: map[task.Cell]chan struct{}{}, asked: map[task.Cell]uint64{}}
+}
+
+func (s *survivors) print(c task.Cell, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out[c] += text
+}
+
+func (s *survivors) Prepare(_ context.Context, c *task.Command) (task.Process, error) {
+	return &survivor{s: s, c: c}, nil
+}
+
+func (s *survivors) Reattach(_ context.Context, c *task.Command, offset uint64) (task.Process, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked[c.Cell] = offset
+	return &survivor{s: s, c: c, offset: offset, again: true}, !s.never, nil
+}
+
+func (s *survivors) Forget(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgot = append(s.forgot, id)
+	return nil
+}
+
+type survivor struct {
+	s      *survivors
+	c      *task.Command
+	offset uint64
+	again  bool
+}
+
+func (p *survivor) Discard() {}
+
+func (p *survivor) Run(ctx context.Context, out task.Output) task.End {
+	s := p.s
+	s.mu.Lock()
+	if !p.again {
+		s.over[p.c.Cell] = make(chan struct{})
+	}
+	over := s.over[p.c.Cell]
+	text := s.out[p.c.Cell][p.offset:]
+	s.mu.Unlock()
+	if !p.again {
+		s.w.mu.Lock()
+		s.w.starts[p.c.Node.GetName()+"/"+p.c.Text]++
+		close(s.w.change)
+		s.w.change = make(chan struct{})
+		s.w.mu.Unlock()
+	}
+	p.offset += uint64(len(text))
+	if err := out.WriteMasked(wire.Stdout, []byte(text), p.offset); err != nil {
+		return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Message: err.Error()}
+	}
+	select {
+	case <-over:
+	case <-ctx.Done():
+		if errors.Is(context.Cause(ctx), task.ErrDetach) {
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN}
+		}
+		return task.End{Outcome: runnerv1.Outcome_OUTCOME_CANCELLED, EndProven: true}
+	}
+	s.mu.Lock()
+	rest := s.out[p.c.Cell][p.offset:]
+	s.mu.Unlock()
+	_ = out.WriteMasked(wire.Stdout, []byte(rest), p.offset+uint64(len(rest)))
+	return succeeded()
+}
+
+func local(s *survivors) option {
+	return func(c *runner.Config) { c.Executors = map[string]task.Executor{task.ExecutorLocal: s} }
+}
+
+func localSpec() *runnerv1.Spec {
+	s := spec(1, 2)
+	s.Nodes[0].Attributes = map[string]string{"node-executor": "local"}
+	return s
+}
+
+// TestReattached: the command goes on while the runner is dead, its output arrives
+// once, and the next step waits for the hub's leave.
+func TestReattached(t *testing.T) {
+	for _, how := range []string{"kill", "term"} {
+		t.Run(how, func(t *testing.T) {
+			simulate(t, func(t *testing.T) {
+				w, h := newWorld(t), newFakeHub(t)
+				s := newSurvivors(w)
+				first, second := task.Cell{Try: 1}, task.Cell{Step: 1, Try: 1}
+				s.print(first, "before\nhalf of ")
+				p := w.boot(h, local(s))
+				a := h.offer("a1", localSpec())
+				h.until("the first line is there", func() bool { return len(a.chunks) > 0 })
+				if how == "kill" {
+					p.kill()
+				} else {
+					p.term()
+					if err := <-p.done; err != nil {
+						t.Fatal(err)
+					}
+					p.done <- nil
+					h.cut()
+				}
+				s.print(first, "a line\nafter\n")
+				w.boot(h, local(s))
+				h.until("connected again", func() bool { return len(h.streams) == 1 })
+				close(s.over[first])
+				w.untilStarted("n0/s1")
+				s.print(second, "second\n")
+				close(s.over[second])
+				h.untilClosed(a)
+				if got := a.text(t); got != "before\nhalf of a line\nafter\nsecond\n" {
+					t.Errorf("log %q, read on at %v", got, s.asked)
+				}
+				if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED || w.started("n0/s0") != 1 || w.started("n0/s1") != 1 {
+					t.Errorf("outcome %v, starts %v", a.result.GetOutcome(), w.starts)
+				}
+				h.until("forgotten", func() bool { return len(s.forgot) > 0 })
+			})
+		})
+	}
+}
+
+// TestNeverStarted: the start is on record, the shim's tombstone proves that nothing
+// followed, so the step is tried again for nothing.
+func TestNeverStarted(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		s := newSurvivors(w)
+		p := w.boot(h, local(s))
+		a := h.offer("a1", localSpec())
+		w.untilStarted("n0/s0")
+		p.kill()
+		s.never = true
+		for st := range 2 {
+			for try := range 3 {
+				over := make(chan struct{})
+				close(over)
+				s.over[task.Cell{Step: uint32(st), Try: uint32(try + 1)}] = over
+			}
+		}
+		w.boot(h, func(c *runner.Config) { c.Executors = map[string]task.Executor{task.ExecutorLocal: instant{s}} })
+		h.untilClosed(a)
+		if e := a.ends()[[3]uint32{0, 0, 1}]; !e.GetNotStarted() || e.GetReason() != task.ReasonNeverStarted {
+			t.Errorf("the first try ended %v", e)
+		}
+		if e := a.ends()[[3]uint32{0, 0, 2}]; e.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED {
+			t.Errorf("the second try ended %v", e)
+		}
+		if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED {
+			t.Errorf("outcome %v", a.result.GetOutcome())
+		}
+	})
+}
+
+// instant is survivors whose new commands end at once.
+type instant struct{ *survivors }
+
+func (i instant) Prepare(_ context.Context, c *task.Command) (task.Process, error) {
+	return &survivor{s: i.survivors, c: c, again: true}, nil
+}
+
+// TestKilledAtEveryWrite kills the runner at each of its writes to the disk in turn,
+// with a power cut or without, and lets another go on: no command is ever started
+// twice, every attempt closes, and what ran through is told so.
+func TestKilledAtEveryWrite(t *testing.T) {
+	t.Parallel()
+	for _, power := range []bool{false, true} {
+		for point := 1; ; point++ {
+			reached := false
+			t.Run(fmt.Sprintf("power %v, write %d", power, point), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) { reached = killedAt(t, point, power) })
+			})
+			if !reached || t.Failed() {
+				if point < 15 {
+					t.Errorf("only %d writes", point)
+				}
+				break
+			}
+		}
+	}
+}
+
+func killedAt(t *testing.T, point int, power bool) (reached bool) {
+	w, h := newWorld(t), newFakeHub(t)
+	p := w.boot(h)
+	var mu sync.Mutex
+	count := 0
+	dead := make(chan struct{})
+	w.fs.SetHook(func(op, _ string) error {
+		if op != "write" && op != "sync" {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if count++; count == point {
+			reached = true
+			if power {
+				w.fs.Crash(0)
+			} else {
+				w.fs.Kill()
+			}
+			close(dead)
+		}
+		return nil
+	})
+	s := spec(3, 2)
+	s.Threads, s.Keepgoing = 2, true
+	a := h.offer("a1", s)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		h.waitUntil(func() bool { return a.state == "closed" && a.whole() || reachedDead(dead) })
+	}()
+	select {
+	case <-dead:
+	case <-over:
+	}
+	if reachedDead(dead) {
+		p.kill()
+		<-p.done
+		p.done <- nil
+		w.fs.SetHook(nil)
+		boot := "boot"
+		if power {
+			boot = "boot 2"
+		}
+		w.boot(h, func(c *runner.Config) { c.BootID = []byte(boot) })
+		h.until("over", func() bool {
+			return a.state == "closed" && a.whole() || a.state == "not_started"
+		})
+		<-over
+	}
+	for key, n := range w.starts {
+		if n > 1 {
+			t.Errorf("%s was started %d times", key, n)
+		}
+	}
+	for cell, e := range a.ends() {
+		key := fmt.Sprintf("n%d/s%d", cell[0], cell[1])
+		if ran := w.started(key) == 1; ran && e.GetNotStarted() || !ran && e.GetOutcome() == runnerv1.Outcome_OUTCOME_SUCCEEDED {
+			t.Errorf("%s ran: %v; it is told as %v", key, ran, e)
+		}
+	}
+	return reached
+}
+
+func reachedDead(dead chan struct{}) bool {
+	select {
+	case <-dead:
+		return true
+	default:
+		return false
+	}
+}
