@@ -39,5 +39,6 @@ export default defineConfig({
       "/install": { target: hub, secure: false },
     },
   },
-  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], setupFiles: ["src/test-setup.ts"] },
+  // Most tests are of plain functions; those that need a page say so at their top.
+  test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"], setupFiles: ["src/test-setup.ts"] },
 });

@@ -85,13 +85,23 @@ export function takeExecution(client: QueryClient, now: Execution): void {
   news.set([...rest.slice(1 - newsMax), { execution: now, at: Date.now() }]);
 }
 
-// merge keeps what only a single execution's answer tells.
+// What only the answer about a single execution tells; events and lists leave it out.
+const single = [
+  "nodeFilter",
+  "threadcount",
+  "keepgoing",
+  "strategy",
+  "timeoutMs",
+  "options",
+  "secureOptions",
+  "steps",
+] as const;
+
+// merge keeps what the newer one does not tell. Everything else that is absent from it
+// is gone, such as what it waited for.
 export function merge(old: Execution, now: Execution): Execution {
-  const merged: Execution = { ...now };
-  if (old.steps && !now.steps) merged.steps = old.steps;
-  if (old.options && !now.options) merged.options = old.options;
-  if (old.secureOptions && !now.secureOptions) merged.secureOptions = old.secureOptions;
-  return merged;
+  const kept = single.filter((name) => now[name] === undefined && old[name] !== undefined);
+  return { ...now, ...Object.fromEntries(kept.map((name) => [name, old[name]])) };
 }
 
 // refetchMatrix reads a matrix again where a page shows it, by id or by number.

@@ -22,8 +22,9 @@ export function stepName(step: ExecutionStep): string {
 // nothing.
 export function cellStatus(node: ExecutionNode, step: ExecutionStep): Status | undefined {
   const cell = cellOf(node, step.position);
+  if (step.handlerOf !== undefined && (!cell || cell.reason === "not_needed" || cell.status === "skipped"))
+    return undefined;
   if (cell) return cell.status;
-  if (step.handlerOf !== undefined) return undefined;
   switch (node.status) {
     case "queued":
     case "running":

@@ -13,9 +13,10 @@ const hour = 3_600_000;
 // EnrolDialog makes a token when asked and shows what to paste on the other machine.
 // It turns to connected by itself.
 export function EnrolDialog({ opened, onClose, project }: { opened: boolean; onClose: () => void; project: string }) {
+  const projects = useProjects();
   return (
     <Modal opened={opened} onClose={onClose} title={t("enrol.title")} size="xl">
-      {opened ? <Body project={project} onClose={onClose} /> : null}
+      {opened ? projects.isPending ? <Loading /> : <Body project={project} onClose={onClose} /> : null}
     </Modal>
   );
 }

@@ -287,7 +287,7 @@ function useCancel(e: ExecutionType) {
       ),
     onSuccess: (now) => {
       takeExecution(client, now);
-      void client.invalidateQueries({ queryKey: keys.matrix(String(e.number)) });
+      for (const id of [e.id, String(e.number)]) void client.invalidateQueries({ queryKey: keys.matrix(id) });
     },
     onError: (cause) =>
       notifications.show({ color: "red", title: t("execution.cancelFailed"), message: errorOf(cause).message }),
@@ -475,7 +475,11 @@ function CellFacts({
   const cell = step ? cellOf(row, step.position) : undefined;
   const status = (step ? cellStatus(row, step) : row.status) ?? "skipped";
   // Of a whole node, the cells that did not end well speak.
-  const told = cell ? [cell] : !step ? row.steps.filter((s) => s.message || s.lateStatus) : [];
+  const told = cell
+    ? [cell]
+    : !step
+      ? row.steps.filter((s) => (s.message && s.status !== "skipped") || s.lateStatus)
+      : [];
   return (
     <div className="cell-facts">
       <div className="row wrap" style={{ gap: "4px 12px" }}>
@@ -492,7 +496,7 @@ function CellFacts({
           <span className="muted">{t("matrix.exit", { code: String(cell.code) })}</span>
         ) : null}
         {cell?.signal ? <span className="muted">{t("matrix.signal", { signal: cell.signal })}</span> : null}
-        {cell && cell.try > 0 ? <span className="muted">{t("matrix.try", { n: String(cell.try + 1) })}</span> : null}
+        {cell && cell.try > 1 ? <span className="muted">{t("matrix.try", { n: String(cell.try) })}</span> : null}
         {cell ? (
           <span className="muted">
             <Elapsed from={cell.startedAt} to={cell.endedAt} />

@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import type { LogLine } from "../api/client";
+import { Buffer, find } from "./buffer";
+
+function line(n: number, text: string, more: Partial<LogLine> = {}): LogLine {
+  return {
+    cursor: `c${n}`,
+    node: "web1",
+    step: 0,
+    try: 1,
+    stream: "stdout",
+    time: "2026-11-22T15:04:05.123Z",
+    line: n,
+    text,
+    ...more,
+  };
+}
+
+test("rows know the position in front of them", () => {
+  const b = new Buffer();
+  b.append([line(1, "a"), line(2, "b")]);
+  expect(b.rows.map((r) => r.before)).toEqual(["", "c1"]);
+  expect(b.cursor).toBe("c2");
+});
+
+test("pieces of a line are joined across other nodes' lines", () => {
+  const b = new Buffer();
+  b.append([line(1, "Pass", { partial: true }), line(2, "other", { node: "web2" }), line(3, "word:")]);
+  expect(b.rows.map((r) => r.text)).toEqual(["Password:", "other"]);
+  b.append([line(4, "next")]);
+  expect(b.rows.map((r) => r.text)).toEqual(["Password:", "other", "next"]);
+});
+
+test("streams of a cell are not mixed", () => {
+  const b = new Buffer();
+  b.append([line(1, "out", { partial: true }), line(2, "err", { stream: "stderr" })]);
+  expect(b.rows).toHaveLength(2);
+});
+
+test("a line of megabytes stays many rows that say so", () => {
+  const b = new Buffer();
+  const piece = "x".repeat(3000);
+  b.append([line(1, piece, { partial: true }), line(2, piece, { partial: true }), line(3, piece)]);
+  expect(b.rows.map((r) => r.continued)).toEqual([false, true, true]);
+});
+
+test("colours go on in the next line of the same cell only", () => {
+  const b = new Buffer();
+  b.append([line(1, "\x1b[31mred"), line(2, "plain", { node: "web2" }), line(3, "still red\x1b[0m"), line(4, "plain")]);
+  expect(b.rows.map((r) => r.sgr)).toEqual(["", "", "\x1b[31m", ""]);
+});
+
+test("the oldest rows go beyond the limit, and are counted", () => {
+  const b = new Buffer(100);
+  b.append(Array.from({ length: 250 }, (_, i) => line(i, String(i))));
+  expect(b.rows.length).toBeLessThanOrEqual(100);
+  expect(b.dropped + b.rows.length).toBe(250);
+  expect(b.rows.at(-1)?.text).toBe("249");
+  expect(new Set(b.rows.map((r) => r.key)).size).toBe(b.rows.length);
+});
+
+test("find looks through colours, any case", () => {
+  const b = new Buffer();
+  b.append([line(1, "\x1b[31mFa\x1b[0milED"), line(2, "ok")]);
+  expect(find(b.rows, "failed")).toEqual([0]);
+  expect(find(b.rows, "")).toEqual([]);
+});
