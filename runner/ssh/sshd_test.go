@@ -73,7 +73,9 @@ func startSSHD(t testing.TB, lines ...string) *sshd {
 	env := "SetEnv HOME=" + s.dir
 	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
 		more, found := strings.CutPrefix(line, "SetEnv")
-		env += more
+		if found {
+			env += more
+		}
 		return found
 	})
 	config := append([]string{
