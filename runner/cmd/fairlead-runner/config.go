@@ -111,6 +111,12 @@ func (p *program) load() (*config, error) {
 	if err := c.validate(); err != nil {
 		return nil, usageError{err}
 	}
+	// Shims have a working directory of their own.
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the data directory: %w", err)
+	}
+	c.DataDir = dir
 	return &c, nil
 }
 
