@@ -134,8 +134,7 @@ func done(r *http.Response, err error) error {
 
 // unreachable says of a transport's error what it means.
 func unreachable(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		if errors.Is(u.Err, context.Canceled) || errors.Is(u.Err, context.DeadlineExceeded) {
 			return u.Err
 		}

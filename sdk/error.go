@@ -60,8 +60,7 @@ func (e *Error) Error() string {
 
 // ErrorCode returns the code of err, or "" for one that did not come from a hub.
 func ErrorCode(err error) string {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return ""

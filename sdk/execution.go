@@ -2,7 +2,6 @@ package sdk
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -31,13 +30,13 @@ func waitText(wait time.Duration) *string {
 // RunJob runs a job, and with wait answers when it is final or wait is over.
 func (c *Client) RunJob(ctx context.Context, project, job string, in rest.RunJob, wait time.Duration) (*rest.Execution, error) {
 	params := &rest.RunJobParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
-	return c.execution(c.rest.RunJob(ctx, project, job, params, in))
+	return c.placed(decode[rest.Execution](c.rest.RunJob(ctx, project, job, params, in)))
 }
 
 // RunCommand runs a command or script, and with wait answers as RunJob does.
 func (c *Client) RunCommand(ctx context.Context, project string, in rest.RunCommand, wait time.Duration) (*rest.Execution, error) {
 	params := &rest.RunCommandParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
-	return c.execution(c.rest.RunCommand(ctx, project, params, in))
+	return c.placed(decode[rest.Execution](c.rest.RunCommand(ctx, project, params, in)))
 }
 
 // ExecutionQuery narrows a list of executions; the zero value lists all.
@@ -66,14 +65,12 @@ func (c *Client) Executions(ctx context.Context, q ExecutionQuery) ([]rest.Execu
 	return l.Items, nil
 }
 
-// execution is decode for an execution.
-func (c *Client) execution(r *http.Response, err error) (*rest.Execution, error) {
-	e, err := decode[rest.Execution](r, err)
-	if err != nil {
-		return nil, err
+// placed completes an execution that came without an error.
+func (c *Client) placed(e *rest.Execution, err error) (*rest.Execution, error) {
+	if err == nil {
+		c.place(e)
 	}
-	c.place(e)
-	return e, nil
+	return e, err
 }
 
 // place completes the address of an execution's page, for hubs that were not told
@@ -86,7 +83,7 @@ func (c *Client) place(e *rest.Execution) {
 
 // Execution shows one, by id or number.
 func (c *Client) Execution(ctx context.Context, id string) (*rest.Execution, error) {
-	return c.execution(c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{}))
+	return c.placed(decode[rest.Execution](c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{})))
 }
 
 // waitSlice is how long one request of Wait stays open: shorter than what proxies
@@ -97,7 +94,7 @@ const waitSlice = 30 * time.Second
 // error when ctx ends.
 func (c *Client) Wait(ctx context.Context, id string) (*rest.Execution, error) {
 	for try := 0; ; try++ {
-		e, err := c.execution(c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{Wait: waitText(waitSlice)}))
+		e, err := c.placed(decode[rest.Execution](c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{Wait: waitText(waitSlice)})))
 		switch {
 		case err == nil && Final(e.Status):
 			return e, nil
@@ -122,7 +119,7 @@ func (c *Client) Cancel(ctx context.Context, id string, nodes ...string) (*rest.
 	if len(nodes) > 0 {
 		in.Nodes = &nodes
 	}
-	return c.execution(c.rest.CancelExecution(ctx, id, in))
+	return c.placed(decode[rest.Execution](c.rest.CancelExecution(ctx, id, in)))
 }
 
 // ExecutionNodes returns the rows of the matrix of nodes and steps.

@@ -78,8 +78,7 @@ func (c *Client) FollowLog(ctx context.Context, id string, o LogOptions, each fu
 func (c *Client) ReadLog(ctx context.Context, id string, o LogOptions, each func(rest.LogLine) error) (*rest.LogEnd, error) {
 	for {
 		end, err := c.readLog(ctx, id, false, &o, each)
-		var own *callerError
-		if errors.As(err, &own) {
+		if own, ok := errors.AsType[*callerError](err); ok {
 			return nil, own.err
 		}
 		if err != nil {

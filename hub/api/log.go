@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -105,9 +104,6 @@ func byteRange(in *logInput) (first, end int64, err error) {
 	return first, end, nil
 }
 
-// errRange ends a text that was asked for in part.
-var errRange = errors.New("end of the range")
-
 // writeText writes lines as the nodes wrote them, of which only bytes first to end.
 func (s *server) writeText(ctx context.Context, q output.Query, out *streamWriter, first, end int64) error {
 	var at int64
@@ -118,6 +114,9 @@ func (s *server) writeText(ctx context.Context, q output.Query, out *streamWrite
 		}
 		buf = buf[:0]
 		for i := range batch.Lines {
+			if batch.Lines[i].Stream == wire.System {
+				continue // so that the text is what the commands printed, byte for byte
+			}
 			buf = append(buf, batch.Lines[i].Data...)
 			if batch.Lines[i].Flags&wire.FlagPartial == 0 {
 				buf = append(buf, '\n')

@@ -213,7 +213,7 @@ func TestSocketOrigins(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := do(t, h, call{method: "POST", path: "/api/v1/sessions", body: `{"link":"` + session + `"}`, token: "-"})
-	cookie := strings.SplitN(a.header.Get("Set-Cookie"), ";", 2)[0]
+	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
 	for origin, want := range map[string]int{
 		h.URL: 101, "": 403, "null": 403, "http://evil.example": 403, "http://sub.127.0.0.1": 403, "http://127.0.0.1:1": 403,
 	} {
@@ -229,9 +229,8 @@ func TestSocketOrigins(t *testing.T) {
 		t.Errorf("without identity: %d", resp.StatusCode)
 	}
 	conn, _ := dial(t, h, "/api/v1/events", bearer)
-	if err := conn.WriteMessage(websocket.TextMessage, make([]byte, 1<<20)); err != nil {
-		t.Fatal(err)
-	}
+	// The hub may end the connection before it has taken all of it.
+	_ = conn.WriteMessage(websocket.TextMessage, make([]byte, 1<<20))
 	for {
 		if _, _, err := conn.ReadMessage(); err != nil {
 			break // the large frame ended it

@@ -22,7 +22,7 @@ func TestAppendLine(t *testing.T) {
 		"", "plain", `quote " backslash \ slash /`, "tab\tand\x1b[31mred\x1b[0m\x00", "<script>&amp;</script>", "Grüße 世界 \u2028",
 		"\xff\xfe broken", "\x7f del", strings.Repeat("x", 40000),
 	} {
-		for flags := uint8(0); flags < 8; flags++ {
+		for flags := range uint8(8) {
 			l := output.Line{Node: int(flags % 2), Step: 3, Try: 2, Stream: wire.Stream(flags % 3), Flags: flags << 2, Time: at, N: 17, Data: []byte(data)}
 			got := appendLine([]byte("before"), e, &l, "c-1_2")
 			want, err := json.Marshal(toLogLine(e, &l, "c-1_2"))

@@ -13,7 +13,7 @@ import (
 )
 
 // Problem is the body of every answer that is not a success (RFC 9457).
-type Problem struct {
+type Problem struct { //nolint:errname // the name is the schema's
 	// Type is always "about:blank": Code says more.
 	Type   string `json:"type" doc:"Always about:blank; code says more"`
 	Title  string `json:"title" doc:"The HTTP status in words"`
@@ -106,8 +106,7 @@ func problemOf(err error) *Problem {
 	}
 	p = newProblem(statusOf(hub.ErrorCode(err)), hub.ErrorMessage(err))
 	p.Code = string(hub.ErrorCode(err))
-	var e *hub.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*hub.Error](err); ok {
 		for _, f := range e.Fields {
 			p.Errors = append(p.Errors, FieldProblem{Path: f.Path, Message: f.Message})
 		}

@@ -131,7 +131,7 @@ func TestSessions(t *testing.T) {
 	if a.status != 201 || !strings.Contains(set, "HttpOnly") || !strings.Contains(set, "SameSite=Lax") {
 		t.Fatalf("sign-in: %d, cookie %q: %s", a.status, set, a.body)
 	}
-	cookie := strings.SplitN(set, ";", 2)[0]
+	cookie, _, _ := strings.Cut(set, ";")
 	as := func(c call, extra ...string) call {
 		c.token, c.header = "-", http.Header{"Cookie": {cookie}}
 		for i := 0; i < len(extra); i += 2 {

@@ -127,8 +127,7 @@ func (r *Runner) Drain([]string) {}
 func (r *Runner) run(ctx context.Context, o hub.Offer) {
 	background := context.WithoutCancel(ctx)
 	if _, err := r.hub.Dispatch.Claim(background, r.ref, o.Fence); err != nil {
-		var refused *hub.Refused
-		if !errors.As(err, &refused) {
+		if _, ok := errors.AsType[*hub.Refused](err); !ok {
 			r.t.Errorf("claim: %v", err)
 		}
 		return

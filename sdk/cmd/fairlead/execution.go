@@ -75,10 +75,21 @@ func (a *app) show(e *rest.Execution) error {
 		outcome = text(e.Outcome)
 	}
 	return one(a, e, e.ID, []field{
-		{"Execution", strconv.FormatInt(e.Number, 10)}, {"Id", e.ID}, {"Name", e.Name}, {"Project", e.Project},
-		{"Status", string(e.Status)}, {"Outcome", outcome}, {"Waiting for", waiting}, {"Nodes", counts(e.Nodes)},
-		{"Log", yes(sdk.Final(e.Status) && !e.LogComplete, "incomplete")}, {"Started by", e.StartedBy}, {"Cancelled by", text(e.CancelledBy)},
-		{"Created", moment(&e.CreatedAt)}, {"Started", moment(e.StartedAt)}, {"Ended", moment(e.EndedAt)}, {"Page", e.URL},
+		{"Execution", strconv.FormatInt(e.Number, 10)},
+		{"Id", e.ID},
+		{"Name", e.Name},
+		{"Project", e.Project},
+		{"Status", string(e.Status)},
+		{"Outcome", outcome},
+		{"Waiting for", waiting},
+		{"Nodes", counts(e.Nodes)},
+		{"Log", yes(sdk.Final(e.Status) && !e.LogComplete, "incomplete")},
+		{"Started by", e.StartedBy},
+		{"Cancelled by", text(e.CancelledBy)},
+		{"Created", moment(&e.CreatedAt)},
+		{"Started", moment(e.StartedAt)},
+		{"Ended", moment(e.EndedAt)},
+		{"Page", e.URL},
 	})
 }
 
@@ -145,11 +156,13 @@ func (a *app) logCommand() *cobra.Command {
 		default:
 			return usage("--format is text or ndjson, not %q", format)
 		}
-		read := client.ReadLog
+		read, waiting := client.ReadLog, func() {}
 		if following {
-			read = client.FollowLog
+			read, waiting = client.FollowLog, a.tellWaiting(c.Context(), client, args[0], w)
 		}
-		if _, err := read(c.Context(), args[0], o, each); err != nil {
+		_, err = read(c.Context(), args[0], o, each)
+		waiting()
+		if err != nil {
 			if following && a.interrupted.Load() {
 				a.say("\nStopped following; the execution is not affected. To cancel it: fairlead executions cancel %s", args[0])
 				return &exitError{exitInterrupted, nil}

@@ -90,7 +90,7 @@ func (a *app) catchInterrupt(ctx context.Context, client *sdk.Client, e *rest.Ex
 // waitingEvery is how often a follower that has seen no line asks what is waited for.
 const waitingEvery = 2 * time.Second
 
-// tellWaiting says on stderr what an execution waits for, while nothing comes. The
+// tellWaiting says on stderr what an execution waits for, while no line comes. The
 // function it returns ends that and waits for it.
 func (a *app) tellWaiting(ctx context.Context, client *sdk.Client, id string, w *lineWriter) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -129,9 +129,16 @@ func fullName(group, name string) string {
 
 func (a *app) showJob(j *rest.Job) error {
 	fields := []field{
-		{"Job", fullName(j.Group, j.Name)}, {"Id", j.ID}, {"UUID", j.UUID}, {"Description", j.Description},
-		{"Revision", strconv.FormatInt(j.Revision, 10)}, {"Changed", moment(&j.UpdatedAt)}, {"Timeout", text(j.Timeout)},
-		{"Strategy", string(j.Strategy)}, {"Nodes", text(j.Dispatch.Filter)}, {"Threads", text(j.Dispatch.Threadcount)},
+		{"Job", fullName(j.Group, j.Name)},
+		{"Id", j.ID},
+		{"UUID", j.UUID},
+		{"Description", j.Description},
+		{"Revision", strconv.FormatInt(j.Revision, 10)},
+		{"Changed", moment(&j.UpdatedAt)},
+		{"Timeout", text(j.Timeout)},
+		{"Strategy", string(j.Strategy)},
+		{"Nodes", text(j.Dispatch.Filter)},
+		{"Threads", text(j.Dispatch.Threadcount)},
 	}
 	for _, o := range j.Options {
 		words := []string{}

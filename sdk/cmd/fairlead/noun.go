@@ -265,8 +265,11 @@ func (a *app) cluster() *cobra.Command {
 			return one(a, cl, cl.ID, nil)
 		}
 		if err := one(a, cl, cl.ID, []field{
-			{"Cluster", cl.ID}, {"Database", string(cl.Database)}, {"Incarnation", strconv.FormatInt(cl.Incarnation, 10)},
-			{"Tick", strconv.FormatInt(cl.Tick, 10)}, {"Database time", cl.Time.UTC().Format(time.RFC3339)},
+			{"Cluster", cl.ID},
+			{"Database", string(cl.Database)},
+			{"Incarnation", strconv.FormatInt(cl.Incarnation, 10)},
+			{"Tick", strconv.FormatInt(cl.Tick, 10)},
+			{"Database time", cl.Time.UTC().Format(time.RFC3339)},
 		}); err != nil {
 			return err
 		}

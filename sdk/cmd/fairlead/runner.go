@@ -52,11 +52,19 @@ func (a *app) runnerVerb(use, short string, aliases []string, do func(*sdk.Clien
 			return err
 		}
 		return one(a, r, r.ID, []field{
-			{"Name", r.Name}, {"Id", r.ID}, {"State", string(r.State)}, {"Quarantined", text(r.Quarantined)},
-			{"Tags", strings.Join(r.Tags, ",")}, {"Projects", strings.Join(r.Projects, ",")}, {"Host", text(r.Hostname)},
-			{"System", strings.Trim(text(r.Os)+"/"+text(r.Arch), "/")}, {"Version", text(r.Version)},
+			{"Name", r.Name},
+			{"Id", r.ID},
+			{"State", string(r.State)},
+			{"Quarantined", text(r.Quarantined)},
+			{"Tags", strings.Join(r.Tags, ",")},
+			{"Projects", strings.Join(r.Projects, ",")},
+			{"Host", text(r.Hostname)},
+			{"System", strings.Trim(text(r.Os)+"/"+text(r.Arch), "/")},
+			{"Version", text(r.Version)},
 			{"Runs", strconv.FormatInt(r.Live, 10) + " of " + strconv.FormatInt(r.Slots, 10)},
-			{"Enrolled", moment(&r.EnrolledAt)}, {"Seen", moment(r.LastSeenAt)}, {"Certificate until", moment(r.CertificateExpiresAt)},
+			{"Enrolled", moment(&r.EnrolledAt)},
+			{"Seen", moment(r.LastSeenAt)},
+			{"Certificate until", moment(r.CertificateExpiresAt)},
 		})
 	})
 	c.Aliases = aliases
