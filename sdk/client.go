@@ -36,9 +36,9 @@ type Config struct {
 // Client is a client of one hub. Its methods may be called by many goroutines at
 // once.
 type Client struct {
-	rest     *rest.Client
-	url      string
-	patience time.Duration
+	rest *rest.Client
+	url  string
+	base string // url with the slash that the generated builders want
 }
 
 // New makes a client; nothing is sent yet.
@@ -56,7 +56,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", c.URL, err)
 	}
-	return &Client{rest: client, url: strings.TrimSuffix(c.URL, "/"), patience: c.Patience}, nil
+	return &Client{rest: client, url: strings.TrimSuffix(c.URL, "/"), base: strings.TrimSuffix(c.URL, "/") + "/"}, nil
 }
 
 // edit puts who asks into a request.
@@ -103,33 +103,38 @@ func (c *Client) URL() string { return c.url }
 // Rest is the generated client underneath, with the same identity and patience.
 func (c *Client) Rest() *rest.Client { return c.rest }
 
-// decode reads a success as T and anything else as an error. It takes what a method
-// of the generated client returns.
-func decode[T any](r *http.Response, err error) (*T, error) {
-	if err != nil {
-		return nil, unreachable(err)
+// decode returns a function that sends a request, as the generated builders return
+// it, and reads a success as T; anything else is an error.
+func decode[T any](ctx context.Context, c *Client, as ...rest.RequestEditorFn) func(*http.Request, error) (*T, error) {
+	return func(req *http.Request, err error) (*T, error) {
+		if err != nil {
+			return nil, fmt.Errorf("asking the hub: %w", err)
+		}
+		resp, err := c.send(req.WithContext(ctx), as...)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		var v T
+		if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
+			return nil, fmt.Errorf("reading the hub's answer: %w", err)
+		}
+		return &v, nil
 	}
-	defer r.Body.Close()
-	if r.StatusCode < 200 || r.StatusCode > 299 {
-		return nil, problem(r)
-	}
-	var v T
-	if err := json.NewDecoder(r.Body).Decode(&v); err != nil {
-		return nil, fmt.Errorf("reading the hub's answer: %w", err)
-	}
-	return &v, nil
 }
 
 // done is decode for an answer without content.
-func done(r *http.Response, err error) error {
-	if err != nil {
-		return unreachable(err)
+func done(ctx context.Context, c *Client) func(*http.Request, error) error {
+	return func(req *http.Request, err error) error {
+		if err != nil {
+			return fmt.Errorf("asking the hub: %w", err)
+		}
+		resp, err := c.send(req.WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
 	}
-	defer r.Body.Close()
-	if r.StatusCode < 200 || r.StatusCode > 299 {
-		return problem(r)
-	}
-	return nil
 }
 
 // unreachable says of a transport's error what it means.

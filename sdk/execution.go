@@ -30,13 +30,13 @@ func waitText(wait time.Duration) *string {
 // RunJob runs a job, and with wait answers when it is final or wait is over.
 func (c *Client) RunJob(ctx context.Context, project, job string, in rest.RunJob, wait time.Duration) (*rest.Execution, error) {
 	params := &rest.RunJobParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
-	return c.placed(decode[rest.Execution](c.rest.RunJob(ctx, project, job, params, in)))
+	return c.placed(decode[rest.Execution](ctx, c)(rest.NewRunJobRequest(c.base, project, job, params, in)))
 }
 
 // RunCommand runs a command or script, and with wait answers as RunJob does.
 func (c *Client) RunCommand(ctx context.Context, project string, in rest.RunCommand, wait time.Duration) (*rest.Execution, error) {
 	params := &rest.RunCommandParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
-	return c.placed(decode[rest.Execution](c.rest.RunCommand(ctx, project, params, in)))
+	return c.placed(decode[rest.Execution](ctx, c)(rest.NewRunCommandRequest(c.base, project, params, in)))
 }
 
 // ExecutionQuery narrows a list of executions; the zero value lists all.
@@ -55,7 +55,7 @@ func (c *Client) Executions(ctx context.Context, q ExecutionQuery) ([]rest.Execu
 	if len(q.Statuses) > 0 {
 		params.Status = &q.Statuses
 	}
-	l, err := decode[rest.ExecutionList](c.rest.ListExecutions(ctx, params))
+	l, err := decode[rest.ExecutionList](ctx, c)(rest.NewListExecutionsRequest(c.base, params))
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (c *Client) place(e *rest.Execution) {
 
 // Execution shows one, by id or number.
 func (c *Client) Execution(ctx context.Context, id string) (*rest.Execution, error) {
-	return c.placed(decode[rest.Execution](c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{})))
+	return c.placed(decode[rest.Execution](ctx, c)(rest.NewGetExecutionRequest(c.base, id, &rest.GetExecutionParams{})))
 }
 
 // waitSlice is how long one request of Wait stays open: shorter than what proxies
@@ -94,7 +94,7 @@ const waitSlice = 30 * time.Second
 // error when ctx ends.
 func (c *Client) Wait(ctx context.Context, id string) (*rest.Execution, error) {
 	for try := 0; ; try++ {
-		e, err := c.placed(decode[rest.Execution](c.rest.GetExecution(ctx, id, &rest.GetExecutionParams{Wait: waitText(waitSlice)})))
+		e, err := c.placed(decode[rest.Execution](ctx, c)(rest.NewGetExecutionRequest(c.base, id, &rest.GetExecutionParams{Wait: waitText(waitSlice)})))
 		switch {
 		case err == nil && Final(e.Status):
 			return e, nil
@@ -119,14 +119,14 @@ func (c *Client) Cancel(ctx context.Context, id string, nodes ...string) (*rest.
 	if len(nodes) > 0 {
 		in.Nodes = &nodes
 	}
-	return c.placed(decode[rest.Execution](c.rest.CancelExecution(ctx, id, in)))
+	return c.placed(decode[rest.Execution](ctx, c)(rest.NewCancelExecutionRequest(c.base, id, in)))
 }
 
 // ExecutionNodes returns the rows of the matrix of nodes and steps.
 func (c *Client) ExecutionNodes(ctx context.Context, id string) ([]rest.ExecutionNode, error) {
 	return all(func(cursor *string) ([]rest.ExecutionNode, *string, error) {
 		limit := int64(1000)
-		p, err := decode[rest.ExecutionNodeList](c.rest.ListExecutionNodes(ctx, id, &rest.ListExecutionNodesParams{Cursor: cursor, Limit: &limit}))
+		p, err := decode[rest.ExecutionNodeList](ctx, c)(rest.NewListExecutionNodesRequest(c.base, id, &rest.ListExecutionNodesParams{Cursor: cursor, Limit: &limit}))
 		if err != nil {
 			return nil, nil, err
 		}

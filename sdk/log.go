@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -197,8 +198,8 @@ func (c *Client) get(ctx context.Context, url string) (*http.Response, error) {
 
 // send sends a request as the client, and turns an answer that is not a success into
 // an error.
-func (c *Client) send(req *http.Request) (*http.Response, error) {
-	for _, edit := range c.rest.RequestEditors {
+func (c *Client) send(req *http.Request, as ...rest.RequestEditorFn) (*http.Response, error) {
+	for _, edit := range append(slices.Clone(c.rest.RequestEditors), as...) {
 		if err := edit(req.Context(), req); err != nil {
 			return nil, err
 		}

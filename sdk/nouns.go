@@ -3,6 +3,7 @@ package sdk
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -12,19 +13,22 @@ import (
 )
 
 // Me tells who the token speaks for.
-func (c *Client) Me(ctx context.Context) (*rest.Me, error) { return decode[rest.Me](c.rest.GetMe(ctx)) }
+func (c *Client) Me(ctx context.Context) (*rest.Me, error) {
+	return decode[rest.Me](ctx, c)(rest.NewGetMeRequest(c.base))
+}
 
 // SignIn checks a password and returns the session's cookie, with which an API token
 // can be made (CreateToken with WithCookie).
 func (c *Client) SignIn(ctx context.Context, user, password string) (*http.Cookie, error) {
-	resp, err := c.rest.CreateSession(ctx, rest.SignIn{User: &user, Password: &password})
+	req, err := rest.NewCreateSessionRequest(c.base, rest.SignIn{User: &user, Password: &password})
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, fmt.Errorf("asking the hub: %w", err)
+	}
+	resp, err := c.send(req.WithContext(ctx))
+	if err != nil {
+		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusCreated {
-		return nil, problem(resp)
-	}
 	for _, cookie := range resp.Cookies() {
 		return cookie, nil
 	}
@@ -43,13 +47,13 @@ func WithCookie(cookie *http.Cookie) rest.RequestEditorFn {
 // CreateToken makes an API token for who asks; ttl 0 is the hub's default.
 func (c *Client) CreateToken(ctx context.Context, name string, ttl time.Duration, as ...rest.RequestEditorFn) (*rest.CreatedToken, error) {
 	in := rest.NewToken{Name: name, TTLMs: optional(ttl.Milliseconds())}
-	return decode[rest.CreatedToken](c.rest.CreateToken(ctx, &rest.CreateTokenParams{IdempotencyKey: newKey()}, in, as...))
+	return decode[rest.CreatedToken](ctx, c, as...)(rest.NewCreateTokenRequest(c.base, &rest.CreateTokenParams{IdempotencyKey: newKey()}, in))
 }
 
 // Projects lists all projects.
 func (c *Client) Projects(ctx context.Context) ([]rest.Project, error) {
 	return all(func(cursor *string) ([]rest.Project, *string, error) {
-		p, err := decode[rest.ProjectList](c.rest.ListProjects(ctx, &rest.ListProjectsParams{Cursor: cursor}))
+		p, err := decode[rest.ProjectList](ctx, c)(rest.NewListProjectsRequest(c.base, &rest.ListProjectsParams{Cursor: cursor}))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -59,30 +63,30 @@ func (c *Client) Projects(ctx context.Context) ([]rest.Project, error) {
 
 // Project shows one.
 func (c *Client) Project(ctx context.Context, name string) (*rest.Project, error) {
-	return decode[rest.Project](c.rest.GetProject(ctx, name))
+	return decode[rest.Project](ctx, c)(rest.NewGetProjectRequest(c.base, name))
 }
 
 // CreateProject makes one.
 func (c *Client) CreateProject(ctx context.Context, p rest.NewProject) (*rest.Project, error) {
-	return decode[rest.Project](c.rest.CreateProject(ctx, &rest.CreateProjectParams{IdempotencyKey: newKey()}, p))
+	return decode[rest.Project](ctx, c)(rest.NewCreateProjectRequest(c.base, &rest.CreateProjectParams{IdempotencyKey: newKey()}, p))
 }
 
 // ChangeProject changes what is set in change, if the project is still of the
 // revision; 0 changes whatever is there.
 func (c *Client) ChangeProject(ctx context.Context, name string, revision int64, change rest.ProjectChange) (*rest.Project, error) {
-	return decode[rest.Project](c.rest.ChangeProject(ctx, name, &rest.ChangeProjectParams{IfMatch: etag(revision)}, change))
+	return decode[rest.Project](ctx, c)(rest.NewChangeProjectRequest(c.base, name, &rest.ChangeProjectParams{IfMatch: etag(revision)}, change))
 }
 
 // DeleteProject deletes one with its jobs and nodes.
 func (c *Client) DeleteProject(ctx context.Context, name string) error {
-	return done(c.rest.DeleteProject(ctx, name, &rest.DeleteProjectParams{IfMatch: etag(0)}))
+	return done(ctx, c)(rest.NewDeleteProjectRequest(c.base, name, &rest.DeleteProjectParams{IfMatch: etag(0)}))
 }
 
 // Nodes lists the nodes that match a filter; "" for all.
 func (c *Client) Nodes(ctx context.Context, project, filter string) ([]rest.Node, error) {
 	return all(func(cursor *string) ([]rest.Node, *string, error) {
 		limit := int64(1000)
-		p, err := decode[rest.NodeList](c.rest.ListNodes(ctx, project, &rest.ListNodesParams{Cursor: cursor, Limit: &limit, Filter: optional(filter)}))
+		p, err := decode[rest.NodeList](ctx, c)(rest.NewListNodesRequest(c.base, project, &rest.ListNodesParams{Cursor: cursor, Limit: &limit, Filter: optional(filter)}))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -92,18 +96,18 @@ func (c *Client) Nodes(ctx context.Context, project, filter string) ([]rest.Node
 
 // Node shows one.
 func (c *Client) Node(ctx context.Context, project, name string) (*rest.Node, error) {
-	return decode[rest.Node](c.rest.GetNode(ctx, project, name))
+	return decode[rest.Node](ctx, c)(rest.NewGetNodeRequest(c.base, project, name))
 }
 
 // ImportNodes replaces all nodes of a project by those of a file; mediaType is
 // application/yaml, application/json or application/xml.
 func (c *Client) ImportNodes(ctx context.Context, project, mediaType string, file []byte) (*rest.NodeImport, error) {
-	return decode[rest.NodeImport](c.rest.ImportNodesWithBody(ctx, project, mediaType, bytes.NewReader(file)))
+	return decode[rest.NodeImport](ctx, c)(rest.NewImportNodesRequestWithBody(c.base, project, mediaType, bytes.NewReader(file)))
 }
 
 // HostKeys lists the SSH host keys seen of a node.
 func (c *Client) HostKeys(ctx context.Context, project, node string) ([]rest.HostKey, error) {
-	l, err := decode[rest.HostKeyList](c.rest.ListHostKeys(ctx, project, node))
+	l, err := decode[rest.HostKeyList](ctx, c)(rest.NewListHostKeysRequest(c.base, project, node))
 	if err != nil {
 		return nil, err
 	}
@@ -112,19 +116,19 @@ func (c *Client) HostKeys(ctx context.Context, project, node string) ([]rest.Hos
 
 // AcceptHostKey chooses the one host key of a node, as listed.
 func (c *Client) AcceptHostKey(ctx context.Context, project, node, key string) error {
-	return done(c.rest.AcceptHostKey(ctx, project, node, rest.AcceptHostKey{Key: key}))
+	return done(ctx, c)(rest.NewAcceptHostKeyRequest(c.base, project, node, rest.AcceptHostKey{Key: key}))
 }
 
 // ForgetHostKeys forgets the host keys of a node, so that the next contact records
 // them anew.
 func (c *Client) ForgetHostKeys(ctx context.Context, project, node string) error {
-	return done(c.rest.ForgetHostKeys(ctx, project, node))
+	return done(ctx, c)(rest.NewForgetHostKeysRequest(c.base, project, node))
 }
 
 // Jobs lists the jobs whose group/name contains search; "" for all.
 func (c *Client) Jobs(ctx context.Context, project, search string) ([]rest.JobSummary, error) {
 	return all(func(cursor *string) ([]rest.JobSummary, *string, error) {
-		p, err := decode[rest.JobList](c.rest.ListJobs(ctx, project, &rest.ListJobsParams{Cursor: cursor, Search: optional(search)}))
+		p, err := decode[rest.JobList](ctx, c)(rest.NewListJobsRequest(c.base, project, &rest.ListJobsParams{Cursor: cursor, Search: optional(search)}))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -134,43 +138,41 @@ func (c *Client) Jobs(ctx context.Context, project, search string) ([]rest.JobSu
 
 // Job shows one, by id, group/name or a name that is unique in the project.
 func (c *Client) Job(ctx context.Context, project, job string) (*rest.Job, error) {
-	return decode[rest.Job](c.rest.GetJob(ctx, project, job))
+	return decode[rest.Job](ctx, c)(rest.NewGetJobRequest(c.base, project, job))
 }
 
 // ImportJobs creates or updates the jobs of a file, all or none of them.
 func (c *Client) ImportJobs(ctx context.Context, project string, file []byte, dryRun bool) (*rest.JobImport, error) {
 	params := &rest.ImportJobsParams{DryRun: optional(dryRun)}
-	return decode[rest.JobImport](c.rest.ImportJobsWithBody(ctx, project, params, "application/yaml", bytes.NewReader(file)))
+	return decode[rest.JobImport](ctx, c)(rest.NewImportJobsRequestWithBody(c.base, project, params, "application/yaml", bytes.NewReader(file)))
 }
 
 // ExportJobs returns jobs as a Rundeck YAML file: one, or all with "".
 func (c *Client) ExportJobs(ctx context.Context, project, job string) ([]byte, error) {
-	var resp *http.Response
-	var err error
-	if job == "" {
-		resp, err = c.rest.ExportJobs(ctx, project)
-	} else {
-		resp, err = c.rest.ExportJob(ctx, project, job)
+	req, err := rest.NewExportJobsRequest(c.base, project)
+	if job != "" {
+		req, err = rest.NewExportJobRequest(c.base, project, job)
 	}
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, fmt.Errorf("asking the hub: %w", err)
+	}
+	resp, err := c.send(req.WithContext(ctx))
+	if err != nil {
+		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, problem(resp)
-	}
 	return io.ReadAll(resp.Body)
 }
 
 // DeleteJob deletes one; its executions stay.
 func (c *Client) DeleteJob(ctx context.Context, project, job string) error {
-	return done(c.rest.DeleteJob(ctx, project, job, &rest.DeleteJobParams{IfMatch: etag(0)}))
+	return done(ctx, c)(rest.NewDeleteJobRequest(c.base, project, job, &rest.DeleteJobParams{IfMatch: etag(0)}))
 }
 
 // Keys lists keys whose path begins with prefix, without their values.
 func (c *Client) Keys(ctx context.Context, prefix string) ([]rest.Key, error) {
 	return all(func(cursor *string) ([]rest.Key, *string, error) {
-		l, err := decode[rest.KeyList](c.rest.ListKeys(ctx, &rest.ListKeysParams{Prefix: optional(prefix), Cursor: cursor}))
+		l, err := decode[rest.KeyList](ctx, c)(rest.NewListKeysRequest(c.base, &rest.ListKeysParams{Prefix: optional(prefix), Cursor: cursor}))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -181,12 +183,12 @@ func (c *Client) Keys(ctx context.Context, prefix string) ([]rest.Key, error) {
 // SetKey stores a key; keyType is private-key, public-key or password.
 func (c *Client) SetKey(ctx context.Context, path, keyType string, value []byte) (*rest.Key, error) {
 	params := &rest.SetKeyParams{Type: rest.SetKeyParamsType(keyType)}
-	return decode[rest.Key](c.rest.SetKeyWithBody(ctx, barePath(path), params, "application/octet-stream", bytes.NewReader(value)))
+	return decode[rest.Key](ctx, c)(rest.NewSetKeyRequestWithBody(c.base, barePath(path), params, "application/octet-stream", bytes.NewReader(value)))
 }
 
 // DeleteKey deletes a key.
 func (c *Client) DeleteKey(ctx context.Context, path string) error {
-	return done(c.rest.DeleteKey(ctx, barePath(path)))
+	return done(ctx, c)(rest.NewDeleteKeyRequest(c.base, barePath(path)))
 }
 
 // barePath leaves out what every path of a key begins with.
@@ -196,7 +198,7 @@ func barePath(path string) string {
 
 // Runners lists all runners, revoked ones too if asked.
 func (c *Client) Runners(ctx context.Context, revoked bool) ([]rest.Runner, error) {
-	l, err := decode[rest.RunnerList](c.rest.ListRunners(ctx, &rest.ListRunnersParams{Revoked: optional(revoked)}))
+	l, err := decode[rest.RunnerList](ctx, c)(rest.NewListRunnersRequest(c.base, &rest.ListRunnersParams{Revoked: optional(revoked)}))
 	if err != nil {
 		return nil, err
 	}
@@ -205,27 +207,27 @@ func (c *Client) Runners(ctx context.Context, revoked bool) ([]rest.Runner, erro
 
 // Runner shows one, by id or a name that is unique.
 func (c *Client) Runner(ctx context.Context, id string) (*rest.Runner, error) {
-	return decode[rest.Runner](c.rest.GetRunner(ctx, id))
+	return decode[rest.Runner](ctx, c)(rest.NewGetRunnerRequest(c.base, id))
 }
 
 // RevokeRunner refuses a runner for ever.
 func (c *Client) RevokeRunner(ctx context.Context, id string) (*rest.Runner, error) {
-	return decode[rest.Runner](c.rest.RevokeRunner(ctx, id))
+	return decode[rest.Runner](ctx, c)(rest.NewRevokeRunnerRequest(c.base, id))
 }
 
 // ReleaseRunner gives a quarantined or drained runner work again.
 func (c *Client) ReleaseRunner(ctx context.Context, id string) (*rest.Runner, error) {
-	return decode[rest.Runner](c.rest.ReleaseRunner(ctx, id))
+	return decode[rest.Runner](ctx, c)(rest.NewReleaseRunnerRequest(c.base, id))
 }
 
 // DrainRunner gives a runner no more work.
 func (c *Client) DrainRunner(ctx context.Context, id string) (*rest.Runner, error) {
-	return decode[rest.Runner](c.rest.DrainRunner(ctx, id))
+	return decode[rest.Runner](ctx, c)(rest.NewDrainRunnerRequest(c.base, id))
 }
 
 // RunnerTokens lists enrolment tokens, without their secrets.
 func (c *Client) RunnerTokens(ctx context.Context) ([]rest.RunnerToken, error) {
-	l, err := decode[rest.RunnerTokenList](c.rest.ListRunnerTokens(ctx))
+	l, err := decode[rest.RunnerTokenList](ctx, c)(rest.NewListRunnerTokensRequest(c.base))
 	if err != nil {
 		return nil, err
 	}
@@ -234,15 +236,15 @@ func (c *Client) RunnerTokens(ctx context.Context) ([]rest.RunnerToken, error) {
 
 // CreateRunnerToken makes a one-use enrolment token; its secret is shown this once.
 func (c *Client) CreateRunnerToken(ctx context.Context, t rest.NewRunnerToken) (*rest.CreatedRunnerToken, error) {
-	return decode[rest.CreatedRunnerToken](c.rest.CreateRunnerToken(ctx, &rest.CreateRunnerTokenParams{IdempotencyKey: newKey()}, t))
+	return decode[rest.CreatedRunnerToken](ctx, c)(rest.NewCreateRunnerTokenRequest(c.base, &rest.CreateRunnerTokenParams{IdempotencyKey: newKey()}, t))
 }
 
 // RevokeRunnerToken makes a token useless.
 func (c *Client) RevokeRunnerToken(ctx context.Context, id string) error {
-	return done(c.rest.RevokeRunnerToken(ctx, id))
+	return done(ctx, c)(rest.NewRevokeRunnerTokenRequest(c.base, id))
 }
 
 // Cluster shows the installation.
 func (c *Client) Cluster(ctx context.Context) (*rest.Cluster, error) {
-	return decode[rest.Cluster](c.rest.GetCluster(ctx))
+	return decode[rest.Cluster](ctx, c)(rest.NewGetClusterRequest(c.base))
 }
