@@ -25,7 +25,7 @@ func (a *Auth) cookieName() string {
 }
 
 func (a *Auth) cookie(value string, life time.Duration) *http.Cookie {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // Secure follows how people come: plain HTTP only on loopback
 		Name: a.cookieName(), Value: value, Path: "/", MaxAge: int(life.Seconds()),
 		Secure: a.cfg.SecureCookies, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}

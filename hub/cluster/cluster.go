@@ -232,4 +232,4 @@ func (c *Cluster) Run(ctx context.Context) error {
 	return err
 }
 
-func number(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) } //nolint:gosec // any bits will do
+func number(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }

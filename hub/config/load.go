@@ -88,7 +88,7 @@ func envName(key string) string {
 }
 
 func format(v reflect.Value) string {
-	if d, ok := v.Interface().(time.Duration); ok {
+	if d, ok := reflect.TypeAssert[time.Duration](v); ok {
 		return d.String()
 	}
 	return fmt.Sprint(v.Interface())
@@ -202,7 +202,7 @@ func (l *loader) environment(environ []string) {
 
 // file takes a YAML file of nested keys.
 func (l *loader) file(path string) error {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return hub.Errorf(hub.CodeInvalid, "The configuration file cannot be read: %v", err)
 	}

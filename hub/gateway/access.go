@@ -195,8 +195,7 @@ var statusCodes = map[hub.Code]codes.Code{
 
 // statusOf turns an error into what a runner is told.
 func statusOf(err error) error {
-	var coded *hub.Error
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*hub.Error](err); ok {
 		return status.Error(statusCodes[coded.Code], coded.Message)
 	}
 	if s, ok := status.FromError(err); ok {

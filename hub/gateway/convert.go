@@ -36,14 +36,14 @@ func fenceIn(f *runnerv1.Fence) (hub.Fence, error) {
 		return hub.Fence{}, bad("The fence of attempt %s is out of range.", f.GetAttemptId())
 	}
 	return hub.Fence{
-		Incarnation: int64(f.GetIncarnation()), //nolint:gosec // bounded above
+		Incarnation: int64(f.GetIncarnation()),
 		AttemptID:   f.GetAttemptId(),
 		Epoch:       int(f.GetEpoch()),
 	}, nil
 }
 
 func fenceOut(f hub.Fence) *runnerv1.Fence {
-	return &runnerv1.Fence{Incarnation: uint64(f.Incarnation), AttemptId: f.AttemptID, Epoch: uint32(f.Epoch)} //nolint:gosec // our own rows, never negative
+	return &runnerv1.Fence{Incarnation: uint64(f.Incarnation), AttemptId: f.AttemptID, Epoch: uint32(f.Epoch)}
 }
 
 // count turns a number of the wire into one of ours; what no honest runner sends is
@@ -52,7 +52,7 @@ func count(what string, n uint64) (int64, error) {
 	if n > 1<<48 {
 		return 0, bad("The %s is out of range.", what)
 	}
-	return int64(n), nil //nolint:gosec // bounded above
+	return int64(n), nil
 }
 
 func hashIn(what string, b []byte) ([hashSize]byte, error) {
@@ -301,7 +301,7 @@ var refuseReasons = map[runnerv1.Refuse_Reason]string{
 }
 
 func markOut(m hub.DBMark) *runnerv1.DBMark {
-	return &runnerv1.DBMark{Tick: uint64(m.Tick), Nonce: m.Nonce, Mac: m.MAC} //nolint:gosec // a tick is never negative
+	return &runnerv1.DBMark{Tick: uint64(m.Tick), Nonce: m.Nonce, Mac: m.MAC}
 }
 
 func stopOut(s hub.StopScope) *runnerv1.StopScope {
@@ -310,7 +310,7 @@ func stopOut(s hub.StopScope) *runnerv1.StopScope {
 	}
 	out := &runnerv1.StopScope{Asked: true, All: s.All, NoNew: s.NoNew, GraceMs: s.Grace.Milliseconds()}
 	for _, n := range s.Nodes {
-		out.Nodes = append(out.Nodes, uint32(n)) //nolint:gosec // a position
+		out.Nodes = append(out.Nodes, uint32(n))
 	}
 	return out
 }
@@ -318,7 +318,7 @@ func stopOut(s hub.StopScope) *runnerv1.StopScope {
 func answerOut(a hub.HoldingAnswer) *runnerv1.HoldingAnswer {
 	return &runnerv1.HoldingAnswer{
 		Fence: fenceOut(a.Fence), Live: a.Live,
-		NextN: uint64(a.NextN), LogNext: uint64(a.LogNext), //nolint:gosec // our own counts
+		NextN: uint64(a.NextN), LogNext: uint64(a.LogNext),
 		Stop: stopOut(a.Stop), Settled: a.Settled, Unknown: a.Unknown,
 	}
 }

@@ -103,8 +103,7 @@ func (s *session) answer(ctx context.Context, fence hub.Fence, what string, err 
 // fail ends the session for an error that sending again will not help; a refusal is
 // told instead.
 func (s *session) fail(ctx context.Context, fence hub.Fence, what string, err error) {
-	var refused *hub.Refused
-	if errors.As(err, &refused) {
+	if _, ok := errors.AsType[*hub.Refused](err); ok {
 		s.answer(ctx, fence, what, err)
 		return
 	}
@@ -125,7 +124,7 @@ func (s *session) claim(ctx context.Context, fence hub.Fence) {
 		return
 	}
 	s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Grant{Grant: &runnerv1.Grant{
-		Fence: fenceOut(grant.Fence), SessionEpoch: uint64(grant.SessionEpoch), //nolint:gosec // never negative
+		Fence: fenceOut(grant.Fence), SessionEpoch: uint64(grant.SessionEpoch),
 		TimeLeftMs: grant.TimeLeft.Milliseconds(), SealedSecrets: sealed, Mac: grant.MAC,
 	}}})
 }
@@ -142,7 +141,7 @@ func (s *session) resume(ctx context.Context, fence hub.Fence) {
 		return
 	}
 	s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Resumed{Resumed: &runnerv1.Resumed{
-		Fence: fenceOut(resumed.Fence), SessionEpoch: uint64(resumed.SessionEpoch), //nolint:gosec // never negative
+		Fence: fenceOut(resumed.Fence), SessionEpoch: uint64(resumed.SessionEpoch),
 		SealedSecrets: sealed, Stop: stopOut(resumed.Stop), TimeLeftMs: resumed.TimeLeft.Milliseconds(),
 	}}})
 }
@@ -220,8 +219,7 @@ func (s *session) steps(ctx context.Context, msg *runnerv1.Steps) error {
 
 // acknowledge answers records: with the first that is missing, also after a gap.
 func (s *session) acknowledge(ctx context.Context, fence hub.Fence, what string, next int64, err error) {
-	var behind *hub.Behind
-	if errors.As(err, &behind) {
+	if behind, ok := errors.AsType[*hub.Behind](err); ok {
 		next, err = behind.NextN, nil
 	}
 	if err != nil {
@@ -229,7 +227,7 @@ func (s *session) acknowledge(ctx context.Context, fence hub.Fence, what string,
 		return
 	}
 	s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_StepsAck{StepsAck: &runnerv1.StepsAck{
-		Fence: fenceOut(fence), NextN: uint64(next), //nolint:gosec // never negative
+		Fence: fenceOut(fence), NextN: uint64(next),
 	}}})
 }
 
@@ -252,7 +250,7 @@ func (s *session) result(ctx context.Context, msg *runnerv1.Result) error {
 			s.fail(ctx, result.Fence, "result", err)
 		default:
 			s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_ResultAck{ResultAck: &runnerv1.ResultAck{
-				Fence: fenceOut(result.Fence), LogNext: uint64(logNext), //nolint:gosec // never negative
+				Fence: fenceOut(result.Fence), LogNext: uint64(logNext),
 			}}})
 		}
 	})
@@ -281,7 +279,7 @@ func (s *session) renew(ctx context.Context, msg *runnerv1.Renew) error {
 			return
 		}
 		s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_RenewAck{RenewAck: &runnerv1.RenewAck{
-			Tick: uint64(tick), DbMark: markOut(mark), //nolint:gosec // never negative
+			Tick: uint64(tick), DbMark: markOut(mark),
 		}}})
 	})
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -101,7 +102,6 @@ func (g *Gateway) server() *grpc.Server {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ReadBufferSize(bufferBytes),
 		grpc.WriteBufferSize(bufferBytes),
-		grpc.SharedWriteBuffer(true),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: wire.KeepaliveInterval, Timeout: wire.KeepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: wire.KeepaliveTimeout, PermitWithoutStream: true}),
@@ -141,10 +141,10 @@ func (g *Gateway) Run(ctx context.Context, lis net.Listener) error {
 	err := s.Serve(lis)
 	stop()
 	wg.Wait()
-	if errors.Is(err, grpc.ErrServerStopped) || ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serving runners: %w", err)
 	}
-	return err
+	return nil
 }
 
 func (g *Gateway) shutDown(s *grpc.Server) {

@@ -125,7 +125,7 @@ func TestWhoMayCall(t *testing.T) {
 func TestOldTLSIsRefused(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	conn, err := tls.Dial("tcp", h.address, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}) //nolint:gosec // it must not get that far
+	conn, err := tls.Dial("tcp", h.address, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
 	if err == nil {
 		_ = conn.Close()
 		t.Error("TLS 1.2 was taken")
@@ -348,8 +348,8 @@ func (h *testHub) print(r *testRunner, fence *runnerv1.Fence, line string) wire.
 	defer cancel()
 	stream, err := runnerv1.NewRunnerServiceClient(r.conn).Output(ctx)
 	h.must(err)
-	chunk := &runnerv1.Chunk{Fence: fence, Lines: 1, Bytes: uint32(len(frames)), Hash: hash[:], Data: compress(h.t, frames), Nodes: []uint32{0}} //nolint:gosec // small
-	for range 2 {                                                                                                                                // the second as after a lost answer
+	chunk := &runnerv1.Chunk{Fence: fence, Lines: 1, Bytes: uint32(len(frames)), Hash: hash[:], Data: compress(h.t, frames), Nodes: []uint32{0}}
+	for range 2 { // the second as after a lost answer
 		h.must(stream.Send(&runnerv1.OutputRequest{Frame: &runnerv1.OutputRequest_Chunk{Chunk: chunk}}))
 		answer, err := stream.Recv()
 		h.must(err)
@@ -414,7 +414,7 @@ func (h *testHub) stealOutput(r *testRunner, fence *runnerv1.Fence) {
 	stream, err := runnerv1.NewRunnerServiceClient(r.conn).Output(ctx)
 	h.must(err)
 	h.must(stream.Send(&runnerv1.OutputRequest{Frame: &runnerv1.OutputRequest_Chunk{Chunk: &runnerv1.Chunk{
-		Fence: fence, Lines: 1, Bytes: uint32(len(frames)), Hash: hash[:], Data: compress(h.t, frames), //nolint:gosec // small
+		Fence: fence, Lines: 1, Bytes: uint32(len(frames)), Hash: hash[:], Data: compress(h.t, frames),
 	}}}))
 	if answer, err := stream.Recv(); err != nil || !answer.GetNack().GetLasting() {
 		h.t.Errorf("a stolen chunk was answered by %v, %v", answer, err)

@@ -101,10 +101,10 @@ func (g *Gateway) readChunks(ctx context.Context, id wire.Identity, stream Outpu
 func ackOut(a hub.ChunkAck) *runnerv1.OutputResponse {
 	if a.Nack {
 		return &runnerv1.OutputResponse{Frame: &runnerv1.OutputResponse_Nack{Nack: &runnerv1.ChunkNack{
-			Fence: fenceOut(a.Fence), NextSeq: uint64(a.NextSeq), Lasting: a.Lasting, Message: a.Message, //nolint:gosec // never negative
+			Fence: fenceOut(a.Fence), NextSeq: uint64(a.NextSeq), Lasting: a.Lasting, Message: a.Message,
 		}}}
 	}
 	return &runnerv1.OutputResponse{Frame: &runnerv1.OutputResponse_Ack{Ack: &runnerv1.ChunkAck{
-		Fence: fenceOut(a.Fence), NextSeq: uint64(a.NextSeq), Followed: a.Followed, //nolint:gosec // never negative
+		Fence: fenceOut(a.Fence), NextSeq: uint64(a.NextSeq), Followed: a.Followed,
 	}}}
 }

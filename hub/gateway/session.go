@@ -233,7 +233,7 @@ func welcomeFrames(version uint32, w hub.Welcome) []*runnerv1.SessionResponse {
 	answers = answers[len(first):]
 	frames := []*runnerv1.SessionResponse{{Frame: &runnerv1.SessionResponse_Welcome{Welcome: &runnerv1.Welcome{
 		Version:      version,
-		SessionEpoch: uint64(w.SessionEpoch), Incarnation: uint64(w.Incarnation), Tick: uint64(w.Tick), //nolint:gosec // our own counts
+		SessionEpoch: uint64(w.SessionEpoch), Incarnation: uint64(w.Incarnation), Tick: uint64(w.Tick),
 		DbMark: markOut(w.DBMark), Members: w.Members, Holdings: first, More: len(answers) > 0, Quarantined: w.Quarantined,
 	}}}}
 	for len(answers) > 0 {
@@ -248,8 +248,7 @@ func welcomeFrames(version uint32, w hub.Welcome) []*runnerv1.SessionResponse {
 
 // refusedAsStatus tells a refusal that concerns the session as a whole.
 func refusedAsStatus(err error) error {
-	var refused *hub.Refused
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*hub.Refused](err); ok {
 		return status.Error(codes.FailedPrecondition, refused.Message)
 	}
 	return err
@@ -258,7 +257,7 @@ func refusedAsStatus(err error) error {
 // confirm makes the session the runner's current one. It happens in the reader: claims
 // that follow must find it confirmed.
 func (s *session) confirm(ctx context.Context, epoch uint64) error {
-	if epoch != uint64(s.ref.Epoch) { //nolint:gosec // never negative
+	if epoch != uint64(s.ref.Epoch) {
 		return bad("The runner confirms session %d; this is %d.", epoch, s.ref.Epoch)
 	}
 	if err := s.g.dispatch.Confirm(ctx, s.ref); err != nil {

@@ -49,7 +49,7 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 	spec := &runnerv1.Spec{
 		ExecutionId: e.ID, AssignmentId: a.ID,
 		Strategy:  runnerv1.Strategy_STRATEGY_NODE_FIRST,
-		Threads:   uint32(max(a.Threads, 1)), //nolint:gosec // small
+		Threads:   uint32(max(a.Threads, 1)),
 		Keepgoing: e.Keepgoing, WorkflowKeepgoing: e.Definition.Workflow.Keepgoing,
 		Options:            e.Options,
 		Context:            jobContext(o),
@@ -117,7 +117,7 @@ func makeSteps(w *hub.Workflow, positions []int) []*runnerv1.Step {
 		// A handler that the hub cut as an assignment of its own is plain work there.
 		s.IsHandler = i >= len(positions)
 		if handler := slices.Index(layout[len(positions):], w.HandlerOf(position)); handler >= 0 {
-			s.ErrorHandler = uint32(len(positions) + handler + 1) //nolint:gosec // a position
+			s.ErrorHandler = uint32(len(positions) + handler + 1)
 		}
 		out = append(out, s)
 	}
@@ -127,10 +127,10 @@ func makeSteps(w *hub.Workflow, positions []int) []*runnerv1.Step {
 // makeStep makes a step; of is the position that people count it by.
 func makeStep(step *hub.Step, of int) *runnerv1.Step {
 	s := &runnerv1.Step{
-		Number: uint32(of + 1), Description: step.Description, //nolint:gosec // a position
+		Number: uint32(of + 1), Description: step.Description,
 		TimeoutMs: step.Timeout.Milliseconds(), Idempotent: step.Idempotent, Probe: step.Probe,
 		ContinueOnUnknown: step.ContinueOnUnknown,
-		Retries:           uint32(max(step.Retries, 0)), RetryDelayMs: step.RetryDelay.Milliseconds(), //nolint:gosec // small
+		Retries:           uint32(max(step.Retries, 0)), RetryDelayMs: step.RetryDelay.Milliseconds(),
 		KeepgoingOnSuccess: step.KeepgoingOnSuccess,
 	}
 	if step.Script == nil {

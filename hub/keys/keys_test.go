@@ -164,8 +164,10 @@ func TestSecrets(t *testing.T) {
 			{Name: "n3", Attributes: map[string]string{"ssh-password-storage-path": "keys/project/other/x"}},
 		},
 		Definition: &hub.Job{Options: []hub.Option{
-			{Name: "plain"}, {Name: "given", Secure: true, StoragePath: "keys/project/web/opt"},
-			{Name: "stored", Secure: true, StoragePath: "keys/project/web/opt"}, {Name: "absent", Secure: true},
+			{Name: "plain"},
+			{Name: "given", Secure: true, StoragePath: "keys/project/web/opt"},
+			{Name: "stored", Secure: true, StoragePath: "keys/project/web/opt"},
+			{Name: "absent", Secure: true},
 		}},
 	}
 	sealed, err := k.SealOptions(ctx, org, e.ID, map[string]string{"given": "typed"})

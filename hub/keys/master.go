@@ -60,7 +60,7 @@ func LoadMaster(value, path string) (m *Master, created bool, err error) {
 		m, err = parseMaster(value, "the master key in the environment")
 		return m, false, err
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		m, err = createMaster(path)
 		return m, true, err
@@ -99,7 +99,7 @@ func createMaster(path string) (*Master, error) {
 // writeNew makes a file that must not exist and syncs it with its directory: a master
 // key that is lost after the first secret was stored under it loses them all.
 func writeNew(path, text string) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the file
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("making the file: %w", err)
 	}

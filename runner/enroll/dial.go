@@ -22,7 +22,6 @@ func DialOptions(creds credentials.TransportCredentials) []grpc.DialOption {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithReadBufferSize(bufferBytes),
 		grpc.WithWriteBufferSize(bufferBytes),
-		grpc.WithSharedWriteBuffer(true),
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes),
 			grpc.MaxCallSendMsgSize(wire.MaxMessageBytes),

@@ -99,11 +99,11 @@ func checkSameHub(i *Identity, token wire.EnrolmentToken) error {
 // lock keeps two enrolments from making two keys for one token. The kernel frees it
 // when the process ends, however it ends.
 func lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the runner's own directory
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking the identity: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // a descriptor is small
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("another enrolment works in %s; wait for it", filepath.Dir(path)), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
@@ -113,7 +113,7 @@ func lock(path string) (unlock func(), err error) {
 // syncs them before anyone hears of them.
 func pendingKeys(dir string) (*ecdsa.PrivateKey, []byte, error) {
 	sealingPath, keyPath := filepath.Join(dir, sealingFile), filepath.Join(dir, pendingFile)
-	sealing, err := os.ReadFile(sealingPath) //nolint:gosec // the runner's own directory
+	sealing, err := os.ReadFile(sealingPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		if sealing, _, err = wire.SealingKey(); err == nil {
 			err = writeFile(sealingPath, sealing)

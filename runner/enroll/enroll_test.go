@@ -243,7 +243,7 @@ func TestLoadRefusesAReadableKey(t *testing.T) {
 	t.Parallel()
 	_, _, dir := enrolled(t)
 	path := filepath.Join(dir, folder, runnerFile)
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // that is what is refused
+	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "chmod 600") {

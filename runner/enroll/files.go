@@ -39,7 +39,7 @@ func writeFile(path string, data []byte) (err error) {
 }
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the runner's own directory
+	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("syncing %s: %w", dir, err)
 	}
@@ -66,7 +66,7 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 }
 
 func readKey(path string) (*ecdsa.PrivateKey, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the runner's own directory
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key: %w", err)
 	}
@@ -95,7 +95,7 @@ func readPair(path string) (tls.Certificate, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return tls.Certificate{}, fmt.Errorf("%s can be read by others (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the runner's own directory
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("reading the identity: %w", err)
 	}
@@ -115,7 +115,7 @@ func encodeCertificates(certs []*x509.Certificate) []byte {
 }
 
 func readCertificates(path string) ([]*x509.Certificate, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the runner's own directory
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading certificates: %w", err)
 	}

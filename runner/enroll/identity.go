@@ -220,7 +220,7 @@ func memberTLS(clusterID string, cas func() []*x509.Certificate) *tls.Config {
 		MinVersion:             tls.VersionTLS13,
 		ServerName:             wire.GatewayName(clusterID),
 		SessionTicketsDisabled: true,
-		InsecureSkipVerify:     true, //nolint:gosec // VerifyConnection verifies, against CAs of the moment
+		InsecureSkipVerify:     true, //nolint:gosec // VerifyConnection verifies, against the CAs of the moment
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			return verifyMember(cs, clusterID, cas())
 		},

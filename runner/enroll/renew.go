@@ -26,7 +26,7 @@ const (
 // ends. It also recovers an expired one. It returns nothing but ctx's end: a runner
 // goes on with the old certificate as long as the hub takes it.
 func (i *Identity) RunRenewal(ctx context.Context, info *runnerv1.RunnerInfo, log *slog.Logger) error {
-	jitter := 0.4 + 0.2*rand.Float64() //nolint:gosec // spreads load, keeps no secret
+	jitter := share()
 	retry := renewRetryMin
 	wait := renewIn(i.validity(), time.Now(), jitter)
 	for {
@@ -43,13 +43,18 @@ func (i *Identity) RunRenewal(ctx context.Context, info *runnerv1.RunnerInfo, lo
 		}
 		if err := i.Renew(ctx, info); err != nil {
 			log.Warn("certificate not renewed", "error", err, "not_after", i.Certificate().NotAfter, "retry_in", retry.String())
-			wait, retry = retry/2+rand.N(retry/2), min(2*retry, renewRetryMax) //nolint:gosec // as above
+			wait, retry = retry/2+rand.N(retry/2), min(2*retry, renewRetryMax) //nolint:gosec // spreads load, keeps no secret
 			continue
 		}
 		log.Info("certificate renewed", "not_after", i.Certificate().NotAfter)
-		jitter = 0.4 + 0.2*rand.Float64() //nolint:gosec // as above
+		jitter = share()
 		retry, wait = renewRetryMin, renewIn(i.validity(), time.Now(), jitter)
 	}
+}
+
+// share of its life after which a certificate is renewed: half, give or take a tenth.
+func share() float64 {
+	return 0.4 + 0.2*rand.Float64() //nolint:gosec // spreads load, keeps no secret
 }
 
 // maxRenewWait bounds one wait: timers stand still while a machine sleeps.

@@ -133,7 +133,7 @@ func askHub(ctx context.Context, dir string, r userRequest) (userAnswer, error) 
 		},
 	}}
 	defer client.CloseIdleConnections()
-	body, err := json.Marshal(r)
+	body, err := json.Marshal(r) //nolint:gosec // to a socket that this user alone can open
 	if err != nil {
 		return userAnswer{}, err
 	}

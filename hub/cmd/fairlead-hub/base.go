@@ -11,9 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/config"
@@ -28,11 +27,11 @@ func lockDataDir(dir string) (io.Closer, error) {
 		return nil, hub.Errorf(hub.CodeInvalid, "The data directory cannot be made: %v. Choose another with --data-dir.", err)
 	}
 	path := filepath.Join(dir, "hub.lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the directory
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, hub.Errorf(hub.CodeInvalid, "The data directory cannot be used: %v. Choose another with --data-dir, or let this user write there.", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // a descriptor is small
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		owner, _ := io.ReadAll(io.LimitReader(f, 32)) // only to name it
 		return nil, errors.Join(hub.Errorf(hub.CodeConflict,
 			"Another fairlead-hub (process %s) already runs in %s. Stop it first, or start this one with another --data-dir.", strings.TrimSpace(string(owner)), dir), f.Close())
@@ -46,7 +45,7 @@ func lockDataDir(dir string) (io.Closer, error) {
 // memberID is this member's id over its restarts.
 func memberID(dir string) (string, error) {
 	path := filepath.Join(dir, "member")
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the directory
+	text, err := os.ReadFile(path)
 	if err == nil && len(strings.TrimSpace(string(text))) == 36 {
 		return strings.TrimSpace(string(text)), nil
 	}

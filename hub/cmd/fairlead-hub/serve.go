@@ -277,12 +277,11 @@ func (s *server) serveHTTP(ctx context.Context) error {
 		defer cancel()
 		done <- h.Shutdown(bounded)
 	})()
-	err := error(nil)
+	serve := h.Serve
 	if s.tls != nil {
-		err = h.ServeTLS(s.http, "", "")
-	} else {
-		err = h.Serve(s.http)
+		serve = func(l net.Listener) error { return h.ServeTLS(l, "", "") }
 	}
+	err := serve(s.http)
 	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving HTTP: %w", err)
 	}

@@ -92,7 +92,7 @@ func (p *program) password(file string) (string, error) {
 	case "-":
 		text, err = io.ReadAll(io.LimitReader(p.env.stdin, 4<<10))
 	default:
-		text, err = os.ReadFile(file) //nolint:gosec // the operator names the file
+		text, err = os.ReadFile(file)
 	}
 	if err != nil {
 		return "", hub.Errorf(hub.CodeInvalid, "The password cannot be read: %v", err)
