@@ -139,7 +139,7 @@ func TestAcceptNew(t *testing.T) {
 	t.Parallel()
 	s := startSSHD(t)
 	e := newExecutor(t)
-	unknownNode := func(c *task.Command) { c.Node.HostKeys = nil }
+	unknownNode := func(c *task.Command) { c.Node.HostKeys = nil; c.AttemptID = "accept-new" }
 	for range 2 {
 		end, _ := run(t, e, s.command("true", unknownNode))
 		if end.Outcome != succeeded || end.NewHostKey != authorizedKey(s.hostKey) {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -180,12 +181,15 @@ func children(t testing.TB, pid int) []int {
 	return out
 }
 
+var attempts atomic.Int64
+
 const keyPath = "keys/project/test/key"
 
 // command makes a command for the server; change adjusts it.
 func (s *sshd) command(text string, change ...func(*task.Command)) *task.Command {
 	c := &task.Command{
-		AttemptID: "0197-attempt",
+		// Its own for each command: a cancel ends whatever bears the same name.
+		AttemptID: fmt.Sprintf("test-%d-%d", os.Getpid(), attempts.Add(1)),
 		Cell:      task.Cell{Node: 1, Step: 2, Try: 1},
 		Node: &runnerv1.Node{
 			Name: "web1", Hostname: "127.0.0.1:" + s.port, Username: s.username,
