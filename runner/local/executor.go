@@ -237,18 +237,19 @@ func (e *Executor) script(c *task.Command, r *request) (string, error) {
 	_, _ = rand.Read(name[:]) // never fails
 	r.ScriptPath = filepath.Join(scriptRoot(), "fairlead-"+hex.EncodeToString(name[:]), file)
 	r.Script = []byte(strings.ReplaceAll(s.Text, "\r\n", "\n"))
-	path := command.Quote(r.ScriptPath)
-	for i := range s.Args {
-		path += " " + command.Quote(s.Args[i])
+	words := []string{command.Quote(r.ScriptPath)}
+	for _, arg := range s.Args {
+		words = append(words, command.Quote(arg))
 	}
+	line := strings.Join(words, " ")
 	switch {
 	case strings.Contains(s.Interpreter, scriptPlaceholder):
-		_, args, _ := strings.Cut(path, "' ")
-		return strings.TrimSpace(strings.ReplaceAll(s.Interpreter, scriptPlaceholder, command.Quote(r.ScriptPath)) + " " + args), nil
+		words[0] = strings.ReplaceAll(s.Interpreter, scriptPlaceholder, words[0])
+		return strings.Join(words, " "), nil
 	case s.Interpreter != "" && s.ArgsQuoted:
-		return s.Interpreter + " " + command.Quote(path), nil
+		return s.Interpreter + " " + command.Quote(line), nil
 	}
-	return strings.TrimSpace(s.Interpreter + " " + path), nil
+	return strings.TrimSpace(s.Interpreter + " " + line), nil
 }
 
 // scriptRoot is a memory-backed file system that lets files be run, else the usual

@@ -109,12 +109,12 @@ func readJSON(dir, name string, into any) (found bool, err error) {
 }
 
 // writeJSON appends a line to a file.
-func writeJSON(dir, name string, v any, flags int, sync bool) error {
+func writeJSON(dir, name string, v any, sync bool) error {
 	line, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("writing a step's state: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND|flags, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing a step's state: %w", err)
 	}

@@ -55,11 +55,11 @@ func beRunner(dir, text string) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println("prepared")
+	_, _ = fmt.Fprintln(os.Stdout, "prepared")
 	out := newRecorder()
 	out.copy = os.Stdout
 	p.Run(context.Background(), out)
-	fmt.Println("ended")
+	_, _ = fmt.Fprintln(os.Stdout, "ended")
 	select {}
 }
 
@@ -506,7 +506,9 @@ func TestShimIsKilled(t *testing.T) {
 	go func() { end <- p.Run(t.Context(), out) }()
 	out.waitFor(t, "\n")
 	var shim int
-	fmt.Sscanf(out.out(), "started %d", &shim)
+	if _, err := fmt.Sscanf(out.out(), "started %d", &shim); err != nil {
+		t.Fatal(err)
+	}
 	_ = syscall.Kill(shim, syscall.SIGKILL)
 	got := <-end
 	if got.Outcome != unknown || got.Reason != "shim_died" {

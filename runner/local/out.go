@@ -77,7 +77,7 @@ func (w *outWriter) record(stream wire.Stream, p []byte) error {
 		}
 	}
 	w.scratch = append(w.scratch[:0], byte(stream), 0, 0, 0, 0)
-	binary.BigEndian.PutUint32(w.scratch[1:], uint32(len(p))) //nolint:gosec // at most maxRecord
+	binary.BigEndian.PutUint32(w.scratch[1:], uint32(len(p)))
 	w.scratch = append(w.scratch, p...)
 	if _, w.err = w.file.Write(w.scratch); w.err != nil {
 		return w.err

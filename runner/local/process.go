@@ -142,7 +142,7 @@ func (f *follower) release() {
 // ended translates what the shim told.
 func (f *follower) ended(x ended) task.End {
 	node := f.command.Node.GetName()
-	end := task.End{Code: int32(x.Code), Exited: x.Exited, Signal: x.Signal, EndProven: x.Gone} //nolint:gosec // an exit status
+	end := task.End{Code: int32(x.Code), Exited: x.Exited, Signal: x.Signal, EndProven: x.Gone}
 	switch {
 	case x.NotStarted:
 		end = task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "start_failed", NotStarted: true, EndProven: true, Message: fmt.Sprintf("node %s: the command was not started: %s", node, x.Error)}
@@ -184,8 +184,10 @@ func (f *follower) died() task.End {
 		return f.ended(x)
 	case stateNever:
 		// We hold the lock, and will not start it any more.
-		return task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "shim_failed", NotStarted: true, EndProven: true,
-			Message: fmt.Sprintf("node %s: the process that was to start the command died before: try again", f.command.Node.GetName())}
+		return task.End{
+			Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "shim_failed", NotStarted: true, EndProven: true,
+			Message: fmt.Sprintf("node %s: the process that was to start the command died before: try again", f.command.Node.GetName()),
+		}
 	}
 	return f.orphaned(s)
 }

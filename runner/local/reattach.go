@@ -71,9 +71,9 @@ func (e *Executor) Reattach(ctx context.Context, c *task.Command, offset uint64)
 				return p, true, nil
 			}
 			defer held.Close()
-			return nil, false, writeJSON(dir, fileTombstone, true, 0, true)
+			return nil, false, writeJSON(dir, fileTombstone, true, true)
 		case stateRunning:
-			conn, err := dialControl(dir)
+			conn, err := dialControl(ctx, dir)
 			if err != nil {
 				// It ends at this moment, or has not seen yet that its runner is gone.
 				wait(ctx, 5*time.Millisecond)
@@ -127,8 +127,10 @@ func (p *reattached) Run(ctx context.Context, out task.Output) task.End {
 	case stateDead:
 		if p.started.BootID != "" && p.started.BootID != bootID() || p.command.OtherBoot {
 			f.read()
-			return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "host_rebooted", EndProven: true,
-				Message: "node " + p.command.Node.GetName() + ": the runner's host was restarted while the command ran: nothing of it runs, but what it had done by then is not known"}
+			return task.End{
+				Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "host_rebooted", EndProven: true,
+				Message: "node " + p.command.Node.GetName() + ": the runner's host was restarted while the command ran: nothing of it runs, but what it had done by then is not known",
+			}
 		}
 		return f.orphaned(p.started)
 	}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -167,20 +168,20 @@ func listenControl(dir string) (net.Listener, error) {
 	}
 	defer d.Close()
 	_ = os.Remove(filepath.Join(dir, fileControl))
-	l, err := net.Listen("unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), fileControl))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), fileControl))
 	if ul, ok := l.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false) // the path goes through a descriptor that is closed
 	}
 	return l, err
 }
 
-func dialControl(dir string) (net.Conn, error) {
+func dialControl(ctx context.Context, dir string) (net.Conn, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	return net.Dial("unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), fileControl))
+	return new(net.Dialer).DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), fileControl))
 }
 
 var errBusy = errors.New("another shim runs this step")

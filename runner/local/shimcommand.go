@@ -116,7 +116,7 @@ func (c *shimCommand) start() *ended {
 		return fail(err)
 	}
 	if !late {
-		if err := writeJSON(c.req.Dir, fileStarted, s, 0, false); err != nil {
+		if err := writeJSON(c.req.Dir, fileStarted, s, false); err != nil {
 			return fail(err)
 		}
 		failpoint.Hit("shim.started")
@@ -130,7 +130,7 @@ func (c *shimCommand) start() *ended {
 		failpoint.Hit("shim.started")
 	}
 	// Failing here costs only the way to find the command if this shim is killed.
-	_ = writeJSON(c.req.Dir, fileStarted, s, 0, false)
+	_ = writeJSON(c.req.Dir, fileStarted, s, false)
 	c.copyOutput()
 	return nil
 }
@@ -195,7 +195,7 @@ func (c *shimCommand) reap() {
 func (c *shimCommand) copyOutput() {
 	masker := mask.New(c.req.Masks)
 	for i, r := range c.readers {
-		stream := wire.Stream(i) //nolint:gosec // two of them
+		stream := wire.Stream(i)
 		w := masker.Writer(func(p []byte) error { return c.out.write(stream, p) })
 		c.copied.Go(func() {
 			copyPipe(r, w, len(c.req.Masks) > 0)
@@ -365,7 +365,7 @@ func afterBoottime(d time.Duration) (<-chan struct{}, func()) {
 		t := time.AfterFunc(d, func() { close(done) })
 		return done, func() { t.Stop() }
 	}
-	f := os.NewFile(uintptr(fd), "timer") //nolint:gosec // a descriptor
+	f := os.NewFile(uintptr(fd), "timer")
 	go func() {
 		var b [8]byte
 		if _, err := f.Read(b[:]); err == nil {
@@ -443,7 +443,7 @@ func (c *shimCommand) finish(end *ended) {
 	if err := c.out.close(alone); err != nil {
 		end.Error = "its output could not be kept: " + err.Error()
 	}
-	if err := writeJSON(c.req.Dir, fileExit, end, 0, alone); err != nil {
+	if err := writeJSON(c.req.Dir, fileExit, end, alone); err != nil {
 		end.Error = err.Error()
 	}
 	failpoint.Hit("shim.exited")

@@ -37,8 +37,7 @@ func (e *Executor) openChannel(ctx context.Context, t *target) (*channel, error)
 		if err == nil {
 			return ch, nil
 		}
-		var refused *xssh.OpenChannelError
-		if errors.As(err, &refused) {
+		if refused, ok := errors.AsType[*xssh.OpenChannelError](err); ok {
 			others := conn.full()
 			conn.release()
 			if others > 0 && ctx.Err() == nil {
@@ -83,8 +82,7 @@ func newKey(h *hop, conn *connection) string {
 }
 
 func asNotStarted(ctx context.Context, h *hop, err error) error {
-	var already *task.NotStartedError
-	if errors.As(err, &already) {
+	if _, already := errors.AsType[*task.NotStartedError](err); already {
 		return err
 	}
 	return dialError(ctx, h, err)

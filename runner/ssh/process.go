@@ -136,8 +136,10 @@ func (p *process) drive(out task.Output) task.End {
 	}
 	if !started {
 		close(p.shut)
-		return task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "exec_refused", NotStarted: true, EndProven: true,
-			Message: p.node().name + ": the server refused to run a command: this login may not (check its shell and ForceCommand)"}
+		return task.End{
+			Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "exec_refused", NotStarted: true, EndProven: true,
+			Message: p.node().name + ": the server refused to run a command: this login may not (check its shell and ForceCommand)",
+		}
 	}
 	p.answers = &answerer{sudo: &p.target.sudo, write: p.input, finish: p.closeInput}
 	go p.feed(stdin)
@@ -304,8 +306,10 @@ func (p *process) lost() task.End {
 func (p *process) stop(cause error, finished <-chan task.End) task.End {
 	if errors.Is(cause, task.ErrDetach) {
 		p.abandoned.Store(true)
-		return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "runner_ended",
-			Message: p.node().name + ": the runner ended while the command ran; it may still run: look at the node"}
+		return task.End{
+			Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "runner_ended",
+			Message: p.node().name + ": the runner ended while the command ran; it may still run: look at the node",
+		}
 	}
 	pid := 0
 	if !p.target.bare {

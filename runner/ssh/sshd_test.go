@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -174,9 +175,9 @@ func children(t testing.TB, pid int) []int {
 	}
 	var out []int
 	for field := range strings.FieldsSeq(string(text)) {
-		var child int
-		fmt.Sscan(field, &child)
-		out = append(out, child)
+		if child, err := strconv.Atoi(field); err == nil {
+			out = append(out, child)
+		}
 	}
 	return out
 }
