@@ -98,8 +98,9 @@ func Next(p *Plan, s *State, mode Mode, inHand func(node, step int) bool) Decisi
 	for n := range places {
 		d.End = append(d.End, finish(p, s, n, &places[n], mode, barNew, inHand)...)
 	}
-	for _, c := range s.cells {
-		left = left || c.phase != ended
+	for i, c := range s.cells {
+		// One in hand may have ended before: its next try is being prepared.
+		left = left || c.phase != ended || inHand(i/s.steps, i%s.steps)
 	}
 	d.Close = !left && len(d.Start) == 0 // a retry may be due after all have ended once
 	return d

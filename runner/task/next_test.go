@@ -152,6 +152,17 @@ func TestRetryWaits(t *testing.T) {
 	}
 }
 
+// Without it the attempt would look again and again while a retry connects.
+func TestNotClosedWhileTheNextTryIsPrepared(t *testing.T) {
+	t.Parallel()
+	p := plan(1, 1, 1, func(s *runnerv1.Spec) { s.Steps[0].Retries = 1 })
+	h := &history{p, NewState(p.Spec)}
+	h.end(0, 0, 1, bad, "")
+	if got := tell(Next(p, h.s, Working, func(int, int) bool { return true })); got != "" {
+		t.Errorf("got %q while the second try is in hand", got)
+	}
+}
+
 func TestFold(t *testing.T) {
 	t.Parallel()
 	handled := func(s *runnerv1.Spec) { s.Steps[0].ErrorHandler, s.Steps[1].IsHandler = 2, true }

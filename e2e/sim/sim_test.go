@@ -1,0 +1,138 @@
+package sim
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/hub/store/storetest"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+var (
+	histories = flag.Int("histories", 0, "so many histories; 0: as many as fit into -span")
+	span      = flag.Duration("span", 20*time.Second, "how long histories are run if their number is not given")
+	seedFlag  = flag.Uint64("seed", 0, "one history alone, with its story")
+	firstSeed = flag.Uint64("first", 1, "the first seed")
+	verbose   = flag.Bool("simlog", false, "with -seed: show what hubs and runners log")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Databases that are gone in a moment need no disk.
+	if dir, err := os.MkdirTemp("/dev/shm", "fairlead-sim-"); err == nil {
+		_ = os.Setenv("TMPDIR", dir)
+		code := m.Run()
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+// image is a migrated database. What is made once per process must be made outside of
+// every bubble, and so is the decoder of the hub's output.
+var image = sync.OnceValues(func() ([]byte, error) {
+	if _, err := output.Prepare(emptyChunk()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(imagePath)
+})
+
+var imagePath string
+
+func emptyChunk() hub.Chunk {
+	e, err := zstd.NewWriter(nil)
+	if err != nil {
+		panic(err)
+	}
+	frames := wire.AppendFrame(nil, wire.Frame{Data: []byte("x")})
+	return hub.Chunk{Lines: 1, Bytes: len(frames), Data: e.EncodeAll(frames, nil)}
+}
+
+func loadImage(t *testing.T) []byte {
+	t.Helper()
+	imagePath = storetest.Config(t).Path
+	b, err := image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// run plays a history and returns which promises were broken, and its story.
+func run(t *testing.T, p *plan, image []byte) (violated, story []string) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	if *verbose {
+		log = slog.New(slog.NewTextHandler(io.Writer(os.Stderr), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, p, image, log)
+		w.play()
+		violated, story = w.violated, w.story
+	})
+	return violated, story
+}
+
+func report(p *plan, violated, story []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %s\n", p.seed, strings.Join(violated, "\n  "))
+	fmt.Fprintf(&b, "%+v\n", *p)
+	for _, line := range story {
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
+func TestHistories(t *testing.T) {
+	image := loadImage(t)
+	if *seedFlag != 0 {
+		p := newPlan(*seedFlag)
+		violated, story := run(t, p, image)
+		t.Log(report(p, violated, story))
+		if len(violated) > 0 {
+			t.Fail()
+		}
+		return
+	}
+	var next, bad atomic.Uint64
+	next.Store(*firstSeed - 1)
+	began := time.Now()
+	t.Run("seeds", func(t *testing.T) {
+		for worker := range 2 {
+			t.Run(fmt.Sprint(worker), func(t *testing.T) {
+				t.Parallel()
+				for {
+					seed := next.Add(1)
+					if done := int(seed - *firstSeed); *histories > 0 && done >= *histories || *histories == 0 && time.Since(began) > *span {
+						return
+					}
+					p := newPlan(seed)
+					if violated, story := run(t, p, image); len(violated) > 0 {
+						t.Error(report(p, violated, story))
+						if bad.Add(1) > 10 {
+							return
+						}
+					}
+				}
+			})
+		}
+	})
+	n := next.Load() - *firstSeed
+	t.Logf("%d histories, %.0f a second", n, float64(n)/time.Since(began).Seconds())
+}
+
+var _ = context.Background

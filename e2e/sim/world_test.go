@@ -1,0 +1,671 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/dispatch"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/runner"
+)
+
+const clusterID = "00000000-0000-4000-8000-000000000001"
+
+// world is everything that there is in one history.
+type world struct {
+	t    *testing.T
+	plan *plan
+	log  *slog.Logger
+	ctx  context.Context //nolint:containedctx // the life of the history
+	stop context.CancelFunc
+	// wg is everything that was begun, but what members wait for themselves.
+	wg    sync.WaitGroup
+	tick  atomic.Int64
+	began time.Time
+	seats map[string]*seat // never changes
+	order []*seat
+
+	mu       sync.Mutex
+	hosts    []*host
+	conns    map[*conn]bool
+	apart    map[int]bool // runners that reach no hub
+	dbDown   bool
+	dials    int
+	starts   []*start
+	triggers []*trigger
+	calm     bool
+	accepted map[int]string    // execution ids by job
+	finals   map[string]string // what of an execution was shown as final
+	violated []string
+	story    []string
+	frames   map[string]int
+}
+
+// trigger waits for its fault's moment.
+type trigger struct {
+	fault
+	seen  int
+	over  bool
+	since time.Time
+}
+
+var (
+	errLost    = errors.New("the frame is lost")
+	errAborted = &hub.Error{Code: hub.CodeUnavailable, Message: "The transaction was aborted."}
+)
+
+// newWorld prepares hosts and hubs; play lets them run.
+func newWorld(t *testing.T, p *plan, image []byte, log *slog.Logger) *world {
+	w := &world{
+		t: t, plan: p, log: log, began: time.Now(), seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[int]bool{},
+		accepted: map[int]string{}, finals: map[string]string{}, frames: map[string]int{},
+	}
+	w.ctx, w.stop = context.WithCancel(context.Background())
+	w.tick.Store(1000)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hub.db"), image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range p.members {
+		s := &seat{w: w, index: i, name: "hub" + strconv.Itoa(i), path: filepath.Join(dir, "hub.db")}
+		if i > 0 {
+			// Another name for the same file, past the lock that keeps two hubs off it:
+			// here SQLite stands for a database that takes several.
+			s.path = filepath.Join(dir, s.name+".db")
+			if err := os.Symlink("hub.db", s.path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.seats[s.name] = s
+		w.order = append(w.order, s)
+	}
+	return w
+}
+
+func (w *world) addresses() []string {
+	var out []string
+	for _, s := range w.order {
+		out = append(out, s.name)
+	}
+	return out
+}
+
+// note adds to the story.
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.noteLocked(format, args...)
+}
+
+func (w *world) noteLocked(format string, args ...any) {
+	w.story = append(w.story, fmt.Sprintf("%8.3f  %s", time.Since(w.began).Seconds(), fmt.Sprintf(format, args...)))
+}
+
+// broke notes that a promise was broken.
+func (w *world) broke(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.brokeLocked(format, args...)
+}
+
+func (w *world) brokeLocked(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.violated = append(w.violated, text)
+	w.noteLocked("VIOLATION: %s", text)
+}
+
+func (w *world) mustEnd(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		w.broke("%s ended with: %v", what, err)
+	}
+}
+
+// hit tells that something happens to a runner and a member (negative: to none), and
+// lets the faults that waited for it happen.
+func (w *world) hit(what string, runner, member int) error {
+	w.mu.Lock()
+	w.frames[what]++
+	var due []*trigger
+	for _, t := range w.triggers {
+		if t.over || w.calm || t.on != what || !t.concerns(runner, member) {
+			continue
+		}
+		if t.seen++; t.seen >= t.n {
+			t.over = true
+			due = append(due, t)
+		}
+	}
+	w.mu.Unlock()
+	var err error
+	for _, t := range due {
+		w.note("%s", t.fault)
+		if e := w.strike(t.fault, runner, member); e != nil {
+			err = e
+		}
+	}
+	return err
+}
+
+func (t *trigger) concerns(runner, member int) bool {
+	switch t.kind {
+	case hubKill, dbError:
+		return t.who == member
+	case cancel, cancelNode, dbDown:
+		return true
+	default:
+		return t.who == runner
+	}
+}
+
+// strike makes a fault happen now.
+func (w *world) strike(f fault, runner, member int) error {
+	switch f.kind {
+	case hubKill:
+		if m := w.memberAt(f.who); m != nil {
+			m.kill(f.last)
+		}
+	case dbError:
+		return errAborted
+	case dbDown:
+		w.toggle(f.last, func(down bool) { w.dbDown = down })
+	case cut:
+		w.cutAll(f.who)
+	case partition:
+		w.toggle(f.last, func(apart bool) { w.apart[f.who] = apart })
+		w.cutAll(f.who)
+	case silence:
+		w.hush(f)
+	case lose:
+		if f.on == "" {
+			return nil
+		}
+		w.later(f.last, func() { w.cutAll(f.who) })
+		return errLost
+	case runnerKill:
+		w.hostOf(f.who).kill(f.last)
+	case powerCut:
+		w.hostOf(f.who).powerCut(f.last, f.tail)
+	case restart:
+		w.wg.Go(func() { w.hostOf(f.who).upgrade(f.last) })
+	case clone, cloneMove:
+		w.copyDisk(f)
+	case cancel, cancelNode:
+		w.wg.Go(func() { w.cancel(f) })
+	}
+	return nil
+}
+
+// toggle sets something, under the lock, for some time.
+func (w *world) toggle(last time.Duration, set func(bool)) {
+	w.mu.Lock()
+	set(true)
+	w.mu.Unlock()
+	w.later(last, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		set(false)
+	})
+}
+
+func (w *world) later(d time.Duration, do func()) {
+	w.wg.Go(func() {
+		if wait(d, w.ctx.Done()) {
+			do()
+		}
+	})
+}
+
+func (w *world) memberAt(i int) *member {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.order[i%len(w.order)].member
+}
+
+// hostOf returns the runner's own host, not a copy's.
+func (w *world) hostOf(runner int) *host {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hosts[runner]
+}
+
+func (w *world) connsOf(runner int) []*conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []*conn
+	for c := range w.conns {
+		if c.p.h.runner == runner {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (w *world) cutAll(runner int) {
+	for _, c := range w.connsOf(runner) {
+		c.breakOff()
+	}
+}
+
+// hush makes one direction carry nothing until keepalive gives the connection up.
+func (w *world) hush(f fault) {
+	for _, c := range w.connsOf(f.who) {
+		if f.n%2 == 0 {
+			c.up.hush()
+			c.outUp.hush()
+		} else {
+			c.down.hush()
+			c.outDown.hush()
+		}
+		w.later(15*time.Second, c.breakOff)
+	}
+}
+
+// copyDisk brings the runner's disk up on another machine, beside the first or in its
+// place.
+func (w *world) copyDisk(f fault) {
+	h := w.hostOf(f.who)
+	c := h.copyTo(fmt.Sprintf("%s-copy%d", h.name, len(w.hosts)))
+	w.note("the disk of %s is copied to %s", h.name, c.name)
+	if f.kind == cloneMove {
+		if p := h.end(); p != nil {
+			h.fs.Kill()
+		}
+		w.mu.Lock()
+		h.gone = true
+		w.mu.Unlock()
+		w.note("host %s is given up", h.name)
+	}
+	c.comeBack(f.last)
+}
+
+// play runs the history to its end.
+func (w *world) play() {
+	w.setUp()
+	w.wg.Go(w.ticks)
+	w.wg.Go(w.watch)
+	end := time.Duration(0)
+	for i, j := range w.plan.jobs {
+		end = max(end, j.at)
+		w.later(j.at, func() { w.accept(i, j) })
+	}
+	for _, f := range w.plan.faults {
+		end = max(end, f.at+f.last)
+		w.later(f.at, func() {
+			if f.on == "" {
+				w.note("%s", f)
+				_ = w.strike(f, f.who, f.who)
+				return
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.triggers = append(w.triggers, &trigger{fault: f})
+		})
+	}
+	wait(end+2*time.Second, nil)
+	// Faults that wait for their moment may still find it.
+	for range 20 {
+		if w.settled() {
+			break
+		}
+		wait(time.Second, nil)
+	}
+	w.calmDown()
+	w.settle()
+	w.judge()
+	w.tearDown()
+}
+
+func (w *world) setUp() {
+	for i, rp := range w.plan.runners {
+		h := &host{w: w, name: "runner" + strconv.Itoa(i), runner: i, began: time.Now(), shims: map[shimKey]*shim{}}
+		h.fs = newDisk()
+		w.hosts = append(w.hosts, h)
+		_ = rp
+	}
+	for _, s := range w.order {
+		if err := s.boot(); err != nil {
+			w.t.Fatalf("starting %s: %v", s.name, err)
+		}
+	}
+	st := w.order[0].member.st
+	project := &hub.Project{OrganisationID: hub.DefaultOrganisationID, Name: "sim"}
+	if w.plan.routed {
+		project.Routes = []hub.Route{{Filter: "tags: a", Tags: []string{"a"}}, {Filter: "tags: b", Tags: []string{"b"}}}
+	}
+	err := st.CreateProject(w.ctx, project)
+	var nodes []hub.Node
+	for i, n := range w.plan.nodes {
+		executor := "ssh"
+		if n.local {
+			executor = "local"
+		}
+		nodes = append(nodes, hub.Node{Name: "n" + strconv.Itoa(i), Hostname: "h", Tags: []string{n.tag}, Attributes: map[string]string{"node-executor": executor}})
+	}
+	if err == nil {
+		_, err = st.ReplaceNodes(w.ctx, project.ID, nodes)
+	}
+	for i, rp := range w.plan.runners {
+		row := &hub.Runner{OrganisationID: hub.DefaultOrganisationID, Name: w.hosts[i].name, Tags: rp.tags, Slots: rp.slots}
+		if err == nil {
+			err = st.CreateRunner(w.ctx, row)
+		}
+		w.hosts[i].id = row.ID
+	}
+	if err != nil {
+		w.t.Fatalf("setting up: %v", err)
+	}
+	for _, h := range w.hosts {
+		h.start()
+	}
+}
+
+// ticks is the lease clock: it stands still while no hub can commit.
+func (w *world) ticks() {
+	for wait(time.Second, w.ctx.Done()) {
+		w.mu.Lock()
+		alive := slices.ContainsFunc(w.order, func(s *seat) bool { return s.member != nil })
+		if alive && !w.dbDown {
+			w.tick.Add(1)
+		}
+		w.mu.Unlock()
+	}
+}
+
+// anyMember returns a member that serves; nil if there is none.
+func (w *world) anyMember() *member {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.order {
+		if s.member != nil {
+			return s.member
+		}
+	}
+	return nil
+}
+
+// accept starts an execution, as a client does that asks again until it is answered:
+// by a key it finds what an answer that was lost had promised.
+func (w *world) accept(i int, j jobPlan) {
+	name := "j" + strconv.Itoa(i)
+	for first := true; ; first = false {
+		if !first && !wait(200*time.Millisecond, w.ctx.Done()) {
+			return
+		}
+		m := w.anyMember()
+		if m == nil {
+			continue
+		}
+		if !first {
+			id, err := w.find(m, name)
+			if err != nil {
+				continue
+			}
+			if id != "" {
+				w.shake(i, id)
+				return
+			}
+		}
+		e, err := m.dispatch.Start(m.ctx, dispatch.StartRequest{
+			OrganisationID: hub.DefaultOrganisationID, ProjectID: "sim", Definition: w.plan.definition(i), By: "sim",
+		})
+		if err != nil || m.dead.Load() {
+			w.note("starting %s was not answered: %v", name, err)
+			continue
+		}
+		w.shake(i, e.ID)
+		return
+	}
+}
+
+func (w *world) shake(i int, id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.accepted[i] = id
+	w.noteLocked("execution j%d is accepted", i)
+}
+
+func (w *world) find(m *member, name string) (string, error) {
+	rows, err := m.st.ListExecutions(m.ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
+	for _, r := range rows {
+		if r.JobName == name {
+			return r.ID, err
+		}
+	}
+	return "", err
+}
+
+// definition makes the job of a plan.
+func (p *plan) definition(i int) *hub.Job {
+	j := p.jobs[i]
+	job := &hub.Job{Name: "j" + strconv.Itoa(i), LostAfter: j.lostAfter, StopAfterHubLoss: j.stopAfter}
+	job.Workflow.Strategy = hub.StrategyNodeFirst
+	if j.sequential {
+		job.Workflow.Strategy = hub.StrategySequential
+	}
+	job.Workflow.Keepgoing = j.goOn
+	for s, sp := range j.steps {
+		step := hub.Step{
+			Exec: fmt.Sprintf("j%d s%d", i, s), Idempotent: sp.idempotent, ContinueOnUnknown: sp.onUnknown, Retries: sp.retries,
+			RetryDelay: 300 * time.Millisecond, Timeout: sp.timeout,
+		}
+		if sp.handler {
+			step.ErrorHandler = &hub.Step{Exec: fmt.Sprintf("j%d h%d", i, s), Idempotent: sp.idempotent}
+		}
+		job.Workflow.Steps = append(job.Workflow.Steps, step)
+	}
+	filter := ".*"
+	if j.nodes != nil {
+		var names []string
+		for _, n := range j.nodes {
+			names = append(names, "n"+strconv.Itoa(n))
+		}
+		filter = "name: " + strings.Join(names, ",")
+	}
+	job.Dispatch = hub.Dispatch{Nodes: true, Filter: filter, Threadcount: strconv.Itoa(j.threads), Keepgoing: j.keepgoing}
+	return job
+}
+
+// stepOf finds the step of a command by its text.
+func (p *plan) stepOf(job int, name string) *stepPlan {
+	n, _ := strconv.Atoi(name[1:])
+	step := &p.jobs[job].steps[n]
+	if name[0] == 'h' {
+		return &stepPlan{idempotent: step.idempotent, lines: 1, pace: 50 * time.Millisecond, fails: 20}
+	}
+	return step
+}
+
+// cancel asks until a hub answers.
+func (w *world) cancel(f fault) {
+	for range 20 {
+		w.mu.Lock()
+		id := w.accepted[f.who]
+		w.mu.Unlock()
+		m := w.anyMember()
+		if id != "" && m != nil {
+			r := dispatch.CancelRequest{By: "sim"}
+			if f.kind == cancelNode {
+				r.Nodes = []string{"n" + strconv.Itoa(f.n)}
+			}
+			err := m.dispatch.Cancel(m.ctx, hub.DefaultOrganisationID, id, r)
+			if code := hub.ErrorCode(err); err == nil || code == hub.CodeConflict || code == hub.CodeInvalid {
+				w.note("cancel of j%d answered: %v", f.who, err)
+				return
+			}
+		}
+		if !wait(300*time.Millisecond, w.ctx.Done()) {
+			return
+		}
+	}
+}
+
+// settled reports whether all is over: executions final, runners with nothing left.
+func (w *world) settled() bool {
+	m := w.anyMember()
+	if m == nil {
+		return false
+	}
+	open, err := m.st.OpenExecutions(m.ctx, "", 100)
+	if err != nil || len(open) > 0 {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.accepted) < len(w.plan.jobs) {
+		return false
+	}
+	for _, h := range w.hosts {
+		if h.proc != nil && h.proc.r != nil && h.proc.r.Status().Attempts > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// calmDown ends all faults; of two machines with one disk a person stops one.
+func (w *world) calmDown() {
+	w.note("calm")
+	w.mu.Lock()
+	w.calm = true
+	clear(w.apart)
+	w.dbDown = false
+	var drop []*host
+	survivor := map[int]*host{}
+	for _, h := range w.hosts {
+		other := survivor[h.runner]
+		switch {
+		case h.gone:
+		case other == nil:
+			survivor[h.runner] = h
+		case w.plan.seed%2 == 0:
+			drop = append(drop, h)
+			h.gone = true
+		default:
+			drop = append(drop, other)
+			other.gone = true
+			survivor[h.runner] = h
+		}
+	}
+	w.mu.Unlock()
+	for _, h := range drop {
+		w.note("host %s is taken away", h.name)
+		h.end()
+	}
+}
+
+// patience of the end: what is lost must be lost by then.
+func (w *world) settle() {
+	limit := 150 * time.Second
+	for _, j := range w.plan.jobs {
+		limit = max(limit, 150*time.Second+time.Duration(2*j.lostAfter)*time.Second)
+	}
+	for spent := time.Duration(0); spent < limit; spent += time.Second {
+		if w.settled() {
+			return
+		}
+		if int(spent/time.Second)%5 == 4 {
+			w.release()
+		}
+		wait(time.Second, nil)
+	}
+	w.broke("not all is over %s after the last fault: %s", limit, w.leftovers())
+}
+
+func (w *world) leftovers() string {
+	var out []string
+	m := w.anyMember()
+	if m == nil {
+		return "no hub serves"
+	}
+	open, err := m.st.OpenExecutions(m.ctx, "", 100)
+	out = append(out, fmt.Sprint("error ", err))
+	for _, e := range open {
+		out = append(out, fmt.Sprintf("%s %s outcome %q cancel %v waiting %+v", e.JobName, e.Status, e.Outcome, e.CancelRequested, e.WaitingFor))
+		attempts, _ := m.st.AttemptsOf(m.ctx, e.ID)
+		for _, a := range attempts {
+			out = append(out, fmt.Sprintf("attempt %s %s at %s steps %d/%d", short(a.AttemptID), a.State, a.RunnerID, a.StepNext, a.StepsTotal))
+		}
+		logs, _ := m.st.LogsOf(m.ctx, e.ID)
+		for _, l := range logs {
+			out = append(out, fmt.Sprintf("log %s %d/%d broken %v", short(l.AttemptID), l.Next, l.Total, l.Broken))
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, h := range w.hosts {
+		switch {
+		case h.proc == nil || h.proc.r == nil:
+			out = append(out, fmt.Sprintf("%s is down", h.name))
+		default:
+			out = append(out, fmt.Sprintf("%s: %+v", h.name, h.proc.r.Status()))
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// release ends quarantines, as a person does once the copy is gone.
+func (w *world) release() {
+	m := w.anyMember()
+	if m == nil {
+		return
+	}
+	barred, err := m.st.BarredRunners(m.ctx)
+	if err != nil {
+		return
+	}
+	for id := range barred {
+		w.quarantined(id)
+		w.note("runner is released: %v", m.st.ReleaseRunner(m.ctx, hub.DefaultOrganisationID, id))
+	}
+}
+
+// quarantined: without a copied disk nobody may be suspected.
+func (w *world) quarantined(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, h := range w.hosts {
+		if h.id == id && h.copied {
+			return
+		}
+	}
+	w.brokeLocked("runner %s was quarantined without a copy", id)
+}
+
+// tearDown ends everything that runs.
+func (w *world) tearDown() {
+	w.stop()
+	w.mu.Lock()
+	hosts := slices.Clone(w.hosts)
+	var members []*member
+	for _, h := range hosts {
+		h.gone = true
+	}
+	for _, s := range w.order {
+		if s.member != nil {
+			members = append(members, s.member)
+		}
+	}
+	w.mu.Unlock()
+	for _, h := range hosts {
+		h.end()
+	}
+	for _, m := range members {
+		m.dead.Store(true)
+		m.close()
+	}
+	w.wg.Wait()
+}
+
+var _ = runner.DefaultSlots
