@@ -20,7 +20,7 @@ import { useStore } from "../base/store";
 import { duration, full, stamp } from "../base/time";
 import { t } from "../text/t";
 import { spans } from "./ansi";
-import { find, type Row } from "./buffer";
+import { find, followLimit, type Row, readLimit } from "./buffer";
 import type { LogSession, LogView as View } from "./session";
 
 // LogView shows a window of a log: live while the execution runs, by pages after it.
@@ -49,7 +49,10 @@ export function LogView({
   const [pinned, setPinned] = useState(running && target === undefined);
   const [words, setWords] = useState("");
   const [hit, setHit] = useState(0);
-  const lastTop = useRef(0);
+  // When the reader last touched what scrolls: only he ends following, not a row that
+  // goes at the top.
+  const touched = useRef(0);
+  const dropped = useRef(session.buffer.dropped);
 
   const virtual = useVirtualizer({
     count: rows.length,
@@ -69,15 +72,39 @@ export function LogView({
     if (pinned && rows.length > 0) virtual.scrollToIndex(rows.length - 1, { align: "end" });
   }, [pinned, view.version, rows.length]);
 
+  const measured = useRef(virtual.measurementsCache);
+  // What is read stays where it is when rows above it go.
+  useLayoutEffect(() => {
+    const gone = session.buffer.dropped - dropped.current;
+    dropped.current = session.buffer.dropped;
+    const height = gone > 0 ? (measured.current[gone]?.start ?? 0) : 0;
+    if (height > 0 && !pinned) scroller.current?.scrollBy({ top: -height });
+    measured.current = virtual.measurementsCache;
+  });
+
+  const live = view.state === "following" || view.state === "reconnecting";
+  useEffect(() => {
+    session.buffer.limit = live && pinned ? followLimit : readLimit;
+  }, [session, live, pinned]);
+
+  // It has ended and the end is what is wanted: a flood is not watched to its last drop.
+  useEffect(() => {
+    if (running || !pinned || view.state !== "following") return;
+    const timer = setTimeout(() => void session.openEnd(), 1500);
+    return () => clearTimeout(timer);
+  }, [session, running, pinned, view.state]);
+
   const onScroll = useCallback(() => {
     const el = scroller.current;
     if (!el) return;
-    const bottom = el.scrollHeight - el.scrollTop - el.clientHeight < 24;
-    if (bottom) setPinned(true);
-    else if (el.scrollTop < lastTop.current - 4) setPinned(false);
-    lastTop.current = el.scrollTop;
-    if (el.scrollHeight - el.scrollTop - el.clientHeight < 1500) void session.more();
+    const left = el.scrollHeight - el.scrollTop - el.clientHeight;
+    if (left < 24) setPinned(true);
+    else if (performance.now() - touched.current < 600) setPinned(false);
+    if (left < 1500) void session.more();
   }, [session]);
+  const touch = () => {
+    touched.current = performance.now();
+  };
 
   const goto = (index: number) => {
     setPinned(false);
@@ -109,7 +136,6 @@ export function LogView({
     scroller.current?.scrollTo({ top: 0 });
   };
 
-  const following = view.state === "following" || view.state === "reconnecting";
   return (
     <section className="log" aria-label={t("log.label")}>
       <div className="log-bar">
@@ -194,6 +220,11 @@ export function LogView({
           ref={scroller}
           className={wrap ? "log-lines wrapped" : "log-lines"}
           onScroll={onScroll}
+          onWheel={touch}
+          onTouchMove={touch}
+          onKeyDown={touch}
+          onPointerDown={touch}
+          onPointerMove={(e) => e.buttons !== 0 && touch()}
           tabIndex={0}
           role="region"
           aria-label={t("log.lines")}
@@ -217,7 +248,7 @@ export function LogView({
             })}
           </div>
         </div>
-        {running && !pinned && following ? (
+        {running && !pinned && live ? (
           <Button className="log-jump" size="compact-sm" leftSection={<Icon name="follow" size={13} />} onClick={toEnd}>
             {t("log.follow")}
           </Button>

@@ -20,6 +20,11 @@ export interface Row {
 // many rows, or the page would stop at it.
 const joinLimit = 4096;
 
+// How many rows are held: while the end is followed nobody looks at what is far above
+// it, and each new row costs time in proportion; a reader keeps more.
+export const followLimit = 10_000;
+export const readLimit = 100_000;
+
 // Buffer keeps rows in order and drops the oldest beyond its limit. It is not a store:
 // whoever changes it tells who watches.
 export class Buffer {
@@ -33,7 +38,7 @@ export class Buffer {
   private open = new Map<string, Row>();
   private colours = new Map<string, string>();
 
-  constructor(readonly limit = 200_000) {}
+  constructor(public limit = readLimit) {}
 
   reset(cursor = ""): void {
     this.rows = [];

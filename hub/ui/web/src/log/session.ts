@@ -186,10 +186,11 @@ export class LogSession {
   }
 
   // take gathers lines until the next frame: a fast log repaints 60 times a second,
-  // not once per message. A hidden page gets no frames, so much waiting flushes too.
+  // not once per message. A hidden page gets no frames, so a long queue is taken too.
   private take(lines: LogLine[]): void {
     for (const line of lines) this.queue.push(line);
-    if (this.queue.length > 5000) this.flush();
+    // What will be dropped anyway is not worth the work of showing it.
+    if (this.queue.length > 4 * this.buffer.limit) this.flush();
     else if (this.frame === 0) this.frame = requestAnimationFrame(() => this.flush());
   }
 

@@ -16,7 +16,9 @@ const numbers = new Intl.NumberFormat("en");
 // t returns the message of the catalogue with its {names} filled in. Numbers are
 // grouped; text goes in as it is (React escapes it).
 export function t(key: Key, params: Params = {}): string {
-  const message: string | Plural = en[key];
+  const message: string | Plural | undefined = en[key];
+  // A newer hub may have words that this page does not know yet.
+  if (message === undefined) return String(key).slice(String(key).lastIndexOf(".") + 1);
   const text = typeof message === "string" ? message : choose(message, params);
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = params[name];
@@ -28,9 +30,4 @@ export function t(key: Key, params: Params = {}): string {
 function choose(message: Plural, params: Params): string {
   const n = Number(params.n ?? 0);
   return rules.select(n) === "one" ? message.one : message.other;
-}
-
-// has narrows a word that came from the hub to a key of the catalogue.
-export function has(key: string): key is Key {
-  return Object.hasOwn(en, key);
 }
