@@ -247,7 +247,7 @@ func TestRunnerTimeout(t *testing.T) {
 		j := job("a")
 		j.RunnerTimeout = time.Millisecond
 		e := b.run(j)
-		deadline := time.After(10 * time.Second)
+		deadline := time.After(patience)
 		for !b.get(e).Status.Final() {
 			select {
 			case <-deadline:

@@ -19,6 +19,10 @@ import (
 	"github.com/fairlead/fairlead/proto/wire"
 )
 
+// patience is how long a test waits for what must come: long, since a machine may be
+// busy; no test that passes waits for it.
+const patience = time.Minute
+
 // bench is a hub without its edges: real store, real dispatch and output.
 type bench struct {
 	t       testing.TB
@@ -52,14 +56,14 @@ func (b *bench) start(change ...func(*dispatch.Config)) (stop func()) {
 	log := storetest.Logger(b.t)
 	var o *output.Output
 	cfg := dispatch.Config{
-		MemberID: "m1", Clock: b.clock, Poll: 5 * time.Millisecond,
+		MemberID: "m1", Clock: b.clock, Poll: 25 * time.Millisecond,
 		Published: func(id string, chunks []hub.Chunk) { o.Publish(id, chunks) },
 	}
 	for _, c := range change {
 		c(&cfg)
 	}
 	d := dispatch.New(b.st, cfg, log)
-	o = output.New(b.st, output.Config{MemberID: "m1", Clock: b.clock, Whole: d.LogWhole, Events: d.Subscribe, Poll: 5 * time.Millisecond}, log)
+	o = output.New(b.st, output.Config{MemberID: "m1", Clock: b.clock, Whole: d.LogWhole, Events: d.Subscribe, Poll: 25 * time.Millisecond}, log)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := d.Run(ctx); err != nil {
@@ -196,8 +200,8 @@ func receive[T any](t testing.TB, what string, from <-chan T) T {
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(10 * time.Second):
-		t.Fatalf("no %s within 10 s", what)
+	case <-time.After(patience):
+		t.Fatalf("no %s in time", what)
 		panic("unreachable")
 	}
 }
@@ -365,7 +369,7 @@ func (b *bench) run(j *hub.Job) *hub.Execution {
 // wait returns an execution that must end.
 func (b *bench) wait(e *hub.Execution) *hub.Execution {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	got, err := b.d.Wait(ctx, e.OrganisationID, e.ID)
 	if err != nil || !got.Status.Final() {
@@ -388,7 +392,7 @@ func (b *bench) wantEnd(e *hub.Execution, want hub.Status, logComplete bool) *hu
 func (b *bench) text(q output.Query) (text string, cursor string) {
 	b.t.Helper()
 	q.OrganisationID = hub.DefaultOrganisationID
-	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	for batch, err := range b.o.Read(ctx, q) {
 		if err != nil {

@@ -12,7 +12,7 @@ func (b *bench) later(t *testing.T) {
 	t.Helper()
 	for range 2 {
 		b.tick.Add(1)
-		deadline := time.After(10 * time.Second)
+		deadline := time.After(patience)
 		seen := b.d.Looked()
 		for b.d.Looked() == seen {
 			select {

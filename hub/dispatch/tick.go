@@ -358,27 +358,20 @@ func equalInts(a, b []int) bool {
 func (d *Dispatcher) lookAtOpen(ctx context.Context) error {
 	var all []error
 	for after := ""; ; {
-		list, err := d.st.OpenExecutions(ctx, after, atOnce)
+		list, err := d.st.DueExecutions(ctx, after, atOnce)
 		if err != nil {
 			return errors.Join(append(all, err)...)
 		}
 		for _, row := range list {
 			after = row.ID
-			if d.due(row) {
-				all = append(all, d.change(ctx, row.ID, func(st *store.Store, fx *effects, x *executionState) error {
-					return d.whatIsDue(ctx, st, fx, x)
-				}))
-			}
+			all = append(all, d.change(ctx, row.ID, func(st *store.Store, fx *effects, x *executionState) error {
+				return d.whatIsDue(ctx, st, fx, x)
+			}))
 		}
 		if len(list) < atOnce {
 			return errors.Join(all...)
 		}
 	}
-}
-
-// due reports whether an execution is worth a transaction.
-func (d *Dispatcher) due(row *store.ExecutionRow) bool {
-	return row.Outcome != "" || d.timeOver(row) > 0 || d.waitOver(row)
 }
 
 func (d *Dispatcher) timeOver(row *store.ExecutionRow) time.Duration {

@@ -52,6 +52,9 @@ func Prepare(c hub.Chunk) (*Prepared, error) {
 		if f, rest, err = wire.NextFrame(rest); err != nil {
 			return nil, fmt.Errorf("chunk %d: %w", c.Seq, err)
 		}
+		if f.Stream == wire.System {
+			continue // the runner's own words are no part of the text
+		}
 		p.textBytes += int64(len(f.Data))
 		if f.Flags&wire.FlagPartial == 0 {
 			p.textBytes++

@@ -200,10 +200,13 @@ func (s *Store) LockExecutions(ctx context.Context, ids []string, skipLocked boo
 	return all, err
 }
 
-// OpenExecutions lists executions that have an outcome and no end, or whose time is
-// over, or that wait: what the tick looks at. after and limit page by id.
-func (s *Store) OpenExecutions(ctx context.Context, after string, limit int) ([]*ExecutionRow, error) {
-	return collect(ctx, s, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE ended_at = 0 AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+// DueExecutions lists open executions that only time can move: with an outcome but no
+// end, past their time, or without a runner for too long. after and limit page by id.
+func (s *Store) DueExecutions(ctx context.Context, after string, limit int) ([]*ExecutionRow, error) {
+	return collect(ctx, s, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE ended_at = 0 AND id > $1
+		AND (outcome <> '' OR timeout_us > 0 AND started_at > 0 AND started_at + timeout_us < $2
+			OR runner_timeout_us > 0 AND waiting_since > 0 AND waiting_since + runner_timeout_us < $2)
+		ORDER BY id LIMIT $3`, after, at(s.Now()), limit)
 }
 
 // MarkRunning begins executions: the first claim of each does.
