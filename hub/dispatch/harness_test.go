@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,8 +21,13 @@ import (
 )
 
 // patience is how long a test waits for what must come: long, since a machine may be
-// busy; no test that passes waits for it.
-const patience = time.Minute
+// busy; no test that passes waits for it. With a rule broken on purpose it is short.
+var patience = func() time.Duration {
+	if os.Getenv("FAIRLEAD_MUTANT") != "" {
+		return 10 * time.Second
+	}
+	return time.Minute
+}()
 
 // bench is a hub without its edges: real store, real dispatch and output.
 type bench struct {
