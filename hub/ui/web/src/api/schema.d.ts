@@ -1618,7 +1618,7 @@ export interface operations {
     "get-log": {
         parameters: {
             query?: {
-                /** @description text: the output alone; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
+                /** @description text: what the commands printed, byte for byte; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
                 format?: "text" | "ndjson";
                 /** @description Stay until the execution has ended */
                 follow?: boolean;

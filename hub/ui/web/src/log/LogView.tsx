@@ -374,7 +374,7 @@ function Tool({
 
 function LogStateWords({ view, rows, pinned }: { view: View; rows: number; pinned: boolean }) {
   useNow(view.state === "reconnecting");
-  const count = t("log.count", { n: rows });
+  const count = t(view.before ? "log.lastCount" : "log.count", { n: rows });
   if (view.state === "following")
     return (
       <span className="log-state">

@@ -160,6 +160,7 @@ export const en = {
   "log.label": "Log",
   "log.lines": "Lines of the log",
   "log.count": { one: "{n} line", other: "{n} lines" },
+  "log.lastCount": { one: "{n} line shown", other: "{n} lines shown" },
   "log.following": "Following",
   "log.paused": "Paused",
   "log.reconnecting": "Connection lost {age} ago",
