@@ -63,6 +63,11 @@ func (h *holding) nextChunk(link *session.Link) (*runnerv1.Chunk, int64) {
 	if !ok {
 		return nil, 0
 	}
+	if failpoint.Mutant("L3") {
+		if _, _, trimmed, _ := h.disk.ChunkTotals(); t.chunk < trimmed {
+			return nil, 0
+		}
+	}
 	c, ok, err := h.disk.Chunk(t.chunk)
 	if err != nil || !ok {
 		if err != nil {

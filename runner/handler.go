@@ -344,11 +344,21 @@ func (r *Runner) settle(h *holding) {
 		a.Settle()
 	}
 	r.forget(h)
+	r.statusChanged()
+	if started {
+		r.spawn(func() { r.cleanUp(h.id) })
+	}
+}
+
+// cleanUp removes what executors kept of an attempt's commands.
+func (r *Runner) cleanUp(id string) {
 	for _, e := range r.c.Executors {
-		if x, ok := e.(task.Reattacher); ok && started {
-			if err := x.Forget(h.id); err != nil {
-				r.log.Warn("what is left of an attempt could not be removed", "attempt", h.id, "error", err)
-			}
+		x, ok := e.(task.Reattacher)
+		if !ok {
+			continue
+		}
+		if err := x.Forget(id); err != nil {
+			r.log.Warn("what is left of an attempt could not be removed", "attempt", id, "error", err)
 		}
 	}
 	r.statusChanged()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 
@@ -125,10 +126,6 @@ func TestReattached(t *testing.T) {
 					p.kill()
 				} else {
 					p.term()
-					if err := <-p.done; err != nil {
-						t.Fatal(err)
-					}
-					p.done <- nil
 					h.cut()
 				}
 				s.print(first, "a line\nafter\n")
@@ -145,7 +142,11 @@ func TestReattached(t *testing.T) {
 				if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED || w.started("n0/s0") != 1 || w.started("n0/s1") != 1 {
 					t.Errorf("outcome %v, starts %v", a.result.GetOutcome(), w.starts)
 				}
-				h.until("forgotten", func() bool { return len(s.forgot) > 0 })
+				h.until("forgotten", func() bool {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					return len(s.forgot) > 0
+				})
 			})
 		})
 	}
@@ -211,7 +212,8 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	}
 }
 
-func killedAt(t *testing.T, point int, power bool) (reached bool) {
+func killedAt(t *testing.T, point int, power bool) bool {
+	reached := false
 	w, h := newWorld(t), newFakeHub(t)
 	p := w.boot(h)
 	var mu sync.Mutex
@@ -230,6 +232,7 @@ func killedAt(t *testing.T, point int, power bool) (reached bool) {
 			} else {
 				w.fs.Kill()
 			}
+			p.cut()
 			close(dead)
 		}
 		return nil
@@ -248,27 +251,35 @@ func killedAt(t *testing.T, point int, power bool) (reached bool) {
 	}
 	if reachedDead(dead) {
 		p.kill()
-		<-p.done
-		p.done <- nil
 		w.fs.SetHook(nil)
 		boot := "boot"
 		if power {
 			boot = "boot 2"
 		}
-		w.boot(h, func(c *runner.Config) { c.BootID = []byte(boot) })
+		again := w.boot(h, func(c *runner.Config) { c.BootID = []byte(boot) })
+		last := ""
+		t.Cleanup(func() { t.Log(last) })
 		h.until("over", func() bool {
+			last = fmt.Sprintf("%s, %d records, %d chunks, refused %v, status %+v", a.state, len(a.records), len(a.chunks), h.refuse, again.Status())
 			return a.state == "closed" && a.whole() || a.state == "not_started"
 		})
 		<-over
 	}
-	for key, n := range w.starts {
+	mu.Lock()
+	defer mu.Unlock()
+	w.mu.Lock()
+	starts := maps.Clone(w.starts)
+	w.mu.Unlock()
+	for key, n := range starts {
 		if n > 1 {
 			t.Errorf("%s was started %d times", key, n)
 		}
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for cell, e := range a.ends() {
 		key := fmt.Sprintf("n%d/s%d", cell[0], cell[1])
-		if ran := w.started(key) == 1; ran && e.GetNotStarted() || !ran && e.GetOutcome() == runnerv1.Outcome_OUTCOME_SUCCEEDED {
+		if ran := starts[key] == 1; ran && e.GetNotStarted() || !ran && e.GetOutcome() == runnerv1.Outcome_OUTCOME_SUCCEEDED {
 			t.Errorf("%s ran: %v; it is told as %v", key, ran, e)
 		}
 	}

@@ -107,9 +107,10 @@ func failed(code int32) task.End {
 // process of a runner under test.
 type running struct {
 	*runner.Runner
+	cut  func() // nothing of it reaches the network any more
 	kill func() // as kill -9
 	term func() // as SIGTERM
-	done chan error
+	done chan struct{}
 }
 
 type option func(*runner.Config)
@@ -130,7 +131,7 @@ func (w *world) boot(h *fakeHub, opts ...option) *running {
 		Executors: map[string]task.Executor{task.ExecutorSSH: executor{w}},
 		Boottime:  func() time.Duration { return time.Since(began) }, DrainTimeout: 5 * time.Second,
 	}
-	p := &running{done: make(chan error, 1)}
+	p := &running{done: make(chan struct{})}
 	var killed atomic.Bool
 	c.Dial = func(address string) (session.Conn, error) {
 		if killed.Load() {
@@ -152,18 +153,27 @@ func (w *world) boot(h *fakeHub, opts ...option) *running {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.Runner = r
-	p.kill = sync.OnceFunc(func() {
-		w.fs.Kill() // from here on, nothing of it reaches the disk
+	p.cut = func() {
 		killed.Store(true)
 		h.cut()
+	}
+	p.kill = sync.OnceFunc(func() {
+		w.fs.Kill() // from here on, nothing of it reaches the disk
+		p.cut()
 		cancel()
-	})
-	p.term = cancel
-	go func() { p.done <- r.Run(ctx) }()
-	w.t.Cleanup(func() {
-		p.kill()
 		<-p.done
 	})
+	p.term = func() {
+		cancel()
+		<-p.done
+	}
+	go func() {
+		defer close(p.done)
+		if err := r.Run(ctx); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	w.t.Cleanup(p.kill)
 	return p
 }
 
@@ -225,10 +235,11 @@ func TestJobFromOfferToSettled(t *testing.T) {
 func TestManyNodesSeveralSteps(t *testing.T) {
 	simulate(t, func(t *testing.T) {
 		w, h := newWorld(t), newFakeHub(t)
-		w.boot(h)
+		p := w.boot(h)
 		s := spec(40, 3)
 		s.Threads = 7
 		a := h.offer("a1", s)
+		h.debug = p.Debug
 		h.untilClosed(a)
 		for n := range 40 {
 			for st := range 3 {
@@ -271,6 +282,33 @@ func TestFloodArrivesWhole(t *testing.T) {
 		}
 		if string(a.result.GetLogHash()) != string(a.logHash[:]) {
 			t.Errorf("the log's hash is not the result's")
+		}
+	})
+}
+
+// TestLostChunksAreSentAgain: what was sent is kept until it is acknowledged.
+func TestLostChunksAreSentAgain(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		h.losing = true
+		more := make(chan struct{})
+		w.script = func(_ context.Context, _ *task.Command, out task.Output) task.End {
+			_ = out.Write(wire.Stdout, []byte("one\n"))
+			<-more
+			_ = out.Write(wire.Stdout, []byte("two\n"))
+			return succeeded()
+		}
+		w.boot(h)
+		a := h.offer("a1", spec(1, 1))
+		h.until("a chunk was lost", func() bool { return h.lost > 0 })
+		h.cut()
+		h.mu.Lock()
+		h.losing = false
+		h.mu.Unlock()
+		close(more)
+		h.untilClosed(a)
+		if got := a.text(t); got != "one\ntwo\n" {
+			t.Errorf("log %q", got)
 		}
 	})
 }
@@ -427,6 +465,7 @@ func TestStop(t *testing.T) {
 		w.untilStarted("n0/s0")
 		h.sendAll(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Stop{Stop: &runnerv1.Stop{Fence: a.fence, Scope: &runnerv1.StopScope{Asked: true, All: true}}}})
 		h.untilClosed(a)
+		h.until("the stop is confirmed", func() bool { return len(a.stopAck) > 0 })
 		if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_CANCELLED || len(a.stopAck) != 1 || a.stopAck[0].GetClosed() {
 			t.Errorf("outcome %v, acks %v", a.result.GetOutcome(), a.stopAck)
 		}

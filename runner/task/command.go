@@ -105,7 +105,7 @@ func buildScript(s *runnerv1.Script, ctx command.Context) (*Script, error) {
 			return nil, err
 		}
 	}
-	interpreter, err := command.ExpandText(s.GetInterpreter(), ctx)
+	interpreter, err := command.Expand(s.GetInterpreter(), ctx) // it is shell text, as the executors use it
 	if err != nil {
 		return nil, err
 	}

@@ -163,11 +163,15 @@ func (t *Attempt) ChunksAcked(next uint64, followed bool) {
 // Result returns what closes the attempt: outcome and totals. ok is false until the
 // disk has all records and chunks.
 func (t *Attempt) Result() (r wire.Result, ok bool) {
-	steps, stepsHash, stepsSynced := t.disk.Totals()
-	logTotal, logHash, _, logSynced := t.disk.ChunkTotals()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.state.closed || !stepsSynced || !logSynced || !t.disk.Closed() {
+	if !t.state.closed || !t.disk.Closed() {
+		return wire.Result{}, false
+	}
+	// Only behind closed do totals not grow any more.
+	steps, stepsHash, stepsSynced := t.disk.Totals()
+	logTotal, logHash, _, logSynced := t.disk.ChunkTotals()
+	if !stepsSynced || !logSynced {
 		return wire.Result{}, false
 	}
 	f := t.disk.Fence()
