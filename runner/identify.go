@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/fairlead/fairlead/proto/failpoint"
 )
 
 // HostBinding says what counts as the same host.
@@ -22,16 +24,37 @@ const (
 // and birth time of the lock file, so that a copied data directory is another host
 // even on the same machine.
 func Identify(lockIdent string, binding HostBinding) (bootID, hostID []byte, err error) {
-	return identify(os.ReadFile, lockIdent, binding)
+	return identify(readIdentity, lockIdent, binding)
 }
 
+// readIdentity reads what names this boot and this host; tests stand others in.
+func readIdentity(path string) ([]byte, error) {
+	override := ""
+	switch path {
+	case bootIDFile:
+		override = failpoint.Override("boot")
+	case productFile:
+		override = failpoint.Override("host")
+	}
+	if override != "" {
+		return []byte(override), nil
+	}
+	return os.ReadFile(path)
+}
+
+// Where Linux names a boot and a machine.
+const (
+	bootIDFile  = "/proc/sys/kernel/random/boot_id"
+	productFile = "/sys/class/dmi/id/product_uuid"
+)
+
 func identify(read func(string) ([]byte, error), lockIdent string, binding HostBinding) (bootID, hostID []byte, err error) {
-	boot, err := line(read, "/proc/sys/kernel/random/boot_id")
+	boot, err := line(read, bootIDFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the kernel's boot id: %w", err)
 	}
 	bootID = digest("boot", boot, lockIdent)
-	product, err := line(read, "/sys/class/dmi/id/product_uuid")
+	product, err := line(read, productFile)
 	if err != nil || binding == BindStrict {
 		return bootID, digest("host by boot", string(bootID)), nil
 	}

@@ -43,8 +43,8 @@ func TestBadNodes(t *testing.T) {
 	w.end(id, "failed", 60*time.Second)
 	w.startedOnce()
 	for name, says := range map[string]string{
-		"node-closed": "refused", "node-silent": "time", "node-noname": "no-such-host", "node-wrongkey": "host key",
-		"node-nokey": "keys/project/p/absent", "node-password": "authenticat",
+		"node-closed": "nothing listens", "node-silent": "time", "node-noname": "no-such-host", "node-wrongkey": "host key",
+		"node-nokey": "keys/project/p/absent", "node-password": "refused the login",
 	} {
 		s := w.step(id, name, 1)
 		if s.Status != "failed" || !strings.Contains(strings.ToLower(s.Message), strings.ToLower(says)) {

@@ -172,17 +172,17 @@ func alive(pid string) bool {
 // The host reboots: what was in mid-step is unknown, what had not started goes on.
 func TestHostReboots(t *testing.T) {
 	t.Parallel()
-	w, _ := newWorld(t, setup{nodes: 3, local: true, runnerEnv: []string{"FAIRLEAD_TEST_BOOT=one"}})
-	step := "sh " + w.dir + "/witness " + w.dir + " ${node.name} 3 0 && case ${node.name} in node002) sleep 300;; esac"
+	w, _ := newWorld(t, setup{nodes: 3, local: true, runnerEnv: []string{"FAIRLEAD_TEST_HOST=one", "FAIRLEAD_TEST_BOOT=one"}})
+	step := "echo $$ > " + w.dir + "/${node.name}.shell; sh " + w.dir + "/witness " + w.dir + " ${node.name} 3 0 && case ${node.name} in node002) sleep 300;; esac"
 	w.job(1, true, "node-first", step)
 	id := w.run()
 	w.await("node 2 is in mid-step", 20*time.Second, func() bool { return len(w.lines("node002.ends")) == 1 })
-	pid := w.lines("node002.starts")[0]
+	pid := w.lines("node002.shell")[0]
 	shim := shimOf(t, pid)
 	w.runner.Process.Kill()
 	_ = syscall.Kill(shim, syscall.SIGKILL)
 	w.killGroup(pid)
-	w.runner.SetEnv("FAIRLEAD_TEST_BOOT=two")
+	w.runner.SetEnv("FAIRLEAD_TEST_HOST=one", "FAIRLEAD_TEST_BOOT=two")
 	w.startRunner()
 	w.end(id, "unknown", 60*time.Second)
 	w.startedOnce()
@@ -196,12 +196,12 @@ func TestHostReboots(t *testing.T) {
 // The same disk on another host: nothing goes on by itself.
 func TestDiskOnAnotherHost(t *testing.T) {
 	t.Parallel()
-	w, _ := newWorld(t, setup{nodes: 3, local: true, runnerEnv: []string{"FAIRLEAD_TEST_HOST=one"}})
-	step := "sh " + w.dir + "/witness " + w.dir + " ${node.name} 3 0 && case ${node.name} in node002) sleep 300;; esac"
+	w, _ := newWorld(t, setup{nodes: 3, local: true, runnerEnv: []string{"FAIRLEAD_TEST_HOST=one", "FAIRLEAD_TEST_BOOT=one"}})
+	step := "echo $$ > " + w.dir + "/${node.name}.shell; sh " + w.dir + "/witness " + w.dir + " ${node.name} 3 0 && case ${node.name} in node002) sleep 300;; esac"
 	w.job(1, true, "node-first", step)
 	id := w.run()
 	w.await("node 2 is in mid-step", 20*time.Second, func() bool { return len(w.lines("node002.ends")) == 1 })
-	pid := w.lines("node002.starts")[0]
+	pid := w.lines("node002.shell")[0]
 	shim := shimOf(t, pid)
 	w.runner.Process.Kill()
 	_ = syscall.Kill(shim, syscall.SIGKILL)

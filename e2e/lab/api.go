@@ -32,14 +32,14 @@ type Execution struct {
 	} `json:"waitingFor"`
 }
 
-// NodeStep is one row of an execution's matrix.
+// NodeStep is one cell of an execution's matrix; steps count from 1.
 type NodeStep struct {
-	Node    string `json:"node"`
-	Step    int    `json:"step"`
-	Try     int    `json:"try"`
-	Status  string `json:"status"`
-	Reason  string `json:"reason"`
-	Message string `json:"message"`
+	Node      string
+	Step, Try int
+	Status    string
+	Reason    string
+	Message   string
+	Late      string
 }
 
 // RunnerInfo is what the lab reads of a runner.
@@ -165,9 +165,24 @@ func (a *API) Wait(ctx context.Context, id string, limit time.Duration) (Executi
 // NodeSteps reads the matrix of an execution.
 func (a *API) NodeSteps(ctx context.Context, id string) ([]NodeStep, error) {
 	var page struct {
-		Items []NodeStep `json:"items"`
+		Items []struct {
+			Node  string
+			Steps []struct {
+				Step, Try                           int
+				Status, Reason, Message, LateStatus string
+			}
+		}
 	}
-	return page.Items, a.Do(ctx, http.MethodGet, "/executions/"+id+"/nodes", nil, &page)
+	if err := a.Do(ctx, http.MethodGet, "/executions/"+id+"/nodes", nil, &page); err != nil {
+		return nil, err
+	}
+	var rows []NodeStep
+	for _, n := range page.Items {
+		for _, s := range n.Steps {
+			rows = append(rows, NodeStep{n.Node, s.Step + 1, s.Try, s.Status, s.Reason, s.Message, s.LateStatus})
+		}
+	}
+	return rows, nil
 }
 
 // Log reads an execution's whole log as text with query added.

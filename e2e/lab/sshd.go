@@ -127,6 +127,9 @@ func (s *SSHD) startServer(ctx context.Context, binary string, first, n int, ext
 		lines = append(lines, "ListenAddress "+a)
 	}
 	config := filepath.Join(s.Dir, fmt.Sprintf("sshd_config.%d", first))
+	// A home of its own keeps what the user's shell reads at its start out of every
+	// command.
+	lines = append(lines, "SetEnv HOME="+s.Dir)
 	text := strings.Join(append(extra, lines...), "\n") + "\n" // sshd keeps the first value it reads
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("writing sshd's configuration: %w", err)

@@ -16,11 +16,11 @@ import (
 
 type logInput struct {
 	ExecutionPath
-	Format string `query:"format" enum:"text,ndjson" default:"text" doc:"text: the output alone; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}"`
+	Format string `query:"format" enum:"text,ndjson" default:"text" doc:"text: what the commands printed, byte for byte; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}"`
 	Follow bool   `query:"follow" doc:"Stay until the execution has ended"`
 	Node   string `query:"node" maxLength:"1000" doc:"Lines of this node alone"`
 	Step   int    `query:"step" minimum:"-1" maximum:"100000" default:"-1" doc:"Lines of the step at this position alone, from 0, with its error handler; -1: all"`
-	Cursor string `query:"cursor" maxLength:"2000" doc:"Lines after this position"`
+	Cursor string `query:"cursor" maxLength:"16000" doc:"Lines after this position"`
 	Line   int64  `query:"line" minimum:"0" doc:"First line, counted from 0 over what the other parameters leave"`
 	Lines  int64  `query:"lines" minimum:"0" doc:"How many lines at most; 0: all"`
 	Tail   int64  `query:"tail" minimum:"0" maximum:"100000" doc:"The last so many lines alone"`

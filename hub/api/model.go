@@ -495,7 +495,7 @@ type RunnerTokenList struct {
 type NewRunnerToken struct {
 	Projects []string `json:"projects,omitempty" maxItems:"100" doc:"Names of the projects the runner will serve; absent: all"`
 	Tags     []string `json:"tags,omitempty" maxItems:"100"`
-	TTLMs    int64    `json:"ttlMs,omitempty" minimum:"60000" maximum:"2592000000" doc:"Life in milliseconds; 1 h when absent"`
+	TTLMs    int64    `json:"ttlMs,omitempty" minimum:"1000" maximum:"2592000000" doc:"Life in milliseconds; 1 h when absent"`
 }
 
 // CreatedRunnerToken is an enrolment token with its secret, shown this once.

@@ -184,14 +184,14 @@ func (d *Dispatcher) waitingFor(a *hub.Assignment, why shortage, now time.Time) 
 	switch {
 	case why.connected > 0:
 		w.Kind = "queue"
-		w.Message = fmt.Sprintf("waiting: all %d connected runners that may take it are busy", why.connected)
+		w.Message = fmt.Sprintf("all %d connected runners that may take it are busy", why.connected)
 		if why.connected == 1 {
-			w.Message = "waiting: the one connected runner that may take it is busy"
+			w.Message = "the one connected runner that may take it is busy"
 		}
 	case tags != "":
-		w.Message = "waiting: no connected runner" + tags
+		w.Message = "no connected runner" + tags
 	default:
-		w.Message = "waiting: no runner of this project is connected"
+		w.Message = "no runner of this project is connected"
 	}
 	return w
 }

@@ -117,15 +117,38 @@ func (d *Dispatcher) judge(ctx context.Context, w *work, err error) error {
 	return d.accuse(ctx, w, "It told two different histories of attempt "+w.fence.AttemptID+"; its disk may have been copied.")
 }
 
+// Accuse puts a runner into quarantine whose output contradicts what is stored of the
+// attempt. output calls it.
+func (d *Dispatcher) Accuse(ctx context.Context, fence hub.Fence, runnerID, why string) {
+	w, err := d.known(ctx, fence, runnerID)
+	if err == nil {
+		err = d.accuse(ctx, w, why)
+	}
+	if refusal := (*hub.Refused)(nil); err != nil && !errors.As(err, &refusal) {
+		d.log.Error("a runner that contradicts itself is not in quarantine yet; it will be when it repeats", "runner", runnerID, "attempt", fence.AttemptID, "error", err)
+	}
+}
+
+const eventOtherHistory = "other_history"
+
+// accuse counts once for each attempt: a runner that a person released repeats what
+// it has on its disk, and must not fall back into quarantine by it.
 func (d *Dispatcher) accuse(ctx context.Context, w *work, why string) error {
-	err := d.st.InTx(ctx, func(st *store.Store) error {
+	known := false
+	err := d.st.InTx(ctx, func(st *store.Store) (err error) {
+		if known, err = st.HasAttemptEvent(ctx, w.fence.AttemptID, eventOtherHistory); err != nil || known {
+			return err
+		}
 		if _, err := st.QuarantineRunner(ctx, w.runnerID, why); err != nil {
 			return err
 		}
-		return st.InsertAttemptEvents(ctx, []store.AttemptEvent{{AttemptID: w.fence.AttemptID, Event: "other_history", Detail: why}})
+		return st.InsertAttemptEvents(ctx, []store.AttemptEvent{{AttemptID: w.fence.AttemptID, Event: eventOtherHistory, Detail: why}})
 	})
 	if err != nil {
 		return err
+	}
+	if known {
+		return refused(w.fence, hub.RefusedGone, "Another history of this attempt is stored; this one was noted as evidence before.")
 	}
 	d.log.Error("runner quarantined", "runner", w.runnerID, "attempt", w.fence.AttemptID, "why", why)
 	d.subs.publish(hub.Event{Kind: hub.EventRunner, OrganisationID: w.job.base.OrganisationID, RunnerID: w.runnerID})

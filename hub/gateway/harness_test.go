@@ -79,7 +79,7 @@ func newHub(t *testing.T) *testHub {
 	}, log)
 	out = output.New(h.st, output.Config{
 		MemberID: member.MemberID(), Clock: member.Clock,
-		Whole: h.dispatch.LogWhole, Events: h.dispatch.Subscribe,
+		Whole: h.dispatch.LogWhole, Events: h.dispatch.Subscribe, Accuse: h.dispatch.Accuse,
 	}, log)
 	h.gateway = New(h.st, h.ca, h.dispatch, out, Config{
 		Gateways: member.Gateways, Others: member.Others, Certificate: func() *tls.Certificate { return own },

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/fairlead/fairlead/hub"
 )
@@ -265,6 +266,16 @@ type AttemptEvent struct {
 	Event     string
 	State     hub.AttemptState
 	Detail    string
+}
+
+// HasAttemptEvent reports whether the event was noted of the attempt before.
+func (s *Store) HasAttemptEvent(ctx context.Context, attemptID, event string) (bool, error) {
+	var n int
+	err := s.queryRow(ctx, `SELECT COUNT(*) FROM attempt_event WHERE attempt_id = $1 AND event = $2`, attemptID, event).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("looking for %s of attempt %s: %w", event, attemptID, err)
+	}
+	return n > 0, nil
 }
 
 // InsertAttemptEvents notes what changed no state.

@@ -17,6 +17,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fairlead/fairlead/proto/failpoint"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
 )
@@ -244,6 +245,7 @@ func verifyMember(cs tls.ConnectionState, clusterID string, cas []*x509.Certific
 		Roots:         roots,
 		Intermediates: rest,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		CurrentTime:   now(),
 	})
 	if err != nil {
 		return explainVerify(err)
@@ -270,4 +272,13 @@ func explainVerify(err error) error {
 	default:
 		return fmt.Errorf("the gateway's certificate: %w", err)
 	}
+}
+
+// now is the machine's clock, which tests set wrong.
+func now() time.Time {
+	off, err := time.ParseDuration(failpoint.Override("clock"))
+	if err != nil {
+		return time.Now()
+	}
+	return time.Now().Add(off)
 }

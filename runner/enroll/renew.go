@@ -28,7 +28,7 @@ const (
 func (i *Identity) RunRenewal(ctx context.Context, info *runnerv1.RunnerInfo, log *slog.Logger) error {
 	jitter := share()
 	retry := renewRetryMin
-	wait := renewIn(i.validity(), time.Now(), jitter)
+	wait := renewIn(i.validity(), now(), jitter)
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -38,7 +38,7 @@ func (i *Identity) RunRenewal(ctx context.Context, info *runnerv1.RunnerInfo, lo
 		case <-timer.C:
 		}
 		// A long wait may have been a wrong clock; what counts is the certificate now.
-		if wait = renewIn(i.validity(), time.Now(), jitter); wait > 0 {
+		if wait = renewIn(i.validity(), now(), jitter); wait > 0 {
 			continue
 		}
 		if err := i.Renew(ctx, info); err != nil {
@@ -48,7 +48,7 @@ func (i *Identity) RunRenewal(ctx context.Context, info *runnerv1.RunnerInfo, lo
 		}
 		log.Info("certificate renewed", "not_after", i.Certificate().NotAfter)
 		jitter = share()
-		retry, wait = renewRetryMin, renewIn(i.validity(), time.Now(), jitter)
+		retry, wait = renewRetryMin, renewIn(i.validity(), now(), jitter)
 	}
 }
 

@@ -189,7 +189,7 @@ func (s *server) edges(master *keys.Master) error {
 	}, s.log)
 	s.output = output.New(s.st, output.Config{
 		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock,
-		Whole: s.dispatch.LogWhole, Events: s.dispatch.Subscribe, Retention: s.cfg.Output.Retention,
+		Whole: s.dispatch.LogWhole, Events: s.dispatch.Subscribe, Accuse: s.dispatch.Accuse, Retention: s.cfg.Output.Retention,
 	}, s.log)
 	s.gateway = gateway.New(s.st, s.ca, s.dispatch, s.output, gateway.Config{
 		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate,
