@@ -372,7 +372,7 @@ func (x *shimmed) over() task.End {
 		return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "shim_died", Message: "The shim died."}
 	}
 	w.mu.Lock()
-	x.shim.start.seen = x.shim.start.seen || !x.p.dead.Load() && x.p.h == x.shim.start.host
+	x.shim.start.seen = x.shim.start.seen || !x.p.dead.Load()
 	w.mu.Unlock()
 	return x.shim.end
 }

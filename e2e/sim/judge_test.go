@@ -373,7 +373,8 @@ func (c *verdictOf) judgeShown(s *start) {
 		r := &c.cells[i]
 		same := c.e.Nodes[r.Node].Name == s.node && c.stepName(r.Step) == s.step
 		exact = exact || same && c.startOf(r) == s
-		near = near || same && r.Status == hub.StatusUnknown
+		parent := c.e.Nodes[r.Node].Name == s.node && s.step == "h"+strconv.Itoa(r.Step)
+		near = near || (same || parent) && r.Status == hub.StatusUnknown
 	}
 	if !exact && !near && !step.idempotent {
 		c.broke("start %d (%s on %s, attempt %s, cell %v) is shown nowhere: %s", s.number, s.job2(), s.node, short(s.attempt), s.cell, c.describe())

@@ -313,12 +313,8 @@ func (w *world) play() {
 			w.triggers = append(w.triggers, &trigger{fault: f})
 		})
 	}
-	wait(end+2*time.Second, nil)
-	// Faults that wait for their moment may still find it.
-	for range 20 {
-		if w.settled() {
-			break
-		}
+	// Faults that wait for their moment get some time to find it.
+	for spent := time.Duration(0); spent < end+20*time.Second && !w.settled(); spent += time.Second {
 		wait(time.Second, nil)
 	}
 	w.calmDown()
@@ -511,13 +507,19 @@ func (w *world) cancel(f fault) {
 	}
 }
 
+// open lists executions that have not ended.
+func (m *member) open() ([]*store.ExecutionRow, error) {
+	rows, err := m.st.ListExecutions(m.ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
+	return slices.DeleteFunc(rows, func(r *store.ExecutionRow) bool { return r.Status.Final() }), err
+}
+
 // settled reports whether all is over: executions final, runners with nothing left.
 func (w *world) settled() bool {
 	m := w.anyMember()
 	if m == nil {
 		return false
 	}
-	open, err := m.st.OpenExecutions(m.ctx, "", 100)
+	open, err := m.open()
 	if err != nil || len(open) > 0 {
 		return false
 	}
@@ -589,7 +591,7 @@ func (w *world) leftovers() string {
 	if m == nil {
 		return "no hub serves"
 	}
-	open, err := m.st.OpenExecutions(m.ctx, "", 100)
+	open, err := m.open()
 	out = append(out, fmt.Sprint("error ", err))
 	for _, e := range open {
 		out = append(out, fmt.Sprintf("%s %s outcome %q cancel %v waiting %+v", e.JobName, e.Status, e.Outcome, e.CancelRequested, e.WaitingFor))

@@ -242,6 +242,8 @@ func (d *Dispatcher) whyRefused(ctx context.Context, st *store.Store, r *claimRe
 	case t.State != hub.AttemptOffered && !t.State.Live():
 		return say(hub.RefusedGone, "The attempt is over: "+string(t.State)+".")
 	case !current:
+		// The other one is at another member, or this one would have been ended there.
+		d.reg.leave(r.ref)
 		return say(hub.RefusedOldSession, "This session is not the runner's current one.")
 	case r.resume:
 		return say(hub.RefusedOtherHost, "The attempt was claimed on another host; this disk may be a copy. A person decides.")

@@ -53,6 +53,8 @@ type Sink interface {
 	Stop(hub.Fence, hub.StopScope)
 	Forget(hub.Fence)
 	Drain(members []string)
+	// End ends the session, because a later one of the same runner took its place.
+	End(why error)
 }
 
 // StartRequest asks for an execution.

@@ -147,6 +147,7 @@ func (r *runnerSim) Forget(f hub.Fence) {
 	}
 }
 func (r *runnerSim) Drain([]string) {}
+func (r *runnerSim) End(error)      {}
 
 var nonces atomic.Int64
 

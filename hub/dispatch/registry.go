@@ -53,8 +53,13 @@ func (r *runnerView) takes(organisationID, projectID string, tags []string) bool
 	return true
 }
 
-// greet notes a new session, not confirmed yet, and what the runner holds.
-func (g *registry) greet(row *hub.Runner, epoch int64, slots int, live []string) {
+// errReplaced ends a session behind which another one has begun. Without it a runner
+// whose disk was copied would stay connected for ever and be offered nothing.
+var errReplaced = hub.Errorf(hub.CodeConflict, "A later session of this runner has taken the place of this one; connect again.")
+
+// greet notes a new session, not confirmed yet, and what the runner holds. It returns
+// the way of the session before, which is of no use any more.
+func (g *registry) greet(row *hub.Runner, epoch int64, slots int, live []string) (old Sink) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.runners[row.ID]
@@ -62,11 +67,13 @@ func (g *registry) greet(row *hub.Runner, epoch int64, slots int, live []string)
 		r = &runnerView{}
 		g.runners[row.ID] = r
 	}
+	old = r.sink
 	r.row, r.epoch, r.confirmed, r.sink, r.slots, r.paused = row, epoch, false, nil, slots, false
 	r.live, r.stopTold, r.stopAcked = make(map[string]bool), make(map[string]hub.StopScope), make(map[string]hub.StopScope)
 	for _, id := range live {
 		r.live[id] = true
 	}
+	return old
 }
 
 // confirm and attach make a session usable; they report whether it is the newest here.
@@ -213,6 +220,15 @@ func (g *registry) forgetRefusals(tick int64) {
 		if until <= tick {
 			delete(g.refused, k)
 		}
+	}
+}
+
+// leave ends a session that is not the runner's current one, if it is open here.
+func (g *registry) leave(ref hub.SessionRef) {
+	var sink Sink
+	g.with(ref, func(r *runnerView) { sink = r.sink })
+	if sink != nil {
+		sink.End(errReplaced)
 	}
 }
 

@@ -164,11 +164,14 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 			continue
 		}
 		if row.quarantine != "" {
-			if _, err := st.QuarantineRunner(ctx, r.ID, row.quarantine); err != nil {
+			first, err := st.QuarantineRunner(ctx, r.ID, row.quarantine)
+			if err != nil {
 				return nil, err
 			}
 			r.Quarantined = row.quarantine
-			accused = append(accused, c)
+			if first { // two that take each other's place are told of once
+				accused = append(accused, c)
+			}
 		}
 		if err := d.welcome(ctx, st, c, r, row.Unconfirmed); err != nil {
 			return nil, err
@@ -238,7 +241,9 @@ func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCal
 	for i, t := range open {
 		live[i] = t.AttemptID
 	}
-	d.reg.greet(r, epoch, h.Slots, live)
+	if old := d.reg.greet(r, epoch, h.Slots, live); old != nil {
+		old.End(errReplaced)
+	}
 	c.Answer.welcome = w
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/workflow"
 	"github.com/fairlead/fairlead/proto/failpoint"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 // turn is one transaction of reports.
@@ -221,7 +222,7 @@ func (m *moving) record(r *hub.StepRecord) {
 		name := m.work.job.base.Nodes[node].Name
 		m.hostKeys = append(m.hostKeys, hub.HostKey{Node: name, Key: clean(r.NewHostKey)})
 	}
-	m.failed = m.failed || !m.late && workflow.Failure(m.work.job.workflow, step, row.Status)
+	m.failed = m.failed || !m.late && !(r.NotStarted && wire.ComesAgain(r.Reason)) && workflow.Failure(m.work.job.workflow, step, row.Status)
 }
 
 // clean makes a text of a runner storable.

@@ -290,6 +290,9 @@ func (s *session) Forget(f hub.Fence) {
 	s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Forget{Forget: &runnerv1.Forget{Fence: fenceOut(f)}}})
 }
 
+// End ends the session.
+func (s *session) End(why error) { s.end(why) }
+
 // Drain queues the wish that the runner moves to another member.
 func (s *session) Drain(members []string) {
 	s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Drain{Drain: &runnerv1.Drain{Members: members}}})

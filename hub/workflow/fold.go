@@ -72,7 +72,8 @@ func Failure(w *hub.Workflow, step int, status hub.Status) bool {
 	s, of := w.StepAt(step)
 	switch status {
 	case hub.StatusUnknown:
-		return s == nil || !s.ContinueOnUnknown
+		// One that may be run again comes again as another try.
+		return s == nil || !s.ContinueOnUnknown && !s.Idempotent
 	case hub.StatusFailed, hub.StatusTimedOut:
 		// A handler's own failure counts at once, a handled step's is its handler's affair,
 		// a retried one's comes again as another try.

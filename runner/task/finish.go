@@ -46,6 +46,9 @@ func whyNot(s *State, node int, pl *place, mode Mode, barNew bool, p *Plan) *end
 	skipped := runnerv1.Outcome_OUTCOME_SKIPPED
 	stepFirst := p.Spec.GetStrategy() == runnerv1.Strategy_STRATEGY_STEP_FIRST
 	switch {
+	case mode == Unproven && s.doubtful(node):
+		// Where the other host may have seen a good end, it went on.
+		return &ending{runnerv1.Outcome_OUTCOME_UNKNOWN, ReasonOtherHost, "This is another host; not started as far as its disk knows."}
 	case pl.over && pl.fail:
 		return &ending{skipped, ReasonEarlierStep, "An earlier step failed on this node."}
 	case pl.over:

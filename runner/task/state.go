@@ -5,21 +5,22 @@ import (
 	"time"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 // Reasons that this package writes into ended records.
 const (
-	ReasonInvalid       = "invalid"          // the command cannot be built
-	ReasonUnsupported   = "unsupported"      // no executor of that name
-	ReasonRestarted     = "runner_restarted" // in mid-step when the runner died
-	ReasonNeverStarted  = "never_started"    // proven by the shim's tombstone after a restart
-	ReasonOtherHost     = "other_host"       // the disk was copied
-	ReasonFrozen        = "disk_damaged"     // the journal cannot be trusted
-	ReasonGone          = "gone"             // the hub had given the attempt up
-	ReasonStopped       = "stopped"          // by a stop
-	ReasonTimedOut      = "timed_out"        // step or job
-	ReasonProbeClean    = "probe_clean"      // unknown, but the probe proves that nothing happened
-	ReasonProbeHappened = "probe_happened"   // unknown, but the probe proves that it happened
+	ReasonInvalid       = "invalid"               // the command cannot be built
+	ReasonUnsupported   = "unsupported"           // no executor of that name
+	ReasonRestarted     = "runner_restarted"      // in mid-step when the runner died
+	ReasonNeverStarted  = wire.ReasonNeverStarted // proven by the shim's tombstone after a restart
+	ReasonOtherHost     = "other_host"            // the disk was copied
+	ReasonFrozen        = "disk_damaged"          // the journal cannot be trusted
+	ReasonGone          = "gone"                  // the hub had given the attempt up
+	ReasonStopped       = "stopped"               // by a stop
+	ReasonTimedOut      = "timed_out"             // step or job
+	ReasonProbeClean    = wire.ReasonProbeClean   // unknown, but the probe proves that nothing happened
+	ReasonProbeHappened = "probe_happened"        // unknown, but the probe proves that it happened
 	ReasonEarlierStep   = "earlier_step_failed"
 	ReasonNodeFailed    = "other_node_failed"
 	ReasonNotNeeded     = "not_needed" // a handler with nothing to answer
@@ -123,6 +124,16 @@ func (s *State) covers(scope *runnerv1.StopScope) bool {
 		}
 	}
 	return s.stop.Asked
+}
+
+// doubtful reports whether something of the node ended unknown.
+func (s *State) doubtful(node int) bool {
+	for step := range s.steps {
+		if c := s.cell(node, step); c.phase == ended && c.outcome == runnerv1.Outcome_OUTCOME_UNKNOWN {
+			return true
+		}
+	}
+	return false
 }
 
 // stopsNode reports whether the node was cancelled.

@@ -123,6 +123,9 @@ func (r *Runner) Forget(hub.Fence) {}
 // Drain implements dispatch.Sink.
 func (r *Runner) Drain([]string) {}
 
+// End implements dispatch.Sink.
+func (r *Runner) End(error) {}
+
 // run claims an offer and plays it.
 func (r *Runner) run(ctx context.Context, o hub.Offer) {
 	background := context.WithoutCancel(ctx)
