@@ -47,11 +47,13 @@ func TakeLock(dir, name string) (*Lock, error) {
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		text, _ := io.ReadAll(io.LimitReader(f, 32))
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-		return nil, errors.Join(&LockedError{Path: path, PID: pid}, f.Close())
+		return nil, errors.Join(&LockedError{Path: path, PID: holder(f)}, f.Close())
 	}
 	if err != nil {
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
+	}
+	// flock is what excludes; this second lock is what Holder can ask for.
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
 		return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
 	}
 	ident, err := fileIdent(f)
@@ -83,15 +85,37 @@ func fileIdent(f *os.File) (string, error) {
 	return fmt.Sprintf("%d:%d.%09d", st.Ino, st.Btime.Sec, st.Btime.Nsec), nil
 }
 
-// Holder returns the process that holds dir/name, 0 if none does. The file must exist.
+// Holder returns the process that holds dir/name; 0 if none does or there is no such
+// file. It only looks: taking the lock to see would stand in the way of a runner that
+// starts at that moment.
 func Holder(dir, name string) (int, error) {
-	l, err := TakeLock(dir, name)
-	var locked *LockedError
-	if errors.As(err, &locked) {
-		return max(locked.PID, 1), nil
+	f, err := os.Open(filepath.Join(dir, name))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("opening the lock: %w", err)
 	}
-	return 0, l.Release()
+	defer func() { _ = f.Close() }()
+	l := unix.Flock_t{Type: unix.F_RDLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l); err != nil {
+		return 0, fmt.Errorf("asking for the holder of %s: %w", f.Name(), err)
+	}
+	if l.Type == unix.F_UNLCK {
+		return 0, nil
+	}
+	return max(holder(f), 1), nil
+}
+
+// holder reads the process id that the holder wrote; 0 if it cannot be told.
+func holder(f *os.File) int {
+	text, err := io.ReadAll(io.LimitReader(f, 32))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return pid
 }

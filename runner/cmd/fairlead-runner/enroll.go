@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/fairlead/fairlead/runner/disk"
 	"github.com/fairlead/fairlead/runner/enroll"
 )
 
@@ -68,11 +66,3 @@ const (
 	lockFile   = "runner.lock"
 	statusFile = "status.json"
 )
-
-// running returns the process that runs on the data directory; 0 if none does.
-func running(dataDir string) (int, error) {
-	if !exists(filepath.Join(dataDir, lockFile)) {
-		return 0, nil
-	}
-	return disk.Holder(dataDir, lockFile)
-}

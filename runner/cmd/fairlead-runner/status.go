@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairlead/fairlead/runner"
+	"github.com/fairlead/fairlead/runner/disk"
 	"github.com/fairlead/fairlead/runner/enroll"
 )
 
@@ -50,7 +51,7 @@ func (p *program) status(format string) error {
 		return err
 	}
 	s.Name, s.ID, s.Hub, s.CertificateNotAfter = i.Name(), i.RunnerID(), i.Hub(), i.Certificate().NotAfter
-	if s.PID, err = running(cfg.DataDir); err != nil {
+	if s.PID, err = disk.Holder(cfg.DataDir, lockFile); err != nil {
 		return err
 	}
 	if s.PID != 0 {
@@ -92,9 +93,4 @@ func (p *program) printStatus(s statusReport, format string) error {
 		_, err = fmt.Fprintf(p.stdout, "draining     %s\n", s.Draining)
 	}
 	return err
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
