@@ -108,6 +108,12 @@ func (r *Runner) answer(link *session.Link, h *holding, a *runnerv1.HoldingAnswe
 	if phase != granted {
 		return
 	}
+	if a.GetSettled() || a.GetUnknown() {
+		// Nobody asks for what it still comes to: a disk that was copied, or brought back.
+		h.mu.Lock()
+		h.over = true
+		h.mu.Unlock()
+	}
 	t.ChunksAcked(a.GetLogNext(), false)
 	if a.GetUnknown() {
 		// Nobody will ever ask for it: what runs ends, and then there is no one to tell.

@@ -39,6 +39,7 @@ type holding struct {
 	stop    *runnerv1.StopScope // came before the grant was taken
 	tell    telling
 	lost    bool // stopped because no hub answered
+	over    bool // the hub needs nothing of it any more: it is settled when it closes
 }
 
 func newHolding(r *Runner, fence *runnerv1.Fence) *holding {
@@ -149,6 +150,12 @@ func (h *holding) run(t *task.Attempt) {
 	h.r.statusChanged()
 	if err := t.Run(); err != nil && !errors.Is(err, task.ErrDetach) {
 		h.r.log.Error("an attempt broke off", "attempt", h.id, "error", err)
+	}
+	h.mu.Lock()
+	over := h.over
+	h.mu.Unlock()
+	if over && h.disk.Closed() {
+		h.r.settle(h)
 	}
 	h.r.poke()
 	h.r.statusChanged()
