@@ -85,11 +85,11 @@ func (s *Store) Runners(ctx context.Context, organisationID string, revoked bool
 	return list, s.addLive(ctx, organisationID, list...)
 }
 
-// addLive fills in which runners have a session that a live member holds, since its
+// addLive fills in which runners have a confirmed session that a live member holds, since its
 // own start, and how many attempts they hold.
 func (s *Store) addLive(ctx context.Context, organisationID string, runners ...*hub.Runner) error {
 	connected, err := collect(ctx, s, scanCount, `SELECT rs.runner_id, count(*) FROM runner_session rs JOIN member m ON m.id = rs.member_id
-		WHERE rs.organisation_id = $1 AND rs.closed_at = 0 AND rs.connected_at >= m.started_at AND m.heartbeat_at > $2
+		WHERE rs.organisation_id = $1 AND rs.closed_at = 0 AND rs.unconfirmed = 0 AND rs.connected_at >= m.started_at AND m.heartbeat_at > $2
 		GROUP BY rs.runner_id`, organisationID, at(s.Now().Add(-memberSilence)))
 	if err != nil {
 		return fmt.Errorf("reading which runners are connected: %w", err)
