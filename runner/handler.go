@@ -108,22 +108,12 @@ func (r *Runner) answer(link *session.Link, h *holding, a *runnerv1.HoldingAnswe
 	if phase != granted {
 		return
 	}
-	if a.GetSettled() || a.GetUnknown() {
-		// Nobody asks for what it still comes to: a disk that was copied, or brought back.
-		h.mu.Lock()
-		h.over = true
-		h.mu.Unlock()
-	}
-	t.ChunksAcked(a.GetLogNext(), false)
-	if a.GetUnknown() {
-		// Nobody will ever ask for it: what runs ends, and then there is no one to tell.
-		t.Refuse(false)
-		h.mute(link, "the hub has no such attempt")
-		if h.disk.Closed() {
-			r.settle(h)
-		}
+	if total, _, _ := h.disk.Totals(); a.GetSettled() || a.GetUnknown() || a.GetNextN() > total {
+		// Nobody asks for what it still comes to: the disk was copied, or brought back.
+		h.abandon(link, "the hub has it whole, or has none of it, or has more than this disk")
 		return
 	}
+	t.ChunksAcked(a.GetLogNext(), false)
 	if a.GetStop().GetAsked() && !t.Waits() {
 		h.stopAsked(link, a.GetStop())
 	}

@@ -279,14 +279,14 @@ func (h *holding) refused(link *session.Link, f *runnerv1.Refused) {
 		h.r.spawn(func() { h.decline(link) })
 	case phase == offered && f.GetReason() != runnerv1.Refused_REASON_TRY_AGAIN:
 		h.r.settle(h) // no grant was or will be made: a later offer begins anew
+	case phase == granted && !t.Waits() && wait != shortWait && f.GetReason() != runnerv1.Refused_REASON_HELD:
+		h.abandon(link, f.GetMessage()) // what it told is of another history
 	case wait > 0:
 		h.again(link, wait)
 	case phase == declined:
 		h.r.settle(h)
 	case phase == granted && t.Waits():
 		t.Refuse(f.GetReason() == runnerv1.Refused_REASON_OTHER_HOST)
-	case phase == granted:
-		h.mute(link, f.GetMessage())
 	}
 }
 

@@ -45,7 +45,7 @@ func (r *Runner) renew() {
 	var fences []*runnerv1.Fence
 	for _, h := range r.all() {
 		h.mu.Lock()
-		if h.phase == granted && !h.tell.muted {
+		if h.phase == granted && !h.tell.muted && !h.over {
 			fences = append(fences, h.fence)
 		}
 		h.mu.Unlock()

@@ -157,7 +157,7 @@ func (h *holding) begin(link *session.Link, nextN, logNext uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	done := h.tell.done
-	h.tell = telling{link: link, sent: nextN, acked: nextN, chunk: logNext, done: done}
+	h.tell = telling{link: link, sent: nextN, acked: nextN, chunk: logNext, done: done, muted: h.over}
 	if nextN > 0 {
 		h.tell.last = time.Now() // it has been told of before: no need to wait
 	}
@@ -172,8 +172,7 @@ func (h *holding) stepsAcked(link *session.Link, next uint64) {
 	}
 	total, _, _ := h.disk.Totals()
 	if next > total {
-		t.muted = true // the hub holds records that this disk lost
-		h.r.log.Error("the hub has records that the disk lost", "attempt", h.id, "hub", next, "disk", total)
+		h.r.spawn(func() { h.abandon(link, "the hub has records that the disk lost") })
 		return
 	}
 	if next <= t.acked && next < t.sent {
@@ -216,11 +215,21 @@ func (h *holding) settleIfWhole() {
 	}
 }
 
-func (h *holding) mute(link *session.Link, why string) {
+// abandon stops telling of an attempt whose history the hub does not take: a copy of
+// the disk told it otherwise, or the disk lost what it had told. Nothing more of it
+// starts, its lease ends, and it is settled when it closes; to hold it for ever would
+// help nobody.
+func (h *holding) abandon(link *session.Link, why string) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.over = true
 	if h.tell.link == link {
 		h.tell.muted = true
-		h.r.log.Error("the hub does not take what this runner tells of an attempt", "attempt", h.id, "why", why)
+	}
+	t := h.task
+	h.mu.Unlock()
+	h.r.log.Error("the hub does not take what this runner tells of an attempt", "attempt", h.id, "why", why)
+	t.Refuse(false)
+	if h.disk.Closed() {
+		h.r.settle(h)
 	}
 }

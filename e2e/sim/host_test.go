@@ -112,7 +112,7 @@ func hashed(s string) []byte {
 }
 
 // end takes the process away at this very moment and returns it, nil if there is none.
-func (h *host) end() *proc {
+func (h *host) end(part func(*conn)) *proc {
 	w := h.w
 	w.mu.Lock()
 	p := h.proc
@@ -134,14 +134,14 @@ func (h *host) end() *proc {
 		p.stop()
 	}
 	for _, c := range mine {
-		c.breakOff()
+		part(c)
 	}
 	return p
 }
 
 // kill is kill -9; another process comes back after a while, never if that is negative.
 func (h *host) kill(back time.Duration) {
-	p := h.end()
+	p := h.end((*conn).breakOff)
 	if p == nil {
 		return
 	}
@@ -153,7 +153,7 @@ func (h *host) kill(back time.Duration) {
 // powerCut takes the machine down: what was not synced is gone, and so is what ran.
 func (h *host) powerCut(back time.Duration, tail int) {
 	w := h.w
-	p := h.end()
+	p := h.end((*conn).vanish)
 	if p == nil {
 		return
 	}
@@ -203,7 +203,7 @@ func (h *host) upgrade(back time.Duration) {
 	case <-w.ctx.Done():
 		return
 	}
-	if h.end() == nil {
+	if h.end((*conn).breakOff) == nil {
 		return // killed meanwhile
 	}
 	h.fs.Kill()

@@ -169,6 +169,13 @@ func (c *conn) Close() error {
 	return nil
 }
 
+// vanish ends the connection with everything that is under way: the host is gone.
+func (c *conn) vanish() {
+	c.up.end(errReset, false, 0)
+	c.outUp.end(errReset, false, 0)
+	c.breakOff()
+}
+
 // breakOff ends the connection for both sides. What was under way to the hub may
 // still be read there, when the runner is long connected elsewhere.
 func (c *conn) breakOff() {

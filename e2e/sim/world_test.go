@@ -279,7 +279,7 @@ func (w *world) copyDisk(f fault) {
 	c := h.copyTo(fmt.Sprintf("%s-copy%d", h.name, len(w.hosts)))
 	w.note("the disk of %s is copied to %s", h.name, c.name)
 	if f.kind == cloneMove {
-		if p := h.end(); p != nil {
+		if p := h.end((*conn).breakOff); p != nil {
 			h.fs.Kill()
 		}
 		w.mu.Lock()
@@ -563,7 +563,7 @@ func (w *world) calmDown() {
 	w.mu.Unlock()
 	for _, h := range drop {
 		w.note("host %s is taken away", h.name)
-		h.end()
+		h.end((*conn).breakOff)
 	}
 }
 
@@ -661,7 +661,7 @@ func (w *world) tearDown() {
 	}
 	w.mu.Unlock()
 	for _, h := range hosts {
-		h.end()
+		h.end((*conn).breakOff)
 	}
 	for _, m := range members {
 		m.dead.Store(true)

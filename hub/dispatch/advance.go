@@ -41,7 +41,7 @@ func (x *executionState) flow() workflow.Flow {
 func (x *executionState) have() []workflow.Have {
 	out := make([]workflow.Have, len(x.assignments))
 	for i, a := range x.assignments {
-		out[i] = workflow.Have{Position: a.Position, State: a.State, Threads: a.Threads, Stops: a.Stops}
+		out[i] = workflow.Have{Position: a.Position, Nodes: a.Nodes, State: a.State, Threads: a.Threads, Stops: a.Stops}
 	}
 	return out
 }

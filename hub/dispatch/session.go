@@ -203,8 +203,10 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession) (nextSes
 	case old.Unconfirmed != 0 && presented == old.Unconfirmed:
 		// Its Welcome arrived and was synced, its Confirm did not.
 		next.Confirmed = presented
-	case presented < highest && bytes.Equal(h.Nonce, old.Nonce):
-		c.Err = refused(hub.Fence{}, hub.RefusedOldSession, "This is an earlier session of the same process; connect again.")
+	case presented < highest && (bytes.Equal(h.Nonce, old.Nonce) || bytes.Equal(h.BootID, old.BootID)):
+		// Of this process, or of one before it: within a boot the lock file, of which the
+		// boot id is made, lets only one at a time use the directory, and a copy has another.
+		c.Err = refused(hub.Fence{}, hub.RefusedOldSession, "This is an earlier session of the same runner; connect again.")
 		return next, false
 	case presented > highest:
 		next.quarantine = "Its disk knows a later session than the database: the database went back in time, or another hub used this identity."

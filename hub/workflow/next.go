@@ -9,8 +9,10 @@ import (
 // Have is an assignment so far.
 type Have struct {
 	Position int
-	State    hub.AssignmentState
-	Threads  int
+	// Nodes it was cut with, without those cancelled before; nil: all of its slice.
+	Nodes   []int
+	State   hub.AssignmentState
+	Threads int
 	// Stops: something in it failed, or is unknown, and was not answered (Fold).
 	Stops bool
 }
@@ -146,16 +148,19 @@ func nodesOf(s *Slice, flow Flow) []int {
 // outcome folds the assignments, and what was never cut.
 func outcome(all []Slice, have []Have, flow Flow) hub.Status {
 	result := hub.StatusSkipped
-	begun := make(map[int]bool, len(have))
+	begun := make(map[int][]int, len(have)) // the nodes that a slice was cut with
 	for _, h := range have {
-		begun[h.Position] = true
+		if h.Nodes == nil {
+			h.Nodes = all[h.Position].Nodes
+		}
+		begun[h.Position] = append(begun[h.Position], h.Nodes...)
 		result = hub.Fold(result, hub.Status(h.State))
 	}
 	for i := range all {
-		if begun[all[i].Position] {
-			continue
-		}
-		if flow.Cancelled || len(nodesOf(&all[i], flow)) < len(all[i].Nodes) {
+		nodes, cut := begun[all[i].Position]
+		left := slices.DeleteFunc(slices.Clone(all[i].Nodes), func(n int) bool { return slices.Contains(nodes, n) })
+		cancelled := slices.ContainsFunc(left, func(n int) bool { return slices.Contains(flow.CancelledNodes, n) })
+		if cancelled || flow.Cancelled && !cut {
 			result = hub.Fold(result, hub.StatusCancelled)
 		}
 	}

@@ -175,6 +175,16 @@ func TestNext(t *testing.T) {
 			flow: workflow.Flow{CancelledNodes: []int{2}}, want: "settled cancelled",
 		},
 		{
+			name: "a node of the run was cancelled before its cut", plan: one,
+			have: []workflow.Have{{Position: 0, State: "succeeded", Nodes: []int{1}, Threads: 1}, {Position: 1, State: "succeeded", Threads: 1}},
+			flow: workflow.Flow{CancelledNodes: []int{0}}, want: "settled cancelled",
+		},
+		{
+			name: "a node was cancelled when all of it was done", plan: one,
+			have: []workflow.Have{{Position: 0, State: "succeeded", Nodes: []int{0, 1}, Threads: 1}, {Position: 1, State: "succeeded", Threads: 1}},
+			flow: workflow.Flow{CancelledNodes: []int{0}}, want: "settled succeeded",
+		},
+		{
 			name: "the barrier waits for both", plan: barrier,
 			have: []workflow.Have{{Position: 0, State: "succeeded", Threads: 2}, {Position: 1, State: "active", Threads: 1}},
 			want: "wait",

@@ -61,6 +61,8 @@ func whyNot(s *State, node int, pl *place, mode Mode, barNew bool, p *Plan) *end
 		return &ending{runnerv1.Outcome_OUTCOME_TIMED_OUT, ReasonTimedOut, "The job's time was over before it started."}
 	case mode == GivenUp:
 		return &ending{skipped, ReasonGone, "The hub had given the attempt up before it started."}
+	case pl.barred:
+		return &ending{skipped, ReasonEarlierStep, "An earlier step failed on another node."}
 	case s.stop.NoNew:
 		return &ending{skipped, ReasonStopped, "Not started: the execution takes no new steps."}
 	case barNew && (!pl.begun || (stepFirst && pl.first)):

@@ -66,7 +66,9 @@ type place struct {
 	fail  bool // a failure or unknown that nothing answered
 	step  int  // index into Plan.main of the step it stands at
 	first bool // next is the first try of a step, not a retry or handler
-	next  *Start
+	// barred: step-first, and an earlier step failed on another node.
+	barred bool
+	next   *Start
 }
 
 // Next says what to do, given the journal and which cells this process has in hand
@@ -84,6 +86,9 @@ func Next(p *Plan, s *State, mode Mode, inHand func(node, step int) bool) Decisi
 		allOver = allOver && places[n].over
 	}
 	barNew := failed && !p.Spec.GetKeepgoing()
+	if p.Spec.GetStrategy() == runnerv1.Strategy_STRATEGY_STEP_FIRST {
+		barLater(places)
+	}
 	if mode == Working {
 		if p.Spec.GetStrategy() == runnerv1.Strategy_STRATEGY_STEP_FIRST {
 			d.Start = pickStepFirst(p, s, places, barNew)
@@ -119,6 +124,20 @@ func unprovenEnds(s *State, inHand func(node, step int) bool) []*runnerv1.Ended 
 		}
 	}
 	return out
+}
+
+// barLater: the step that failed on one node is the last for all, unless the workflow
+// keeps going, in which case no node is over there.
+func barLater(places []place) {
+	for _, failed := range places {
+		if !failed.over || !failed.fail {
+			continue
+		}
+		for n := range places {
+			pl := &places[n]
+			pl.barred = pl.barred || pl.first && pl.step > failed.step
+		}
+	}
 }
 
 // pickNodeFirst: begun nodes go on before new ones, in rank order.
@@ -169,7 +188,7 @@ func pickStepFirst(p *Plan, s *State, places []place, barNew bool) []Start {
 	for n := range places {
 		pl := &places[n]
 		switch {
-		case pl.over || pl.next == nil || pl.step != step || s.barred(n):
+		case pl.over || pl.barred || pl.next == nil || pl.step != step || s.barred(n):
 		case !pl.first:
 			out = append(out, *pl.next)
 		case holding < p.threads && !barNew:
