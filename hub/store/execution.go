@@ -119,7 +119,9 @@ func (s *Store) ExecutionRow(ctx context.Context, organisationID, idOrNumber str
 	if n, err := strconv.ParseInt(idOrNumber, 10, 64); err == nil {
 		where, key = `number = $2`, n
 	}
-	e, err := scanExecution(s.queryRow(ctx, `SELECT `+executionColumns+` FROM execution WHERE organisation_id = $1 AND `+where, organisationID, key))
+	// The expression keeps the index of organisations out: with one organisation it holds
+	// every row, and a plan made while the table was small would read them all.
+	e, err := scanExecution(s.queryRow(ctx, `SELECT `+executionColumns+` FROM execution WHERE organisation_id || '' = $1 AND `+where, organisationID, key))
 	if missing(err) {
 		return nil, hub.Errorf(hub.CodeNotFound, "Execution %s does not exist; fairlead executions list shows those there are.", idOrNumber)
 	}

@@ -88,6 +88,12 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 		"lock_timeout":                        "10s",
 		"statement_timeout":                   "60s",
 		"idle_in_transaction_session_timeout": "30s",
+		// Every statement here goes by a key. A plan is kept for as long as its connection
+		// lives: one that was made while a table was small would read the whole of it
+		// when it no longer is.
+		"enable_seqscan":   "off",
+		"enable_hashjoin":  "off",
+		"enable_mergejoin": "off",
 	})
 	if err != nil {
 		return err

@@ -204,6 +204,18 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// A shim that had to kill what a command left serves the next command as if it had not.
+func TestShimAfterLeftovers(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, t.TempDir())
+	for i, text := range []string{"sleep 1000 & echo $PPID", "echo $PPID", "sleep 1000 & echo $PPID", "echo $PPID"} {
+		end, out := run(t, e, newCommand(text, func(c *task.Command) { c.Cell.Step = uint32(i) }))
+		if end.Outcome != runnerv1.Outcome_OUTCOME_SUCCEEDED || !end.EndProven {
+			t.Errorf("command %d under shim %s: %+v", i, strings.TrimSpace(out.out()), end)
+		}
+	}
+}
+
 func TestNotStarted(t *testing.T) {
 	t.Parallel()
 	e := newExecutor(t, t.TempDir())

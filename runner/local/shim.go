@@ -35,7 +35,7 @@ func Shim() int {
 		return 1
 	}
 	s := &shim{bootID: bootID(), group: newCgroup(), runs: make(chan *request)}
-	defer s.group.remove()
+	defer func() { s.group.remove() }() // whichever it is by then
 	self, _ := readProc(os.Getpid())
 	s.start = self.start
 	s.attach(newLink(conn))

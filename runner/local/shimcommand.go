@@ -318,6 +318,13 @@ func (c *shimCommand) signal(sig syscall.Signal) {
 // killRest kills what is left and reports whether nothing is: then this process, to
 // which all orphans come, has no child any more.
 func (c *shimCommand) killRest() bool {
+	if c.isEmpty() {
+		return true
+	}
+	// Linux kills at once whatever is started in a group in which cgroup.kill was ever
+	// written, if it is started there from outside (seen with 6.18): the next command
+	// needs another group.
+	defer c.shim.renewGroup()
 	limit := time.NewTimer(leaveWait)
 	defer limit.Stop()
 	for {

@@ -58,6 +58,14 @@ func cgroupPlace() (mount, own string) {
 	return mount, own
 }
 
+// renewGroup gives the shim an empty group.
+func (s *shim) renewGroup() {
+	if s.group != nil {
+		s.group.remove()
+		s.group = newCgroup()
+	}
+}
+
 func (g *cgroup) remove() {
 	if g != nil {
 		_ = g.dir.Close()
