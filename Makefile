@@ -13,8 +13,9 @@ GOLANGCI := go tool -modfile=.tools/golangci/go.mod golangci-lint
 BUF := go tool -modfile=.tools/buf/go.mod buf
 UI := hub/ui/web
 UI_SOURCES := $(shell find $(UI) -type f -not -path '*/node_modules/*' 2>/dev/null)
+UI_MODULES := $(UI)/node_modules/.package-lock.json
 
-.PHONY: help demo build ui test test-deps test-ui test-e2e lint verify generate model bench fmt tidy clean check-go check-node FORCE
+.PHONY: help demo build ui test test-deps lint verify generate model bench fmt tidy clean check-go check-node
 
 help: ## Print this help
 	@echo "Fairlead $(VERSION)"; echo
@@ -43,8 +44,13 @@ build: check-go ui ## Build bin/fairlead-hub, bin/fairlead-runner and bin/fairle
 
 ui: hub/ui/dist/index.html ## Build the web front end into hub/ui/dist
 
-hub/ui/dist/index.html: $(UI_SOURCES) | check-node
-	cd $(UI) && npm ci --no-audit --no-fund && npm run build
+hub/ui/dist/index.html: $(UI_SOURCES) $(UI_MODULES) | check-node
+	cd $(UI) && npm run --silent build
+
+# npm ci empties the folder first: once for each change of the lock file is enough.
+$(UI_MODULES): $(UI)/package-lock.json | check-node
+	cd $(UI) && npm ci --no-audit --no-fund
+	@touch $@
 
 test: check-go check-node ## Run the tests, with the race detector (under 10 minutes)
 	@.ci/test
@@ -52,19 +58,19 @@ test: check-go check-node ## Run the tests, with the race detector (under 10 min
 test-deps: ## Install what the tests need (Debian and Ubuntu; needs root or sudo)
 	@.ci/test-deps
 
-lint: check-go check-node ## Run the linters, and prove that each architecture rule fires
+lint: check-go $(UI_MODULES) ## Run the linters, and prove that each architecture rule fires
 	$(GOLANGCI) run ./...
 	$(BUF) lint
 	go test ./e2e/lintrules
-	cd $(UI) && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm run --silent lint
+	cd $(UI) && npm run --silent check && npm run --silent generate -- --check
 
 verify: check-go check-node ## Check that generated code is fresh, modules are tidy and the contract breaks no older runner
 	@.ci/verify
 
-generate: check-go check-node ## Regenerate the contract's Go, openapi.json and the clients made from it
+generate: check-go $(UI_MODULES) ## Regenerate the contract's Go, openapi.json and the clients made from it
 	$(BUF) generate
 	go generate ./hub/api/... ./sdk/...
-	cd $(UI) && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm run --silent generate
+	cd $(UI) && npm run --silent generate
 
 model: check-go ## Explore the large configurations of the protocol's models (some minutes, 8 GB)
 	go test ./proto/model -count 1 -timeout 60m -v -args -big
