@@ -1406,7 +1406,7 @@ type GetExecutionParams struct {
 
 // GetLogParams defines parameters for GetLog.
 type GetLogParams struct {
-	// Format text: the output alone; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
+	// Format text: what the commands printed, byte for byte; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
 	Format *GetLogParamsFormat `form:"format,omitempty" json:"format,omitempty"`
 
 	// Follow Stay until the execution has ended
