@@ -163,7 +163,7 @@ const (
 
 // Refused is the answer to a claim or resume that cannot be granted. It is an error
 // so that it travels like one inside the hub.
-type Refused struct {
+type Refused struct { //nolint:errname // the answer of this name in the protocol
 	Fence   Fence
 	Reason  RefusedReason
 	Message string
@@ -174,7 +174,7 @@ func (r *Refused) Error() string { return string(r.Reason) + ": " + r.Message }
 
 // Behind answers steps or a result of which the hub lacks earlier records: nothing was
 // taken, the runner sends again from NextN on.
-type Behind struct {
+type Behind struct { //nolint:errname // the answer of this name in the protocol
 	Fence Fence
 	NextN int64
 }

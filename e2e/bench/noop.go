@@ -75,45 +75,58 @@ func (b *bench) latencies(r *rig, n int) ([]time.Duration, error) {
 	return all, nil
 }
 
-// throughput submits n jobs with so many clients and awaits them all.
+// throughput submits n jobs with so many clients, which then await them all.
 func (b *bench) throughput(r *rig, n, clients int) (float64, error) {
+	ids := make([]string, n)
+	start := time.Now()
+	err := share(n, clients, func(i int) error {
+		e, err := r.hub.Run(b.ctx, "p", "noop", nil)
+		ids[i] = e.ID
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = share(n, clients, func(i int) error {
+		var e lab.Execution
+		if err := r.hub.Do(b.ctx, http.MethodGet, "/executions/"+ids[i]+"?wait=60s", nil, &e); err != nil {
+			return err
+		}
+		if e.Status != "succeeded" {
+			steps, _ := r.hub.NodeSteps(b.ctx, ids[i])
+			return fmt.Errorf("a no-op job is %s: %+v", e.Status, steps)
+		}
+		return nil
+	})
+	return float64(n) / time.Since(start).Seconds(), err
+}
+
+// share does n things with so many workers and returns the first error.
+func share(n, workers int, do func(int) error) error {
 	work := make(chan int, n)
 	for i := range n {
 		work <- i
 	}
 	close(work)
-	ids := make([]string, n)
-	errs := make(chan error, clients)
-	start := time.Now()
+	errs := make(chan error, workers)
 	var wg sync.WaitGroup
-	for range clients {
+	for range workers {
 		wg.Go(func() {
 			for i := range work {
-				e, err := r.hub.Run(b.ctx, "p", "noop", nil)
-				if err != nil {
+				if err := do(i); err != nil {
 					errs <- err
 					return
 				}
-				ids[i] = e.ID
 			}
 		})
 	}
 	wg.Wait()
 	select {
 	case err := <-errs:
-		return 0, err
+		return err
 	default:
+		return nil
 	}
-	for _, id := range ids {
-		e, err := r.hub.Wait(b.ctx, id, 2*time.Minute)
-		if err != nil {
-			return 0, err
-		}
-		if e.Status != "succeeded" {
-			return 0, fmt.Errorf("a no-op job is %s", e.Status)
-		}
-	}
-	return float64(n) / time.Since(start).Seconds(), nil
 }
 
 // limits measures three commits in a row by one client, and process starts by two.

@@ -82,7 +82,7 @@ func (p *Proxy) copy(dst, src net.Conn) {
 			}
 		}
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				if t, ok := dst.(*net.TCPConn); ok {
 					_ = t.CloseWrite()
 					return

@@ -58,7 +58,7 @@ func StartSSHD(ctx context.Context, dir string, n int, extra ...string) (*SSHD, 
 	}
 	if os.Geteuid() == 0 {
 		// OpenSSH of Debian insists on it when root runs it.
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil { //nolint:gosec // the mode that sshd asks for
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			return nil, fmt.Errorf("making sshd's privilege separation directory: %w", err)
 		}
 	}

@@ -93,7 +93,7 @@ func (d *Dispatcher) advance(ctx context.Context, st *store.Store, fx *effects, 
 		made := d.cutRows(st, fx, x, cut.Start)
 		if len(made.attempts) == 0 && !x.active() {
 			w := d.waitingFor(&made.assignments[0].Assignment, made.why, st.Now())
-			if err := st.SetWaiting(ctx, x.row.ID, w); err != nil {
+			if err := st.SetWaiting(ctx, []string{x.row.ID}, *w); err != nil {
 				return err
 			}
 		}

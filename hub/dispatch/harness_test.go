@@ -23,7 +23,7 @@ import (
 // patience is how long a test waits for what must come: long, since a machine may be
 // busy; no test that passes waits for it. With a rule broken on purpose it is short.
 var patience = func() time.Duration {
-	if os.Getenv("FAIRLEAD_MUTANT") != "" {
+	if os.Getenv("FAIRLEAD_MUTANT") != "" { //nolint:forbidigo // a test has no cmd to read it
 		return 10 * time.Second
 	}
 	return time.Minute
@@ -240,7 +240,6 @@ type attemptSim struct {
 	offer   hub.Offer
 	fence   hub.Fence
 	records []hub.StepRecord
-	hashes  [][32]byte
 	sent    int
 	chunks  []hub.Chunk
 }

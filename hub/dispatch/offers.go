@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -77,23 +79,31 @@ func (d *Dispatcher) failed(err error) {
 const pagesForPeople = 10
 
 // offerReady looks at assignments that wait for a runner, oldest first, while there is
-// any that is free; a full look says of those at the front what they wait for.
+// any that is free; a full look also says of those at the front what they wait for.
+// The others do not: with a long queue, saying it would take longer than the work.
 func (d *Dispatcher) offerReady(ctx context.Context, full bool) error {
 	waiting, after := false, ""
-	for page := 0; d.reg.anyFree() || full && page < pagesForPeople; page++ {
-		list, err := d.st.ReadyAssignments(ctx, after, offersAtOnce)
+	for page := 0; ; page++ {
+		most := min(d.reg.free(), offersAtOnce)
+		if full && page < pagesForPeople {
+			most = offersAtOnce
+		}
+		if most == 0 {
+			break
+		}
+		list, err := d.st.ReadyAssignments(ctx, after, most)
 		if err != nil {
 			return err
 		}
 		if len(list) > 0 {
-			left, err := d.offerSome(ctx, list)
+			left, err := d.offerSome(ctx, list, full)
 			if err != nil {
 				return err
 			}
 			waiting = waiting || left
 			after = list[len(list)-1].ID
 		}
-		if len(list) < offersAtOnce {
+		if len(list) < most {
 			d.waiting.Store(waiting)
 			return nil
 		}
@@ -103,8 +113,8 @@ func (d *Dispatcher) offerReady(ctx context.Context, full bool) error {
 }
 
 // offerSome offers those of a list for which there is a runner; it reports whether some
-// are left.
-func (d *Dispatcher) offerSome(ctx context.Context, list []*store.AssignmentRow) (left bool, err error) {
+// are left. note says of each what it waits for.
+func (d *Dispatcher) offerSome(ctx context.Context, list []*store.AssignmentRow, note bool) (left bool, err error) {
 	fx := &effects{d: d}
 	err = d.st.InTx(ctx, func(st *store.Store) error {
 		fx.reset()
@@ -129,8 +139,10 @@ func (d *Dispatcher) offerSome(ctx context.Context, list []*store.AssignmentRow)
 			offered = append(offered, read)
 			attempts = append(attempts, t)
 		}
-		if err := d.noteWaiting(ctx, st, fx, started, lacking); err != nil {
-			return err
+		if note {
+			if err := d.noteWaiting(ctx, st, fx, started, lacking); err != nil {
+				return err
+			}
 		}
 		return d.insertOffers(ctx, st, fx, offered, attempts)
 	})
@@ -173,38 +185,32 @@ func (d *Dispatcher) insertOffers(ctx context.Context, st *store.Store, fx *effe
 
 // noteWaiting keeps what executions say that they wait for.
 func (d *Dispatcher) noteWaiting(ctx context.Context, st *store.Store, fx *effects, started map[string]bool, lacking map[string]*hub.WaitingFor) error {
-	var ids []string
-	for id := range started {
-		ids = append(ids, id)
+	ids := slices.Collect(maps.Keys(started))
+	ids = slices.AppendSeq(ids, maps.Keys(lacking))
+	rows, err := st.ExecutionRows(ctx, unique(ids))
+	if err != nil {
+		return err
 	}
-	for id := range lacking {
-		ids = append(ids, id)
-	}
-	for _, id := range unique(ids) {
-		d.cache.mu.Lock()
-		j := d.cache.jobs[id]
-		d.cache.mu.Unlock()
-		if j == nil {
-			continue
-		}
-		row, err := st.ExecutionRow(ctx, j.base.OrganisationID, id)
-		if err != nil {
-			return err
-		}
-		want := lacking[id]
-		if started[id] || row.Status == hub.StatusRunning && d.anyActive(ctx, st, id) {
-			want = nil
+	same := make(map[hub.WaitingFor][]string) // the executions that wait for one thing
+	for _, row := range rows {
+		var want *hub.WaitingFor
+		if w := lacking[row.ID]; w != nil && !started[row.ID] && (row.Status != hub.StatusRunning || !d.anyActive(ctx, st, row.ID)) {
+			want = w
 		}
 		if sameWait(row.WaitingFor, want) {
 			continue
 		}
-		if want != nil && row.WaitingFor != nil {
-			want.Since = row.WaitingFor.Since
+		key := hub.WaitingFor{}
+		if want != nil {
+			key = hub.WaitingFor{Kind: want.Kind, Since: want.Since, Message: want.Message}
 		}
-		if err := st.SetWaiting(ctx, id, want); err != nil {
+		same[key] = append(same[key], row.ID)
+		fx.event(hub.EventExecution, &row.Execution, row.Status)
+	}
+	for w, ids := range same {
+		if err := st.SetWaiting(ctx, ids, w); err != nil {
 			return err
 		}
-		fx.event(hub.EventExecution, &row.Execution, row.Status)
 	}
 	return nil
 }

@@ -163,16 +163,17 @@ func (g *registry) reserve(a *hub.Assignment, attemptID string, tick int64) (run
 	return best.row.ID, why
 }
 
-// anyFree reports whether any runner here could take something.
-func (g *registry) anyFree() bool {
+// free counts the attempts that runners here could take.
+func (g *registry) free() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	n := 0
 	for _, r := range g.runners {
-		if r.connected() && !r.paused && len(r.live) < r.slots {
-			return true
+		if r.connected() && !r.paused {
+			n += max(0, r.slots-len(r.live))
 		}
 	}
-	return false
+	return n
 }
 
 // release takes an attempt off a runner's count; it reports whether that made room.

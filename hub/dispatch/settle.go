@@ -35,6 +35,15 @@ func (t *turn) move(ctx context.Context, m *moving) (store.AttemptStep, *store.A
 		return step, nil, err
 	}
 	m.result.Answer.logNext = m.log.Next
+	if m.late && failpoint.Mutant("M3") {
+		// Done, says a runner that was given up: so is what another one does now.
+		for _, a := range m.x.assignments {
+			if a.Position == m.work.assignment.Position && !a.State.Final() {
+				a.State = hub.AssignmentState(r.Outcome)
+				return step, &store.AssignmentEnd{ID: a.ID, State: a.State}, nil
+			}
+		}
+	}
 	if m.late {
 		step.Event, step.LateResult = "late_result", string(r.Outcome)
 		return step, nil, t.st.InsertAttemptEvents(ctx, []store.AttemptEvent{

@@ -399,16 +399,16 @@ func (d *Dispatcher) whatIsDue(ctx context.Context, st *store.Store, fx *effects
 		x.row.CancelRequested = true
 		return d.endOpen(ctx, st, fx, x, hub.AssignmentTimedOut, "the job's time was over before it could start")
 	case over > 0:
-		return d.endReady(ctx, st, fx, x, hub.AssignmentTimedOut, "the job's time was over before it could start")
+		return endReady(ctx, st, x, hub.AssignmentTimedOut, "the job's time was over before it could start")
 	case d.waitOver(x.row):
-		return d.endReady(ctx, st, fx, x, hub.AssignmentFailed, "no runner took it in time; "+x.row.WaitingFor.Message)
+		return endReady(ctx, st, x, hub.AssignmentFailed, "no runner took it in time; "+x.row.WaitingFor.Message)
 	}
 	return nil
 }
 
 // endReady ends assignments that wait for a runner; those that have one go on. What
 // was not cut yet is barred.
-func (d *Dispatcher) endReady(ctx context.Context, st *store.Store, fx *effects, x *executionState, state hub.AssignmentState, reason string) error {
+func endReady(ctx context.Context, st *store.Store, x *executionState, state hub.AssignmentState, reason string) error {
 	var ends []store.AssignmentEnd
 	for _, a := range x.assignments {
 		if a.State != hub.AssignmentReady {

@@ -144,6 +144,9 @@ func (m *moving) extend(s *hub.Steps) (fresh []hub.StepRecord, err error) {
 		return s.Records, nil
 	}
 	if s.FirstN > m.next {
+		if failpoint.Mutant("NM8") {
+			return nil, nil
+		}
 		return nil, &hub.Behind{Fence: s.Fence, NextN: m.next}
 	}
 	skip := m.next - s.FirstN

@@ -115,12 +115,12 @@ func compile(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(`\A(?:` + tree.String() + `)\z`)
 }
 
-type patternProblem struct {
+type patternError struct {
 	pattern string
 	cause   error
 }
 
-func (p *patternProblem) Error() string {
+func (p *patternError) Error() string {
 	text := "\"" + p.pattern + "\": " + strings.TrimPrefix(p.cause.Error(), "error parsing regexp: ")
 	if javaOnly(p.cause) {
 		return text + " (patterns are RE2, which has no look-around, back-references, possessive quantifiers and atomic groups: say it without, for example with a negated key)"
@@ -128,8 +128,8 @@ func (p *patternProblem) Error() string {
 	return text
 }
 
-func patternError(pattern string, cause error) error {
-	return &patternProblem{pattern: pattern, cause: cause}
+func badPattern(pattern string, cause error) error {
+	return &patternError{pattern: pattern, cause: cause}
 }
 
 // javaOnly reports whether RE2 refuses what Java takes.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/batch"
@@ -37,7 +38,7 @@ func (o *Output) Append(ctx context.Context, chunks []hub.Chunk) ([]hub.ChunkAck
 		return bad, nil
 	}
 	if failpoint.Mutant("L1") {
-		return append(bad, o.promise(request.chunks)...), o.later(request)
+		return append(bad, o.promise(request.chunks)...), o.later(ctx, request)
 	}
 	acks, err := o.appends.Do(ctx, request)
 	if err != nil {
@@ -59,8 +60,12 @@ func (o *Output) promise(chunks []*Prepared) []hub.ChunkAck {
 	return acks
 }
 
-func (o *Output) later(request appendRequest) error {
-	go func() { _, _ = o.appends.Do(context.Background(), request) }()
+func (o *Output) later(ctx context.Context, request appendRequest) error {
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, _ = o.appends.Do(ctx, request)
+	}()
 	return nil
 }
 

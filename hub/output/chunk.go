@@ -94,7 +94,7 @@ func Extend(log *store.LogState, chunks []*Prepared) (add *store.LogAppend, gap 
 		if log.Total >= 0 && c.Seq >= log.Total {
 			return nil, false, fmt.Errorf("chunk %d comes after the %d that the result told: %w", c.Seq, log.Total, errHistory)
 		}
-		if wire.NextChunkHash(wire.Hash(a.Hash), uint64(c.Seq), c.frames) != wire.Hash(c.Hash) && !failpoint.Mutant("L2") { //nolint:gosec // not negative
+		if wire.NextChunkHash(wire.Hash(a.Hash), uint64(c.Seq), c.frames) != wire.Hash(c.Hash) && !failpoint.Mutant("L2") {
 			return nil, false, errHistory
 		}
 		nodes := c.Nodes

@@ -46,8 +46,8 @@ func (p positions) String() string {
 	raw := []byte{cursorVersion}
 	for _, k := range keys {
 		raw = append(raw, k[:]...)
-		raw = binary.AppendUvarint(raw, uint64(p[k].seq))  //nolint:gosec // never negative
-		raw = binary.AppendUvarint(raw, uint64(p[k].skip)) //nolint:gosec // never negative
+		raw = binary.AppendUvarint(raw, uint64(p[k].seq))
+		raw = binary.AppendUvarint(raw, uint64(p[k].skip))
 	}
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
@@ -76,7 +76,7 @@ func parseCursor(text string) (positions, error) {
 			if n <= 0 || v > 1<<62 {
 				return nil, bad
 			}
-			at[i], raw = int64(v), raw[n:] //nolint:gosec // bounded
+			at[i], raw = int64(v), raw[n:]
 		}
 		p[k] = position{at[0], at[1]}
 	}

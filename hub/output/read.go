@@ -400,7 +400,6 @@ func (r *reader) follow(ctx context.Context, one *follower, events <-chan hub.Ev
 				return nil
 			}
 		}
-		look = false
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -162,7 +162,7 @@ func readHubLoss(f fields) time.Duration {
 	if v == nil || v.shape == null {
 		return 0
 	}
-	text := ""
+	var text string
 	if v.shape == object {
 		inner, _ := f.open(v, name, supported("stop-after"))
 		text = inner.line("stop-after")

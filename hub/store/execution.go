@@ -239,14 +239,27 @@ func (s *Store) SetCancelledNodes(ctx context.Context, id string, nodes []int) e
 	return err
 }
 
-// SetWaiting says what an execution waits for; nil: nothing.
-func (s *Store) SetWaiting(ctx context.Context, id string, w *hub.WaitingFor) error {
-	if w == nil {
-		w = &hub.WaitingFor{}
-	}
-	_, err := s.exec(ctx, `UPDATE execution SET waiting_kind = $2, waiting_since = $3, waiting_message = $4 WHERE id = $1 AND ended_at = 0`,
-		id, w.Kind, at(w.Since), w.Message)
-	return err
+// SetWaiting says what executions wait for; the zero value: nothing. One that waited
+// before keeps since when.
+func (s *Store) SetWaiting(ctx context.Context, ids []string, w hub.WaitingFor) error {
+	return inPieces(len(ids), func(from, to int) error {
+		args := append([]any{w.Kind, at(w.Since), w.Message}, anys(ids[from:to])...)
+		_, err := s.exec(ctx, `UPDATE execution SET waiting_kind = $1, waiting_message = $3,
+				waiting_since = CASE WHEN $1 <> '' AND waiting_since > 0 THEN waiting_since ELSE $2 END
+			WHERE id IN (`+params(4, to-from)+`) AND ended_at = 0`, args...)
+		return err
+	})
+}
+
+// ExecutionRows reads executions by their ids, in no order.
+func (s *Store) ExecutionRows(ctx context.Context, ids []string) ([]*ExecutionRow, error) {
+	var all []*ExecutionRow
+	err := inPieces(len(ids), func(from, to int) error {
+		part, err := collect(ctx, s, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE id IN (`+params(1, to-from)+`)`, anys(ids[from:to])...)
+		all = append(all, part...)
+		return err
+	})
+	return all, err
 }
 
 // Ending settles an execution: its outcome, and when Ended its end too.

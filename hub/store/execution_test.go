@@ -268,11 +268,10 @@ func TestOffersRaced(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 8 {
 				wg.Go(func() {
-					switch _, err := offer(t.Context(), st, a, runner); err {
-					case nil:
+					switch _, err := offer(t.Context(), st, a, runner); {
+					case err == nil:
 						won.Add(1)
-					case errLost:
-					default:
+					case !errors.Is(err, errLost):
 						t.Error(err)
 					}
 				})

@@ -11,7 +11,7 @@ func refuseNetworkFS(dir string) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return nil //nolint:nilerr // a directory that is not there is told by the lock file
 	}
-	if name := networkFS(uint32(st.Type)); name != "" { //nolint:unconvert // the field's type differs by architecture
+	if name := networkFS(uint32(st.Type)); name != "" {
 		return refuse("The directory %s is on %s, a network file system, where SQLite loses data. Use a local disk, or PostgreSQL (--database).", dir, name)
 	}
 	return nil

@@ -94,6 +94,8 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 		"enable_seqscan":   "off",
 		"enable_hashjoin":  "off",
 		"enable_mergejoin": "off",
+		// The costs that the above makes up would have statements of milliseconds compiled.
+		"jit": "off",
 	})
 	if err != nil {
 		return err

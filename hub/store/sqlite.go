@@ -52,8 +52,7 @@ func sqliteDialect() *dialect {
 
 // sqliteCode is the extended result code of an error of SQLite, else 0.
 func sqliteCode(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code()
 	}
 	return 0

@@ -58,7 +58,7 @@ func (s *Store) inTx(ctx context.Context, background bool, fn func(st *Store) er
 // those who met do not meet again.
 func pause(ctx context.Context, try int) error {
 	limit := time.Millisecond << min(try-1, 8)
-	t := time.NewTimer(rand.N(limit) + time.Microsecond)
+	t := time.NewTimer(rand.N(limit) + time.Microsecond) //nolint:gosec // spread, not secrecy
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -114,7 +114,7 @@ func migrate(cfg store.Config) error {
 		return err
 	}
 	if err := st.Migrate(ctx); err != nil {
-		return fmt.Errorf("%w (and closing: %v)", err, st.Close())
+		return errors.Join(err, st.Close())
 	}
 	return st.Close()
 }
