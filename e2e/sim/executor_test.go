@@ -170,12 +170,16 @@ func (a attached) Run(ctx context.Context, out task.Output) task.End {
 			w.mu.Unlock()
 			return lost
 		case cause != nil:
+			w.mu.Lock()
+			s.stopped = errors.Is(cause, task.ErrStopped)
+			w.mu.Unlock()
+			_ = w.hit("stopping", a.p.h.runner, -1)
 			if b.stubborn {
 				wait(time.Second, a.p.deadc)
 			}
-			return a.over(s, stoppedEnd(cause), errors.Is(cause, task.ErrStopped))
+			return a.over(s, stoppedEnd(cause))
 		case i == b.lines:
-			return a.over(s, endOf(b), false)
+			return a.over(s, endOf(b))
 		}
 		w.mu.Lock()
 		s.printed = append(s.printed, s.line(i))
@@ -188,12 +192,11 @@ func (a attached) Run(ctx context.Context, out task.Output) task.End {
 }
 
 // over tells the end, if there is still someone to tell.
-func (a attached) over(s *start, end task.End, stopped bool) task.End {
+func (a attached) over(s *start, end task.End) task.End {
 	w := a.p.h.w
 	_ = w.hit("end", a.p.h.runner, -1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.stopped = stopped
 	s.finish(end.Outcome, !a.p.dead.Load())
 	return end
 }

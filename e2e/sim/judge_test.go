@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/store"
@@ -254,6 +255,7 @@ func (c *verdictOf) judge() {
 	}
 	for id := range c.attempts {
 		c.judgeLog(id)
+		c.judgeHistory(id)
 	}
 }
 
@@ -453,4 +455,74 @@ func unzip() *zstd.Decoder {
 		panic(err)
 	}
 	return d
+}
+
+// toldRecord is a journal record and the chain before it.
+type toldRecord struct {
+	before wire.Hash
+	data   []byte
+}
+
+// overhear keeps what runners tell of their journals.
+func (w *world) overhear(f *runnerv1.SessionRequest) {
+	records, before := f.GetSteps().GetRecords(), f.GetSteps().GetPrevHash()
+	if r := f.GetResult(); r != nil {
+		records, before = r.GetRecords(), r.GetPrevHash()
+	}
+	if len(records) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	hash := wire.Hash(before)
+	for _, data := range records {
+		next := wire.NextRecordHash(hash, data)
+		w.told[next] = toldRecord{hash, data}
+		hash = next
+	}
+}
+
+// judgeHistory: the rows of an attempt are those of the one history whose hash the hub
+// ended with, be there two of them.
+func (c *verdictOf) judgeHistory(id string) {
+	a, g := c.attempts[id], c.places[id]
+	ends := map[hub.Cell]runnerv1.Outcome{} // as rows count them
+	layout := c.e.Definition.Workflow.SpecSteps(g.Steps)
+	n := int64(0)
+	for hash := wire.Hash(a.StepHash); hash != (wire.Hash{}); n++ {
+		t, ok := c.w.told[hash]
+		if !ok {
+			c.broke("N2: the chain of attempt %s is none that a runner told", short(id))
+			return
+		}
+		r := &runnerv1.Record{}
+		if err := proto.Unmarshal(t.data, r); err != nil {
+			c.broke("a record of attempt %s cannot be read: %v", short(id), err)
+			return
+		}
+		if e := r.GetEnded(); e != nil {
+			key := hub.Cell{Node: g.Nodes[e.GetCell().GetNode()], Step: layout[e.GetCell().GetStep()], Try: int(e.GetCell().GetTry()) + g.TryBase}
+			ends[key] = e.GetOutcome()
+		}
+		hash = t.before
+	}
+	if n != a.StepNext {
+		c.broke("N2: attempt %s has taken %d records, its chain has %d", short(id), a.StepNext, n)
+	}
+	for i := range c.cells {
+		r := &c.cells[i]
+		if r.AttemptID != id || r.Status == hub.StatusUnknown {
+			continue
+		}
+		want, ok := ends[hub.Cell{Node: r.Node, Step: r.Step, Try: r.Try}]
+		if !ok || outcomeOf[r.Status] != want {
+			c.broke("N2: node step %d/%d/%d of attempt %s is %s; in its history it ended %s", r.Node, r.Step, r.Try, short(id), r.Status, want)
+		}
+	}
+}
+
+var outcomeOf = map[hub.Status]runnerv1.Outcome{
+	hub.StatusSucceeded: runnerv1.Outcome_OUTCOME_SUCCEEDED, hub.StatusFailed: runnerv1.Outcome_OUTCOME_FAILED,
+	hub.StatusCancelled: runnerv1.Outcome_OUTCOME_CANCELLED, hub.StatusTimedOut: runnerv1.Outcome_OUTCOME_TIMED_OUT,
+	hub.StatusSkipped: runnerv1.Outcome_OUTCOME_SKIPPED,
 }

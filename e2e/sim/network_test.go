@@ -148,7 +148,7 @@ func (p *proc) dial(address string) (session.Conn, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := w.seats[address].member
-	if p.dead.Load() || m == nil || m.dead.Load() || w.apart[p.h.runner] {
+	if p.dead.Load() || m == nil || m.dead.Load() || w.apart[p.h] {
 		return nil, errUnreachable
 	}
 	w.dials++
@@ -256,6 +256,7 @@ type runnerSession struct {
 }
 
 func (s runnerSession) Send(f *runnerv1.SessionRequest) error {
+	s.w.overhear(f)
 	return pass(s.conn, "up", f, s.p.dead.Load, s.up)
 }
 

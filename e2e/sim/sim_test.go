@@ -27,6 +27,7 @@ var (
 	span      = flag.Duration("span", 20*time.Second, "how long histories are run if their number is not given")
 	seedFlag  = flag.Uint64("seed", 0, "one history alone, with its story")
 	firstSeed = flag.Uint64("first", 1, "the first seed")
+	sceneMost = flag.Int("scene-histories", 4, "how many histories of each scene")
 	verbose   = flag.Bool("simlog", false, "with -seed: show what hubs and runners log")
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/store"
-	"github.com/fairlead/fairlead/runner"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 const clusterID = "00000000-0000-4000-8000-000000000001"
@@ -40,7 +40,7 @@ type world struct {
 	mu       sync.Mutex
 	hosts    []*host
 	conns    map[*conn]bool
-	apart    map[int]bool // runners that reach no hub
+	apart    map[*host]bool // those that reach no hub
 	dbDown   bool
 	dials    int
 	starts   []*start
@@ -51,6 +51,8 @@ type world struct {
 	violated []string
 	story    []string
 	frames   map[string]int
+	// told are the journal records that runners sent, by the hash of the chain behind them.
+	told map[wire.Hash]toldRecord
 }
 
 // trigger waits for its fault's moment.
@@ -69,8 +71,8 @@ var (
 // newWorld prepares hosts and hubs; play lets them run.
 func newWorld(t *testing.T, p *plan, image []byte, log *slog.Logger) *world {
 	w := &world{
-		t: t, plan: p, log: log, began: time.Now(), seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[int]bool{},
-		accepted: map[int]string{}, finals: map[string]string{}, frames: map[string]int{},
+		t: t, plan: p, log: log, began: time.Now(), seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[*host]bool{},
+		accepted: map[int]string{}, finals: map[string]string{}, frames: map[string]int{}, told: map[wire.Hash]toldRecord{},
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.tick.Store(1000)
@@ -183,8 +185,9 @@ func (w *world) strike(f fault, runner, member int) error {
 	case cut:
 		w.cutAll(f.who)
 	case partition:
-		w.toggle(f.last, func(apart bool) { w.apart[f.who] = apart })
-		w.cutAll(f.who)
+		h := w.hostOf(f.who)
+		w.toggle(f.last, func(apart bool) { w.apart[h] = apart })
+		w.cutHost(h)
 	case silence:
 		w.hush(f)
 	case lose:
@@ -255,6 +258,14 @@ func (w *world) connsOf(runner int) []*conn {
 func (w *world) cutAll(runner int) {
 	for _, c := range w.connsOf(runner) {
 		c.breakOff()
+	}
+}
+
+func (w *world) cutHost(h *host) {
+	for _, c := range w.connsOf(h.runner) {
+		if c.p.h == h {
+			c.breakOff()
+		}
 	}
 }
 
@@ -473,6 +484,16 @@ func (p *plan) definition(i int) *hub.Job {
 	return job
 }
 
+// work is how long all commands take, one after another and three times each.
+func (p *plan) work() (d time.Duration) {
+	for _, j := range p.jobs {
+		for _, s := range j.steps {
+			d += 3 * time.Duration(len(p.nodes)*(s.lines+1)) * s.pace
+		}
+	}
+	return d
+}
+
 // stepOf finds the step of a command by its text.
 func (p *plan) stepOf(job int, name string) *stepPlan {
 	n, _ := strconv.Atoi(name[1:])
@@ -573,6 +594,7 @@ func (w *world) settle() {
 	for _, j := range w.plan.jobs {
 		limit = max(limit, 150*time.Second+time.Duration(2*j.lostAfter)*time.Second)
 	}
+	limit += w.plan.work()
 	for spent := time.Duration(0); spent < limit; spent += time.Second {
 		if w.settled() {
 			return
@@ -669,5 +691,3 @@ func (w *world) tearDown() {
 	}
 	w.wg.Wait()
 }
-
-var _ = runner.DefaultSlots
