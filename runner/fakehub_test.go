@@ -55,7 +55,6 @@ type hubAttempt struct {
 	secrets *runnerv1.Secrets
 	steps   int // Steps frames taken
 	timeMs  int64
-	forgot  bool
 }
 
 type hubStream struct {

@@ -28,7 +28,7 @@ func (x *handler) Hello() *runnerv1.Hello {
 	h := &runnerv1.Hello{
 		MinVersion: wire.MinProtocolVersion, MaxVersion: wire.MaxProtocolVersion,
 		InstanceNonce: r.nonce, BootId: r.c.BootID, HostId: r.c.HostID,
-		SessionEpoch: s.Epoch, Incarnation: s.Incarnation, Slots: uint32(r.c.Slots), Info: r.c.Info, //nolint:gosec // a small number
+		SessionEpoch: s.Epoch, Incarnation: s.Incarnation, Slots: uint32(r.c.Slots), Info: r.c.Info,
 	}
 	for _, m := range []spool.Mark{s.Newest, s.Sixtieth} {
 		if m.Tick > 0 {

@@ -100,10 +100,6 @@ func succeeded() task.End {
 	return task.End{Outcome: runnerv1.Outcome_OUTCOME_SUCCEEDED, Exited: true, EndProven: true}
 }
 
-func failed(code int32) task.End {
-	return task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Exited: true, Code: code, EndProven: true, Reason: "non_zero_exit"}
-}
-
 // process of a runner under test.
 type running struct {
 	*runner.Runner
@@ -505,7 +501,7 @@ func TestSecretsNeverReachTheDisk(t *testing.T) {
 		if got := a.text(t); got != "the password is *****, and the key *****\n" {
 			t.Errorf("log %q", got)
 		}
-		for _, name := range strings.Fields(w.fs.Names()) {
+		for name := range strings.FieldsSeq(w.fs.Names()) {
 			data, err := w.fs.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)

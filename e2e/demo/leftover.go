@@ -17,7 +17,7 @@ import (
 func note(dir string, pid int) error {
 	started, err := startTime(pid)
 	if err != nil {
-		return nil //nolint:nilerr // it has ended already
+		return nil
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "processes"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -139,7 +139,7 @@ func TestMakeHelp(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, target := range strings.Fields("demo build test test-deps lint verify model bench fmt") {
+	for target := range strings.FieldsSeq("demo build test test-deps lint verify model bench fmt") {
 		if !strings.Contains(string(out), "make "+target+" ") {
 			t.Errorf("help has no line for %s:\n%s", target, out)
 		}

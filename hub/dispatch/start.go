@@ -193,8 +193,10 @@ func route(project *hub.Project, def *hub.Job, nodes []hub.Node) (routes [][]str
 	filters := make([]*nodefilter.Filter, len(rules))
 	for i, rule := range rules {
 		if filters[i], err = nodefilter.Parse(rule.Filter); err != nil {
-			return nil, nil, &hub.Error{Code: hub.CodeInvalid, Cause: err,
-				Message: "Route " + rule.Filter + " of project " + project.Name + " cannot be read; correct it in the project's settings."}
+			return nil, nil, &hub.Error{
+				Code: hub.CodeInvalid, Cause: err,
+				Message: "Route " + rule.Filter + " of project " + project.Name + " cannot be read; correct it in the project's settings.",
+			}
 		}
 	}
 	index := make(map[string]int)

@@ -95,13 +95,13 @@ func newTest(value string) (test, error) {
 	if len(value) >= 2 && value[0] == '/' && value[len(value)-1] == '/' {
 		pattern, err := compile(strings.TrimSpace(value[1 : len(value)-1]))
 		if err != nil {
-			return test{}, patternError(value, err)
+			return test{}, badPattern(value, err)
 		}
 		return test{pattern: pattern, patternOnly: true}, nil
 	}
 	pattern, err := compile(value)
 	if err != nil && javaOnly(err) {
-		return test{}, patternError(value, err)
+		return test{}, badPattern(value, err)
 	}
 	return test{literal: value, pattern: pattern}, nil
 }

@@ -101,8 +101,10 @@ func TestNodesAreReplacedAsAWhole(t *testing.T) {
 		p := makeProject(ctx, t, st, "web")
 		var nodes []hub.Node
 		for i := range 1201 {
-			nodes = append(nodes, hub.Node{Name: fmt.Sprintf("n%04d", i), Hostname: "h:22", Username: "u", Description: "d",
-				Tags: []string{"x", "y"}, Attributes: map[string]string{"osFamily": "unix"}})
+			nodes = append(nodes, hub.Node{
+				Name: fmt.Sprintf("n%04d", i), Hostname: "h:22", Username: "u", Description: "d",
+				Tags: []string{"x", "y"}, Attributes: map[string]string{"osFamily": "unix"},
+			})
 		}
 		if rev := must(st.ReplaceNodes(ctx, p.ID, nodes))(t); rev != 1 {
 			t.Errorf("revision is %d, want 1", rev)

@@ -91,8 +91,10 @@ func TestBarredRunners(t *testing.T) {
 
 func TestEnrolmentTokenWorksForOneKey(t *testing.T) {
 	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
-		tok := &hub.EnrolmentToken{OrganisationID: org, SecretHash: hash("s"), ProjectIDs: []string{"p"}, Tags: []string{"x"},
-			CreatedBy: "ann", ExpiresAt: later(st, time.Hour)}
+		tok := &hub.EnrolmentToken{
+			OrganisationID: org, SecretHash: hash("s"), ProjectIDs: []string{"p"}, Tags: []string{"x"},
+			CreatedBy: "ann", ExpiresAt: later(st, time.Hour),
+		}
 		ok(t, st.CreateEnrolmentToken(ctx, tok))
 		same(t, must(st.EnrolmentTokens(ctx, org))(t), []*hub.EnrolmentToken{tok})
 		use := func(id, secret, key, runner string) (*hub.EnrolmentToken, error) {

@@ -130,9 +130,11 @@ func (s *Store) checkSQLite(ctx context.Context, path string) error {
 		s.log.Warn("integrity check of the database file was cut short", "path", path, "after_ms", checkTime.Milliseconds())
 		return nil
 	case sqliteCode(err)&0xff == lib.SQLITE_NOTADB, sqliteCode(err)&0xff == lib.SQLITE_CORRUPT, err == nil && answer != "ok":
-		return &hub.Error{Code: hub.CodeInvalid, Message: fmt.Sprintf(
-			"The file %s is damaged or no database of SQLite; restore a backup, and keep this file as evidence.", path),
-			Cause: errors.Join(err, errors.New(answer))}
+		return &hub.Error{
+			Code: hub.CodeInvalid, Message: fmt.Sprintf(
+				"The file %s is damaged or no database of SQLite; restore a backup, and keep this file as evidence.", path),
+			Cause: errors.Join(err, errors.New(answer)),
+		}
 	case err != nil:
 		return s.wrap(fmt.Errorf("checking the database file %s: %w", path, err))
 	}

@@ -69,8 +69,10 @@ func TestUserSessions(t *testing.T) {
 	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
 		u := makeUser(ctx, t, st, "ann")
 		add := func(id string, lives time.Duration) {
-			ok(t, st.CreateUserSession(ctx, &hub.UserSession{IDHash: hash(id), UserID: u.ID, OrganisationID: org,
-				CreatedAt: later(st, -2*time.Hour), ExpiresAt: later(st, lives)}))
+			ok(t, st.CreateUserSession(ctx, &hub.UserSession{
+				IDHash: hash(id), UserID: u.ID, OrganisationID: org,
+				CreatedAt: later(st, -2*time.Hour), ExpiresAt: later(st, lives),
+			}))
 		}
 		add("old", -time.Second)
 		add("a", time.Hour)

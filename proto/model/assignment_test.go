@@ -67,7 +67,6 @@ type stepState struct {
 }
 
 type stepConfig struct {
-	name                                                                                 string
 	idem, clone, restore, cancel                                                         bool
 	noGrant, startBeforeJournal, noEpochCheck, noCAS, requeueClaim                       bool
 	forgetEarly, cloneBlind, cancelBlind, restoreBlind, noShimLock, twoSched, cancelOpen bool
@@ -86,10 +85,8 @@ func pk(k byte, a, b, d, f int) string { return string([]byte{k, byte(a), byte(b
 
 func (s *stepState) send(m string) {
 	l := msgs(s.net)
-	for _, x := range l {
-		if x == m {
-			return
-		}
+	if slices.Contains(l, m) {
+		return
 	}
 	l = append(l, m)
 	slices.Sort(l)
@@ -175,12 +172,12 @@ func stepNext(c stepConfig, s stepState) []edge[stepState] {
 func (b *stepBuilder) dispatch() {
 	c, s, add := b.c, b.s, b.add
 	if !c.twoSched && s.st == READY && !s.hold && s.ep < c.maxEp {
-		for r := uint8(0); r < 2; r++ {
+		for r := range uint8(2) {
 			if s.sess[r] > 0 {
 				t := s
 				t.st, t.ep, t.own, t.cSess, t.cBoot = OFFERED, s.ep+1, r, 0, 0
 				t.send(pk('O', int(t.ep), int(r), 0, 0))
-				add(say("hub offers ep%d to R%d", uint8(t.ep), uint8(r)), t)
+				add(say("hub offers ep%d to R%d", t.ep, r), t)
 			}
 		}
 	}
@@ -188,20 +185,20 @@ func (b *stepBuilder) dispatch() {
 		if s.st == READY && !s.hub[h].used && !s.hold {
 			t := s
 			t.hub[h] = snap{true, s.st, s.ep, 0}
-			add(say("hub%d reads READY ep%d", uint8(h), uint8(s.ep)), t)
+			add(say("hub%d reads READY ep%d", uint8(h), s.ep), t)
 		}
 		if s.hub[h].used {
 			ok := s.st == READY && s.ep == s.hub[h].ep && !s.hold
 			if c.noCAS {
 				ok = true
 			}
-			for r := uint8(0); r < 2; r++ {
+			for r := range uint8(2) {
 				if ok && s.sess[r] > 0 && s.hub[h].ep < c.maxEp {
 					t := s
 					t.st, t.ep, t.own, t.cSess, t.cBoot = OFFERED, s.hub[h].ep+1, r, 0, 0
 					t.hub[h] = snap{}
 					t.send(pk('O', int(t.ep), int(r), 0, 0))
-					add(say("hub%d offers ep%d to R%d", uint8(h), uint8(t.ep), uint8(r)), t)
+					add(say("hub%d offers ep%d to R%d", uint8(h), t.ep, r), t)
 				}
 			}
 			t := s
@@ -380,10 +377,10 @@ func (b *stepBuilder) restart() {
 			t := s
 			t.in[i].up = true
 			for e := 1; e <= maxE; e++ { // recovery by the journal
-				switch {
-				case t.in[i].j[e] == jAcc:
+				switch t.in[i].j[e] {
+				case jAcc:
 					t.in[i].j[e] = jTomb
-				case t.in[i].j[e] == jStarting:
+				case jStarting:
 					if c.noShimLock {
 						t.in[i].j[e] = jTomb // trusts its memory, forgets a forked shim
 					} else { // takes run.lock before the shim did, writes the tombstone
@@ -705,7 +702,7 @@ func stepSystem(c stepConfig) system[stepState] {
 	c.maxCrash, c.maxHello, c.maxEp = cmp.Or(c.maxCrash, 2), cmp.Or(c.maxHello, 3), cmp.Or(c.maxEp, maxE)
 	var s stepState
 	for i := range 2 {
-		s.in[i] = stepRunner{present: true, up: true, rid: uint8(i), boot: uint8(i + 1)} //nolint:gosec // 0 and 1
+		s.in[i] = stepRunner{present: true, up: true, rid: uint8(i), boot: uint8(i + 1)}
 	}
 	return system[stepState]{
 		initial: s,

@@ -81,7 +81,7 @@ func explore[S comparable](sys system[S]) finding {
 				if sys.limit > 0 && len(states) >= sys.limit {
 					return finding{states: len(states), limited: true}
 				}
-				id = int32(len(states)) //nolint:gosec // bounded by memory far below
+				id = int32(len(states))
 				seen[e.to] = id
 				states = append(states, e.to)
 				origins = append(origins, origin{k, e.label})
@@ -99,7 +99,7 @@ func explore[S comparable](sys system[S]) finding {
 	for k := range states {
 		if !reach[k] && !sys.exempt(states[k]) {
 			if f.stuck == 0 {
-				f.trace = trace(int32(k)) //nolint:gosec // the same
+				f.trace = trace(int32(k))
 			}
 			f.stuck++
 		}
@@ -124,7 +124,7 @@ func reachable(n int, from, to []int32, goal func(int32) bool) []bool {
 	}
 	mark := make([]bool, n)
 	var queue []int32
-	for k := range int32(n) { //nolint:gosec // n states fit
+	for k := range int32(n) {
 		if goal(k) {
 			mark[k], queue = true, append(queue, k)
 		}
@@ -149,7 +149,6 @@ type expectation struct {
 	// states of a sound configuration: a different count means a different model.
 	states int
 	big    bool
-	limit  int
 }
 
 func (want expectation) judge(t *testing.T, got finding) {

@@ -71,7 +71,7 @@ func streamNext(c streamConfig, s streamState) (out []edge[streamState]) {
 
 func streamHub(c streamConfig, s streamState) (out []edge[streamState]) {
 	add := func(l label, t streamState) { out = append(out, edge[streamState]{l, t}) }
-	next := uint8(len(s.table)) //nolint:gosec // at most four
+	next := uint8(len(s.table))
 	if s.pending == 0 {
 		for n := range uint8(streamLines) {
 			if s.frames&(1<<n) != 0 {

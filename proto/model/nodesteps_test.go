@@ -60,7 +60,6 @@ type attemptState struct {
 }
 
 type attemptConfig struct {
-	name               string
 	stepFirst, keep    bool
 	threads            int
 	crashes            uint8
@@ -323,7 +322,7 @@ func (b *attemptBuilder) work(i int, t [cells]uint8, stopped bool) bool {
 				n.in[i].run[k] = false
 				n.truth[k] = map[byte]uint8{'K': cellSucceeded, 'F': cellFailed}[how]
 				n.in[i].jr += string([]byte{how, byte('0' + k)})
-				add(say("I%d sees %d end %c", uint8(i), uint8(k), uint8(how)), n)
+				add(say("I%d sees %d end %c", uint8(i), uint8(k), how), n)
 			}
 		}
 	}

@@ -44,10 +44,10 @@ type Result struct {
 func ResultDigest(r Result) Hash {
 	b := []byte("fairlead result 1\x00")
 	b = binary.BigEndian.AppendUint64(b, r.Incarnation)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(r.AttemptID))) //nolint:gosec // an id is 36 bytes
+	b = binary.BigEndian.AppendUint32(b, uint32(len(r.AttemptID)))
 	b = append(b, r.AttemptID...)
 	b = binary.BigEndian.AppendUint32(b, r.Epoch)
-	b = binary.BigEndian.AppendUint32(b, uint32(r.Outcome)) //nolint:gosec // an enum, never negative
+	b = binary.BigEndian.AppendUint32(b, uint32(r.Outcome))
 	b = binary.BigEndian.AppendUint64(b, r.StepsTotal)
 	b = append(b, r.StepsHash[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.LogTotal)

@@ -97,8 +97,8 @@ func NextFrame(b []byte) (Frame, []byte, error) {
 	if n <= 0 || size > MaxFrameData || size > uint64(len(b)-n) {
 		return Frame{}, nil, errFrame
 	}
-	f.Data = b[n : n+int(size) : n+int(size)] //nolint:gosec // bounded by MaxFrameData
-	return f, b[n+int(size):], nil            //nolint:gosec // the same
+	f.Data = b[n : n+int(size) : n+int(size)]
+	return f, b[n+int(size):], nil
 }
 
 // CountFrames walks all frames of b and returns their number; an error tells that b

@@ -38,7 +38,7 @@ func run(t testing.TB, shell []string, dir, line string) (string, error) {
 	args := append(append([]string{}, shell[1:]...), "-c", line)
 	cmd := exec.Command(shell[0], args...)
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nowhere", "LC_ALL=C"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nowhere", "LC_ALL=C"} //nolint:forbidigo // where the shells are
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {

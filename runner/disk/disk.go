@@ -191,6 +191,6 @@ func (o *OS) Free() (free, total uint64, err error) {
 	if err := unix.Fstatfs(int(d.Fd()), &st); err != nil {
 		return 0, 0, fmt.Errorf("asking for free space: %w", err)
 	}
-	size := uint64(st.Bsize) //nolint:gosec // a block size is positive
+	size := uint64(st.Bsize)
 	return st.Bavail * size, st.Blocks * size, nil
 }

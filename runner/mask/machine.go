@@ -37,14 +37,14 @@ func (m *machine) add(pattern []byte) {
 	for i, b := range pattern {
 		at := int(state)*m.width + int(m.class[b])
 		if m.next[at] == 0 {
-			m.next[at] = int32(len(m.depth)) //nolint:gosec // bounded by the secrets' size
+			m.next[at] = int32(len(m.depth))
 			m.next = append(m.next, make([]int32, m.width)...)
-			m.depth = append(m.depth, int32(i+1)) //nolint:gosec // the same
+			m.depth = append(m.depth, int32(i+1))
 			m.match = append(m.match, 0)
 		}
 		state = m.next[at]
 	}
-	m.match[state] = int32(len(pattern)) //nolint:gosec // the same
+	m.match[state] = int32(len(pattern))
 }
 
 // link walks the trie by breadth and fills in where each state goes on when its own

@@ -89,14 +89,14 @@ func (c *Client) Run(ctx context.Context) error {
 	for first := true; ctx.Err() == nil; first = false {
 		if !first {
 			if err := pause(ctx, time.Duration(rand.Int64N(int64(wait)+1))); err != nil { //nolint:gosec // spread, not secrecy
-				return nil
+				return nil //nolint:nilerr // ending is what the caller asked for
 			}
 			wait = min(2*wait, maxWait)
 		}
 		began := time.Now()
 		address, err := c.once(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // ending is what the caller asked for
 		}
 		if time.Since(began) >= lasting {
 			wait, failed = firstWait, 0

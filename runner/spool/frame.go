@@ -39,7 +39,7 @@ func appendFrame(b []byte, f frame) []byte {
 	start := len(b)
 	b = binary.BigEndian.AppendUint16(b, frameMagic)
 	b = append(b, byte(f.kind), byte(len(f.key)))
-	b = binary.BigEndian.AppendUint32(b, uint32(len(f.payload))) //nolint:gosec // at most maxPayload
+	b = binary.BigEndian.AppendUint32(b, uint32(len(f.payload)))
 	sum := crc32.Update(crc32.Checksum(b[start:], castagnoli()), castagnoli(), []byte(f.key))
 	b = binary.BigEndian.AppendUint32(b, sum)
 	b = append(b, f.key...)

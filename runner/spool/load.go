@@ -89,10 +89,10 @@ func parseOffer(b []byte) (*runnerv1.Fence, *runnerv1.Spec, error) {
 		return nil, nil, errors.New("the fence is cut off")
 	}
 	fence, spec := &runnerv1.Fence{}, &runnerv1.Spec{}
-	if err := proto.Unmarshal(b[n:n+int(size)], fence); err != nil { //nolint:gosec // bounded by len(b)
+	if err := proto.Unmarshal(b[n:n+int(size)], fence); err != nil {
 		return nil, nil, err
 	}
-	if err := proto.Unmarshal(b[n+int(size):], spec); err != nil { //nolint:gosec // the same
+	if err := proto.Unmarshal(b[n+int(size):], spec); err != nil {
 		return nil, nil, err
 	}
 	return fence, spec, nil

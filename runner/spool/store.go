@@ -117,7 +117,7 @@ func (s *Store) retain(now time.Time) {
 		s.log.Warn("asking for free space", "error", err)
 		return
 	}
-	limit := int64(total / 100 * uint64(s.c.RetentionPercent)) //nolint:gosec // a percentage
+	limit := int64(total / 100 * uint64(s.c.RetentionPercent))
 	if free < minFree {
 		limit = 0
 	}

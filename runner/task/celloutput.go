@@ -50,7 +50,7 @@ var _ SyncedOutput = (*cellOutput)(nil)
 func newCellOutput(c Cell, cut *cutter, m *mask.Masker) *cellOutput {
 	o := &cellOutput{cell: c, cutter: cut}
 	for i := range o.lines {
-		stream := wire.Stream(i) //nolint:gosec // three of them
+		stream := wire.Stream(i)
 		o.lines[i].masker = m.MarkedWriter(func(p []byte, masked bool) error { return o.take(stream, p, masked, 0) })
 	}
 	return o
@@ -70,8 +70,8 @@ func (o *cellOutput) WriteMasked(stream wire.Stream, p []byte, offset uint64) er
 	o.cutter.mu.Lock()
 	defer o.cutter.mu.Unlock()
 	for i := range o.lines {
-		if wire.Stream(i) != stream && len(o.lines[i].rest) > 0 { //nolint:gosec // three of them
-			if err := o.emit(wire.Stream(i), nil, wire.FlagPartial, o.lines[i].offset); err != nil { //nolint:gosec // the same
+		if wire.Stream(i) != stream && len(o.lines[i].rest) > 0 {
+			if err := o.emit(wire.Stream(i), nil, wire.FlagPartial, o.lines[i].offset); err != nil {
 				return err
 			}
 		}
@@ -143,7 +143,7 @@ func behind(offset uint64, rest int) uint64 {
 	if offset == 0 {
 		return 0
 	}
-	return offset - uint64(rest) //nolint:gosec // a length
+	return offset - uint64(rest)
 }
 
 // hold keeps the start of a line until its end comes or the chunk is cut.
@@ -192,7 +192,7 @@ func (o *cellOutput) breakLine(now time.Time) {
 	for i := range o.lines {
 		l := &o.lines[i]
 		if len(l.rest) > 0 && now.Sub(l.since) >= partialAfter {
-			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset) //nolint:gosec // three of them; the error stays in cutter.err
+			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)
 		}
 	}
 }
@@ -205,7 +205,7 @@ func (o *cellOutput) close() {
 		l := &o.lines[i]
 		_ = l.masker.Flush() // the error stays in cutter.err
 		if len(l.rest) > 0 {
-			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset) //nolint:gosec // three of them; the same
+			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)
 		}
 	}
 	o.forget()

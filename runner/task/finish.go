@@ -21,7 +21,7 @@ func finish(p *Plan, s *State, node int, pl *place, mode Mode, barNew bool, inHa
 			continue
 		}
 		e := &runnerv1.Ended{
-			Cell:    &runnerv1.Cell{Node: uint32(node), Step: uint32(step), Try: 1}, //nolint:gosec // positions
+			Cell:    &runnerv1.Cell{Node: uint32(node), Step: uint32(step), Try: 1},
 			Outcome: why.outcome, Reason: why.reason, Message: why.message,
 			NotStarted: why.outcome != runnerv1.Outcome_OUTCOME_UNKNOWN,
 			EndProven:  why.outcome != runnerv1.Outcome_OUTCOME_UNKNOWN,
@@ -63,7 +63,7 @@ func whyNot(s *State, node int, pl *place, mode Mode, barNew bool, p *Plan) *end
 		return &ending{skipped, ReasonGone, "The hub had given the attempt up before it started."}
 	case pl.barred:
 		return &ending{skipped, ReasonEarlierStep, "An earlier step failed on another node."}
-	case s.stop.NoNew:
+	case s.stop.GetNoNew():
 		return &ending{skipped, ReasonStopped, "Not started: the execution takes no new steps."}
 	case barNew && (!pl.begun || (stepFirst && pl.first)):
 		return &ending{skipped, ReasonNodeFailed, "Not started: another node failed."}

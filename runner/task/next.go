@@ -117,7 +117,7 @@ func unprovenEnds(s *State, inHand func(node, step int) bool) []*runnerv1.Ended 
 	for i, c := range s.cells {
 		if node, step := i/s.steps, i%s.steps; c.phase == started && !inHand(node, step) {
 			out = append(out, &runnerv1.Ended{
-				Cell:    cellRecord(Cell{Node: uint32(node), Step: uint32(step), Try: c.try}), //nolint:gosec // positions
+				Cell:    cellRecord(Cell{Node: uint32(node), Step: uint32(step), Try: c.try}),
 				Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: ReasonOtherHost,
 				Message: "Whether it finished is not known here.",
 			})
@@ -281,7 +281,7 @@ func answer(p *Plan, s *State, node int, def *runnerv1.Step, goOn bool, inHand f
 }
 
 func turn(node, step int, try uint32, notBefore time.Time) *Start {
-	return &Start{Cell: Cell{Node: uint32(node), Step: uint32(step), Try: try}, NotBefore: notBefore} //nolint:gosec // positions
+	return &Start{Cell: Cell{Node: uint32(node), Step: uint32(step), Try: try}, NotBefore: notBefore}
 }
 
 // retry returns the next try of an ended cell, or nil if there is none: after a

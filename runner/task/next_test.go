@@ -254,10 +254,10 @@ func drawPlan(t *rapid.T) *Plan {
 		if rapid.Bool().Draw(t, "stepFirst") {
 			s.Strategy = runnerv1.Strategy_STRATEGY_STEP_FIRST
 		}
-		for i, st := range s.Steps {
+		for i, st := range s.GetSteps() {
 			st.Retries = uint32(rapid.IntRange(0, 2).Draw(t, "retries"))
 			st.Idempotent, st.ContinueOnUnknown = rapid.Bool().Draw(t, "idempotent"), rapid.Bool().Draw(t, "onUnknown")
-			if i+1 < len(s.Steps) && !st.IsHandler && rapid.Bool().Draw(t, "handler") {
+			if i+1 < len(s.GetSteps()) && !st.GetIsHandler() && rapid.Bool().Draw(t, "handler") {
 				st.ErrorHandler, s.Steps[i+1].IsHandler = uint32(i+2), true
 			}
 		}

@@ -195,7 +195,7 @@ func (c *cutter) cut() error {
 	}
 	slices.Sort(nodes)
 	chunk := &runnerv1.Chunk{
-		Fence: c.disk.Fence(), Seq: seq, Lines: c.lines, Bytes: uint32(len(c.buf)), //nolint:gosec // at most MaxChunkBytes
+		Fence: c.disk.Fence(), Seq: seq, Lines: c.lines, Bytes: uint32(len(c.buf)),
 		Hash: hash[:], Data: data, Nodes: nodes,
 	}
 	if _, err := c.disk.AppendChunk(c.ctx, chunk); err != nil {

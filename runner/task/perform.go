@@ -72,7 +72,7 @@ func (t *Attempt) executor(node *runnerv1.Node) (Executor, error) {
 	if e := t.host.Executors[name]; e != nil {
 		return e, nil
 	}
-	return nil, fmt.Errorf("Node %s asks for the executor %q, which this runner does not have: set node-executor to %q or %q.", //nolint:staticcheck // shown as a sentence
+	return nil, fmt.Errorf("Node %s asks for the executor %q, which this runner does not have: set node-executor to %q or %q.", //nolint:staticcheck,revive // shown as a sentence
 		node.GetName(), name, ExecutorSSH, ExecutorLocal)
 }
 
@@ -116,8 +116,7 @@ func (t *Attempt) unprepared(ctx context.Context, err error) (End, bool) {
 		}
 		return End{}, false // this process ends and has recorded nothing
 	}
-	var not *NotStartedError
-	if errors.As(err, &not) {
+	if not, ok := errors.AsType[*NotStartedError](err); ok {
 		end := notStarted(not.Reason, not.Message)
 		end.NewHostKey = not.NewHostKey
 		return end, true

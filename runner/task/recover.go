@@ -29,7 +29,7 @@ func (t *Attempt) recover() {
 			*c = cellState{}
 			continue
 		}
-		cells = append(cells, Cell{Node: uint32(i / t.state.steps), Step: uint32(i % t.state.steps), Try: c.try}) //nolint:gosec // positions
+		cells = append(cells, Cell{Node: uint32(i / t.state.steps), Step: uint32(i % t.state.steps), Try: c.try})
 	}
 	if len(cells) == 0 {
 		return

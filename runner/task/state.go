@@ -53,8 +53,8 @@ type cellState struct {
 type State struct {
 	steps  int
 	cells  []cellState
-	stop   runnerv1.StopScope //nolint:govet // copied never; fields are read one by one
-	boot   []byte             // that the grant was taken in
+	stop   runnerv1.StopScope
+	boot   []byte // that the grant was taken in
 	closed bool
 }
 
@@ -104,10 +104,10 @@ func (s *State) end(e *runnerv1.Ended, at time.Time) {
 
 func (s *State) addStop(scope *runnerv1.StopScope) {
 	s.stop.Asked = true
-	s.stop.All = s.stop.All || scope.GetAll()
-	s.stop.NoNew = s.stop.NoNew || scope.GetNoNew()
+	s.stop.All = s.stop.GetAll() || scope.GetAll()
+	s.stop.NoNew = s.stop.GetNoNew() || scope.GetNoNew()
 	for _, n := range scope.GetNodes() {
-		if !slices.Contains(s.stop.Nodes, n) {
+		if !slices.Contains(s.stop.GetNodes(), n) {
 			s.stop.Nodes = append(s.stop.Nodes, n)
 		}
 	}
@@ -115,7 +115,7 @@ func (s *State) addStop(scope *runnerv1.StopScope) {
 
 // covers reports whether the journalled stops rule out what scope asks.
 func (s *State) covers(scope *runnerv1.StopScope) bool {
-	if (scope.GetAll() && !s.stop.All) || (scope.GetNoNew() && !s.stop.NoNew && !s.stop.All) {
+	if (scope.GetAll() && !s.stop.GetAll()) || (scope.GetNoNew() && !s.stop.GetNoNew() && !s.stop.GetAll()) {
 		return false
 	}
 	for _, n := range scope.GetNodes() {
@@ -123,7 +123,7 @@ func (s *State) covers(scope *runnerv1.StopScope) bool {
 			return false
 		}
 	}
-	return s.stop.Asked
+	return s.stop.GetAsked()
 }
 
 // doubtful reports whether something of the node ended unknown.
@@ -138,8 +138,8 @@ func (s *State) doubtful(node int) bool {
 
 // stopsNode reports whether the node was cancelled.
 func (s *State) stopsNode(node int) bool {
-	return s.stop.All || slices.Contains(s.stop.Nodes, uint32(node)) //nolint:gosec // a position
+	return s.stop.GetAll() || slices.Contains(s.stop.GetNodes(), uint32(node))
 }
 
 // barred reports whether nothing more of the node may start.
-func (s *State) barred(node int) bool { return s.stop.NoNew || s.stopsNode(node) }
+func (s *State) barred(node int) bool { return s.stop.GetNoNew() || s.stopsNode(node) }

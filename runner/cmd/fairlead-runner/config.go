@@ -139,8 +139,8 @@ func (c *config) read(data []byte) error {
 // unknownKeys names every key that the struct does not have, with the nearest one.
 func unknownKeys(t reflect.Type, given map[string]any, path string) error {
 	fields := map[string]reflect.Type{}
-	for i := range t.NumField() {
-		fields[t.Field(i).Tag.Get("yaml")] = t.Field(i).Type
+	for f := range t.Fields() {
+		fields[f.Tag.Get("yaml")] = f.Type
 	}
 	var problems []error
 	for key, value := range given {
@@ -215,7 +215,7 @@ func (p *program) environment(v reflect.Value, prefix string) error {
 }
 
 func set(field reflect.Value, text string) error {
-	if d, ok := field.Addr().Interface().(*duration); ok {
+	if d, ok := reflect.TypeAssert[*duration](field.Addr()); ok {
 		return d.UnmarshalText([]byte(text))
 	}
 	switch field.Kind() {
