@@ -54,8 +54,7 @@ func postgres() *dialect {
 
 // sqlState is the code of an error that the server sent, else "".
 func sqlState(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
 	}
 	return ""
@@ -64,9 +63,9 @@ func sqlState(err error) string {
 // postgresGone tells errors of the way to the server, and of a server that is going
 // down, is read-only, out of disk or of connections, or gave up on time.
 func postgresGone(err error) bool {
-	switch state := sqlState(err); {
-	case state == "":
-	case state == "57014", state == "55P03", state == "25006", state == "58030", state == "25P03":
+	switch state := sqlState(err); state {
+	case "":
+	case "57014", "55P03", "25006", "58030", "25P03":
 		return true
 	default:
 		return state[:2] == "08" || state[:2] == "53" || state[:3] == "57P"
