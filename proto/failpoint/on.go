@@ -5,6 +5,7 @@ package failpoint
 import (
 	"os"
 	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,12 +52,7 @@ func Mutant(name string) bool {
 	if m := override.Load(); m != nil {
 		return *m == name
 	}
-	for _, m := range mutants() {
-		if m == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(mutants(), name)
 }
 
 // Override replaces what a test cannot change for real: "boot" and "host" stand for
