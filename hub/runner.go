@@ -43,6 +43,8 @@ type RunnerSession struct {
 	HostID      []byte
 	Slots       int
 	ConnectedAt time.Time
+	// Released: a person ended its quarantine, and no session has begun since.
+	Released bool
 }
 
 // EnrolmentToken is a one-use permission to enrol.

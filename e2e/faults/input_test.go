@@ -171,7 +171,7 @@ func TestBadJobFiles(t *testing.T) {
 		file string
 		says []string
 	}{
-		"unknown keys": {"- name: a\n  namme: b\n  sequence: {commands: [{exec: 'true', exce: 'x'}]}\n", []string{"namme", "did you mean name", "exce"}},
+		"unknown keys": {"- name: a\n  namme: b\n  sequence: {commands: [{exec: 'true', exce: 'x'}]}\n", []string{"namme", "did you mean", "exce"}},
 		"not yet":      {"- name: a\n  schedule: {crontab: '0 0 * * * ?'}\n  sequence: {commands: [{exec: 'true'}]}\n", []string{"schedule", "not supported yet"}},
 		"10 MB":        {"- name: a\n  description: " + strings.Repeat("x", 10<<20) + "\n  sequence: {commands: [{exec: 'true'}]}\n", []string{"large"}},
 		"aliases":      {bomb, []string{"alias"}},

@@ -200,6 +200,9 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession) (nextSes
 	}}
 	switch presented := h.SessionEpoch; {
 	case presented == old.Confirmed:
+	case old.Released:
+		// A person decided which copy goes on, and stopped the other.
+		next.Unconfirmed = max(highest, presented) + 1
 	case old.Unconfirmed != 0 && presented == old.Unconfirmed:
 		// Its Welcome arrived and was synced, its Confirm did not.
 		next.Confirmed = presented

@@ -170,10 +170,16 @@ func (s *Store) QuarantineRunner(ctx context.Context, id, why string) (bool, err
 	return n > 0, nil
 }
 
-// ReleaseRunner ends a runner's quarantine: a person looked.
+// ReleaseRunner ends a runner's quarantine: a person looked. Its next session is taken
+// whatever epoch it presents, since the copy may have had the last one.
 func (s *Store) ReleaseRunner(ctx context.Context, organisationID, id string) error {
-	return s.oneRunner(ctx, organisationID, id, "releasing",
-		`UPDATE runner SET quarantined = '', revision = revision + 1 WHERE organisation_id = $1 AND id = $2`)
+	return s.InTx(ctx, func(st *Store) error {
+		if _, err := st.exec(ctx, `UPDATE runner_session SET released = TRUE WHERE organisation_id = $1 AND runner_id = $2`, organisationID, id); err != nil {
+			return fmt.Errorf("releasing runner %s: %w", id, err)
+		}
+		return st.oneRunner(ctx, organisationID, id, "releasing",
+			`UPDATE runner SET quarantined = '', revision = revision + 1 WHERE organisation_id = $1 AND id = $2`)
+	})
 }
 
 // RevokeRunner ends a runner for good: its certificates are refused from now on.

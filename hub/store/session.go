@@ -6,11 +6,11 @@ import (
 	"github.com/fairlead/fairlead/hub"
 )
 
-const sessionColumns = `runner_id, member_id, confirmed, unconfirmed, nonce, boot_id, host_id, slots, connected_at`
+const sessionColumns = `runner_id, member_id, confirmed, unconfirmed, nonce, boot_id, host_id, slots, connected_at, released`
 
 func scanSession(r scanner) (hub.RunnerSession, error) {
 	var s hub.RunnerSession
-	err := r.Scan(&s.RunnerID, &s.MemberID, &s.Confirmed, &s.Unconfirmed, &s.Nonce, &s.BootID, &s.HostID, &s.Slots, timeInto(&s.ConnectedAt))
+	err := r.Scan(&s.RunnerID, &s.MemberID, &s.Confirmed, &s.Unconfirmed, &s.Nonce, &s.BootID, &s.HostID, &s.Slots, timeInto(&s.ConnectedAt), &s.Released)
 	return s, err
 }
 
@@ -40,7 +40,7 @@ func (s *Store) PutSessions(ctx context.Context, organisationIDs []string, list 
 			VALUES `+tuples(1, to-from, 10)+`
 			ON CONFLICT (runner_id) DO UPDATE SET member_id = excluded.member_id, confirmed = excluded.confirmed, unconfirmed = excluded.unconfirmed,
 				nonce = excluded.nonce, boot_id = excluded.boot_id, host_id = excluded.host_id, slots = excluded.slots,
-				connected_at = excluded.connected_at, closed_at = 0`, args...)
+				connected_at = excluded.connected_at, released = FALSE, closed_at = 0`, args...)
 		return err
 	})
 }

@@ -210,6 +210,7 @@ CREATE TABLE runner_session (
     slots BIGINT NOT NULL,
     connected_at BIGINT NOT NULL,
     -- 0 while its stream is open, as far as its member could tell.
+    released BOOLEAN NOT NULL DEFAULT FALSE,
     closed_at BIGINT NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
