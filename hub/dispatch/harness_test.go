@@ -120,34 +120,44 @@ type runnerSim struct {
 	host   []byte
 	epoch  int64 // on its disk
 	nonce  []byte
+	detach func()
+	*inbox // of the latest session
+}
+
+// inbox is what one session of a runner was sent. The hub may send to a session that
+// the runner has left already.
+type inbox struct {
 	offers chan hub.Offer
 	stops  chan hub.StopScope
 	forget chan hub.Fence
-	detach func()
 }
 
-func (r *runnerSim) Offer(o hub.Offer) {
+func newInbox() *inbox {
+	return &inbox{make(chan hub.Offer, 1000), make(chan hub.StopScope, 1000), make(chan hub.Fence, 1000)}
+}
+
+func (i *inbox) Offer(o hub.Offer) {
 	select {
-	case r.offers <- o:
+	case i.offers <- o:
 	default:
 	}
 }
 
-func (r *runnerSim) Stop(_ hub.Fence, s hub.StopScope) {
+func (i *inbox) Stop(_ hub.Fence, s hub.StopScope) {
 	select {
-	case r.stops <- s:
+	case i.stops <- s:
 	default:
 	}
 }
 
-func (r *runnerSim) Forget(f hub.Fence) {
+func (i *inbox) Forget(f hub.Fence) {
 	select {
-	case r.forget <- f:
+	case i.forget <- f:
 	default:
 	}
 }
-func (r *runnerSim) Drain([]string) {}
-func (r *runnerSim) End(error)      {}
+func (i *inbox) Drain([]string) {}
+func (i *inbox) End(error)      {}
 
 var nonces atomic.Int64
 
@@ -197,8 +207,8 @@ func (r *runnerSim) connect(inventory ...hub.Holding) hub.Welcome {
 	if err := r.d.Confirm(r.b.t.Context(), r.ref); err != nil {
 		r.b.t.Fatalf("confirm: %v", err)
 	}
-	r.offers, r.stops, r.forget = make(chan hub.Offer, 1000), make(chan hub.StopScope, 1000), make(chan hub.Fence, 1000)
-	r.detach = r.d.Attach(r.ref, r)
+	r.inbox = newInbox()
+	r.detach = r.d.Attach(r.ref, r.inbox)
 	return w
 }
 
