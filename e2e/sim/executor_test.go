@@ -42,7 +42,6 @@ type behaviour struct {
 	pace     time.Duration
 	fails    bool
 	stubborn bool // takes its time to end when it is told to
-	together bool // prints more than a line at once
 }
 
 // begin counts a start; nil if the process is dead: then nothing was started.
@@ -65,15 +64,15 @@ func (w *world) begin(p *proc, c *task.Command, local bool) (*start, *stepPlan, 
 	step := w.plan.stepOf(s.job, s.step)
 	w.judgeStart(s, step)
 	w.starts = append(w.starts, s)
-	r := w.random(s.job2(), w.startsOf(s))
-	b := behaviour{lines: step.lines, pace: step.pace, fails: r.IntN(100) < step.fails, stubborn: r.IntN(4) == 0, together: r.IntN(3) == 0}
+	r := w.random(s.label(), w.startsOf(s))
+	b := behaviour{lines: step.lines, pace: step.pace, fails: r.IntN(100) < step.fails, stubborn: r.IntN(4) == 0}
 	w.mu.Unlock()
-	w.note("%s starts %s on %s (attempt %s, cell %v), start %d", p.h.name, s.job2(), s.node, short(s.attempt), s.cell, s.number)
+	w.note("%s starts %s on %s (attempt %s, cell %v), start %d", p.h.name, s.label(), s.node, short(s.attempt), s.cell, s.number)
 	_ = w.hit("started", p.h.runner, -1)
 	return s, step, b
 }
 
-func (s *start) job2() string { return fmt.Sprintf("j%d %s", s.job, s.step) }
+func (s *start) label() string { return fmt.Sprintf("j%d %s", s.job, s.step) }
 
 func short(id string) string {
 	if len(id) > 6 {
@@ -92,7 +91,7 @@ func (s *start) finish(o runnerv1.Outcome, seen bool) {
 
 // line is what a command prints.
 func (s *start) line(i int) string {
-	return fmt.Sprintf("%s %s start %d line %d", s.job2(), s.node, s.number, i)
+	return fmt.Sprintf("%s %s start %d line %d", s.label(), s.node, s.number, i)
 }
 
 func endOf(b behaviour) task.End {
@@ -443,7 +442,7 @@ loop:
 		if i == b.lines {
 			break loop
 		}
-		s.print(s.start.line(i), b.together && i+1 < b.lines)
+		s.print(s.start.line(i))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -458,8 +457,8 @@ loop:
 	s.changed()
 }
 
-// print writes a line, or half of it now and half with the next.
-func (s *shim) print(line string, _ bool) {
+// print writes a line.
+func (s *shim) print(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost {

@@ -262,15 +262,19 @@ func (f procFS) Free() (free, total uint64, err error) { return f.p.h.fs.Free() 
 func (f procFS) MkdirAll(dir string) error {
 	return f.then("mkdir", func() error { return f.p.h.fs.MkdirAll(dir) })
 }
+
 func (f procFS) Rename(from, to string) error {
 	return f.then("rename", func() error { return f.p.h.fs.Rename(from, to) })
 }
+
 func (f procFS) Remove(name string) error {
 	return f.then("remove", func() error { return f.p.h.fs.Remove(name) })
 }
+
 func (f procFS) SyncDir(dir string) error {
 	return f.then("syncdir", func() error { return f.p.h.fs.SyncDir(dir) })
 }
+
 func (f procFS) then(name string, do func() error) error {
 	if err := f.op(name); err != nil {
 		return err

@@ -15,10 +15,7 @@ import (
 	"github.com/fairlead/fairlead/hub/store"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
-	"github.com/fairlead/fairlead/runner/disk/memdisk"
 )
-
-func newDisk() *memdisk.FS { return memdisk.New() }
 
 func failedOutcome(o runnerv1.Outcome) bool {
 	return o == runnerv1.Outcome_OUTCOME_FAILED || o == runnerv1.Outcome_OUTCOME_TIMED_OUT
@@ -37,7 +34,7 @@ func (w *world) startsOf(s *start) int {
 
 // judgeStart looks at a start at the moment it happens; the caller holds w.mu.
 func (w *world) judgeStart(s *start, step *stepPlan) {
-	var before, prev *start
+	var prev *start
 	number, _ := strconv.Atoi(s.step[1:])
 	handler := s.step[0] == 'h'
 	previous := "s" + strconv.Itoa(number-1)
@@ -54,30 +51,28 @@ func (w *world) judgeStart(s *start, step *stepPlan) {
 			continue
 		}
 		if o.attempt == s.attempt && o.node == s.node && o.stopped && o.host == s.host && o.proc.boot == s.proc.boot {
-			w.brokeLocked("N7: %s starts on %s in attempt %s, after a stop had ended start %d there", s.job2(), s.node, short(s.attempt), o.number)
+			w.brokeLocked("N7: %s starts on %s in attempt %s, after a stop had ended start %d there", s.label(), s.node, short(s.attempt), o.number)
 		}
 		if o.ended.IsZero() {
 			busy[o.node] = true
 		}
 		if job.sequential && !handler && o.step == previous && number > 0 && w.mustPrecede(s.job, number-1) && !o.seen {
-			w.brokeLocked("N5: %s starts on %s while start %d of the step before has no known end", s.job2(), s.node, o.number)
+			w.brokeLocked("N5: %s starts on %s while start %d of the step before has no known end", s.label(), s.node, o.number)
 		}
 		if o.node != s.node {
 			continue
 		}
 		switch o.step {
 		case s.step:
-			before = o
 			if !step.idempotent && (!o.seen || !failedOutcome(o.outcome) || step.retries == 0) {
-				w.brokeLocked("V1: %s was started again on %s: start %d had seen end %v, outcome %v", s.job2(), s.node, o.number, o.seen, o.outcome)
+				w.brokeLocked("V1: %s was started again on %s: start %d had seen end %v, outcome %v", s.label(), s.node, o.number, o.seen, o.outcome)
 			}
 		case previous:
 			prev = o
 		}
 	}
-	_ = before
 	if len(busy) > job.threads && w.plan.quiet() {
-		w.brokeLocked("threads: %s runs on %d nodes at once, at most %d", s.job2(), len(busy), job.threads)
+		w.brokeLocked("threads: %s runs on %d nodes at once, at most %d", s.label(), len(busy), job.threads)
 	}
 	w.judgeOrder(s, prev, number, handler)
 }
@@ -95,11 +90,11 @@ func (w *world) judgeOrder(s *start, prev *start, number int, handler bool) {
 	case handler:
 		parent := w.plan.jobs[s.job].steps[number]
 		if prev != nil && !parent.idempotent && (!prev.seen || !failedOutcome(prev.outcome)) {
-			w.brokeLocked("N5: handler %s starts on %s, but its step had seen end %v, outcome %v", s.job2(), s.node, prev.seen, prev.outcome)
+			w.brokeLocked("N5: handler %s starts on %s, but its step had seen end %v, outcome %v", s.label(), s.node, prev.seen, prev.outcome)
 		}
 	case number > 0 && w.mustPrecede(s.job, number-1):
 		if prev == nil || !prev.seen || prev.outcome != runnerv1.Outcome_OUTCOME_SUCCEEDED {
-			w.brokeLocked("N5: %s starts on %s, but the step before had no good end there", s.job2(), s.node)
+			w.brokeLocked("N5: %s starts on %s, but the step before had no good end there", s.label(), s.node)
 		}
 	}
 }
@@ -379,7 +374,7 @@ func (c *verdictOf) judgeShown(s *start) {
 		near = near || (same || parent) && r.Status == hub.StatusUnknown
 	}
 	if !exact && !near && !step.idempotent {
-		c.broke("start %d (%s on %s, attempt %s, cell %v) is shown nowhere: %s", s.number, s.job2(), s.node, short(s.attempt), s.cell, c.describe())
+		c.broke("start %d (%s on %s, attempt %s, cell %v) is shown nowhere: %s", s.number, s.label(), s.node, short(s.attempt), s.cell, c.describe())
 	}
 	if c.e.Status == hub.StatusUnknown || c.e.EndedAt.IsZero() || step.idempotent && c.e.Status != hub.StatusCancelled {
 		return

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -150,10 +151,8 @@ func (p *plan) quiet() bool {
 
 func (p *plan) has(kinds ...faultKind) bool {
 	for _, f := range p.faults {
-		for _, k := range kinds {
-			if f.kind == k {
-				return true
-			}
+		if slices.Contains(kinds, f.kind) {
+			return true
 		}
 	}
 	return false

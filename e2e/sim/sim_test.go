@@ -1,14 +1,11 @@
 package sim
 
 import (
-	"context"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -27,7 +24,7 @@ var (
 	span      = flag.Duration("span", 20*time.Second, "how long histories are run if their number is not given")
 	seedFlag  = flag.Uint64("seed", 0, "one history alone, with its story")
 	firstSeed = flag.Uint64("first", 1, "the first seed")
-	sceneMost = flag.Int("scene-histories", 4, "how many histories of each scene")
+	sceneMost = flag.Int("scene-histories", 2, "how many histories of each scene")
 	verbose   = flag.Bool("simlog", false, "with -seed: show what hubs and runners log")
 )
 
@@ -43,34 +40,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// image is a migrated database. What is made once per process must be made outside of
-// every bubble, and so is the decoder of the hub's output.
-var image = sync.OnceValues(func() ([]byte, error) {
-	if _, err := output.Prepare(emptyChunk()); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(imagePath)
-})
-
-var imagePath string
-
-func emptyChunk() hub.Chunk {
-	e, err := zstd.NewWriter(nil)
-	if err != nil {
-		panic(err)
-	}
-	frames := wire.AppendFrame(nil, wire.Frame{Data: []byte("x")})
-	return hub.Chunk{Lines: 1, Bytes: len(frames), Data: e.EncodeAll(frames, nil)}
-}
-
+// loadImage returns a migrated database. What is made once per process must be made
+// outside of every bubble, and so is the decoder of the hub's output.
 func loadImage(t *testing.T) []byte {
 	t.Helper()
-	imagePath = storetest.Config(t).Path
-	b, err := image()
+	if _, err := output.Prepare(smallChunk(t)); err != nil {
+		t.Fatal(err)
+	}
+	image, err := os.ReadFile(storetest.Config(t).Path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return image
+}
+
+func smallChunk(t *testing.T) hub.Chunk {
+	e, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frames := wire.AppendFrame(nil, wire.Frame{Data: []byte("x")})
+	return hub.Chunk{Lines: 1, Bytes: len(frames), Data: e.EncodeAll(frames, nil)}
 }
 
 // run plays a history and returns which promises were broken, and its story.
@@ -78,7 +68,7 @@ func run(t *testing.T, p *plan, image []byte) (violated, story []string) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {
-		log = slog.New(slog.NewTextHandler(io.Writer(os.Stderr), &slog.HandlerOptions{Level: slog.LevelDebug}))
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, p, image, log)
@@ -135,5 +125,3 @@ func TestHistories(t *testing.T) {
 	n := next.Load() - *firstSeed
 	t.Logf("%d histories, %.0f a second", n, float64(n)/time.Since(began).Seconds())
 }
-
-var _ = context.Background

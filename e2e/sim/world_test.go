@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/disk/memdisk"
 )
 
 const clusterID = "00000000-0000-4000-8000-000000000001"
@@ -50,7 +51,6 @@ type world struct {
 	finals   map[string]string // what of an execution was shown as final
 	violated []string
 	story    []string
-	frames   map[string]int
 	// told are the journal records that runners sent, by the hash of the chain behind them.
 	told map[wire.Hash]toldRecord
 }
@@ -58,9 +58,8 @@ type world struct {
 // trigger waits for its fault's moment.
 type trigger struct {
 	fault
-	seen  int
-	over  bool
-	since time.Time
+	seen int
+	over bool
 }
 
 var (
@@ -72,7 +71,7 @@ var (
 func newWorld(t *testing.T, p *plan, image []byte, log *slog.Logger) *world {
 	w := &world{
 		t: t, plan: p, log: log, began: time.Now(), seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[*host]bool{},
-		accepted: map[int]string{}, finals: map[string]string{}, frames: map[string]int{}, told: map[wire.Hash]toldRecord{},
+		accepted: map[int]string{}, finals: map[string]string{}, told: map[wire.Hash]toldRecord{},
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.tick.Store(1000)
@@ -138,7 +137,6 @@ func (w *world) mustEnd(what string, err error) {
 // lets the faults that waited for it happen.
 func (w *world) hit(what string, runner, member int) error {
 	w.mu.Lock()
-	w.frames[what]++
 	var due []*trigger
 	for _, t := range w.triggers {
 		if t.over || w.calm || t.on != what || !t.concerns(runner, member) {
@@ -335,11 +333,10 @@ func (w *world) play() {
 }
 
 func (w *world) setUp() {
-	for i, rp := range w.plan.runners {
+	for i := range w.plan.runners {
 		h := &host{w: w, name: "runner" + strconv.Itoa(i), runner: i, began: time.Now(), shims: map[shimKey]*shim{}}
-		h.fs = newDisk()
+		h.fs = memdisk.New()
 		w.hosts = append(w.hosts, h)
-		_ = rp
 	}
 	for _, s := range w.order {
 		if err := s.boot(); err != nil {

@@ -132,3 +132,34 @@ func TestCancelRemembersAnOpenAttempt(t *testing.T) {
 		b.wantEnd(e, hub.StatusUnknown, false)
 	})
 }
+
+// Behind a failure that was told its runner may have tried again, or asked the handler,
+// when nothing was heard of it any more.
+func TestLostBehindAFailure(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		for name, change := range map[string]func(*hub.Step){
+			"retry":   func(s *hub.Step) { s.Retries = 1 },
+			"handler": func(s *hub.Step) { s.ErrorHandler = &hub.Step{Exec: "h"} },
+		} {
+			r := b.runner(name, 10, name)
+			j := job("x")
+			j.RunnerTags = []string{name}
+			change(&j.Workflow.Steps[0])
+			e := b.run(j)
+			a := r.claim()
+			a.run(0, 0, hub.StatusFailed)
+			a.report()
+			b.tick.Add(700)
+			b.wantEnd(e, hub.StatusUnknown, false)
+		}
+		r := b.runner("plain", 10, "plain")
+		j := job("x")
+		j.RunnerTags = []string{"plain"}
+		e := b.run(j)
+		a := r.claim()
+		a.run(0, 0, hub.StatusFailed)
+		a.report()
+		b.tick.Add(700)
+		b.wantEnd(e, hub.StatusFailed, false)
+	})
+}

@@ -222,69 +222,15 @@ func (d *Dispatcher) lose(ctx context.Context, s store.Silent, tick int64) error
 	})
 }
 
-// loss is what is known of an attempt that was lost.
-type loss struct {
-	work *work
-	a    *store.AssignmentRow
-	x    *executionState
-	rows []hub.NodeStep
-	now  time.Time
-}
-
-// open are the node steps without an acknowledged end, as unknown ones: also those
-// never reported as started, since the report may be what was lost.
-func (l *loss) open() []hub.NodeStep {
-	var out []hub.NodeStep
-	for _, n := range l.a.Nodes {
-		for _, s := range l.a.Steps {
-			row := hub.NodeStep{ExecutionID: l.x.row.ID, AttemptID: l.work.fence.AttemptID, Node: n, Step: s, Try: l.a.TryBase + 1}
-			for _, r := range l.rows {
-				if r.Node == n && r.Step == s && r.Try >= row.Try {
-					row = r
-				}
-			}
-			if row.Status.Final() {
-				continue
-			}
-			row.Status, row.Reason = hub.StatusUnknown, "lost"
-			row.Message = "Nothing was heard of the runner; the step may have run, or may still."
-			row.EndedAt = l.now
-			out = append(out, row)
-		}
-	}
-	// A handler that had begun is as unknown.
-	for _, r := range l.rows {
-		if _, of := l.work.job.workflow.StepAt(r.Step); of != r.Step && r.Status == hub.StatusRunning {
-			r.Status, r.Reason, r.EndedAt = hub.StatusUnknown, "lost", l.now
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// again reports whether all that is open may be run again, by the author's word.
-func (l *loss) again(open []hub.NodeStep) bool {
-	if len(open) == 0 || l.a.Attempts >= maxAttempts || l.x.row.CancelRequested || l.x.row.NoNew {
-		return false
-	}
-	for _, r := range open {
-		step, _ := l.work.job.workflow.StepAt(r.Step)
-		if step == nil || !step.Idempotent {
-			return false
-		}
-	}
-	return true
-}
-
 // endLost settles the assignment of a lost attempt, or cuts what is left of it anew.
 func (d *Dispatcher) endLost(ctx context.Context, st *store.Store, fx *effects, l *loss, open []hub.NodeStep) error {
 	ended := make([]hub.NodeStep, 0, len(l.rows))
+	again := l.again(open)
 	for _, r := range l.rows {
-		if r.Status.Final() {
+		if r.Status.Final() && !(again && has(open, r)) {
 			ended = append(ended, r)
 		}
 	}
-	again := l.again(open)
 	folded := workflow.Fold(l.work.job.workflow, ended)
 	if !again {
 		folded = workflow.Fold(l.work.job.workflow, append(ended, open...))

@@ -1,0 +1,108 @@
+package dispatch
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/proto/wire"
+)
+
+// loss is what is known of an attempt that was lost.
+type loss struct {
+	work *work
+	a    *store.AssignmentRow
+	x    *executionState
+	rows []hub.NodeStep
+	now  time.Time
+}
+
+// open are the node steps without an acknowledged end, as unknown ones: also those
+// never reported as started, since the report may be what was lost. Behind a failure
+// that was told, the next try or the handler may have started.
+func (l *loss) open() []hub.NodeStep {
+	var out []hub.NodeStep
+	for _, n := range l.a.Nodes {
+		for _, s := range l.a.Steps {
+			row := l.newest(n, s)
+			if !row.Status.Final() || l.comesAgain(&row) {
+				out = append(out, l.unknown(row))
+				continue
+			}
+			h := l.work.job.workflow.HandlerOf(s)
+			if h < 0 || row.Status != hub.StatusFailed && row.Status != hub.StatusTimedOut {
+				continue
+			}
+			if row = l.newest(n, h); !row.Status.Final() || l.comesAgain(&row) {
+				out = append(out, l.unknown(row))
+			}
+		}
+	}
+	return out
+}
+
+// newest is the last try of a step on a node that was told of, or the first one.
+func (l *loss) newest(node, step int) hub.NodeStep {
+	row := hub.NodeStep{ExecutionID: l.x.row.ID, AttemptID: l.work.fence.AttemptID, Node: node, Step: step, Try: l.a.TryBase + 1}
+	for _, r := range l.rows {
+		if r.Node == node && r.Step == step && r.Try >= row.Try {
+			row = r
+		}
+	}
+	return row
+}
+
+// comesAgain reports whether the runner answers an end with another try.
+func (l *loss) comesAgain(r *hub.NodeStep) bool {
+	step, _ := l.work.job.workflow.StepAt(r.Step)
+	if step == nil {
+		return false
+	}
+	retries := step.Retries
+	switch r.Status {
+	case hub.StatusFailed, hub.StatusTimedOut:
+		if r.NotStarted && wire.ComesAgain(r.Reason) {
+			return true
+		}
+	case hub.StatusUnknown:
+		if !step.Idempotent {
+			return false
+		}
+		retries = max(retries, 1)
+	default:
+		return false
+	}
+	return r.Try-l.a.TryBase <= retries
+}
+
+// unknown is a row as it ends with its attempt, or the try behind one that has ended.
+func (l *loss) unknown(row hub.NodeStep) hub.NodeStep {
+	if row.Status.Final() {
+		row = hub.NodeStep{ExecutionID: row.ExecutionID, AttemptID: row.AttemptID, Node: row.Node, Step: row.Step, Try: row.Try + 1}
+	}
+	row.Status, row.Reason = hub.StatusUnknown, "lost"
+	row.Message = "Nothing was heard of the runner; the step may have run, or may still."
+	row.EndedAt = l.now
+	return row
+}
+
+// has reports whether a list has a newer try of a row's step on its node.
+func has(list []hub.NodeStep, row hub.NodeStep) bool {
+	return slices.ContainsFunc(list, func(r hub.NodeStep) bool { return r.Node == row.Node && r.Step == row.Step })
+}
+
+// again reports whether all that is open may be run again, by the author's word. A
+// handler answers a failure; it is not run again by itself.
+func (l *loss) again(open []hub.NodeStep) bool {
+	if len(open) == 0 || l.a.Attempts >= maxAttempts || l.x.row.CancelRequested || l.x.row.NoNew {
+		return false
+	}
+	for _, r := range open {
+		step, of := l.work.job.workflow.StepAt(r.Step)
+		if step == nil || of != r.Step || !step.Idempotent {
+			return false
+		}
+	}
+	return true
+}
