@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -17,11 +19,20 @@ type pool struct {
 	argv    []string
 	warmFor time.Duration
 
-	mu     sync.Mutex
-	idle   []*warmShim // the longest unused first
-	timer  *time.Timer // runs while idle is not empty
-	closed bool
+	mu      sync.Mutex
+	idle    []*warmShim // the longest unused first
+	waiting []chan *warmShim
+	living  int         // shims that have not ended
+	timer   *time.Timer // runs while idle is not empty
+	closed  bool
 }
+
+// Starting a shim costs the time of several short commands. Once there are as many as
+// keep the machine busy, a command waits this long for one to come free before it has
+// another one started; long commands lose next to nothing by it.
+const freeSoon = 50 * time.Millisecond
+
+func enough() int { return 4 * runtime.GOMAXPROCS(0) }
 
 // warmShim is a shim process and the socket to it.
 type warmShim struct {
@@ -52,11 +63,52 @@ func (p *pool) get(ctx context.Context) (*warmShim, error) {
 		p.mu.Unlock()
 		return s, nil
 	}
+	if p.living >= enough() {
+		turn := make(chan *warmShim, 1)
+		p.waiting = append(p.waiting, turn)
+		p.mu.Unlock()
+		if s := p.await(ctx, turn); s != nil {
+			return s, nil
+		}
+		p.mu.Lock()
+	}
+	p.living++
 	p.mu.Unlock()
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
+		p.gone()
 		return nil, context.Cause(ctx)
 	}
-	return startShim(p.argv)
+	s, err := startShim(p.argv, p.gone)
+	if err != nil {
+		p.gone()
+	}
+	return s, err
+}
+
+// await takes a shim that comes free soon; nil if none does.
+func (p *pool) await(ctx context.Context, turn chan *warmShim) *warmShim {
+	timer := time.NewTimer(freeSoon)
+	defer timer.Stop()
+	select {
+	case s := <-turn:
+		return s
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.waiting, turn); i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+		return nil
+	}
+	return <-turn // it was given just now
+}
+
+// gone notes the end of a shim.
+func (p *pool) gone() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.living--
 }
 
 // put gives a shim back that has ended its command.
@@ -65,6 +117,11 @@ func (p *pool) put(s *warmShim) {
 	defer p.mu.Unlock()
 	if p.closed {
 		_ = s.Close()
+		return
+	}
+	if len(p.waiting) > 0 {
+		p.waiting[0] <- s
+		p.waiting = p.waiting[1:]
 		return
 	}
 	s.since = time.Now()
@@ -102,8 +159,8 @@ func (p *pool) close() {
 	p.idle = nil
 }
 
-// startShim starts a shim process in a session of its own.
-func startShim(argv []string) (*warmShim, error) {
+// startShim starts a shim process in a session of its own; gone is called when it ended.
+func startShim(argv []string, gone func()) (*warmShim, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("no command for shims is configured")
 	}
@@ -129,7 +186,10 @@ func startShim(argv []string) (*warmShim, error) {
 	}
 	s := &warmShim{link: newLink(conn), pid: cmd.Process.Pid, messages: make(chan fromShim, 1)}
 	go s.read()
-	go func() { _ = cmd.Wait() }()
+	go func() {
+		_ = cmd.Wait()
+		gone()
+	}()
 	return s, nil
 }
 
