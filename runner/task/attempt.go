@@ -279,9 +279,9 @@ func (t *Attempt) inHand(node, step int) bool {
 
 // finish records the end of a cell and what follows from it.
 func (t *Attempt) finish(c Cell, end End) {
-	if t.lastOfAll(c) {
-		t.cutter.flush() // beside the sync of the records, not after it
-	}
+	// What it printed is in the spool's file before its end is in the journal's: a kill
+	// between them must not leave an end whose last lines are nowhere.
+	t.cutter.flush()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.hand, t.position(c))
@@ -303,23 +303,6 @@ func (t *Attempt) drop(c Cell) {
 	defer t.mu.Unlock()
 	delete(t.hand, t.position(c))
 	t.poke()
-}
-
-// lastOfAll reports whether nothing is likely to run after the cell.
-func (t *Attempt) lastOfAll(c Cell) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.hand) != 1 {
-		return false
-	}
-	at := t.position(c)
-	for i, cell := range t.state.cells {
-		handler := t.plan.Spec.GetSteps()[i%t.state.steps].GetIsHandler()
-		if i != at && cell.phase != ended && !handler {
-			return false
-		}
-	}
-	return true
 }
 
 // record stamps a record with the time.
