@@ -89,6 +89,9 @@ func (s *Store) once(ctx context.Context, background bool, fn func(st *Store) er
 		return err
 	}
 	if err := tx.Commit(); err != nil {
+		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+			err = ctx.Err() // database/sql undid it for that, before we got here
+		}
 		return fmt.Errorf("committing: %w", err)
 	}
 	s.counts.transactions.Add(1)
