@@ -130,13 +130,27 @@ type inbox struct {
 	offers chan hub.Offer
 	stops  chan hub.StopScope
 	forget chan hub.Fence
+
+	mu      sync.Mutex
+	offered map[hub.Fence]bool
 }
 
 func newInbox() *inbox {
-	return &inbox{make(chan hub.Offer, 1000), make(chan hub.StopScope, 1000), make(chan hub.Fence, 1000)}
+	return &inbox{
+		offers: make(chan hub.Offer, 1000), stops: make(chan hub.StopScope, 1000), forget: make(chan hub.Fence, 1000),
+		offered: make(map[hub.Fence]bool),
+	}
 }
 
+// Offer keeps an offer once: the hub may repeat it at any time, and a runner knows it
+// from its journal.
 func (i *inbox) Offer(o hub.Offer) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.offered[o.Fence] {
+		return
+	}
+	i.offered[o.Fence] = true
 	select {
 	case i.offers <- o:
 	default:
