@@ -39,7 +39,7 @@ func (c *Cluster) beats(ctx context.Context) error {
 	return every(ctx, c.cfg.Interval, func(ctx context.Context) error {
 		bounded, cancel := context.WithTimeout(ctx, readyWithin)
 		defer cancel()
-		err := c.st.Heartbeat(bounded, c.cfg.ID, c.nonce)
+		err := c.st.Heartbeat(bounded, c.cfg.ID, c.nonce, c.cfg.Sessions())
 		if err == nil {
 			c.committed()
 			err = c.learnGateways(bounded)

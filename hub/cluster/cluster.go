@@ -29,6 +29,10 @@ type Config struct {
 	Gateway string
 	Address string
 	Roles   []string
+	// ExecutionMode that it starts with; "": active.
+	ExecutionMode hub.ExecutionMode
+	// Sessions counts the runners that it serves; nil: none.
+	Sessions func() int
 	// Interval between heartbeats; Inactive and Dead are what members without one count
 	// as after so long. 0: 2, 6 and 10 s.
 	Interval, Inactive, Dead time.Duration
@@ -65,6 +69,9 @@ func New(st *store.Store, master *keys.Master, cfg Config, log *slog.Logger) *Cl
 	if cfg.Dead == 0 {
 		cfg.Dead = 5 * cfg.Interval
 	}
+	if cfg.Sessions == nil {
+		cfg.Sessions = func() int { return 0 }
+	}
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
 	return &Cluster{st: st, master: master, cfg: cfg, log: log, nonce: nonce}
@@ -82,7 +89,7 @@ func (c *Cluster) Join(ctx context.Context) error {
 	}
 	err = c.st.JoinMember(ctx, &hub.Member{
 		ID: c.cfg.ID, Name: c.cfg.Name, Version: c.cfg.Version, Gateway: c.cfg.Gateway,
-		Address: c.cfg.Address, Roles: c.cfg.Roles, Nonce: c.nonce,
+		Address: c.cfg.Address, Roles: c.cfg.Roles, Nonce: c.nonce, ExecutionMode: c.cfg.ExecutionMode,
 	})
 	if err != nil {
 		return err

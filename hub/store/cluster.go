@@ -27,7 +27,7 @@ func (s *Store) Cluster(ctx context.Context) (*hub.Cluster, error) {
 
 func (s *Store) readCluster(ctx context.Context) (*hub.Cluster, error) {
 	c := &hub.Cluster{}
-	err := s.queryRow(ctx, `SELECT id, incarnation, created_at FROM cluster WHERE singleton = 1`).Scan(&c.ID, &c.Incarnation, timeInto(&c.CreatedAt))
+	err := s.queryRow(ctx, `SELECT id, incarnation, execution_mode, created_at FROM cluster WHERE singleton = 1`).Scan(&c.ID, &c.Incarnation, &c.ExecutionMode, timeInto(&c.CreatedAt))
 	if err != nil {
 		return nil, fmt.Errorf("reading the cluster's row: %w", err)
 	}
@@ -52,4 +52,12 @@ func (s *Store) SetClusterCA(ctx context.Context, certificate, sealedKey []byte)
 		return false, fmt.Errorf("storing the CA: %w", err)
 	}
 	return n == 1, nil
+}
+
+// SetExecutionMode says for the whole cluster whether schedules fire.
+func (s *Store) SetExecutionMode(ctx context.Context, mode hub.ExecutionMode) error {
+	if _, err := s.exec(ctx, `UPDATE cluster SET execution_mode = $1 WHERE singleton = 1`, mode); err != nil {
+		return fmt.Errorf("setting the execution mode: %w", err)
+	}
+	return nil
 }

@@ -56,17 +56,17 @@ func TestMembers(t *testing.T) {
 		wantCode(t, st.JoinMember(ctx, &hub.Member{ID: "m2", Name: "one"}), hub.CodeConflict)
 
 		before := st.Now()
-		ok(t, st.Heartbeat(ctx, "m1", m.Nonce))
+		ok(t, st.Heartbeat(ctx, "m1", m.Nonce, 0))
 		beat := must(st.Members(ctx))(t)[0].HeartbeatAt
 		if beat.Before(before.Add(-time.Second)) || beat.After(st.Now().Add(time.Second)) {
 			t.Errorf("heartbeat at %v, want about %v", beat, before)
 		}
-		wantCode(t, st.Heartbeat(ctx, "m1", []byte("another process")), hub.CodeConflict)
+		wantCode(t, st.Heartbeat(ctx, "m1", []byte("another process"), 0), hub.CodeConflict)
 
 		restarted := *m
 		restarted.Nonce = []byte("n2")
 		ok(t, st.JoinMember(ctx, &restarted))
-		wantCode(t, st.Heartbeat(ctx, "m1", m.Nonce), hub.CodeConflict)
+		wantCode(t, st.Heartbeat(ctx, "m1", m.Nonce, 0), hub.CodeConflict)
 		ok(t, st.LeaveMember(ctx, "m1", m.Nonce)) // not its row any more
 		same(t, len(must(st.Members(ctx))(t)), 1)
 		ok(t, st.LeaveMember(ctx, "m1", restarted.Nonce))

@@ -184,7 +184,7 @@ func TestStoreUnderSynctest(t *testing.T) {
 		m := &hub.Member{ID: "m", Name: "m", Nonce: []byte("n")}
 		ok(t, st.JoinMember(ctx, m))
 		<-time.After(time.Minute)
-		ok(t, st.Heartbeat(ctx, "m", m.Nonce))
+		ok(t, st.Heartbeat(ctx, "m", m.Nonce, 0))
 		same(t, must(st.Members(ctx))(t)[0].HeartbeatAt.Sub(m.StartedAt), time.Minute)
 	})
 }
