@@ -277,7 +277,9 @@ func (h *holding) refused(link *session.Link, f *runnerv1.Refused) {
 	switch {
 	case phase == offered && h.mayHaveBeenGranted(f.GetReason()):
 		h.r.spawn(func() { h.decline(link) })
-	case phase == offered && f.GetReason() != runnerv1.Refused_REASON_TRY_AGAIN:
+	case phase == offered && wait > 0:
+		h.again(link, wait)
+	case phase == offered:
 		h.r.settle(h) // no grant was or will be made: a later offer begins anew
 	case phase == granted && !t.Waits() && wait != shortWait && f.GetReason() != runnerv1.Refused_REASON_HELD:
 		h.abandon(link, f.GetMessage()) // what it told is of another history
@@ -291,7 +293,14 @@ func (h *holding) refused(link *session.Link, f *runnerv1.Refused) {
 }
 
 func (h *holding) mayHaveBeenGranted(reason runnerv1.Refused_Reason) bool {
-	return reason == runnerv1.Refused_REASON_OLD_SESSION || reason == runnerv1.Refused_REASON_OTHER_HOST
+	switch reason {
+	case runnerv1.Refused_REASON_OLD_SESSION, runnerv1.Refused_REASON_OTHER_HOST, runnerv1.Refused_REASON_QUARANTINED:
+		// The hub looks at these first: a claim of an earlier session may have been committed
+		// and its grant lost. Forgotten here, it would stay open there until it is lost.
+		return true
+	default:
+		return false
+	}
 }
 
 // again repeats what was refused after a while, if the link is still there.

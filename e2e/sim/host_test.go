@@ -84,7 +84,7 @@ func (h *host) start() {
 		FS: procFS{p}, BootID: hashed(boot), HostID: hashed(machine), Info: &runnerv1.RunnerInfo{}, Slots: w.plan.runners[h.runner].slots,
 		Dial: p.dial, Addresses: w.addresses,
 		LearnAddresses: func([]string) error { return nil }, SetBundle: func([][]byte) error { return nil },
-		Sign:        func(d wire.Hash) ([]byte, error) { return d[:], nil },
+		Sign:        sign,
 		OpenSecrets: func(string, []byte) (*runnerv1.Secrets, error) { return &runnerv1.Secrets{}, nil },
 		Executors:   map[string]task.Executor{task.ExecutorSSH: remote{p}, task.ExecutorLocal: local{p}},
 		Boottime:    func() time.Duration { return time.Since(h.began) }, DrainTimeout: 2 * time.Second,

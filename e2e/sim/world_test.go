@@ -365,6 +365,9 @@ func (w *world) setUp() {
 		if err == nil {
 			err = st.CreateRunner(w.ctx, row)
 		}
+		if err == nil {
+			err = st.AddRunnerCertificate(w.ctx, &hub.RunnerCertificate{Serial: row.ID, RunnerID: row.ID, PublicKey: []byte(row.ID), DER: identity().der})
+		}
 		w.hosts[i].id = row.ID
 	}
 	if err != nil {

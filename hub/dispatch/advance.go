@@ -34,6 +34,29 @@ func (x *executionState) assignment(id string) *store.AssignmentRow {
 	return nil
 }
 
+// lockOpen takes the assignments that are not settled and looks at them again. An offer
+// does not take the execution's row: without this one that is being committed would not
+// be seen, its assignment would be ended, and its attempt could still be claimed.
+func (x *executionState) lockOpen(ctx context.Context, st *store.Store) error {
+	var open []string
+	for _, a := range x.assignments {
+		if !a.State.Final() {
+			open = append(open, a.ID)
+		}
+	}
+	slices.Sort(open)
+	states, err := st.LockAssignments(ctx, open)
+	if err != nil {
+		return err
+	}
+	for _, a := range x.assignments {
+		if now, ok := states[a.ID]; ok {
+			a.State = now
+		}
+	}
+	return nil
+}
+
 func (x *executionState) flow() workflow.Flow {
 	return workflow.Flow{Cancelled: x.row.CancelRequested, NoNew: x.row.NoNew, CancelledNodes: x.row.CancelledNodes}
 }
@@ -210,6 +233,9 @@ func (d *Dispatcher) stopNew(ctx context.Context, st *store.Store, fx *effects, 
 // endOpen ends what of an execution is not granted, and tells the runners of what is.
 // An assignment of which an earlier attempt may still act ends unknown.
 func (d *Dispatcher) endOpen(ctx context.Context, st *store.Store, fx *effects, x *executionState, state hub.AssignmentState, reason string) error {
+	if err := x.lockOpen(ctx, st); err != nil {
+		return err
+	}
 	live, err := d.withdraw(ctx, st, fx, x, reason)
 	if err != nil {
 		return err

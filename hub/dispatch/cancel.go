@@ -77,6 +77,9 @@ func (d *Dispatcher) cancelNodes(ctx context.Context, st *store.Store, fx *effec
 		return err
 	}
 	fx.event(hub.EventExecution, &x.row.Execution, x.row.Status)
+	if err := x.lockOpen(ctx, st); err != nil {
+		return err
+	}
 	open, err := st.OpenAttemptsOf(ctx, x.row.ID)
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 	}
 	d := &Dispatcher{
 		st: st, cfg: cfg, log: log, woken: make(chan struct{}, 1),
-		reg:   registry{runners: make(map[string]*runnerView), refused: make(map[refusal]int64)},
+		reg:   registry{runners: make(map[string]*runnerView), refused: make(map[refusal]int64), lastStale: make(map[string]staleHello)},
 		cache: cache{jobs: make(map[string]*job), works: make(map[string]*work)},
 	}
 	d.claims = batch.New(128, d.commitClaims)

@@ -57,7 +57,7 @@ func (f *effects) apply(ctx context.Context) {
 		f.d.sendOffer(ctx, w, f.project)
 	}
 	for _, s := range f.stops {
-		if sink := f.d.reg.stop(s.runnerID, s.fence.AttemptID, s.scope); sink != nil {
+		for _, sink := range f.d.reg.stop(s.runnerID, s.fence.AttemptID, s.scope) {
 			sink.Stop(s.fence, s.scope)
 		}
 	}

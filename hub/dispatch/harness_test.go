@@ -131,6 +131,8 @@ type inbox struct {
 	stops  chan hub.StopScope
 	forget chan hub.Fence
 
+	ended atomic.Bool
+
 	mu      sync.Mutex
 	offered map[hub.Fence]bool
 }
@@ -171,7 +173,7 @@ func (i *inbox) Forget(f hub.Fence) {
 	}
 }
 func (i *inbox) Drain([]string) {}
-func (i *inbox) End(error)      {}
+func (i *inbox) End(error)      { i.ended.Store(true) }
 
 var nonces atomic.Int64
 

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -16,6 +17,31 @@ type registry struct {
 	// refused tells until which tick a runner is not asked again for an assignment.
 	refused map[refusal]int64
 	turn    int64
+	// lastStale is the process, by runner, that presented an old session last, and how
+	// often in a row.
+	lastStale map[string]staleHello
+}
+
+type staleHello struct {
+	nonce string
+	times int
+}
+
+// maxStale so many times a process may present an old session: it reads the newest one
+// from its disk when it starts, so only frames that are late say otherwise.
+const maxStale = 3
+
+// stale counts a Hello with an old session and reports whether it came too often.
+func (g *registry) stale(runnerID string, nonce []byte) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.lastStale[runnerID]
+	if s.nonce != string(nonce) {
+		s = staleHello{nonce: string(nonce)}
+	}
+	s.times++
+	g.lastStale[runnerID] = s
+	return s.times > maxStale
 }
 
 type refusal struct{ assignmentID, runnerID string }
@@ -26,9 +52,12 @@ type runnerView struct {
 	epoch     int64 // of the newest session; offers go to a confirmed one with a sink
 	confirmed bool
 	sink      Sink
-	slots     int
-	paused    bool // it said that it takes nothing now
-	live      map[string]bool
+	// older are the ways of earlier sessions, by epoch, while the runner is in quarantine:
+	// which of its instances has the work is what nobody knows then.
+	older  map[int64]Sink
+	slots  int
+	paused bool // it said that it takes nothing now
+	live   map[string]bool
 	// stopTold and stopAcked are the newest scopes told, and in its journal, by attempt.
 	stopTold  map[string]hub.StopScope
 	stopAcked map[string]hub.StopScope
@@ -57,8 +86,13 @@ func (r *runnerView) takes(organisationID, projectID string, tags []string) bool
 // whose disk was copied would stay connected for ever and be offered nothing.
 var errReplaced = hub.Errorf(hub.CodeConflict, "A later session of this runner has taken the place of this one; connect again.")
 
+// errReleased ends the sessions of a runner that came out of quarantine.
+var errReleased = hub.Errorf(hub.CodeConflict, "A person released this runner; connect again.")
+
 // greet notes a new session, not confirmed yet, and what the runner holds. It returns
-// the way of the session before, which is of no use any more.
+// the way of the session before, if it is of no use any more. In quarantine it is: the
+// instance that runs something must be heard, and the other one would push it aside
+// again and again.
 func (g *registry) greet(row *hub.Runner, epoch int64, slots int, live []string) (old Sink) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -67,7 +101,14 @@ func (g *registry) greet(row *hub.Runner, epoch int64, slots int, live []string)
 		r = &runnerView{}
 		g.runners[row.ID] = r
 	}
-	old = r.sink
+	if row.Quarantined == "" {
+		old = r.sink
+	} else if r.sink != nil {
+		if r.older == nil {
+			r.older = make(map[int64]Sink)
+		}
+		r.older[r.epoch] = r.sink
+	}
 	r.row, r.epoch, r.confirmed, r.sink, r.slots, r.paused = row, epoch, false, nil, slots, false
 	r.live, r.stopTold, r.stopAcked = make(map[string]bool), make(map[string]hub.StopScope), make(map[string]hub.StopScope)
 	for _, id := range live {
@@ -87,7 +128,18 @@ func (g *registry) attach(ref hub.SessionRef, sink Sink) bool {
 
 // detach takes the sink away if it still is the session's.
 func (g *registry) detach(ref hub.SessionRef) bool {
-	return g.with(ref, func(r *runnerView) { r.sink, r.confirmed = nil, false })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.runners[ref.RunnerID]
+	if r == nil {
+		return false
+	}
+	delete(r.older, ref.Epoch)
+	if r.epoch != ref.Epoch {
+		return false
+	}
+	r.sink, r.confirmed = nil, false
+	return true
 }
 
 func (g *registry) with(ref hub.SessionRef, f func(*runnerView)) bool {
@@ -101,15 +153,27 @@ func (g *registry) with(ref hub.SessionRef, f func(*runnerView)) bool {
 	return true
 }
 
-// refresh takes over what people changed about runners.
-func (g *registry) refresh(rows []*hub.Runner) {
+// refresh takes over what people changed about runners. It returns the ways of the
+// sessions of those that were released: they begin anew, so that the one that is left
+// becomes the current one.
+func (g *registry) refresh(rows []*hub.Runner) (released []Sink) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, row := range rows {
-		if r := g.runners[row.ID]; r != nil {
-			r.row = row
+		r := g.runners[row.ID]
+		if r == nil {
+			continue
 		}
+		if row.Quarantined == "" && len(r.older) > 0 {
+			released = slices.AppendSeq(released, maps.Values(r.older))
+			if r.sink != nil {
+				released = append(released, r.sink)
+			}
+			r.older = nil
+		}
+		r.row = row
 	}
+	return released
 }
 
 // ids of runners with a session here.
@@ -243,17 +307,17 @@ func (g *registry) sink(runnerID string) Sink {
 	return nil
 }
 
-// stop notes that a stop is to be told and returns the way; nil when there is none or
+// stop notes that a stop is to be told and returns the ways; none when there is none or
 // the runner has confirmed that scope.
-func (g *registry) stop(runnerID, attemptID string, scope hub.StopScope) Sink {
+func (g *registry) stop(runnerID, attemptID string, scope hub.StopScope) []Sink {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.runners[runnerID]
-	if r == nil || !r.connected() || sameScope(r.stopAcked[attemptID], scope) {
+	if r == nil || !r.connected() || len(r.older) == 0 && sameScope(r.stopAcked[attemptID], scope) {
 		return nil
 	}
 	r.stopTold[attemptID] = scope
-	return r.sink
+	return append(slices.Collect(maps.Values(r.older)), r.sink)
 }
 
 func sameScope(a, b hub.StopScope) bool {

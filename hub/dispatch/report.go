@@ -129,6 +129,16 @@ func (d *Dispatcher) Accuse(ctx context.Context, fence hub.Fence, runnerID, why 
 	}
 }
 
+// Forged refuses a result that none of its runner's keys has signed, and puts the runner
+// into quarantine: it is damaged, or another speaks for it.
+func (d *Dispatcher) Forged(ctx context.Context, fence hub.Fence, runnerID string) error {
+	w, err := d.known(ctx, fence, runnerID)
+	if err != nil {
+		return err
+	}
+	return d.accuse(ctx, w, "None of its keys has signed the result of attempt "+fence.AttemptID+".")
+}
+
 const eventOtherHistory = "other_history"
 
 // accuse counts once for each attempt: a runner that a person released repeats what

@@ -146,11 +146,11 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	runners, err := st.RunnersByID(ctx, ids)
+	old, err := st.LockSessions(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	old, err := st.LockSessions(ctx, ids)
+	runners, err := st.RunnersByID(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -206,9 +206,10 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession) (nextSes
 	case old.Unconfirmed != 0 && presented == old.Unconfirmed:
 		// Its Welcome arrived and was synced, its Confirm did not.
 		next.Confirmed = presented
-	case presented < highest && (bytes.Equal(h.Nonce, old.Nonce) || bytes.Equal(h.BootID, old.BootID)):
+	case presented < highest && (bytes.Equal(h.Nonce, old.Nonce) || bytes.Equal(h.BootID, old.BootID) && !d.reg.stale(h.RunnerID, h.Nonce)):
 		// Of this process, or of one before it: within a boot the lock file, of which the
 		// boot id is made, lets only one at a time use the directory, and a copy has another.
+		// One that keeps coming is no late frame: its disk was put back to an earlier day.
 		c.Err = refused(hub.Fence{}, hub.RefusedOldSession, "This is an earlier session of the same runner; connect again.")
 		return next, false
 	case presented > highest:

@@ -1,10 +1,14 @@
 package dispatch_test
 
 import (
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/dispatch"
 )
 
 // later lets the hub look at the ticks, twice.
@@ -204,6 +208,94 @@ func TestNewSessionIsOfferedAgain(t *testing.T) {
 		r.connect()
 		if again := receive(t, "offer again", r.offers); again.Fence != first.Fence {
 			t.Errorf("offered %v, then %v", first.Fence, again.Fence)
+		}
+	})
+}
+
+// TestTwoFirstHellosAtOnce: before the first session there is no session row to lock, and
+// two members that greet an original and its copy must not make both the first.
+func TestTwoFirstHellosAtOnce(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		one := b.d
+		b.start(func(c *dispatch.Config) { c.MemberID = "m2" })
+		two := b.d
+		for round := range 8 {
+			row := &hub.Runner{OrganisationID: hub.DefaultOrganisationID, Name: fmt.Sprintf("r%d", round), Slots: 1}
+			if err := b.st.CreateRunner(t.Context(), row); err != nil {
+				t.Fatal(err)
+			}
+			original := &runnerSim{b: b, d: one, row: row, boot: []byte("boot"), host: []byte("host")}
+			clone := original.copyOf()
+			clone.d = two
+			var confirmed atomic.Int64
+			var wg sync.WaitGroup
+			for _, r := range []*runnerSim{original, clone} {
+				wg.Go(func() {
+					if _, err := r.tryHello(); err == nil && r.d.Confirm(t.Context(), r.ref) == nil {
+						confirmed.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			if original.ref.Epoch == clone.ref.Epoch || confirmed.Load() == 0 {
+				t.Fatalf("epochs are %d and %d, %d confirmed", original.ref.Epoch, clone.ref.Epoch, confirmed.Load())
+			}
+		}
+	})
+}
+
+// TestDiskOfAnEarlierDay: a process that keeps presenting an old session read it from a
+// disk that was put back; a late frame of an earlier process comes once.
+func TestDiskOfAnEarlierDay(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 1)
+		for range 3 {
+			r.epoch = r.ref.Epoch
+			r.connect()
+		}
+		old := &runnerSim{b: b, d: b.d, row: r.row, boot: r.boot, host: r.host, epoch: 1}
+		for try := range 6 {
+			_, err := old.tryHello()
+			if runner, _ := b.st.Runner(t.Context(), r.row.ID); runner.Quarantined != "" {
+				if try < 2 {
+					t.Fatalf("quarantined at try %d", try)
+				}
+				return
+			}
+			wantRefused(t, err, hub.RefusedOldSession)
+		}
+		t.Fatal("nobody is told of the old disk")
+	})
+}
+
+// TestQuarantinedInstancesAreBothHeard: the one that runs something must be able to
+// report it however often the other one connects.
+func TestQuarantinedInstancesAreBothHeard(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 1)
+		e := b.run(job("a"))
+		a := r.claim()
+		a.started(0, 0)
+		a.report()
+		clone := r.copyOf()
+		clone.epoch = 0
+		clone.connect()
+		if r.ended.Load() {
+			t.Error("the copy's session ended the one that has the work")
+		}
+		b.cancel(e)
+		receive(t, "stop", r.stops)
+		receive(t, "stop", clone.stops)
+		a.ended(0, 0, hub.StatusCancelled)
+		a.finish(hub.StatusCancelled)
+		b.wantEnd(e, hub.StatusCancelled, true)
+		if err := b.st.ReleaseRunner(t.Context(), hub.DefaultOrganisationID, r.row.ID); err != nil {
+			t.Fatal(err)
+		}
+		b.tick.Add(1)
+		b.later(t)
+		if !r.ended.Load() || !clone.ended.Load() {
+			t.Error("a release leaves sessions open that are not the current one")
 		}
 	})
 }

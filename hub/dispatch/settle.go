@@ -94,7 +94,12 @@ func (t *turn) fold(ctx context.Context, m *moving, step *store.AttemptStep) (*s
 	if folded.Outcome == hub.StatusSkipped {
 		step.State, end.State, end.Stops = nothingRan(m.x.row, r.Outcome)
 	}
-	if a := m.x.assignment(m.row.AssignmentID); a != nil {
+	a := m.x.assignment(m.row.AssignmentID)
+	if a != nil && a.OpenAttempt && end.State == hub.AssignmentCancelled && !failpoint.Mutant("M11") {
+		// Cancelled means proven that nothing acts; of the earlier attempt nothing is.
+		end.State, end.Reason = hub.AssignmentUnknown, "an earlier attempt may still act; cancelled"
+	}
+	if a != nil {
 		a.State, a.Stops = end.State, end.Stops
 		if m.x.row.Slices == 1 && len(m.x.assignments) == 1 && a.Attempts == 1 {
 			m.x.rows, m.x.logWhole = rows, m.log.Whole() && !m.log.Broken

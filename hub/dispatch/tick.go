@@ -54,7 +54,9 @@ func (d *Dispatcher) lapse(ctx context.Context, tick int64, mayExpire bool) erro
 	if rows, err := d.st.RunnersByID(ctx, d.reg.ids()); err != nil {
 		all = append(all, err)
 	} else {
-		d.reg.refresh(rows)
+		for _, sink := range d.reg.refresh(rows) {
+			sink.End(errReleased)
+		}
 	}
 	if mayExpire {
 		all = append(all, d.expireOffers(ctx, tick), d.loseSilent(ctx, tick))
@@ -65,14 +67,27 @@ func (d *Dispatcher) lapse(ctx context.Context, tick int64, mayExpire bool) erro
 // tellStops tells the runners of this member again what they have to stop and have not
 // confirmed.
 func (d *Dispatcher) tellStops(ctx context.Context) {
-	list, err := d.st.StoppableAttempts(ctx, atOnce)
-	if err != nil {
-		if ctx.Err() == nil {
-			d.log.Error("cannot read what is to stop", "error", err)
+	for after := ""; ; {
+		list, err := d.st.StoppableAttempts(ctx, after, atOnce)
+		if err != nil {
+			if ctx.Err() == nil {
+				d.log.Error("cannot read what is to stop", "error", err)
+			}
+			return
 		}
-		return
+		d.tellSome(ctx, list)
+		if len(list) < atOnce {
+			return
+		}
+		after = list[len(list)-1].AttemptID
 	}
+}
+
+func (d *Dispatcher) tellSome(ctx context.Context, list []*store.AttemptRow) {
 	for _, t := range list {
+		if d.reg.sink(t.RunnerID) == nil {
+			continue // another member's, or nobody's now
+		}
 		row, err := d.st.ExecutionRow(ctx, t.OrganisationID, t.ExecutionID)
 		if err != nil {
 			continue
@@ -85,7 +100,7 @@ func (d *Dispatcher) tellStops(ctx context.Context) {
 		if !scope.Asked {
 			continue
 		}
-		if sink := d.reg.stop(t.RunnerID, t.AttemptID, scope); sink != nil {
+		for _, sink := range d.reg.stop(t.RunnerID, t.AttemptID, scope) {
 			sink.Stop(t.Fence, scope)
 		}
 	}
@@ -355,6 +370,9 @@ func (d *Dispatcher) whatIsDue(ctx context.Context, st *store.Store, fx *effects
 // endReady ends assignments that wait for a runner; those that have one go on. What
 // was not cut yet is barred.
 func endReady(ctx context.Context, st *store.Store, x *executionState, state hub.AssignmentState, reason string) error {
+	if err := x.lockOpen(ctx, st); err != nil {
+		return err
+	}
 	var ends []store.AssignmentEnd
 	for _, a := range x.assignments {
 		if a.State != hub.AssignmentReady {

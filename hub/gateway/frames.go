@@ -239,7 +239,7 @@ func (s *session) result(ctx context.Context, msg *runnerv1.Result) error {
 	s.lanes.do(ctx, result.Fence.AttemptID, func() {
 		var logNext int64
 		err := retry(ctx, func() (err error) {
-			logNext, err = s.g.dispatch.Result(ctx, result)
+			logNext, err = s.settle(ctx, msg, result)
 			return err
 		})
 		var behind *hub.Behind

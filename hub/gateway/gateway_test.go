@@ -325,6 +325,13 @@ func TestJobOverTheWire(t *testing.T) {
 		Fence: c.fence, Outcome: runnerv1.Outcome_OUTCOME_SUCCEEDED, StepsTotal: c.n, StepsHash: c.hash[:], LogTotal: 1, LogHash: logHash[:],
 		Signature: signature, FirstN: 2, PrevHash: prev[:], Records: c.records,
 	}}}
+	// Signed by nobody: not taken, also not with everything else right.
+	forged := proto.CloneOf(frame)
+	forged.GetResult().Signature[8] ^= 1
+	s.send(forged)
+	if why := s.recv().GetRefused().GetReason(); why != runnerv1.Refused_REASON_QUARANTINED {
+		t.Errorf("a forged result is answered by %v", why)
+	}
 	for range 2 { // the second as after a lost answer
 		s.send(frame)
 		if ack := s.recv().GetResultAck(); ack.GetLogNext() != 1 {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"io"
 	"sync"
@@ -85,7 +86,8 @@ type session struct {
 
 	mu     sync.Mutex
 	closed bool
-	detach func() // nil until confirmed
+	detach func()             // nil until confirmed
+	keys   []*ecdsa.PublicKey // of the runner, as far as they were needed
 }
 
 // close lets go of dispatch and waits for the lanes.

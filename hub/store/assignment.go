@@ -59,6 +59,22 @@ func (s *Store) AssignmentsOf(ctx context.Context, executionIDs []string) ([]*As
 	return all, err
 }
 
+// LockAssignments takes the rows of assignments, in the order of their ids, and returns
+// their states. An offer takes its assignment's row too: behind this no attempt of them
+// is on its way that cannot be seen yet.
+func (s *Store) LockAssignments(ctx context.Context, ids []string) (map[string]hub.AssignmentState, error) {
+	states := make(map[string]hub.AssignmentState, len(ids))
+	err := inPieces(len(ids), func(from, to int) error {
+		list, err := collect(ctx, s, scanAssignment, `SELECT `+assignmentColumns+` FROM assignment WHERE id IN (`+params(1, to-from)+`) ORDER BY id`+s.dialect.forUpdate,
+			anys(ids[from:to])...)
+		for _, a := range list {
+			states[a.ID] = a.State
+		}
+		return err
+	})
+	return states, err
+}
+
 // Assignment reads one assignment.
 func (s *Store) Assignment(ctx context.Context, id string) (*AssignmentRow, error) {
 	a, err := scanAssignment(s.queryRow(ctx, `SELECT `+assignmentColumns+` FROM assignment WHERE id = $1`, id))

@@ -86,11 +86,11 @@ func (s *Store) OpenAttemptsOfRunners(ctx context.Context, runnerIDs []string) (
 	return all, err
 }
 
-// StoppableAttempts reads live attempts of executions in which something was asked to
-// stop.
-func (s *Store) StoppableAttempts(ctx context.Context, limit int) ([]*AttemptRow, error) {
-	return collect(ctx, s, scanAttempt, `SELECT `+prefixed("t", attemptColumns)+` FROM execution e JOIN attempt t ON t.execution_id = e.id
-		WHERE e.ended_at = 0 AND (e.cancel_requested OR e.no_new OR e.cancelled_nodes <> '') AND t.state IN ('claimed', 'running') ORDER BY t.id LIMIT $1`, limit)
+// StoppableAttempts reads live attempts of runners in executions in which something was
+// asked to stop. after and limit page by id.
+func (s *Store) StoppableAttempts(ctx context.Context, after string, limit int) ([]*AttemptRow, error) {
+	return collect(ctx, s, scanAttempt, `SELECT `+prefixed("t", attemptColumns)+` FROM attempt t JOIN execution e ON e.id = t.execution_id
+		WHERE t.state IN ('claimed', 'running') AND t.id > $1 AND (e.cancel_requested OR e.no_new OR e.cancelled_nodes <> '') ORDER BY t.id LIMIT $2`, after, limit)
 }
 
 // ExpiredOffers reads offers made before a tick.

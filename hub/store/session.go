@@ -14,11 +14,16 @@ func scanSession(r scanner) (hub.RunnerSession, error) {
 	return s, err
 }
 
-// LockSessions takes the session rows of runners; runners that have none are not in the
-// answer.
+// LockSessions takes the rows of runners and of their sessions; runners that have no
+// session yet are not in the answer. The runner's row comes first, since before the
+// first session there is no other: two first Hellos at once would both be the first.
 func (s *Store) LockSessions(ctx context.Context, runnerIDs []string) (map[string]hub.RunnerSession, error) {
 	out := make(map[string]hub.RunnerSession, len(runnerIDs))
 	err := inPieces(len(runnerIDs), func(from, to int) error {
+		_, err := collect(ctx, s, scanID, `SELECT id FROM runner WHERE id IN (`+params(1, to-from)+`) ORDER BY id`+s.dialect.forUpdate, anys(runnerIDs[from:to])...)
+		if err != nil {
+			return err
+		}
 		list, err := collect(ctx, s, scanSession, `SELECT `+sessionColumns+` FROM runner_session WHERE runner_id IN (`+params(1, to-from)+`) ORDER BY runner_id`+s.dialect.forUpdate,
 			anys(runnerIDs[from:to])...)
 		for _, r := range list {

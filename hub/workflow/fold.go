@@ -18,11 +18,17 @@ type Folded struct {
 }
 
 // Fold folds the node steps of an attempt or of an execution, in any order: of each step
-// on each node the newest try counts, and a failure whose handler succeeded is a
-// success.
+// on each node the newest try counts, a failure whose handler succeeded is a success,
+// and a cancel behind a try whose end nobody saw is unknown.
 func Fold(w *hub.Workflow, rows []hub.NodeStep) Folded {
 	f := Folded{Outcome: hub.StatusSkipped, Nodes: make(map[int]hub.Status)}
 	newest := Newest(rows)
+	doubted := make(map[[2]int]bool)
+	for i := range rows {
+		if rows[i].Status == hub.StatusUnknown && !rows[i].EndProven {
+			doubted[[2]int{rows[i].Node, rows[i].Step}] = true
+		}
+	}
 	handled := make(map[[2]int]bool)
 	for i := range newest {
 		r := &newest[i]
@@ -37,6 +43,9 @@ func Fold(w *hub.Workflow, rows []hub.NodeStep) Folded {
 		answered := handled[[2]int{r.Node, of}] && (status == hub.StatusFailed || status == hub.StatusTimedOut)
 		if answered {
 			status = hub.StatusSucceeded
+		}
+		if status == hub.StatusCancelled && doubted[[2]int{r.Node, r.Step}] {
+			status = hub.StatusUnknown // an earlier try may still act
 		}
 		f.Outcome = hub.Fold(f.Outcome, status)
 		f.Nodes[r.Node] = hub.Fold(orSkipped(f.Nodes[r.Node]), status)

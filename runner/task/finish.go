@@ -73,12 +73,17 @@ func whyNot(s *State, node int, pl *place, mode Mode, barNew bool, p *Plan) *end
 }
 
 // Fold is the outcome of an attempt whose cells have all ended: the worst of the last
-// tries. A failure that its handler answered counts as success.
+// tries. A failure that its handler answered counts as success, a cancel behind a try
+// whose end nobody saw as unknown.
 func Fold(p *Plan, s *State) runnerv1.Outcome {
 	worst := runnerv1.Outcome_OUTCOME_SUCCEEDED
 	for node := range p.Spec.GetNodes() {
 		for step, def := range p.Spec.GetSteps() {
-			if o := s.cell(node, step).outcome; weight(o) > weight(worst) && !answered(s, node, def, o) {
+			o := s.cell(node, step).outcome
+			if o == runnerv1.Outcome_OUTCOME_CANCELLED && s.cell(node, step).doubted {
+				o = runnerv1.Outcome_OUTCOME_UNKNOWN
+			}
+			if weight(o) > weight(worst) && !answered(s, node, def, o) {
 				worst = o
 			}
 		}

@@ -45,6 +45,7 @@ type cellState struct {
 	counted uint32
 	free    bool // the last try used up none
 	clean   bool // the probe proved that the last try did nothing
+	doubted bool // the end of some try was not proven
 	ended   time.Time
 }
 
@@ -95,6 +96,7 @@ func (s *State) Apply(r *runnerv1.Record) {
 func (s *State) end(e *runnerv1.Ended, at time.Time) {
 	c := s.at(e.GetCell())
 	c.phase, c.outcome, c.try, c.ended = ended, e.GetOutcome(), e.GetCell().GetTry(), at
+	c.doubted = c.doubted || e.GetOutcome() == runnerv1.Outcome_OUTCOME_UNKNOWN && !e.GetEndProven()
 	c.free = e.GetNotStarted() && e.GetReason() == ReasonNeverStarted
 	c.clean = e.GetNotStarted() && e.GetReason() == ReasonProbeClean
 	if !c.free {
