@@ -127,3 +127,28 @@ func (c *CA) ServerTLS(own func() *tls.Certificate) *tls.Config {
 		},
 	}
 }
+
+// MemberTLS is how this member calls the others: it shows its own certificate, and who
+// answers must be a member of this cluster, at whatever address. There are no session
+// tickets, as in ServerTLS.
+func (c *CA) MemberTLS(own func() *tls.Certificate) *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		ServerName:             wire.GatewayName(c.clusterID),
+		SessionTicketsDisabled: true,
+		GetClientCertificate:   func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own(), nil },
+		InsecureSkipVerify:     true, //nolint:gosec // VerifyConnection verifies: the role counts, not the address
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			id, err := c.Verify(cs.PeerCertificates)
+			switch {
+			case err != nil:
+				return err
+			case id.Role != wire.RoleMember:
+				return fmt.Errorf("%s answers in the place of a member", id.URI())
+			case c.st.Now().After(cs.PeerCertificates[0].NotAfter):
+				return fmt.Errorf("the certificate of %s has expired", id.URI())
+			}
+			return nil
+		},
+	}
+}

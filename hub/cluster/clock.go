@@ -42,7 +42,7 @@ func (c *Cluster) beats(ctx context.Context) error {
 		err := c.st.Heartbeat(bounded, c.cfg.ID, c.nonce, c.cfg.Sessions())
 		if err == nil {
 			c.committed()
-			err = c.learnGateways(bounded)
+			err = c.learnMembers(bounded)
 		}
 		switch {
 		case err == nil || ctx.Err() != nil:
@@ -56,7 +56,8 @@ func (c *Cluster) beats(ctx context.Context) error {
 	})
 }
 
-func (c *Cluster) learnGateways(ctx context.Context) error {
+// learnMembers reads who else is there.
+func (c *Cluster) learnMembers(ctx context.Context) error {
 	members, err := c.st.Members(ctx)
 	if err != nil {
 		return err
@@ -65,14 +66,19 @@ func (c *Cluster) learnGateways(ctx context.Context) error {
 	if c.cfg.Gateway != "" {
 		gateways = append(gateways, c.cfg.Gateway)
 	}
+	var others []*hub.Member
 	for _, m := range members {
-		if m.ID != c.cfg.ID && m.Gateway != "" && c.State(m) != Dead {
+		if m.ID == c.cfg.ID || c.State(m) == Dead {
+			continue
+		}
+		others = append(others, m)
+		if m.Gateway != "" {
 			gateways = append(gateways, m.Gateway)
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gateways = gateways
+	c.gateways, c.others = gateways, others
 	return nil
 }
 

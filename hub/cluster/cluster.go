@@ -55,6 +55,7 @@ type Cluster struct {
 	lastCommit  time.Time // of heartbeat or tick; monotonic
 	failure     error     // of the last try to commit, nil after a success
 	gateways    []string
+	others      []*hub.Member // not dead
 	draining    bool
 }
 
@@ -104,7 +105,7 @@ func (c *Cluster) Join(ctx context.Context) error {
 	if err := c.see(ctx, tick, nil); err != nil {
 		return err
 	}
-	return c.learnGateways(ctx)
+	return c.learnMembers(ctx)
 }
 
 // replaceDead removes a row of our name whose member is dead: one that came back
@@ -175,6 +176,20 @@ func (c *Cluster) Gateways() []string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return slices.Clone(c.gateways)
+}
+
+// OtherMembers returns the other members that are not dead.
+func (c *Cluster) OtherMembers() []*hub.Member {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.others
+}
+
+// LastCommit is how long ago this member committed something.
+func (c *Cluster) LastCommit() time.Duration {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return time.Since(c.lastCommit)
 }
 
 // Others returns the gateways of the other members that are alive.

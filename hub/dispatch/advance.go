@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -162,11 +163,12 @@ func (d *Dispatcher) cutRows(st *store.Store, fx *effects, x *executionState, st
 			},
 			ReadyAt: st.Now(),
 		}
-		t, why := d.offer(fx, x.job, a)
+		t, why := d.offer(fx, x.job, a, false)
 		if t != nil {
 			m.attempts = append(m.attempts, t)
 		} else {
 			m.why = why
+			fx.ready = true
 			d.waiting.Store(true)
 		}
 		m.assignments = append(m.assignments, a)
@@ -175,10 +177,11 @@ func (d *Dispatcher) cutRows(st *store.Store, fx *effects, x *executionState, st
 }
 
 // offer chooses a runner for an assignment and makes the attempt, or says why there is
-// none. The assignment is active then, with its new number of attempts.
-func (d *Dispatcher) offer(fx *effects, j *job, a *store.AssignmentRow) (*store.AttemptRow, shortage) {
+// none. The assignment is active then, with its new number of attempts. here: only
+// runners of this member.
+func (d *Dispatcher) offer(fx *effects, j *job, a *store.AssignmentRow, here bool) (*store.AttemptRow, shortage) {
 	id, tick := store.NewID(), d.tick()
-	runnerID, why := d.reg.reserve(&a.Assignment, id, tick)
+	runnerID, why := d.reg.reserve(&a.Assignment, id, tick, here)
 	if runnerID == "" {
 		return nil, why
 	}
@@ -191,7 +194,7 @@ func (d *Dispatcher) offer(fx *effects, j *job, a *store.AssignmentRow) (*store.
 			AssignmentID: a.ID, ExecutionID: a.ExecutionID, OrganisationID: a.OrganisationID,
 			RunnerID: runnerID, State: hub.AttemptOffered,
 		},
-		MemberID: d.cfg.MemberID, OfferTick: tick,
+		MemberID: cmp.Or(d.reg.memberOf(runnerID), d.cfg.MemberID), OfferTick: tick,
 	}
 	fx.offers = append(fx.offers, newWork(j, a, t))
 	return t, why

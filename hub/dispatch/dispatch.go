@@ -36,6 +36,11 @@ type Config struct {
 	// Published is told of chunks that a result brought, after its commit: output's
 	// followers want them. May be nil.
 	Published func(executionID string, chunks []hub.Chunk)
+	// Wake tells another member, or all with "", without waiting; nil: there is none.
+	Wake func(memberID string, w hub.Wake)
+	// Watch makes the events of other members come by Deliver until release is called;
+	// nil: there are no others.
+	Watch func(hub.Interest) (release func())
 	// LostAfter is the default of lost_after in ticks; 0: 600.
 	LostAfter int64
 	// LeaseTicks is the life of a claim without renewal; 0: 20.

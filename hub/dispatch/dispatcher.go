@@ -54,7 +54,10 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 	}
 	d := &Dispatcher{
 		st: st, cfg: cfg, log: log, woken: make(chan struct{}, 1),
-		reg:   registry{runners: make(map[string]*runnerView), refused: make(map[refusal]int64), lastStale: make(map[string]staleHello)},
+		reg: registry{
+			runners: make(map[string]*runnerView), refused: make(map[refusal]int64), lastStale: make(map[string]staleHello),
+			remote: make(map[string]*remoteRunner),
+		},
 		cache: cache{jobs: make(map[string]*job), works: make(map[string]*work)},
 	}
 	d.claims = batch.New(128, d.commitClaims)

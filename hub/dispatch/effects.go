@@ -20,6 +20,8 @@ type effects struct {
 	events   []hub.Event
 	ended    []string
 	wake     bool
+	// ready: there are new rows that wait for a runner; other members may have one.
+	ready bool
 	// project is the one of the offers, if it was read just now.
 	project *hub.Project
 }
@@ -52,11 +54,11 @@ func (f *effects) apply(ctx context.Context) {
 		// A slot became free: perhaps something waits for it.
 		f.wake = f.d.reg.release(p.runnerID, p.attemptID) && f.d.waiting.Load() || f.wake
 	}
-	for _, w := range f.offers {
-		f.d.cache.addWork(w)
-		f.d.sendOffer(ctx, w, f.project)
-	}
+	f.sendOffers(ctx)
 	for _, s := range f.stops {
+		if member := f.d.reg.memberOf(s.runnerID); member != "" {
+			f.d.wakeOther(member, hub.Wake{Stops: true})
+		}
 		for _, sink := range f.d.reg.stop(s.runnerID, s.fence.AttemptID, s.scope) {
 			sink.Stop(s.fence, s.scope)
 		}
@@ -74,6 +76,26 @@ func (f *effects) apply(ctx context.Context) {
 	}
 	if f.wake {
 		f.d.wake()
+	}
+	if f.ready {
+		f.d.wakeOther("", hub.Wake{Ready: true})
+	}
+}
+
+// sendOffers tells the runners here of their attempts, and other members of those for
+// theirs.
+func (f *effects) sendOffers(ctx context.Context) {
+	elsewhere := make(map[string][]string)
+	for _, w := range f.offers {
+		f.d.cache.addWork(w)
+		if member := f.d.reg.memberOf(w.runnerID); member != "" {
+			elsewhere[member] = append(elsewhere[member], w.fence.AttemptID)
+			continue
+		}
+		f.d.sendOffer(ctx, w, f.project)
+	}
+	for member, ids := range elsewhere {
+		f.d.wakeOther(member, hub.Wake{Offers: ids})
 	}
 }
 

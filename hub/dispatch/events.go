@@ -19,6 +19,8 @@ type subscriber struct {
 	organisationID string
 	executionID    string
 	events         chan hub.Event
+	// other: it is another member, which gets what happens here alone.
+	other bool
 }
 
 func (s *subscriber) wants(e *hub.Event) bool {
@@ -29,7 +31,25 @@ func (s *subscriber) wants(e *hub.Event) bool {
 // is set, until the returned function is called. A slow reader loses the oldest and is
 // told EventResync.
 func (d *Dispatcher) Subscribe(organisationID, executionID string) (events <-chan hub.Event, cancel func()) {
-	s := &subscriber{organisationID: organisationID, executionID: executionID, events: make(chan hub.Event, subscriberBuffer)}
+	i := hub.Interest{OrganisationID: organisationID, ExecutionID: executionID}
+	events, leave := d.subscribe(i, false)
+	if d.cfg.Watch == nil {
+		return events, leave
+	}
+	release := d.cfg.Watch(i)
+	return events, func() { release(); leave() }
+}
+
+// SubscribeOther is Subscribe for another member: only what happens on this one.
+func (d *Dispatcher) SubscribeOther(i hub.Interest) (events <-chan hub.Event, cancel func()) {
+	return d.subscribe(i, true)
+}
+
+// Deliver tells the subscribers here of an event of another member.
+func (d *Dispatcher) Deliver(e hub.Event) { d.subs.tell(e, true) }
+
+func (d *Dispatcher) subscribe(i hub.Interest, other bool) (events <-chan hub.Event, cancel func()) {
+	s := &subscriber{organisationID: i.OrganisationID, executionID: i.ExecutionID, events: make(chan hub.Event, subscriberBuffer), other: other}
 	d.subs.mu.Lock()
 	defer d.subs.mu.Unlock()
 	if d.subs.list == nil {
@@ -44,11 +64,14 @@ func (d *Dispatcher) Subscribe(organisationID, executionID string) (events <-cha
 }
 
 // publish tells subscribers, never waiting for one.
-func (s *subscribers) publish(e hub.Event) {
+func (s *subscribers) publish(e hub.Event) { s.tell(e, false) }
+
+// tell tells subscribers; of an event that came from another member only those here.
+func (s *subscribers) tell(e hub.Event, came bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sub := range s.list {
-		if !sub.wants(&e) {
+		if came && sub.other || !sub.wants(&e) {
 			continue
 		}
 		select {

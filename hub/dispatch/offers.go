@@ -34,6 +34,11 @@ func (d *Dispatcher) runOffers(ctx context.Context) error {
 				d.log.Error("cannot count what runners hold", "error", err)
 			}
 		}
+		if full && d.cfg.Wake != nil {
+			if err := d.passOffers(ctx); err != nil && ctx.Err() == nil {
+				d.log.Error("cannot look for offers of other members", "error", err)
+			}
+		}
 		if err := d.offerReady(ctx, full); err != nil && ctx.Err() == nil {
 			d.log.Error("cannot offer what is ready", "error", err)
 		}
@@ -129,7 +134,7 @@ func (d *Dispatcher) offerSome(ctx context.Context, list []*store.AssignmentRow,
 			if err != nil {
 				return err
 			}
-			t, why := d.offer(fx, j, &a)
+			t, why := d.offer(fx, j, &a, true)
 			if t == nil {
 				left = true
 				lacking[a.ExecutionID] = d.waitingFor(&a.Assignment, why, st.Now())

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/store"
@@ -12,8 +14,13 @@ import (
 // registry is this member's view of the runners whose sessions it serves. It only
 // decides whom to ask; the rows decide what happens.
 type registry struct {
+	// version rises with every change that other members want to know.
+	version atomic.Int64
+
 	mu      sync.Mutex
 	runners map[string]*runnerView
+	// remote are runners of other members, as those tell.
+	remote map[string]*remoteRunner
 	// refused tells until which tick a runner is not asked again for an assignment.
 	refused map[refusal]int64
 	turn    int64
@@ -66,9 +73,9 @@ type runnerView struct {
 
 func (r *runnerView) connected() bool { return r.confirmed && r.sink != nil }
 
-func (r *runnerView) takes(organisationID, projectID string, tags []string) bool {
-	row := r.row
-	if row == nil || row.OrganisationID != organisationID || row.Revoked || row.Quarantined != "" || row.Draining {
+// takes reports whether a runner may be given work of a project that needs tags.
+func takes(row *hub.Runner, organisationID, projectID string, tags []string) bool {
+	if row.OrganisationID != organisationID || row.Revoked || row.Quarantined != "" || row.Draining {
 		return false
 	}
 	if len(row.ProjectIDs) > 0 && !slices.Contains(row.ProjectIDs, projectID) {
@@ -109,6 +116,7 @@ func (g *registry) greet(row *hub.Runner, epoch int64, slots int, live []string)
 		}
 		r.older[r.epoch] = r.sink
 	}
+	g.version.Add(1)
 	r.row, r.epoch, r.confirmed, r.sink, r.slots, r.paused = row, epoch, false, nil, slots, false
 	r.live, r.stopTold, r.stopAcked = make(map[string]bool), make(map[string]hub.StopScope), make(map[string]hub.StopScope)
 	for _, id := range live {
@@ -139,6 +147,7 @@ func (g *registry) detach(ref hub.SessionRef) bool {
 		return false
 	}
 	r.sink, r.confirmed = nil, false
+	g.version.Add(1)
 	return true
 }
 
@@ -150,6 +159,7 @@ func (g *registry) with(ref hub.SessionRef, f func(*runnerView)) bool {
 		return false
 	}
 	f(r)
+	g.version.Add(1)
 	return true
 }
 
@@ -160,6 +170,9 @@ func (g *registry) refresh(rows []*hub.Runner) (released []Sink) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, row := range rows {
+		if r := g.remote[row.ID]; r != nil {
+			r.row = row
+		}
 		r := g.runners[row.ID]
 		if r == nil {
 			continue
@@ -192,21 +205,55 @@ func (g *registry) ids() []string {
 
 // shortage says why no runner took an assignment.
 type shortage struct {
-	matching, connected, busy int
+	connected, busy int
 }
 
 // reserve chooses the runner for an attempt, the one with the fewest live ones, and
-// counts the attempt as its own. "" when there is none.
-func (g *registry) reserve(a *hub.Assignment, attemptID string, tick int64) (runnerID string, why shortage) {
+// counts the attempt as its own. "" when there is none. With here only runners of this
+// member are chosen: what waits in the queue is looked at by every member, each for its
+// own.
+func (g *registry) reserve(a *hub.Assignment, attemptID string, tick int64, here bool) (runnerID string, why shortage) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var best *runnerView
-	for id, r := range g.runners {
-		if !r.takes(a.OrganisationID, a.ProjectID, a.RunnerTags) {
+	best := g.bestHere(a, tick, &why)
+	other := g.bestElsewhere(a, tick, &why)
+	switch {
+	case other != nil && !here && (best == nil || other.load() < len(best.live)):
+		other.own[attemptID] = time.Now()
+		return other.row.ID, why
+	case best == nil:
+		return "", why
+	}
+	g.turn++
+	best.lastTurn = g.turn
+	best.live[attemptID] = true
+	g.version.Add(1)
+	return best.row.ID, why
+}
+
+func (g *registry) bestElsewhere(a *hub.Assignment, tick int64, why *shortage) (best *remoteRunner) {
+	for id, r := range g.remote {
+		if r.row == nil || !takes(r.row, a.OrganisationID, a.ProjectID, a.RunnerTags) {
 			continue
 		}
-		why.matching++
-		if !r.connected() {
+		if local := g.runners[id]; local != nil && local.connected() {
+			continue // it moved here
+		}
+		why.connected++
+		if r.load() >= r.slots || g.refused[refusal{a.ID, id}] > tick {
+			why.busy++
+			continue
+		}
+		if best == nil || r.load() < best.load() {
+			best = r
+		}
+	}
+	return best
+}
+
+func (g *registry) bestHere(a *hub.Assignment, tick int64, why *shortage) (best *runnerView) {
+	for id, r := range g.runners {
+		if r.row == nil || !r.connected() || !takes(r.row, a.OrganisationID, a.ProjectID, a.RunnerTags) {
 			continue
 		}
 		why.connected++
@@ -218,13 +265,7 @@ func (g *registry) reserve(a *hub.Assignment, attemptID string, tick int64) (run
 			best = r
 		}
 	}
-	if best == nil {
-		return "", why
-	}
-	g.turn++
-	best.lastTurn = g.turn
-	best.live[attemptID] = true
-	return best.row.ID, why
+	return best
 }
 
 // free counts the attempts that runners here could take.
@@ -244,10 +285,14 @@ func (g *registry) free() int {
 func (g *registry) release(runnerID, attemptID string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if r := g.remote[runnerID]; r != nil {
+		delete(r.own, attemptID)
+	}
 	r := g.runners[runnerID]
 	if r == nil || !r.live[attemptID] {
 		return false
 	}
+	g.version.Add(1)
 	delete(r.live, attemptID)
 	delete(r.stopTold, attemptID)
 	delete(r.stopAcked, attemptID)
@@ -268,6 +313,7 @@ func (g *registry) recount(ids []string, open []*store.AttemptRow) {
 			r.live[t.AttemptID] = true
 		}
 	}
+	g.version.Add(1)
 }
 
 // refuse notes that a runner does not want an assignment for some ticks.
@@ -324,13 +370,19 @@ func sameScope(a, b hub.StopScope) bool {
 	return a.Asked == b.Asked && a.All == b.All && a.NoNew == b.NoNew && slices.Equal(a.Nodes, b.Nodes)
 }
 
-// Runners tells what this member knows of an organisation's runners, by id.
+// Runners tells what this member knows of an organisation's runners, by id, those of
+// other members too.
 func (d *Dispatcher) Runners(organisationID string) map[string]RunnerLoad {
 	d.reg.mu.Lock()
 	defer d.reg.mu.Unlock()
 	out := make(map[string]RunnerLoad)
+	for id, r := range d.reg.remote {
+		if r.row != nil && r.row.OrganisationID == organisationID {
+			out[id] = RunnerLoad{Connected: true, Live: r.load(), Slots: r.slots}
+		}
+	}
 	for id, r := range d.reg.runners {
-		if r.row.OrganisationID == organisationID {
+		if r.row.OrganisationID == organisationID && (r.connected() || !out[id].Connected) {
 			out[id] = RunnerLoad{Connected: r.connected(), Live: len(r.live), Slots: r.slots}
 		}
 	}

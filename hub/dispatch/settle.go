@@ -235,7 +235,7 @@ func (d *Dispatcher) ready(ctx context.Context, st *store.Store, fx *effects, x 
 		return err
 	}
 	a.State = hub.AssignmentReady
-	fx.wake = true
+	fx.wake, fx.ready = true, true
 	d.waiting.Store(true)
 	switch {
 	case x.row.CancelRequested:

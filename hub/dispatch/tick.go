@@ -16,6 +16,9 @@ const (
 	maxAttempts = 3
 	// atOnce bounds how much one look at the rows takes.
 	atOnce = 1000
+	// remoteEvery so many ticks the rows of other members' runners are read again: those
+	// members look at each tick, and refuse what a person barred.
+	remoteEvery = 5
 	// overdue is how long behind the job's time a runner may be before it is told again.
 	overdue = time.Minute
 )
@@ -51,7 +54,11 @@ func (d *Dispatcher) runTicks(ctx context.Context) error {
 func (d *Dispatcher) lapse(ctx context.Context, tick int64, mayExpire bool) error {
 	d.reg.forgetRefusals(tick)
 	var all []error
-	if rows, err := d.st.RunnersByID(ctx, d.reg.ids()); err != nil {
+	ids := d.reg.ids()
+	if tick%remoteEvery == 0 {
+		ids = append(ids, d.reg.remoteIDs()...)
+	}
+	if rows, err := d.st.RunnersByID(ctx, ids); err != nil {
 		all = append(all, err)
 	} else {
 		for _, sink := range d.reg.refresh(rows) {
@@ -296,7 +303,7 @@ func (d *Dispatcher) tryAgain(ctx context.Context, st *store.Store, fx *effects,
 	for i, threads := range workflow.Share(l.a.Threads, sizes) {
 		made[i].Threads = max(threads, 1)
 	}
-	fx.wake = true
+	fx.wake, fx.ready = true, true
 	d.waiting.Store(true)
 	l.x.assignments = append(l.x.assignments, made...)
 	return st.InsertAssignments(ctx, made)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/ca"
+	memberv1 "github.com/fairlead/fairlead/proto/member/v1"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
 )
@@ -24,6 +25,7 @@ const (
 	anyone    who = iota // also without a certificate
 	oldRunner            // a runner, also under an expired certificate
 	runner               // a runner with a valid certificate
+	member               // another member of the cluster
 )
 
 // access says how a method is called and by whom. A method that is not listed is
@@ -38,9 +40,13 @@ var methods = map[string]access{
 	runnerv1.RunnerService_RenewCertificate_FullMethodName: {who: oldRunner},
 	runnerv1.RunnerService_Session_FullMethodName:          {stream: true, who: runner},
 	runnerv1.RunnerService_Output_FullMethodName:           {stream: true, who: runner},
+	memberv1.MemberService_Wake_FullMethodName:             {who: member},
+	memberv1.MemberService_Commits_FullMethodName:          {who: member},
+	memberv1.MemberService_Watch_FullMethodName:            {stream: true, who: member},
+	memberv1.MemberService_Follow_FullMethodName:           {stream: true, who: member},
 }
 
-// caller is a runner as its certificate tells it.
+// caller is a runner or a member as its certificate tells it.
 type caller struct {
 	id      wire.Identity
 	cert    *x509.Certificate
@@ -87,13 +93,18 @@ func (g *Gateway) identify(ctx context.Context, needed who) (*caller, error) {
 	if err != nil {
 		return nil, &hub.Error{Code: hub.CodeUnauthenticated, Message: "The certificate is not one of this hub.", Cause: err}
 	}
-	if id.Role != wire.RoleRunner {
-		return nil, hub.Errorf(hub.CodeForbidden, "This call is for runners; the certificate is of a %s.", id.Role)
-	}
 	c := &caller{id: id, cert: info.State.PeerCertificates[0]}
 	c.expired = g.st.Now().After(c.cert.NotAfter)
 	if c.expired && needed != oldRunner {
 		return nil, errExpired
+	}
+	switch {
+	case needed == member && id.Role == wire.RoleMember:
+		return c, nil // no row says more: who has the CA's key makes members
+	case needed == member:
+		return nil, hub.Errorf(hub.CodeForbidden, "This call is for members; the certificate is of a %s.", id.Role)
+	case id.Role != wire.RoleRunner:
+		return nil, hub.Errorf(hub.CodeForbidden, "This call is for runners; the certificate is of a %s.", id.Role)
 	}
 	_, row, err := g.st.UseRunnerCertificate(ctx, ca.Serial(c.cert))
 	if err != nil {

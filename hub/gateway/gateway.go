@@ -20,6 +20,7 @@ import (
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/output"
 	"github.com/fairlead/fairlead/hub/store"
+	memberv1 "github.com/fairlead/fairlead/proto/member/v1"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
 )
@@ -52,14 +53,17 @@ type Config struct {
 	Others func() []string
 	// Certificate is this member's, which may change.
 	Certificate func() *tls.Certificate
+	// LastCommit is how long ago this member committed something; nil: it is not known.
+	LastCommit func() time.Duration
 	// HelloTimeout bounds the wait for a session's first frames; 0: 10 s.
 	HelloTimeout time.Duration
 }
 
-// Gateway serves runners. All methods may be called by many goroutines at once.
+// Gateway serves runners, and other members. All methods may be called by many goroutines at once.
 type Gateway struct {
 	runnerv1.UnimplementedEnrolmentServiceServer
 	runnerv1.UnimplementedRunnerServiceServer
+	memberv1.UnimplementedMemberServiceServer
 
 	st       *store.Store
 	ca       *ca.CA
@@ -76,6 +80,9 @@ type Gateway struct {
 
 // New makes a Gateway; Run serves.
 func New(st *store.Store, authority *ca.CA, d *dispatch.Dispatcher, o *output.Output, cfg Config, log *slog.Logger) *Gateway {
+	if cfg.LastCommit == nil {
+		cfg.LastCommit = func() time.Duration { return time.Duration(1<<62 - 1) }
+	}
 	if cfg.HelloTimeout == 0 {
 		cfg.HelloTimeout = handshakeTimeout
 	}
@@ -108,6 +115,7 @@ func (g *Gateway) server() *grpc.Server {
 	)
 	runnerv1.RegisterEnrolmentServiceServer(s, g)
 	runnerv1.RegisterRunnerServiceServer(s, g)
+	memberv1.RegisterMemberServiceServer(s, g)
 	return s
 }
 

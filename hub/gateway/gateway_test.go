@@ -3,11 +3,12 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -68,7 +69,11 @@ func (h *testHub) codes(cert *tls.Certificate) map[string]codes.Code {
 		} else {
 			err = conn.Invoke(ctx, full, &runnerv1.EnrolRequest{}, &runnerv1.EnrolResponse{})
 		}
-		out[full[strings.LastIndexByte(full, '/')+1:]] = status.Code(err)
+		code := status.Code(err)
+		if errors.Is(err, io.EOF) {
+			code = codes.OK // let in, and ended with nothing to say
+		}
+		out[full[strings.LastIndexByte(full, '/')+1:]] = code
 	}
 	return out
 }
@@ -91,27 +96,34 @@ func TestWhoMayCall(t *testing.T) {
 	h.must(err)
 	revoked := h.enrol()
 	h.must(h.st.RevokeRunner(context.Background(), org, revoked.id))
-	refused := func(code codes.Code) map[string]codes.Code {
+	refused := func(code, forMembers codes.Code) map[string]codes.Code {
 		// Enrol takes anyone, and refuses the empty request for its token.
-		return map[string]codes.Code{"Enrol": codes.Unauthenticated, "RenewCertificate": code, "Session": code, "Output": code}
+		return map[string]codes.Code{
+			"Enrol": codes.Unauthenticated, "RenewCertificate": code, "Session": code, "Output": code,
+			"Wake": forMembers, "Commits": forMembers, "Watch": forMembers, "Follow": forMembers,
+		}
 	}
 	all := func(code codes.Code) map[string]codes.Code {
-		return map[string]codes.Code{"Enrol": code, "RenewCertificate": code, "Session": code, "Output": code}
+		return map[string]codes.Code{
+			"Enrol": code, "RenewCertificate": code, "Session": code, "Output": code,
+			"Wake": code, "Commits": code, "Watch": code, "Follow": code,
+		}
 	}
 	foreign := newHub(t)
 	for name, tc := range map[string]struct {
 		cert *tls.Certificate
 		want map[string]codes.Code
 	}{
-		"nobody":   {nil, refused(codes.Unauthenticated)},
-		"member":   {member, refused(codes.PermissionDenied)},
-		"revoked":  {revoked.cert, refused(codes.Unauthenticated)},
+		"nobody":   {nil, refused(codes.Unauthenticated, codes.Unauthenticated)},
+		"member":   {member, refused(codes.PermissionDenied, codes.OK)},
+		"revoked":  {revoked.cert, refused(codes.Unauthenticated, codes.PermissionDenied)},
 		"stranger": {foreign.enrol().cert, all(codes.Unavailable)}, // the handshake fails
 		"expired": {remember(r, h.forge(r, uri, now.Add(-48*time.Hour), now.Add(-time.Hour))), map[string]codes.Code{
 			"Enrol": codes.Unauthenticated, "RenewCertificate": codes.InvalidArgument, "Session": codes.Unauthenticated, "Output": codes.Unauthenticated,
+			"Wake": codes.Unauthenticated, "Commits": codes.Unauthenticated, "Watch": codes.Unauthenticated, "Follow": codes.Unauthenticated,
 		}},
-		"never issued":  {h.forge(r, uri, now.Add(-time.Hour), now.Add(time.Hour)), refused(codes.Unauthenticated)},
-		"other project": {remember(other, h.forge(other, strings.Replace(other.cert.Leaf.URIs[0].String(), org, store.NewID(), 1), now.Add(-time.Hour), now.Add(time.Hour))), refused(codes.Unauthenticated)},
+		"never issued":  {h.forge(r, uri, now.Add(-time.Hour), now.Add(time.Hour)), refused(codes.Unauthenticated, codes.PermissionDenied)},
+		"other project": {remember(other, h.forge(other, strings.Replace(other.cert.Leaf.URIs[0].String(), org, store.NewID(), 1), now.Add(-time.Hour), now.Add(time.Hour))), refused(codes.Unauthenticated, codes.PermissionDenied)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := h.codes(tc.cert)
@@ -314,17 +326,11 @@ func TestJobOverTheWire(t *testing.T) {
 	c.records = nil
 	c.add(t, &runnerv1.Record{Record: &runnerv1.Record_Ended{Ended: &runnerv1.Ended{Cell: cell, Outcome: runnerv1.Outcome_OUTCOME_SUCCEEDED, Exited: true, EndProven: true}}})
 	c.add(t, &runnerv1.Record{Record: &runnerv1.Record_Closed{Closed: &runnerv1.Closed{Total: c.n + 1}}})
-	result := wire.Result{
-		Incarnation: c.fence.GetIncarnation(), AttemptID: c.fence.GetAttemptId(), Epoch: c.fence.GetEpoch(),
-		Outcome: int32(runnerv1.Outcome_OUTCOME_SUCCEEDED), StepsTotal: c.n, StepsHash: c.hash, LogTotal: 1, LogHash: logHash,
-	}
-	digest := wire.ResultDigest(result)
-	signature, err := ecdsa.SignASN1(rand.Reader, r.key, digest[:])
-	h.must(err)
 	frame := &runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Result{Result: &runnerv1.Result{
 		Fence: c.fence, Outcome: runnerv1.Outcome_OUTCOME_SUCCEEDED, StepsTotal: c.n, StepsHash: c.hash[:], LogTotal: 1, LogHash: logHash[:],
-		Signature: signature, FirstN: 2, PrevHash: prev[:], Records: c.records,
+		FirstN: 2, PrevHash: prev[:], Records: c.records,
 	}}}
+	frame.GetResult().Signature = r.sign(h, frame.GetResult())
 	// Signed by nobody: not taken, also not with everything else right.
 	forged := proto.CloneOf(frame)
 	forged.GetResult().Signature[8] ^= 1

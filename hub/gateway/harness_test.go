@@ -41,6 +41,8 @@ type testHub struct {
 	ca       *ca.CA
 	keys     *keys.Keys
 	dispatch *dispatch.Dispatcher
+	output   *output.Output
+	peers    *Peers
 	gateway  *Gateway
 	address  string
 	// authority is the CA's pair, to make certificates that no hub would.
@@ -50,8 +52,16 @@ type testHub struct {
 
 func newHub(t *testing.T) *testHub {
 	t.Helper()
+	h := newMember(t, storetest.New(t), "a", time.Second)
+	h.must(h.st.CreateProject(context.Background(), h.project))
+	return h
+}
+
+// newMember starts a member of a cluster; poll is how often it looks at rows unasked.
+func newMember(t *testing.T, st *store.Store, name string, poll time.Duration) *testHub {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	h := &testHub{t: t, st: storetest.New(t), project: &hub.Project{OrganisationID: org, Name: "web"}}
+	h := &testHub{t: t, st: st, project: &hub.Project{OrganisationID: org, Name: "web"}}
 	log := storetest.Logger(t)
 	master, err := keys.NewMaster(bytes.Repeat([]byte{1}, 32))
 	h.must(err)
@@ -66,27 +76,37 @@ func newHub(t *testing.T) *testHub {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	h.must(err)
 	h.address = lis.Addr().String()
-	member := cluster.New(h.st, master, cluster.Config{ID: store.NewID(), Name: "a", Gateway: h.address}, log)
+	member := cluster.New(h.st, master, cluster.Config{ID: store.NewID(), Name: name, Gateway: h.address, Address: h.address, Interval: 100 * time.Millisecond}, log)
 	h.must(member.Join(ctx))
 	own, err := h.ca.Member(member.MemberID())
 	h.must(err)
 	h.keys = keys.New(h.st, master)
-	var out *output.Output
+	h.peers = NewPeers(PeersConfig{
+		Others: member.OtherMembers, TLS: h.ca.MemberTLS(func() *tls.Certificate { return own }),
+		Deliver: func(e hub.Event) { h.dispatch.Deliver(e) },
+		Fleet: func(ctx context.Context, m string, whole bool, r []hub.FleetRunner) error {
+			return h.dispatch.Fleet(ctx, m, whole, r)
+		},
+		FleetGone: func(m string) { h.dispatch.FleetGone(m) },
+		Chunks:    func(id string, rows []store.ChunkRow, missed bool) { h.output.Deliver(id, rows, missed) },
+	}, log)
 	h.dispatch = dispatch.New(h.st, dispatch.Config{
 		MemberID: member.MemberID(), Clock: member.Clock, Incarnation: member.Incarnation, Gateways: member.Gateways,
 		GrantMAC: member.GrantMAC, Secrets: h.keys.Secrets, SealOptions: h.keys.SealOptions,
-		Published: func(id string, chunks []hub.Chunk) { out.Publish(id, chunks) },
+		Wake: h.peers.Wake, Watch: h.peers.Watch, Poll: poll,
+		Published: func(id string, chunks []hub.Chunk) { h.output.Publish(id, chunks) },
 	}, log)
-	out = output.New(h.st, output.Config{
+	h.output = output.New(h.st, output.Config{
 		MemberID: member.MemberID(), Clock: member.Clock,
+		Follow: h.peers.Follow, Poll: poll,
 		Whole: h.dispatch.LogWhole, Events: h.dispatch.Subscribe, Accuse: h.dispatch.Accuse,
 	}, log)
-	h.gateway = New(h.st, h.ca, h.dispatch, out, Config{
+	h.gateway = New(h.st, h.ca, h.dispatch, h.output, Config{
 		Gateways: member.Gateways, Others: member.Others, Certificate: func() *tls.Certificate { return own },
+		LastCommit:   member.LastCommit,
 		HelloTimeout: 500 * time.Millisecond,
 	}, log)
-	h.must(h.st.CreateProject(ctx, h.project))
-	runs := []func(context.Context) error{member.Run, h.dispatch.Run, out.Run, func(ctx context.Context) error { return h.gateway.Run(ctx, lis) }}
+	runs := []func(context.Context) error{member.Run, h.peers.Run, h.dispatch.Run, h.output.Run, func(ctx context.Context) error { return h.gateway.Run(ctx, lis) }}
 	done := make(chan error, len(runs))
 	for _, run := range runs {
 		go func() { done <- run(ctx) }()
@@ -137,6 +157,7 @@ type testRunner struct {
 	cert    *tls.Certificate
 	key     *ecdsa.PrivateKey
 	sealing []byte
+	epoch   uint64 // on its disk
 	conn    *grpc.ClientConn
 }
 
@@ -161,6 +182,18 @@ func (h *testHub) enrol() *testRunner {
 	r.id, r.cert = answer.GetRunnerId(), &tls.Certificate{Certificate: answer.GetCertificates(), PrivateKey: r.key, Leaf: leaf}
 	r.conn = h.dial(r.cert)
 	return r
+}
+
+// sign signs a result as the runner does.
+func (r *testRunner) sign(h *testHub, m *runnerv1.Result) []byte {
+	digest := wire.ResultDigest(wire.Result{
+		Incarnation: m.GetFence().GetIncarnation(), AttemptID: m.GetFence().GetAttemptId(), Epoch: m.GetFence().GetEpoch(),
+		Outcome: int32(m.GetOutcome()), StepsTotal: m.GetStepsTotal(), StepsHash: wire.Hash(m.GetStepsHash()),
+		LogTotal: m.GetLogTotal(), LogHash: wire.Hash(m.GetLogHash()),
+	})
+	signature, err := ecdsa.SignASN1(rand.Reader, r.key, digest[:])
+	h.must(err)
+	return signature
 }
 
 // forge makes a certificate of the CA as the template says, for the runner's key.
@@ -207,8 +240,11 @@ func hello() *runnerv1.Hello {
 func (h *testHub) start(r *testRunner) *testSession {
 	h.t.Helper()
 	s := h.open(r.conn)
-	s.send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Hello{Hello: hello()}})
+	first := hello()
+	first.SessionEpoch = r.epoch
+	s.send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Hello{Hello: first}})
 	s.epoch = s.recv().GetWelcome().GetSessionEpoch()
+	r.epoch = s.epoch
 	s.send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Confirm{Confirm: &runnerv1.Confirm{SessionEpoch: s.epoch}}})
 	if got := s.recv().GetConfirmed().GetSessionEpoch(); got != s.epoch || got == 0 {
 		h.t.Fatalf("confirmed %d, want %d", got, s.epoch)

@@ -130,7 +130,7 @@ func (o *Output) commit(ctx context.Context, calls []*appendCall) error {
 	for _, m := range order {
 		if m.log != nil {
 			m.ack.Followed = o.followers.follows(m.log.ExecutionID)
-			o.followers.push(m.log.ExecutionID, m.stored)
+			o.followers.push(m.log.ExecutionID, m.stored, false, false)
 		}
 		acks[m.fence] = m.ack
 		if m.accuse != "" && o.cfg.Accuse != nil {

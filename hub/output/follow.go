@@ -1,6 +1,7 @@
 package output
 
 import (
+	"context"
 	"sync"
 
 	"github.com/fairlead/fairlead/hub"
@@ -22,9 +23,11 @@ type follower struct {
 	pushed  []store.ChunkRow
 	bytes   int
 	dropped bool // pushes were lost: the rows tell
+	// other: it is another member, which gets what is committed here alone.
+	other bool
 }
 
-func (f *followers) join(executionID string) *follower {
+func (f *followers) join(executionID string, other bool) *follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.list == nil {
@@ -33,7 +36,7 @@ func (f *followers) join(executionID string) *follower {
 	if f.list[executionID] == nil {
 		f.list[executionID] = make(map[*follower]struct{})
 	}
-	one := &follower{hint: make(chan struct{}, 1)}
+	one := &follower{hint: make(chan struct{}, 1), other: other}
 	f.list[executionID][one] = struct{}{}
 	return one
 }
@@ -53,8 +56,10 @@ func (f *followers) follows(executionID string) bool {
 	return len(f.list[executionID]) > 0
 }
 
-// push hands committed chunks to the followers of an execution, never waiting for one.
-func (f *followers) push(executionID string, rows []store.ChunkRow) {
+// push hands committed chunks to the followers of an execution, never waiting for one;
+// missed says that others were left out. What came from another member goes to those
+// here alone.
+func (f *followers) push(executionID string, rows []store.ChunkRow, missed, came bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	size := 0
@@ -62,6 +67,10 @@ func (f *followers) push(executionID string, rows []store.ChunkRow) {
 		size += len(rows[i].Data)
 	}
 	for one := range f.list[executionID] {
+		if came && one.other {
+			continue
+		}
+		one.dropped = one.dropped || missed
 		if one.bytes+size > pushLimit {
 			one.pushed, one.bytes, one.dropped = nil, 0, true
 		} else if len(rows) > 0 {
@@ -87,13 +96,28 @@ func (f *followers) take(one *follower) (rows []store.ChunkRow, dropped bool) {
 // Publish tells followers of chunks that were committed within a result on this member;
 // they read them from the rows.
 func (o *Output) Publish(executionID string, _ []hub.Chunk) {
-	o.followers.mu.Lock()
-	defer o.followers.mu.Unlock()
-	for one := range o.followers.list[executionID] {
-		one.dropped = true
+	o.followers.push(executionID, nil, true, false)
+}
+
+// Deliver tells the followers here of chunks that another member committed; missed says
+// that some were left out.
+func (o *Output) Deliver(executionID string, rows []store.ChunkRow, missed bool) {
+	o.followers.push(executionID, rows, missed, true)
+}
+
+// Relay hands what this member commits for an execution to another one by send, until
+// ctx ends or send fails.
+func (o *Output) Relay(ctx context.Context, executionID string, send func(rows []store.ChunkRow, missed bool) error) error {
+	one := o.followers.join(executionID, true)
+	defer o.followers.leave(executionID, one)
+	for {
 		select {
-		case one.hint <- struct{}{}:
-		default:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-one.hint:
+		}
+		if err := send(o.followers.take(one)); err != nil {
+			return err
 		}
 	}
 }

@@ -30,6 +30,9 @@ type Config struct {
 	Accuse func(ctx context.Context, fence hub.Fence, runnerID, why string)
 	// Events of executions, so that followers learn of an end at once; nil: they poll.
 	Events func(organisationID, executionID string) (events <-chan hub.Event, cancel func())
+	// Follow makes the chunks that other members commit for an execution come by Deliver
+	// until release is called; nil: there are no others.
+	Follow func(executionID string) (release func())
 	// Retention is how long the output of an ended execution is kept; 0: for ever.
 	Retention time.Duration
 	// Poll is how often followers look at the rows without a hint; 0: 1 s.

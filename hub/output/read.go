@@ -132,8 +132,11 @@ func (r *reader) read(ctx context.Context) error {
 	var events <-chan hub.Event
 	if r.q.Follow {
 		// Before history is read, so that nothing falls between.
-		one = r.o.followers.join(r.row.ID)
+		one = r.o.followers.join(r.row.ID, false)
 		defer r.o.followers.leave(r.row.ID, one)
+		if r.o.cfg.Follow != nil {
+			defer r.o.cfg.Follow(r.row.ID)()
+		}
 		if r.o.cfg.Events != nil {
 			var cancel func()
 			events, cancel = r.o.cfg.Events(r.q.OrganisationID, r.row.ID)

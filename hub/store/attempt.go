@@ -86,6 +86,11 @@ func (s *Store) OpenAttemptsOfRunners(ctx context.Context, runnerIDs []string) (
 	return all, err
 }
 
+// OffersThrough reads the offers that a member is to tell its runners, oldest first.
+func (s *Store) OffersThrough(ctx context.Context, memberID string, limit int) ([]*AttemptRow, error) {
+	return collect(ctx, s, scanAttempt, `SELECT `+attemptColumns+` FROM attempt WHERE state = 'offered' AND member_id = $1 ORDER BY id LIMIT $2`, memberID, limit)
+}
+
 // StoppableAttempts reads live attempts of runners in executions in which something was
 // asked to stop. after and limit page by id.
 func (s *Store) StoppableAttempts(ctx context.Context, after string, limit int) ([]*AttemptRow, error) {

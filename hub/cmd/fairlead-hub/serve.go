@@ -48,6 +48,7 @@ type server struct {
 	dispatch *dispatch.Dispatcher
 	output   *output.Output
 	gateway  *gateway.Gateway
+	peers    *gateway.Peers
 	api      http.Handler
 	// streams ends the followers of the API when it is closed.
 	streams chan struct{}
@@ -137,7 +138,7 @@ func (s *server) join(ctx context.Context, master *keys.Master) error {
 	h := s.cfg.Cluster.Heartbeat
 	s.cluster = cluster.New(s.st, master, cluster.Config{
 		ID: id, Name: s.cfg.MemberName(), Version: version, Gateway: s.addr.gateway, Address: s.addr.member,
-		Roles: []string{"api", "gateway", "scheduler"}, Interval: h.Interval, Inactive: h.ConsiderInactive, Dead: h.ConsiderDead,
+		Roles: hub.Roles(), Sessions: func() int { return s.dispatch.Sessions() }, Interval: h.Interval, Inactive: h.ConsiderInactive, Dead: h.ConsiderDead,
 	}, s.log)
 	return s.cluster.Join(ctx)
 }
@@ -181,18 +182,28 @@ func readCertificate(cfg config.TLS) (*tls.Certificate, error) {
 // edges makes dispatch, output and what stands in front of them.
 func (s *server) edges(master *keys.Master) error {
 	secrets := keys.New(s.st, master)
+	s.peers = gateway.NewPeers(gateway.PeersConfig{
+		Others: s.cluster.OtherMembers, TLS: s.ca.MemberTLS(s.keepers[0].Certificate),
+		Deliver: func(e hub.Event) { s.dispatch.Deliver(e) },
+		Fleet: func(ctx context.Context, m string, whole bool, r []hub.FleetRunner) error {
+			return s.dispatch.Fleet(ctx, m, whole, r)
+		},
+		FleetGone: func(m string) { s.dispatch.FleetGone(m) },
+		Chunks:    func(id string, rows []store.ChunkRow, missed bool) { s.output.Deliver(id, rows, missed) },
+	}, s.log)
 	s.dispatch = dispatch.New(s.st, dispatch.Config{
 		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock, Incarnation: s.cluster.Incarnation,
 		Gateways: s.cluster.Gateways, GrantMAC: s.cluster.GrantMAC,
 		Secrets: secrets.Secrets, SealOptions: secrets.SealOptions, LostAfter: s.cfg.Attempts.LostAfterTicks,
+		Wake: s.peers.Wake, Watch: s.peers.Watch,
 		Published: func(executionID string, chunks []hub.Chunk) { s.output.Publish(executionID, chunks) },
 	}, s.log)
 	s.output = output.New(s.st, output.Config{
 		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock,
-		Whole: s.dispatch.LogWhole, Events: s.dispatch.Subscribe, Accuse: s.dispatch.Accuse, Retention: s.cfg.Output.Retention,
+		Whole: s.dispatch.LogWhole, Events: s.dispatch.Subscribe, Accuse: s.dispatch.Accuse, Follow: s.peers.Follow, Retention: s.cfg.Output.Retention,
 	}, s.log)
 	s.gateway = gateway.New(s.st, s.ca, s.dispatch, s.output, gateway.Config{
-		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate,
+		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate, LastCommit: s.cluster.LastCommit,
 	}, s.log)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -244,7 +255,7 @@ func (s *server) run(ctx context.Context) error {
 		s.cluster.Drain()
 		stopEdges()
 	})()
-	for _, run := range []func(context.Context) error{s.cluster.Run, s.dispatch.Run, s.output.Run, s.auth.Run} {
+	for _, run := range []func(context.Context) error{s.cluster.Run, s.peers.Run, s.dispatch.Run, s.output.Run, s.auth.Run} {
 		g.Go(func() error { return run(services) })
 	}
 	for _, k := range s.keepers {

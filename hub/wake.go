@@ -1,0 +1,29 @@
+package hub
+
+// What members tell each other so that none waits for its next poll. All of it is a
+// hint: the rows are the truth.
+
+// Wake asks another member to look at rows at once.
+type Wake struct {
+	// Offers are attempts offered to runners whose sessions it holds.
+	Offers []string
+	// Ready: assignments wait for a runner.
+	Ready bool
+	// Stops: something is to stop.
+	Stops bool
+}
+
+// Interest is in the events of an organisation, or of one execution of it.
+type Interest struct {
+	OrganisationID string
+	ExecutionID    string // "": of all
+}
+
+// FleetRunner is a runner as the member that holds its session sees it.
+type FleetRunner struct {
+	ID string
+	// Gone: its session has ended.
+	Gone bool
+	// Slots it has for attempts, Live of them taken.
+	Slots, Live int
+}
