@@ -244,6 +244,22 @@ func (c *Client) RevokeRunnerToken(ctx context.Context, id string) error {
 	return done(ctx, c)(rest.NewRevokeRunnerTokenRequest(c.base, id))
 }
 
+// PromoteMember makes a member, by name or id, the active one.
+func (c *Client) PromoteMember(ctx context.Context, member string) (*rest.Cluster, error) {
+	return decode[rest.Cluster](ctx, c)(rest.NewPromoteMemberRequest(c.base, rest.Promotion{Member: member}))
+}
+
+// ChangeMember drains a member, by name or id, or says whether schedules fire on it.
+func (c *Client) ChangeMember(ctx context.Context, member string, change rest.MemberChange) (*rest.Cluster, error) {
+	return decode[rest.Cluster](ctx, c)(rest.NewChangeMemberRequest(c.base, member, change))
+}
+
+// SetExecutionMode says whether schedules fire anywhere: active or passive.
+func (c *Client) SetExecutionMode(ctx context.Context, mode string) (*rest.Cluster, error) {
+	change := rest.ClusterChange{ExecutionMode: rest.ClusterChangeExecutionMode(mode)}
+	return decode[rest.Cluster](ctx, c)(rest.NewChangeClusterRequest(c.base, change))
+}
+
 // Cluster shows the installation.
 func (c *Client) Cluster(ctx context.Context) (*rest.Cluster, error) {
 	return decode[rest.Cluster](ctx, c)(rest.NewGetClusterRequest(c.base))

@@ -507,12 +507,41 @@ type CreatedRunnerToken struct {
 
 // Cluster is the installation.
 type Cluster struct {
-	ID          string   `json:"id"`
-	Incarnation int64    `json:"incarnation"`
-	Tick        int64    `json:"tick" doc:"Of the lease clock, about one a second"`
-	Database    string   `json:"database" enum:"sqlite,postgres"`
-	Time        Time     `json:"time" doc:"Database time"`
-	Members     []Member `json:"members"`
+	ID          string `json:"id"`
+	Incarnation int64  `json:"incarnation"`
+	Tick        int64  `json:"tick" doc:"Of the lease clock, about one a second"`
+	Database    string `json:"database" enum:"sqlite,postgres"`
+	Time        Time   `json:"time" doc:"Database time"`
+	Mode        string `json:"mode" enum:"active-active,active-passive"`
+	// Passive: no schedule fires anywhere.
+	ExecutionMode string        `json:"executionMode" enum:"active,passive" doc:"Passive: no schedule fires on any member"`
+	Members       []Member      `json:"members"`
+	Leases        []LeaderLease `json:"leases" doc:"Work that one member does for all"`
+}
+
+// LeaderLease is work that one member does for all.
+type LeaderLease struct {
+	Name    string `json:"name"`
+	Holder  string `json:"holder" doc:"Name of the member, or its id when it has left"`
+	Term    int64  `json:"term" doc:"Rises with each holder"`
+	Held    bool   `json:"held" doc:"Whether the lease is not over"`
+	TakenAt Time   `json:"takenAt"`
+}
+
+// ClusterChange is what a person sets for all members.
+type ClusterChange struct {
+	ExecutionMode string `json:"executionMode" enum:"active,passive"`
+}
+
+// MemberChange is what a person sets for a running member; its restart undoes it.
+type MemberChange struct {
+	Draining      *bool   `json:"draining,omitempty" doc:"Runners and people go elsewhere"`
+	ExecutionMode *string `json:"executionMode,omitempty" enum:"active,passive" doc:"Passive: no schedule fires on this member"`
+}
+
+// Promotion makes a member the active one.
+type Promotion struct {
+	Member string `json:"member" minLength:"1" doc:"Name or id"`
 }
 
 // Member is one hub replica.
@@ -526,5 +555,10 @@ type Member struct {
 	State       string   `json:"state" enum:"active,inactive,dead"`
 	StartedAt   Time     `json:"startedAt"`
 	HeartbeatAt Time     `json:"heartbeatAt"`
-	Self        bool     `json:"self" doc:"Whether this member answered"`
+	Sessions    int      `json:"sessions" doc:"Runners that it serves"`
+	Draining    bool     `json:"draining"`
+	// Active says whether it serves runners and schedules.
+	Active        bool   `json:"active" doc:"In an active-passive cluster: whether it is the active one"`
+	ExecutionMode string `json:"executionMode" enum:"active,passive"`
+	Self          bool   `json:"self" doc:"Whether this member answered"`
 }

@@ -288,7 +288,7 @@ func TestPublicPaths(t *testing.T) {
 	t.Parallel()
 	h := apitest.Start(t)
 	for path, want := range map[string]string{
-		"/health/live": "live", "/health/ready": "ready", "/health/active": "ready", "/api/v1/enrolment": "BEGIN CERTIFICATE",
+		"/health/live": "live", "/health/ready": "ready", "/health/active": "active", "/api/v1/enrolment": "BEGIN CERTIFICATE",
 		"/api/v1/openapi.json": `"openapi": "3.1.0"`,
 	} {
 		if a := do(t, h, call{method: "GET", path: path, token: "-"}); a.status != 200 || !strings.Contains(string(a.body), want) {

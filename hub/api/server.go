@@ -17,6 +17,7 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/auth"
 	"github.com/fairlead/fairlead/hub/ca"
+	"github.com/fairlead/fairlead/hub/cluster"
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/output"
@@ -31,17 +32,12 @@ type Deps struct {
 	Auth     *auth.Auth
 	Keys     *keys.Keys
 	CA       *ca.CA
+	Cluster  *cluster.Cluster
 	Log      *slog.Logger
-	// MemberID and MemberName are this member's.
-	MemberID, MemberName string
+	// MemberName is this member's.
+	MemberName string
 	// Version of the build.
 	Version string
-	// Gateways are the addresses that runners reach members at, for enrolment.
-	Gateways func() []string
-	// Tick is the newest lease tick.
-	Tick func() int64
-	// Ready tells why this member should get no requests, or nil.
-	Ready func(context.Context) error
 	// PublicURL is the address that people and runners are shown; "": not configured.
 	PublicURL string
 	// RunnerDir holds the runner's binary to serve to new hosts; "": none is served.
@@ -108,7 +104,7 @@ func (s *server) plainRoutes() {
 	s.mux.HandleFunc("GET /install/{file}", s.install)
 	s.mux.HandleFunc("GET /health/live", s.live)
 	s.mux.HandleFunc("GET /health/ready", s.ready)
-	s.mux.HandleFunc("GET /health/active", s.ready)
+	s.mux.HandleFunc("GET /health/active", s.active)
 	s.mux.HandleFunc("/api/", s.unknown)
 	if s.Metrics != nil {
 		s.mux.Handle("GET /metrics", s.metricsHandler())

@@ -73,7 +73,7 @@ func (s *server) me(p hub.Principal) Me {
 }
 
 func (s *server) enrolment(context.Context, *empty) (*body[Enrolment], error) {
-	return &body[Enrolment]{Enrolment{ClusterID: s.CA.ClusterID(), CAPem: string(s.CA.PEM()), Gateways: list(s.Gateways())}}, nil
+	return &body[Enrolment]{Enrolment{ClusterID: s.CA.ClusterID(), CAPem: string(s.CA.PEM()), Gateways: list(s.Cluster.Gateways())}}, nil
 }
 
 type newTokenInput struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -37,7 +38,7 @@ func every(ctx context.Context, interval time.Duration, f func(context.Context) 
 // under this member's id ends this one.
 func (c *Cluster) beats(ctx context.Context) error {
 	return every(ctx, c.cfg.Interval, func(ctx context.Context) error {
-		bounded, cancel := context.WithTimeout(ctx, readyWithin)
+		bounded, cancel := context.WithTimeout(ctx, ReadyWithin)
 		defer cancel()
 		err := c.st.Heartbeat(bounded, c.cfg.ID, c.nonce, c.cfg.Sessions())
 		if err == nil {
@@ -63,22 +64,35 @@ func (c *Cluster) learnMembers(ctx context.Context) error {
 		return err
 	}
 	var gateways []string
-	if c.cfg.Gateway != "" {
-		gateways = append(gateways, c.cfg.Gateway)
-	}
 	var others []*hub.Member
 	for _, m := range members {
-		if m.ID == c.cfg.ID || c.State(m) == Dead {
+		switch {
+		case m.ID == c.cfg.ID:
+			c.note(m)
+		case c.State(m) == Dead:
 			continue
+		default:
+			others = append(others, m)
 		}
-		others = append(others, m)
-		if m.Gateway != "" {
+		if m.Gateway != "" && !m.Draining {
 			gateways = append(gateways, m.Gateway)
+		}
+	}
+	if i := slices.Index(gateways, c.cfg.Gateway); i > 0 {
+		gateways[0], gateways[i] = gateways[i], gateways[0]
+	}
+	row, err := c.st.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	if c.cfg.ActivePassive {
+		if gateways, err = c.activeGateway(ctx, members, gateways); err != nil {
+			return err
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gateways, c.others = gateways, others
+	c.gateways, c.others, c.mode = gateways, others, row.ExecutionMode
 	return nil
 }
 
@@ -105,7 +119,7 @@ func (c *Cluster) ticks(ctx context.Context) error {
 
 // advance tries to make the next tick; who lost learns what the winner made.
 func (c *Cluster) advance(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, ReadyWithin)
 	defer cancel()
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails

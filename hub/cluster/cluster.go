@@ -16,8 +16,8 @@ import (
 	"github.com/fairlead/fairlead/hub/store"
 )
 
-// readyWithin is how old the last commit of a member may be while it counts as ready.
-const readyWithin = 5 * time.Second
+// ReadyWithin is how old the last commit of a member may be while it counts as ready.
+const ReadyWithin = 5 * time.Second
 
 // Config is who this member is.
 type Config struct {
@@ -31,6 +31,12 @@ type Config struct {
 	Roles   []string
 	// ExecutionMode that it starts with; "": active.
 	ExecutionMode hub.ExecutionMode
+	// ActivePassive: one member serves runners and schedules, the others wait for it.
+	ActivePassive bool
+	// ManualTakeover: another member becomes active only when a person says so. Successors
+	// are the names of those that may; none: any.
+	ManualTakeover bool
+	Successors     []string
 	// Sessions counts the runners that it serves; nil: none.
 	Sessions func() int
 	// Interval between heartbeats; Inactive and Dead are what members without one count
@@ -56,7 +62,10 @@ type Cluster struct {
 	failure     error     // of the last try to commit, nil after a success
 	gateways    []string
 	others      []*hub.Member // not dead
-	draining    bool
+	leaving     bool          // this process is about to end
+	self        *hub.Member   // as its row says
+	activeTerm  int64         // of the lease to be the active one; 0 without it
+	mode        hub.ExecutionMode
 }
 
 // New makes a Cluster; Join and Run make it work.
@@ -202,11 +211,11 @@ func (c *Cluster) GrantMAC(fence hub.Fence, boot []byte) []byte {
 	return c.master.MAC("grant 1", number(fence.Incarnation), []byte(fence.AttemptID), number(int64(fence.Epoch)), boot)
 }
 
-// Drain makes Ready fail: the member is about to end.
-func (c *Cluster) Drain() {
+// Leave makes Ready fail: the member is about to end.
+func (c *Cluster) Leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.draining = true
+	c.leaving = true
 }
 
 // Ready tells why this member should get no requests, or nil: it must have committed
@@ -215,11 +224,13 @@ func (c *Cluster) Ready(context.Context) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	switch age := time.Since(c.lastCommit); {
-	case c.draining:
+	case c.leaving:
 		return hub.Errorf(hub.CodeUnavailable, "This member is shutting down.")
+	case c.self != nil && c.self.Draining:
+		return hub.Errorf(hub.CodeUnavailable, "This member is drained; fairlead cluster drain --undo brings it back.")
 	case c.lastCommit.IsZero():
 		return hub.Errorf(hub.CodeUnavailable, "This member has not joined the cluster yet.")
-	case age > readyWithin:
+	case age > ReadyWithin:
 		return &hub.Error{Code: hub.CodeUnavailable, Message: "The database has taken no change from this member for " + age.Round(time.Second).String() + ".", Cause: c.failure}
 	default:
 		return nil
@@ -245,9 +256,12 @@ func (c *Cluster) Run(ctx context.Context) error {
 	g.Go(func() error { return c.beats(ctx) })
 	g.Go(func() error { return c.ticks(ctx) })
 	g.Go(func() error { return c.housekeeping(ctx) })
+	if c.cfg.ActivePassive {
+		g.Go(func() error { return c.Lead(ctx, c.beActive()) })
+	}
 	err := g.Wait()
 	if err == nil {
-		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWithin)
+		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), ReadyWithin)
 		defer cancel()
 		err = c.st.LeaveMember(leave, c.cfg.ID, c.nonce)
 	}

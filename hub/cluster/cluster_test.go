@@ -123,7 +123,7 @@ func TestReadyFollowsCommits(t *testing.T) {
 	}
 	away.Store(false)
 	until(t, "ready again", func() bool { return c.Ready(ctx) == nil })
-	c.Drain()
+	c.Leave()
 	if c.Ready(ctx) == nil {
 		t.Error("ready while it drains")
 	}

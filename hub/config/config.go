@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -52,6 +54,17 @@ type Log struct {
 // Cluster is how members watch one another.
 type Cluster struct {
 	Heartbeat Heartbeat `key:"heartbeat"`
+	Mode      string    `key:"mode" help:"active-active, or active-passive: one member serves runners and schedules, the others wait to take over"`
+	Takeover  Takeover  `key:"takeover"`
+	Roles     string    `key:"roles" flag:"roles" help:"what this member does: api, gateway, scheduler"`
+	// ExecutionMode that the member starts with; a person may change it while it runs.
+	ExecutionMode string `key:"executionMode" help:"active, or passive: no schedule fires on this member"`
+}
+
+// Takeover says who follows an active member that failed.
+type Takeover struct {
+	Policy  string `key:"policy" help:"automatic, or manual: another member takes over only by fairlead cluster promote"`
+	Members string `key:"members" help:"names of the members that may take over, separated by commas; empty: any"`
 }
 
 // Heartbeat are the times of design's cluster table.
@@ -86,9 +99,11 @@ func Default(home Home) Config {
 		HTTP:    "127.0.0.1:8440",
 		Gateway: ":8441",
 		Log:     Log{Level: "info", Format: "text"},
-		Cluster: Cluster{Heartbeat: Heartbeat{
-			Interval: 2 * time.Second, ConsiderInactive: 6 * time.Second, ConsiderDead: 10 * time.Second,
-		}},
+		Cluster: Cluster{
+			Heartbeat: Heartbeat{Interval: 2 * time.Second, ConsiderInactive: 6 * time.Second, ConsiderDead: 10 * time.Second},
+			Mode:      ModeActiveActive, Takeover: Takeover{Policy: TakeoverAutomatic},
+			Roles: strings.Join(hub.Roles(), ","), ExecutionMode: string(hub.ModeActive),
+		},
 		Attempts: Attempt{LostAfterTicks: 600},
 		Output:   Output{Retention: 90 * 24 * time.Hour},
 		Sessions: Session{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
@@ -159,6 +174,7 @@ func (c *Config) validateRest(bad func(path, format string, args ...any)) {
 	if h.ConsiderInactive < 2*h.Interval || h.ConsiderDead < h.ConsiderInactive {
 		bad("cluster.heartbeat", "considerInactive (%s) must be at least twice the interval (%s), considerDead (%s) no less than that", h.ConsiderInactive, h.Interval, h.ConsiderDead)
 	}
+	c.validateCluster(bad)
 	if c.Attempts.LostAfterTicks < 1 {
 		bad("attempts.lostAfterTicks", "%d is not a number of ticks above 0", c.Attempts.LostAfterTicks)
 	}
@@ -168,6 +184,49 @@ func (c *Config) validateRest(bad func(path, format string, args ...any)) {
 	if c.Sessions.Idle < time.Minute || c.Sessions.Absolute < c.Sessions.Idle {
 		bad("sessions", "idle (%s) must be a minute or more, and absolute (%s) no less", c.Sessions.Idle, c.Sessions.Absolute)
 	}
+}
+
+func (c *Config) validateCluster(bad func(path, format string, args ...any)) {
+	if c.Cluster.Mode != ModeActiveActive && c.Cluster.Mode != ModeActivePassive {
+		bad("cluster.mode", "%q is neither %s nor %s", c.Cluster.Mode, ModeActiveActive, ModeActivePassive)
+	}
+	if p := c.Cluster.Takeover.Policy; p != TakeoverAutomatic && p != TakeoverManual {
+		bad("cluster.takeover.policy", "%q is neither %s nor %s", p, TakeoverAutomatic, TakeoverManual)
+	}
+	if m := c.Cluster.ExecutionMode; m != string(hub.ModeActive) && m != string(hub.ModePassive) {
+		bad("cluster.executionMode", "%q is neither active nor passive", m)
+	}
+	roles := List(c.Cluster.Roles)
+	if len(roles) == 0 {
+		bad("cluster.roles", "is empty; name one or more of %s", strings.Join(hub.Roles(), ", "))
+	}
+	for _, r := range roles {
+		if !slices.Contains(hub.Roles(), r) {
+			bad("cluster.roles", "%q is none of %s", r, strings.Join(hub.Roles(), ", "))
+		}
+	}
+	if c.Database == "" && len(roles) < len(hub.Roles()) {
+		bad("cluster.roles", "a hub on SQLite has no other members that could do what it leaves out; set --database, or leave the roles away")
+	}
+}
+
+// Modes of a cluster, and policies of takeover.
+const (
+	ModeActiveActive  = "active-active"
+	ModeActivePassive = "active-passive"
+	TakeoverAutomatic = "automatic"
+	TakeoverManual    = "manual"
+)
+
+// List takes a value of names apart that are separated by commas.
+func List(text string) []string {
+	var out []string
+	for _, s := range strings.Split(text, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // Loopback tells whether an address to listen on is this machine's alone.

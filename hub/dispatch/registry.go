@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -394,6 +395,17 @@ func (d *Dispatcher) SetCredits(ref hub.SessionRef, slots int) {
 	d.reg.with(ref, func(r *runnerView) { r.paused = slots == 0 })
 	if slots > 0 {
 		d.wake()
+	}
+}
+
+// Move tells some runners of this member to move to others.
+func (d *Dispatcher) Move(n int, members []string) {
+	ids := d.reg.ids()
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	for _, id := range ids[:min(n, len(ids))] {
+		if sink := d.reg.sink(id); sink != nil {
+			sink.Drain(members)
+		}
 	}
 }
 

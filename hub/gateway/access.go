@@ -70,6 +70,11 @@ func (g *Gateway) authorize(ctx context.Context, method string, stream bool) (co
 	if a.who == anyone {
 		return ctx, nil
 	}
+	if placed(method) {
+		if err := g.cfg.Serves(ctx); err != nil {
+			return nil, statusOf(err)
+		}
+	}
 	c, err := g.identify(ctx, a.who)
 	if err != nil {
 		g.log.WarnContext(ctx, "caller refused", "method", method, "address", addressOf(ctx), "error", err)
@@ -144,7 +149,7 @@ func (g *Gateway) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 	c := callerOf(ctx)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	open := &openStream{id: c.id, until: c.cert.NotAfter, end: end}
+	open := &openStream{id: c.id, until: c.cert.NotAfter, runner: c.id.Role == wire.RoleRunner, end: end}
 	defer g.addStream(open)()
 	err = next(srv, &checkedStream{ServerStream: ss, ctx: ctx, g: g, open: open})
 	if err != nil {

@@ -53,6 +53,12 @@ type Config struct {
 	Others func() []string
 	// Certificate is this member's, which may change.
 	Certificate func() *tls.Certificate
+	// Serves tells why this member serves no runners now, or nil; nil: it always does.
+	Serves func(context.Context) error
+	// Better reports whether runners are better off at other members; nil: they never are.
+	Better func(context.Context) bool
+	// Members are the others, as their last heartbeats told; nil: there are none.
+	Members func() []*hub.Member
 	// LastCommit is how long ago this member committed something; nil: it is not known.
 	LastCommit func() time.Duration
 	// HelloTimeout bounds the wait for a session's first frames; 0: 10 s.
@@ -80,6 +86,15 @@ type Gateway struct {
 
 // New makes a Gateway; Run serves.
 func New(st *store.Store, authority *ca.CA, d *dispatch.Dispatcher, o *output.Output, cfg Config, log *slog.Logger) *Gateway {
+	if cfg.Serves == nil {
+		cfg.Serves = func(context.Context) error { return nil }
+	}
+	if cfg.Better == nil {
+		cfg.Better = func(context.Context) bool { return false }
+	}
+	if cfg.Members == nil {
+		cfg.Members = func() []*hub.Member { return nil }
+	}
 	if cfg.LastCommit == nil {
 		cfg.LastCommit = func() time.Duration { return time.Duration(1<<62 - 1) }
 	}
@@ -139,6 +154,7 @@ func (g *Gateway) Run(ctx context.Context, lis net.Listener) error {
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { g.watchBarred(watching) })
+	wg.Go(func() { g.watchPlace(watching) })
 	wg.Go(func() {
 		select {
 		case <-ctx.Done():
@@ -161,8 +177,10 @@ func (g *Gateway) shutDown(s *grpc.Server) {
 	if others := g.cfg.Others(); len(others) > 0 {
 		g.dispatch.Drain(others)
 	} else {
-		g.endStreams(func(*openStream) bool { return true }, errShutDown)
+		g.endStreams(func(s *openStream) bool { return s.runner }, errShutDown)
 	}
+	// Other members have no reason to wait for.
+	g.endStreams(func(s *openStream) bool { return !s.runner }, errShutDown)
 	s.GracefulStop()
 }
 
@@ -198,7 +216,9 @@ var errRevoked = hub.Errorf(hub.CodeUnauthenticated, "This runner was revoked; e
 type openStream struct {
 	id    wire.Identity
 	until time.Time // when its certificate ends
-	end   context.CancelCauseFunc
+	// runner: it is a runner's session or output, and no member's.
+	runner bool
+	end    context.CancelCauseFunc
 }
 
 func (g *Gateway) addStream(s *openStream) (remove func()) {

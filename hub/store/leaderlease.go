@@ -15,6 +15,18 @@ func scanLeaderLease(r scanner) (*hub.LeaderLease, error) {
 	return l, err
 }
 
+// LeaderLease returns one lease, nil when nobody ever held it.
+func (s *Store) LeaderLease(ctx context.Context, name string) (*hub.LeaderLease, error) {
+	l, err := scanLeaderLease(s.queryRow(ctx, `SELECT `+leaderLeaseColumns+` FROM leader_lease WHERE name = $1`, name))
+	if missing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the lease %s: %w", name, err)
+	}
+	return l, nil
+}
+
 // tickNow is the lease clock inside of a statement.
 const tickNow = `(SELECT tick FROM lease_clock WHERE singleton = 1)`
 
@@ -28,21 +40,22 @@ func (s *Store) LeaderLeases(ctx context.Context) ([]*hub.LeaderLease, error) {
 }
 
 // TakeLeaderLease gives a lease that is over, given back or never was to a member, with
-// a new term, for so many ticks; nil when another has it or a person gave it to another.
-// mayInherit lets the member take it though nobody gave it the lease; without it only
-// the one that a person named may.
+// a new term, for so many ticks; nil when another has it. The member that a person named
+// comes first, and for as many ticks alone. Without mayInherit a member takes only what
+// it was given, had before, or nobody ever had.
 func (s *Store) TakeLeaderLease(ctx context.Context, name, member string, ticks int64, mayInherit bool) (*hub.LeaderLease, error) {
 	var taken *hub.LeaderLease
 	err := s.InTx(ctx, func(s *Store) error {
 		taken = nil
-		_, err := s.exec(ctx, `INSERT INTO leader_lease (name, holder, term, until_tick, taken_at) VALUES ($1, '', 0, -1, $2)
+		_, err := s.exec(ctx, `INSERT INTO leader_lease (name, holder, term, until_tick, taken_at) VALUES ($1, '', 0, -1000, $2)
 			ON CONFLICT (name) DO NOTHING`, name, at(s.Now()))
 		if err != nil {
 			return err
 		}
 		l, err := scanLeaderLease(s.queryRow(ctx, `UPDATE leader_lease SET holder = $2, term = term + 1,
 				until_tick = `+tickNow+` + $3, taken_at = $4, wanted = ''
-			WHERE name = $1 AND until_tick < `+tickNow+` AND (wanted = $2 OR wanted = '' AND $5)
+			WHERE name = $1 AND until_tick < `+tickNow+` AND (wanted = $2
+				OR (wanted = '' OR until_tick < `+tickNow+` - $3) AND ($5 OR holder IN ('', $2)))
 			RETURNING `+leaderLeaseColumns, name, member, ticks, at(s.Now()), mayInherit))
 		if missing(err) {
 			return nil
@@ -67,9 +80,10 @@ func (s *Store) RenewLeaderLease(ctx context.Context, name, member string, term,
 	return n == 1, nil
 }
 
-// EndLeaderLease gives a lease back, so that nobody waits for its end.
+// EndLeaderLease gives a lease back, so that nobody waits for its end; one that a person
+// gave to another member is that one's first.
 func (s *Store) EndLeaderLease(ctx context.Context, name, member string, term int64) error {
-	_, err := s.exec(ctx, `UPDATE leader_lease SET until_tick = -1 WHERE name = $1 AND holder = $2 AND term = $3`, name, member, term)
+	_, err := s.exec(ctx, `UPDATE leader_lease SET until_tick = CASE WHEN wanted IN ('', holder) THEN -1000 ELSE `+tickNow+` - 1 END WHERE name = $1 AND holder = $2 AND term = $3`, name, member, term)
 	if err != nil {
 		return fmt.Errorf("giving the lease %s back: %w", name, err)
 	}

@@ -77,6 +77,18 @@ func (s *Store) Members(ctx context.Context) ([]*hub.Member, error) {
 	return list, nil
 }
 
+// Member returns a member by name or id.
+func (s *Store) Member(ctx context.Context, nameOrID string) (*hub.Member, error) {
+	m, err := scanMember(s.queryRow(ctx, `SELECT `+memberColumns+` FROM member WHERE name = $1 OR id = $1`, nameOrID))
+	if missing(err) {
+		return nil, hub.Errorf(hub.CodeNotFound, "There is no member %q; fairlead cluster status lists them.", nameOrID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading member %s: %w", nameOrID, err)
+	}
+	return m, nil
+}
+
 // LeaveMember removes a member's row as it ends in good order.
 func (s *Store) LeaveMember(ctx context.Context, id string, nonce []byte) error {
 	if _, err := s.exec(ctx, `DELETE FROM member WHERE id = $1 AND nonce = $2`, id, nonce); err != nil {

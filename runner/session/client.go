@@ -76,7 +76,8 @@ type Config struct {
 // Client keeps one session up.
 type Client struct {
 	c Config
-	// avoid is the member that asked to leave; the next session goes elsewhere.
+	// avoid is the address that was tried last and the next session does not go to, if
+	// there is another: its member asked to leave, or did not answer.
 	avoid atomic.Pointer[string]
 }
 
@@ -132,6 +133,7 @@ func (c *Client) once(ctx context.Context) (address string, err error) {
 	if err != nil {
 		return "", err
 	}
+	c.avoid.Store(&address)
 	conn, err := c.c.Dial(address)
 	if err != nil {
 		return address, fmt.Errorf("dialling %s: %w", address, err)
@@ -144,7 +146,7 @@ func (c *Client) once(ctx context.Context) (address string, err error) {
 	return address, errors.Join(err, conn.Close())
 }
 
-// pick draws an address, not the one that was just left if there is another.
+// pick draws an address, not the one that was tried last if there is another.
 func (c *Client) pick() (string, error) {
 	all := c.c.Addresses()
 	if len(all) == 0 {

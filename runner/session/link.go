@@ -54,11 +54,8 @@ func (l *Link) Pull(source func() []*runnerv1.OutputRequest) {
 // Fail ends the link.
 func (l *Link) Fail(err error) { l.end(err) }
 
-// Leave ends the link because its member asked to: the next session avoids it.
-func (l *Link) Leave() {
-	l.client.avoid.Store(&l.Address)
-	l.end(errLeave)
-}
+// Leave ends the link because its member asked to.
+func (l *Link) Leave() { l.end(errLeave) }
 
 func signal(c chan struct{}) {
 	select {

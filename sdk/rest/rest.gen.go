@@ -36,6 +36,60 @@ func (e ClusterDatabase) Valid() bool {
 	}
 }
 
+// Defines values for ClusterExecutionMode.
+const (
+	ClusterExecutionModeActive  ClusterExecutionMode = "active"
+	ClusterExecutionModePassive ClusterExecutionMode = "passive"
+)
+
+// Valid indicates whether the value is a known member of the ClusterExecutionMode enum.
+func (e ClusterExecutionMode) Valid() bool {
+	switch e {
+	case ClusterExecutionModeActive:
+		return true
+	case ClusterExecutionModePassive:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ClusterMode.
+const (
+	ClusterModeActiveActive  ClusterMode = "active-active"
+	ClusterModeActivePassive ClusterMode = "active-passive"
+)
+
+// Valid indicates whether the value is a known member of the ClusterMode enum.
+func (e ClusterMode) Valid() bool {
+	switch e {
+	case ClusterModeActiveActive:
+		return true
+	case ClusterModeActivePassive:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ClusterChangeExecutionMode.
+const (
+	ClusterChangeExecutionModeActive  ClusterChangeExecutionMode = "active"
+	ClusterChangeExecutionModePassive ClusterChangeExecutionMode = "passive"
+)
+
+// Valid indicates whether the value is a known member of the ClusterChangeExecutionMode enum.
+func (e ClusterChangeExecutionMode) Valid() bool {
+	switch e {
+	case ClusterChangeExecutionModeActive:
+		return true
+	case ClusterChangeExecutionModePassive:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CreatedRunnerTokenState.
 const (
 	CreatedRunnerTokenStateExpired CreatedRunnerTokenState = "expired"
@@ -273,6 +327,24 @@ func (e MeMethod) Valid() bool {
 	}
 }
 
+// Defines values for MemberExecutionMode.
+const (
+	MemberExecutionModeActive  MemberExecutionMode = "active"
+	MemberExecutionModePassive MemberExecutionMode = "passive"
+)
+
+// Valid indicates whether the value is a known member of the MemberExecutionMode enum.
+func (e MemberExecutionMode) Valid() bool {
+	switch e {
+	case MemberExecutionModeActive:
+		return true
+	case MemberExecutionModePassive:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MemberState.
 const (
 	MemberStateActive   MemberState = "active"
@@ -288,6 +360,24 @@ func (e MemberState) Valid() bool {
 	case MemberStateDead:
 		return true
 	case MemberStateInactive:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MemberChangeExecutionMode.
+const (
+	MemberChangeExecutionModeActive  MemberChangeExecutionMode = "active"
+	MemberChangeExecutionModePassive MemberChangeExecutionMode = "passive"
+)
+
+// Valid indicates whether the value is a known member of the MemberChangeExecutionMode enum.
+func (e MemberChangeExecutionMode) Valid() bool {
+	switch e {
+	case MemberChangeExecutionModeActive:
+		return true
+	case MemberChangeExecutionModePassive:
 		return true
 	default:
 		return false
@@ -509,10 +599,17 @@ type CancelExecution struct {
 
 // Cluster defines model for Cluster.
 type Cluster struct {
-	Database    ClusterDatabase `json:"database"`
-	ID          string          `json:"id"`
-	Incarnation int64           `json:"incarnation"`
-	Members     []Member        `json:"members"`
+	Database ClusterDatabase `json:"database"`
+
+	// ExecutionMode Passive: no schedule fires on any member
+	ExecutionMode ClusterExecutionMode `json:"executionMode"`
+	ID            string               `json:"id"`
+	Incarnation   int64                `json:"incarnation"`
+
+	// Leases Work that one member does for all
+	Leases  []LeaderLease `json:"leases"`
+	Members []Member      `json:"members"`
+	Mode    ClusterMode   `json:"mode"`
 
 	// Tick Of the lease clock, about one a second
 	Tick int64 `json:"tick"`
@@ -525,6 +622,20 @@ type Cluster struct {
 
 // ClusterDatabase defines model for Cluster.Database.
 type ClusterDatabase string
+
+// ClusterExecutionMode Passive: no schedule fires on any member
+type ClusterExecutionMode string
+
+// ClusterMode defines model for Cluster.Mode.
+type ClusterMode string
+
+// ClusterChange defines model for ClusterChange.
+type ClusterChange struct {
+	ExecutionMode ClusterChangeExecutionMode `json:"executionMode"`
+}
+
+// ClusterChangeExecutionMode defines model for ClusterChange.ExecutionMode.
+type ClusterChangeExecutionMode string
 
 // CreatedRunnerToken defines model for CreatedRunnerToken.
 type CreatedRunnerToken struct {
@@ -930,6 +1041,22 @@ type KeyList struct {
 	Next  *string `json:"next,omitempty"`
 }
 
+// LeaderLease defines model for LeaderLease.
+type LeaderLease struct {
+	// Held Whether the lease is not over
+	Held bool `json:"held"`
+
+	// Holder Name of the member, or its id when it has left
+	Holder string `json:"holder"`
+	Name   string `json:"name"`
+
+	// TakenAt Examples: 2026-11-22T15:04:05.123Z
+	TakenAt time.Time `json:"takenAt"`
+
+	// Term Rises with each holder
+	Term int64 `json:"term"`
+}
+
 // LogEnd defines model for LogEnd.
 type LogEnd struct {
 	// Cursor Where to go on
@@ -1025,8 +1152,12 @@ type MeMethod string
 
 // Member defines model for Member.
 type Member struct {
-	Address string `json:"address"`
-	Gateway string `json:"gateway"`
+	// Active In an active-passive cluster: whether it is the active one
+	Active        bool                `json:"active"`
+	Address       string              `json:"address"`
+	Draining      bool                `json:"draining"`
+	ExecutionMode MemberExecutionMode `json:"executionMode"`
+	Gateway       string              `json:"gateway"`
 
 	// HeartbeatAt Examples: 2026-11-22T15:04:05.123Z
 	HeartbeatAt time.Time `json:"heartbeatAt"`
@@ -1037,14 +1168,32 @@ type Member struct {
 	// Self Whether this member answered
 	Self bool `json:"self"`
 
+	// Sessions Runners that it serves
+	Sessions int64 `json:"sessions"`
+
 	// StartedAt Examples: 2026-11-22T15:04:05.123Z
 	StartedAt time.Time   `json:"startedAt"`
 	State     MemberState `json:"state"`
 	Version   string      `json:"version"`
 }
 
+// MemberExecutionMode defines model for Member.ExecutionMode.
+type MemberExecutionMode string
+
 // MemberState defines model for Member.State.
 type MemberState string
+
+// MemberChange defines model for MemberChange.
+type MemberChange struct {
+	// Draining Runners and people go elsewhere
+	Draining *bool `json:"draining,omitempty"`
+
+	// ExecutionMode Passive: no schedule fires on this member
+	ExecutionMode *MemberChangeExecutionMode `json:"executionMode,omitempty"`
+}
+
+// MemberChangeExecutionMode Passive: no schedule fires on this member
+type MemberChangeExecutionMode string
 
 // NewProject defines model for NewProject.
 type NewProject struct {
@@ -1161,6 +1310,12 @@ type ProjectChange struct {
 type ProjectList struct {
 	Items []Project `json:"items"`
 	Next  *string   `json:"next,omitempty"`
+}
+
+// Promotion defines model for Promotion.
+type Promotion struct {
+	// Member Name or id
+	Member string `json:"member"`
 }
 
 // Route defines model for Route.
@@ -1580,6 +1735,15 @@ type CreateTokenParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// ChangeClusterJSONRequestBody defines body for ChangeCluster for application/json ContentType.
+type ChangeClusterJSONRequestBody = ClusterChange
+
+// ChangeMemberJSONRequestBody defines body for ChangeMember for application/json ContentType.
+type ChangeMemberJSONRequestBody = MemberChange
+
+// PromoteMemberJSONRequestBody defines body for PromoteMember for application/json ContentType.
+type PromoteMemberJSONRequestBody = Promotion
+
 // CancelExecutionJSONRequestBody defines body for CancelExecution for application/json ContentType.
 type CancelExecutionJSONRequestBody = CancelExecution
 
@@ -1691,6 +1855,48 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/cluster (the `GetCluster` operationId).
 	GetCluster(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeClusterWithBody Say whether schedules fire
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/cluster (the `ChangeCluster` operationId).
+	ChangeClusterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeCluster Say whether schedules fire
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/cluster (the `ChangeCluster` operationId).
+	ChangeCluster(ctx context.Context, body ChangeClusterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeMemberWithBody Drain a member, or say whether schedules fire on it
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/cluster/members/{member} (the `ChangeMember` operationId).
+	ChangeMemberWithBody(ctx context.Context, member string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeMember Drain a member, or say whether schedules fire on it
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/cluster/members/{member} (the `ChangeMember` operationId).
+	ChangeMember(ctx context.Context, member string, body ChangeMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PromoteMemberWithBody Make a member of an active-passive cluster the active one
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cluster/promote (the `PromoteMember` operationId).
+	PromoteMemberWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PromoteMember Make a member of an active-passive cluster the active one
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cluster/promote (the `PromoteMember` operationId).
+	PromoteMember(ctx context.Context, body PromoteMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetEnrolment What a new runner needs to know
 	//
@@ -2021,6 +2227,108 @@ type ClientInterface interface {
 // Corresponds with GET /api/v1/cluster (the `GetCluster` operationId).
 func (c *Client) GetCluster(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetClusterRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeClusterWithBody Say whether schedules fire
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/cluster (the `ChangeCluster` operationId).
+func (c *Client) ChangeClusterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeClusterRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeCluster Say whether schedules fire
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/cluster (the `ChangeCluster` operationId).
+func (c *Client) ChangeCluster(ctx context.Context, body ChangeClusterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeClusterRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeMemberWithBody Drain a member, or say whether schedules fire on it
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/cluster/members/{member} (the `ChangeMember` operationId).
+func (c *Client) ChangeMemberWithBody(ctx context.Context, member string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeMemberRequestWithBody(c.Server, member, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeMember Drain a member, or say whether schedules fire on it
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/cluster/members/{member} (the `ChangeMember` operationId).
+func (c *Client) ChangeMember(ctx context.Context, member string, body ChangeMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeMemberRequest(c.Server, member, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PromoteMemberWithBody Make a member of an active-passive cluster the active one
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cluster/promote (the `PromoteMember` operationId).
+func (c *Client) PromoteMemberWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPromoteMemberRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PromoteMember Make a member of an active-passive cluster the active one
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cluster/promote (the `PromoteMember` operationId).
+func (c *Client) PromoteMember(ctx context.Context, body PromoteMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPromoteMemberRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2927,6 +3235,133 @@ func NewGetClusterRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewChangeClusterRequest calls the generic ChangeCluster builder with application/json body
+func NewChangeClusterRequest(server string, body ChangeClusterJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeClusterRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewChangeClusterRequestWithBody constructs an http.Request for the ChangeCluster method, with any body, and a specified content type
+func NewChangeClusterRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cluster")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewChangeMemberRequest calls the generic ChangeMember builder with application/json body
+func NewChangeMemberRequest(server string, member string, body ChangeMemberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeMemberRequestWithBody(server, member, "application/json", bodyReader)
+}
+
+// NewChangeMemberRequestWithBody constructs an http.Request for the ChangeMember method, with any body, and a specified content type
+func NewChangeMemberRequestWithBody(server string, member string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "member", member, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cluster/members/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPromoteMemberRequest calls the generic PromoteMember builder with application/json body
+func NewPromoteMemberRequest(server string, body PromoteMemberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPromoteMemberRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPromoteMemberRequestWithBody constructs an http.Request for the PromoteMember method, with any body, and a specified content type
+func NewPromoteMemberRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cluster/promote")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }

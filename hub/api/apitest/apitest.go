@@ -64,7 +64,7 @@ func Start(t testing.TB, options ...Option) *Hub {
 	must(t, err)
 	h.CA, err = ca.Open(ctx, h.Store, master)
 	must(t, err)
-	members := cluster.New(h.Store, master, cluster.Config{ID: store.NewID(), Name: "test", Version: "test", Gateway: "127.0.0.1:8441", Roles: []string{"api"}}, log)
+	members := cluster.New(h.Store, master, cluster.Config{ID: store.NewID(), Name: "test", Version: "test", Gateway: "127.0.0.1:8441", Roles: hub.Roles()}, log)
 	must(t, members.Join(ctx))
 	h.Auth = auth.New(h.Store, auth.Config{}, log)
 	_, err = h.Auth.Bootstrap(ctx, Token)
@@ -73,8 +73,7 @@ func Start(t testing.TB, options ...Option) *Hub {
 	h.services(members, secrets, t)
 	h.Deps = api.Deps{
 		Store: h.Store, Dispatch: h.Dispatch, Output: h.Output, Auth: h.Auth, Keys: secrets, CA: h.CA, Log: log,
-		MemberID: members.MemberID(), MemberName: "test", Version: "test", Gateways: members.Gateways, Tick: members.Tick,
-		Ready: members.Ready, Metrics: prometheus.NewRegistry(), Done: ctx.Done(), RunnerDir: t.TempDir(),
+		Cluster: members, MemberName: "test", Version: "test", Metrics: prometheus.NewRegistry(), Done: ctx.Done(), RunnerDir: t.TempDir(),
 	}
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context) error{members.Run, h.Auth.Run, h.Dispatch.Run, h.Output.Run} {

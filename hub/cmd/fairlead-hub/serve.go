@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -135,10 +136,18 @@ func (s *server) join(ctx context.Context, master *keys.Master) error {
 	if err != nil {
 		return err
 	}
-	h := s.cfg.Cluster.Heartbeat
+	cc := s.cfg.Cluster
+	h := cc.Heartbeat
+	advertised := s.addr.gateway
+	if !slices.Contains(config.List(cc.Roles), hub.RoleGateway) {
+		advertised = ""
+	}
 	s.cluster = cluster.New(s.st, master, cluster.Config{
-		ID: id, Name: s.cfg.MemberName(), Version: version, Gateway: s.addr.gateway, Address: s.addr.member,
-		Roles: hub.Roles(), Sessions: func() int { return s.dispatch.Sessions() }, Interval: h.Interval, Inactive: h.ConsiderInactive, Dead: h.ConsiderDead,
+		ID: id, Name: s.cfg.MemberName(), Version: version, Gateway: advertised, Address: s.addr.member,
+		Roles: config.List(cc.Roles), Sessions: func() int { return s.dispatch.Sessions() },
+		ActivePassive: cc.Mode == config.ModeActivePassive, ManualTakeover: cc.Takeover.Policy == config.TakeoverManual,
+		Successors: config.List(cc.Takeover.Members), ExecutionMode: hub.ExecutionMode(cc.ExecutionMode),
+		Interval: h.Interval, Inactive: h.ConsiderInactive, Dead: h.ConsiderDead,
 	}, s.log)
 	return s.cluster.Join(ctx)
 }
@@ -204,17 +213,33 @@ func (s *server) edges(master *keys.Master) error {
 	}, s.log)
 	s.gateway = gateway.New(s.st, s.ca, s.dispatch, s.output, gateway.Config{
 		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate, LastCommit: s.cluster.LastCommit,
+		Serves: s.cluster.Serves, Better: s.better, Members: s.cluster.OtherMembers,
 	}, s.log)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	s.api, err = api.New(api.Deps{
 		Store: s.st, Dispatch: s.dispatch, Output: s.output, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
-		MemberID: s.cluster.MemberID(), MemberName: s.cfg.MemberName(), Version: version,
-		Gateways: s.cluster.Gateways, Tick: s.cluster.Tick, Ready: s.cluster.Ready,
+		Cluster: s.cluster, MemberName: s.cfg.MemberName(), Version: version,
 		PublicURL: s.cfg.PublicURL, RunnerDir: binaryDir(), Metrics: metrics, UI: ui.Handler(), Done: s.streams,
 	})
 	return err
+}
+
+// better reports whether runners are better off at other members. One that cannot reach
+// the database asks whether another can: if none does they all stay where they are, else
+// every short restart of the database would be a storm.
+func (s *server) better(ctx context.Context) bool {
+	if s.cluster.Serves(ctx) == nil || len(s.cluster.Others()) == 0 {
+		return false
+	}
+	if s.cluster.LastCommit() <= cluster.ReadyWithin {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.ReadyWithin)
+	defer cancel()
+	ago, ok := s.peers.LastCommit(ctx)
+	return ok && ago <= cluster.ReadyWithin
 }
 
 // binaryDir is where the runner's binary lies beside this one, "" if that is unknown.
@@ -252,7 +277,7 @@ func (s *server) run(ctx context.Context) error {
 	edges, stopEdges := context.WithCancel(all)
 	defer context.AfterFunc(ctx, func() {
 		s.log.Info("shutting down")
-		s.cluster.Drain()
+		s.cluster.Leave()
 		stopEdges()
 	})()
 	for _, run := range []func(context.Context) error{s.cluster.Run, s.peers.Run, s.dispatch.Run, s.output.Run, s.auth.Run} {

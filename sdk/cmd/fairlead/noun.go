@@ -273,12 +273,82 @@ func (a *app) cluster() *cobra.Command {
 		}); err != nil {
 			return err
 		}
-		return list(a, cl.Members, func(m rest.Member) string { return m.ID }, []string{"MEMBER", "STATE", "VERSION", "GATEWAY", "STARTED", ""},
+		return list(a, cl.Members, func(m rest.Member) string { return m.ID }, []string{"MEMBER", "STATE", "ROLES", "RUNNERS", "VERSION", "GATEWAY", "STARTED", ""},
 			func(m rest.Member) []string {
-				return []string{m.Name, string(m.State), m.Version, m.Gateway, moment(&m.StartedAt), yes(m.Self, "answered")}
+				return []string{
+					m.Name, memberState(cl, m), strings.Join(m.Roles, ","), strconv.FormatInt(m.Sessions, 10), m.Version, m.Gateway,
+					moment(&m.StartedAt), yes(m.Self, "answered"),
+				}
 			})
 	}))
+	noun.AddCommand(a.promote(), a.drainMember(), a.executionMode())
 	return noun
+}
+
+// memberState is how a member looks, and what it does otherwise than the rest.
+func memberState(c *rest.Cluster, m rest.Member) string {
+	words := []string{string(m.State)}
+	if m.Draining {
+		words = append(words, "drained")
+	}
+	if c.Mode == rest.ClusterModeActivePassive && !m.Active {
+		words = append(words, "passive")
+	}
+	if m.ExecutionMode == rest.MemberExecutionModePassive {
+		words = append(words, "no schedules")
+	}
+	return strings.Join(words, ", ")
+}
+
+func (a *app) promote() *cobra.Command {
+	return verb("promote MEMBER", "Make a member of an active-passive cluster the active one", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		if _, err := client.PromoteMember(c.Context(), args[0]); err != nil {
+			return err
+		}
+		a.say("%s takes over within a few seconds; `fairlead cluster status` shows it.", args[0])
+		return nil
+	})
+}
+
+func (a *app) drainMember() *cobra.Command {
+	undo := false
+	cmd := verb("drain MEMBER", "Send runners and people from a member to the others", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		draining := !undo
+		_, err = client.ChangeMember(c.Context(), args[0], rest.MemberChange{Draining: &draining})
+		return err
+	})
+	cmd.Flags().BoolVar(&undo, "undo", false, "let them come back")
+	return cmd
+}
+
+func (a *app) executionMode() *cobra.Command {
+	member := ""
+	cmd := verb("mode active|passive", "Say whether schedules fire, in the whole cluster or on one member", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+		if args[0] != "active" && args[0] != "passive" {
+			return usage("the mode is active or passive, not %q", args[0])
+		}
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		if member == "" {
+			_, err = client.SetExecutionMode(c.Context(), args[0])
+			return err
+		}
+		mode := rest.MemberChangeExecutionMode(args[0])
+		_, err = client.ChangeMember(c.Context(), member, rest.MemberChange{ExecutionMode: &mode})
+		return err
+	})
+	cmd.Flags().StringVar(&member, "member", "", "this member alone, until it restarts")
+	return cmd
 }
 
 func (a *app) nodes() *cobra.Command {
