@@ -29,8 +29,10 @@ var planted = []struct{ rule, file, imports string }{
 	{"services-never-import-edges", "hub/auth/planted.go", module + "/hub/gateway"},
 	{"edges-stand-apart-api", "hub/api/planted.go", module + "/hub/gateway"},
 	{"edges-stand-apart-gateway", "hub/gateway/planted.go", module + "/hub/api"},
+	{"edges-stand-apart-ui", "hub/ui/planted.go", module + "/hub/api"},
 	{"store-below-services", "hub/store/planted.go", module + "/hub/dispatch"},
 	{"protobuf-only-in-gateway", "hub/cluster/planted.go", module + "/proto/runner/v1"},
+	{"protobuf-only-in-gateway", "hub/dispatch/planted.go", module + "/proto/member/v1"},
 	{"sql-only-in-store", "hub/ca/planted.go", "database/sql"},
 	{"sdk-stands-alone", "sdk/planted.go", module + "/proto/wire"},
 }
