@@ -63,8 +63,13 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*stor
 	return store.Open(ctx, store.Config{URL: cfg.Database, Path: cfg.DatabaseFile(), Log: log})
 }
 
-func loadMaster(cfg *config.Config, log *slog.Logger) (*keys.Master, error) {
-	master, created, err := keys.LoadMaster(cfg.MasterKey, cfg.MasterKeyFile())
+// loadMaster reads the master key, or makes one for a database that has no secrets yet.
+func loadMaster(ctx context.Context, st *store.Store, cfg *config.Config, log *slog.Logger) (*keys.Master, error) {
+	ca, _, err := st.ClusterCA(ctx)
+	if err != nil {
+		return nil, err
+	}
+	master, created, err := keys.LoadMaster(cfg.MasterKey, cfg.MasterKeyFile(), ca != nil)
 	if created && err == nil {
 		log.Info("made a master key; keep a copy of it apart from the database's backups", "path", cfg.MasterKeyFile())
 	}
