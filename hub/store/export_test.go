@@ -1,6 +1,29 @@
 package store
 
-import "context"
+import (
+	"context"
+	"io/fs"
+	"testing/fstest"
+)
+
+// AddMigration lets a store know one more migration than this program has.
+func AddMigration(s *Store, name, text string) {
+	files := fstest.MapFS{name: {Data: []byte(text)}}
+	for _, m := range must(fs.Glob(s.dialect.migrations, "*.sql")) {
+		files[m] = &fstest.MapFile{Data: must(fs.ReadFile(s.dialect.migrations, m))}
+	}
+	s.dialect.migrations = files
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// PurposeOf is what `migrate --check` tells of a migration.
+func PurposeOf(text string) string { return purposeOf(text) }
 
 // Waiting is how many wait for the writer's turn on SQLite.
 func Waiting(s *Store) int {

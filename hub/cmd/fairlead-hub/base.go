@@ -60,7 +60,7 @@ func memberID(dir string) (string, error) {
 }
 
 func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*store.Store, error) {
-	return store.Open(ctx, store.Config{URL: cfg.Database, Path: cfg.DatabaseFile(), Log: log})
+	return store.Open(ctx, store.Config{URL: cfg.Database, Path: cfg.DatabaseFile(), Name: cfg.MemberName(), Log: log})
 }
 
 // loadMaster reads the master key, or makes one for a database that has no secrets yet.
@@ -94,9 +94,9 @@ func (p *program) migrate(c *cobra.Command, _ []string) error {
 	}
 	err = st.Migrate(c.Context())
 	if err == nil {
-		var database int64
-		if database, _, err = st.SchemaVersions(c.Context()); err == nil {
-			_, err = fmt.Fprintf(p.env.stdout, "The database has schema %d.\n", database)
+		var schema *store.Schema
+		if schema, err = st.Schema(c.Context()); err == nil {
+			_, err = fmt.Fprintf(p.env.stdout, "The database has schema %d.\n", schema.Database)
 		}
 	}
 	return errors.Join(err, st.Close())
