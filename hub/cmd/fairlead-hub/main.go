@@ -104,7 +104,7 @@ func (p *program) command() *cobra.Command {
 	p.addFlags(root.PersistentFlags())
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Serve UI, API and runners until told to end", Args: noArgs, RunE: p.serve},
-		&cobra.Command{Use: "migrate", Short: "Bring the database's schema to this version, and end", Args: noArgs, RunE: p.migrate},
+		p.migrateCommand(),
 		p.userCommand(),
 		p.configCommand(),
 		&cobra.Command{Use: "version", Short: "Tell the version", Args: noArgs, RunE: p.version},
