@@ -79,7 +79,7 @@ func checkMasterKey(ctx context.Context, cfg *config.Config) []finding {
 		}
 		return []finding{warn("", "%s is not there yet; the first start makes it. Keep a copy apart from the database's backups", path)}
 	}
-	if _, _, err := keys.LoadMaster(cfg.MasterKey, path); err != nil {
+	if _, _, err := keys.LoadMaster(cfg.MasterKey, path, true); err != nil {
 		return []finding{failed(err)}
 	}
 	if cfg.MasterKey != "" {
