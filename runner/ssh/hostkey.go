@@ -48,6 +48,9 @@ func (e *Executor) nodeRules(s *settings, c *task.Command) (hostRules, error) {
 	lines, forget := c.Node.GetHostKeys(), fmt.Sprintf("forget the old one with `fairlead nodes hostkeys forget %s`", s.node)
 	if pinned := s.text("ssh-host-key"); pinned != "" {
 		lines, forget = []string{pinned}, "correct the node's attribute ssh-host-key"
+	} else if c.Node.GetHostKeyConflict() {
+		return hostRules{}, notStarted("host_key_conflict", nil,
+			"node %s: runners saw different host keys at it, so it is not used until a person chooses: look at them with `fairlead nodes hostkeys list %s`, and accept the right one", s.node, s.node)
 	}
 	r, err := s.hostRules("ssh-host-key", lines)
 	r.scope, r.forget = c.AttemptID+"/"+s.node, forget

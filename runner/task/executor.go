@@ -122,7 +122,7 @@ type Reattacher interface {
 type NotStartedError struct {
 	// Reason is a short machine word: connection_refused, connection_timeout,
 	// host_unreachable, host_not_found, host_key_changed, host_key_unknown,
-	// authentication_failed, key_missing, script_interpreter, invalid.
+	// host_key_conflict, authentication_failed, key_missing, script_interpreter, invalid.
 	Reason string
 	// Message says what happened, to what, and what to do.
 	Message string
