@@ -77,12 +77,11 @@ func (e *Executor) Prepare(ctx context.Context, c *task.Command) (task.Process, 
 		return nil, err
 	}
 	p := &process{executor: e, target: t, command: c, mark: newMark(), step: stepName(c)}
-	if c.Script != nil {
-		if err := p.upload(ctx); err != nil {
-			return nil, err
-		}
+	err = p.copyFiles(ctx)
+	if err == nil {
+		err = p.open(ctx)
 	}
-	if err := p.open(ctx); err != nil {
+	if err != nil {
 		p.removeScript(ctx)
 		return nil, err
 	}

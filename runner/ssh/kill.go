@@ -72,7 +72,7 @@ gone() {
   find && return 1
   find && return 1
   echo gone
-  [ -n "$dir" ] && rm -rf "$dir"
+  [ -n "$dirs" ] && rm -rf -- "$dirs"-*
   exit 0
 }
 gone
@@ -110,8 +110,8 @@ func (p *process) kill(pid int, alive bool) killed {
 	if err != nil {
 		return killed{err: err}
 	}
-	head := fmt.Sprintf("pid=%d alive=%s step=%s grace=%d sudo=%s dir=%s pw=%s\n", pid, digit(alive),
-		command.Quote(p.step), int(grace/(100*time.Millisecond)), digit(p.target.sudo.used), command.Quote(p.dir),
+	head := fmt.Sprintf("pid=%d alive=%s step=%s grace=%d sudo=%s dirs=%s pw=%s\n", pid, digit(alive),
+		command.Quote(p.step), int(grace/(100*time.Millisecond)), digit(p.target.sudo.used), p.dirs(),
 		command.Quote(string(p.target.sudo.password)))
 	// Over stdin, so that neither quoting nor the login shell matters and nobody on
 	// the node reads the password in a command line.
@@ -127,6 +127,14 @@ func (p *process) kill(pid int, alive bool) killed {
 		err = fmt.Errorf("looking for its processes: %s", firstLine(stderr))
 	}
 	return killed{err: err}
+}
+
+// dirs is what the names of the directories begin with that go with the command.
+func (p *process) dirs() string {
+	if !p.copied {
+		return ""
+	}
+	return p.prefix()
 }
 
 func digit(b bool) string {

@@ -42,15 +42,6 @@ type Command struct {
 	OtherBoot bool
 }
 
-// Script is an inline script with its text and arguments expanded.
-type Script struct {
-	Text          string
-	Args          []string
-	Interpreter   string
-	ArgsQuoted    bool
-	FileExtension string
-}
-
 // End is how a command ended.
 type End struct {
 	Outcome    runnerv1.Outcome
