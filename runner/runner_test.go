@@ -480,7 +480,9 @@ func TestSecretsNeverReachTheDisk(t *testing.T) {
 		w.script = func(_ context.Context, c *task.Command, out task.Output) task.End {
 			_ = out.Write(wire.Stdout, []byte("the password is hun"))
 			_ = out.Write(wire.Stdout, []byte("ter2, and the key "+string(c.Keys["keys/a"])+"\n"))
-			return succeeded()
+			end := succeeded()
+			end.Outcome, end.Reason, end.Message = runnerv1.Outcome_OUTCOME_FAILED, "refused", "hunter2 was refused"
+			return end
 		}
 		w.boot(h)
 		h.until("connected", func() bool { return len(h.streams) == 1 })
@@ -500,6 +502,9 @@ func TestSecretsNeverReachTheDisk(t *testing.T) {
 		h.untilClosed(a)
 		if got := a.text(t); got != "the password is *****, and the key *****\n" {
 			t.Errorf("log %q", got)
+		}
+		if e := a.ends()[[3]uint32{0, 0, 1}]; e.GetMessage() != "***** was refused" || e.GetReason() != "refused" {
+			t.Errorf("ended %v", e)
 		}
 		for name := range strings.FieldsSeq(w.fs.Names()) {
 			data, err := w.fs.ReadFile(name)

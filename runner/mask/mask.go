@@ -49,6 +49,18 @@ func (m *Masker) Writer(dst func([]byte) error) *Writer {
 	return m.MarkedWriter(func(p []byte, _ bool) error { return dst(p) })
 }
 
+// Text returns s with every secret replaced.
+func (m *Masker) Text(s string) string {
+	var out strings.Builder
+	w := m.Writer(func(p []byte) error {
+		out.Write(p)
+		return nil
+	})
+	_, _ = w.Write([]byte(s)) // fails only if the writer's own function does
+	_ = w.Flush()
+	return out.String()
+}
+
 // MarkedWriter is Writer, with a word for each piece whether it is a replacement.
 func (m *Masker) MarkedWriter(dst func(p []byte, masked bool) error) *Writer {
 	w := &Writer{dst: dst}

@@ -292,7 +292,7 @@ func (t *Attempt) finish(c Cell, end End) {
 		t.freeze()
 		end = End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: ReasonFrozen, Message: "Unknown: " + t.disk.Frozen() + "."}
 	}
-	r := record(&runnerv1.Record{Record: &runnerv1.Record_Ended{Ended: endedRecord(c, end)}})
+	r := record(&runnerv1.Record{Record: &runnerv1.Record_Ended{Ended: endedRecord(c, end, t.vault.masker)}})
 	t.advance([]*runnerv1.Record{r})
 	t.poke()
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/fairlead/fairlead/proto/failpoint"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/mask"
 )
 
 // probeTimeout bounds a probe: it is meant to look, not to work.
@@ -238,9 +239,10 @@ func (o systemOutput) WriteMasked(_ wire.Stream, p []byte, _ uint64) error {
 
 func cellRecord(c Cell) *runnerv1.Cell { return &runnerv1.Cell{Node: c.Node, Step: c.Step, Try: c.Try} }
 
-// endedRecord turns an end into its record; captured data beyond the limit is left out
-// and said so.
-func endedRecord(c Cell, e End) *runnerv1.Ended {
+// endedRecord turns an end into its record. A disk keeps it, so its message shows no
+// secret. Its reason never holds a value: it is one of our own words, which masking a
+// short secret would break. Captured data beyond the limit is left out and said so.
+func endedRecord(c Cell, e End, m *mask.Masker) *runnerv1.Ended {
 	size := 0
 	for k, v := range e.Data {
 		size += len(k) + len(v)
@@ -251,6 +253,6 @@ func endedRecord(c Cell, e End) *runnerv1.Ended {
 	}
 	return &runnerv1.Ended{
 		Cell: cellRecord(c), Outcome: e.Outcome, Code: e.Code, Exited: e.Exited, Signal: e.Signal, Reason: e.Reason,
-		Message: e.Message, EndProven: e.EndProven, NotStarted: e.NotStarted, Data: e.Data, NewHostKey: e.NewHostKey,
+		Message: m.Text(e.Message), EndProven: e.EndProven, NotStarted: e.NotStarted, Data: e.Data, NewHostKey: e.NewHostKey,
 	}
 }
