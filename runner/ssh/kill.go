@@ -15,7 +15,9 @@ import (
 //
 // A process belongs to the command when it is in the session or group of the shell
 // that sshd started, has the step's name in its environment, or descends from one
-// that does. Where that shell has ended (alive=0) its number may be another's by now:
+// that does. sudo is asked where the command used it, since its processes may be
+// another user's; a refusal is the last time, because each wrong password brings the
+// account nearer to being locked. Where that shell has ended (alive=0) its number may be another's by now:
 // then only the environment counts. The shell's group is signalled at once: one after
 // the other, a shell could start its next command when the one it waits for dies.
 const killScript = `
@@ -64,9 +66,12 @@ EOT
 hit() {
   if [ -n "$group" ]; then kill -s "$1" -- $group 2>/dev/null; fi
   if [ -n "$rest" ]; then kill -s "$1" $rest 2>/dev/null; fi
-  if [ "$sudo" = 1 ]; then
-    printf '%s\n' "$pw" | command sudo -S -p '' kill -s "$1" $live >/dev/null 2>&1
-  fi
+  case $sudo in
+  no) return;;
+  password) said=$(printf '%s\n' "$pw" | LC_ALL=C command sudo -S -p '' kill -s "$1" $live 2>&1) && return;;
+  *) said=$(LC_ALL=C command sudo -n kill -s "$1" $live 2>&1 </dev/null) && return;;
+  esac
+  case $said in *kill:*) ;; *) sudo=no;; esac # not kill's own words, so a refusal
 }
 gone() {
   find && return 1
@@ -111,7 +116,7 @@ func (p *process) kill(pid int, alive bool) killed {
 		return killed{err: err}
 	}
 	head := fmt.Sprintf("pid=%d alive=%s step=%s grace=%d sudo=%s dirs=%s pw=%s\n", pid, digit(alive),
-		command.Quote(p.step), int(grace/(100*time.Millisecond)), digit(p.target.sudo.used), p.dirs(),
+		command.Quote(p.step), int(grace/(100*time.Millisecond)), p.elevation(), p.dirs(),
 		command.Quote(string(p.target.sudo.password)))
 	// Over stdin, so that neither quoting nor the login shell matters and nobody on
 	// the node reads the password in a command line.
@@ -127,6 +132,17 @@ func (p *process) kill(pid int, alive bool) killed {
 		err = fmt.Errorf("looking for its processes: %s", firstLine(stderr))
 	}
 	return killed{err: err}
+}
+
+// elevation says how the command's end may call sudo.
+func (p *process) elevation() string {
+	switch {
+	case !p.target.sudo.used || p.answers.wasRefused():
+		return "no"
+	case len(p.target.sudo.password) > 0:
+		return "password"
+	}
+	return "free"
 }
 
 // dirs is what the names of the directories begin with that go with the command.
