@@ -32,7 +32,7 @@ type world struct {
 	change chan struct{}
 	// script says how a command behaves; nil: prints its text and succeeds.
 	script func(ctx context.Context, c *task.Command, out task.Output) task.End
-	ready  func(c *task.Command) error // Prepare's answer
+	ready  func(ctx context.Context, c *task.Command) error // Prepare's answer
 }
 
 func newWorld(t *testing.T) *world {
@@ -67,9 +67,9 @@ func (w *world) untilStarted(key string) {
 // executor runs commands in this process, as SSH does: they die with the runner.
 type executor struct{ w *world }
 
-func (e executor) Prepare(_ context.Context, c *task.Command) (task.Process, error) {
+func (e executor) Prepare(ctx context.Context, c *task.Command) (task.Process, error) {
 	if e.w.ready != nil {
-		if err := e.w.ready(c); err != nil {
+		if err := e.w.ready(ctx, c); err != nil {
 			return nil, err
 		}
 	}

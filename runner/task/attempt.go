@@ -1,6 +1,7 @@
 package task
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +76,9 @@ func (h *Host) New(ctx context.Context, a *spool.Attempt, mode Mode) (*Attempt, 
 	if err := t.replay(); err != nil {
 		return nil, err
 	}
+	if mode == Waiting && bytes.Equal(t.state.boot, h.BootID) {
+		t.deadline = t.state.deadline // of another boot, the clock says nothing and nothing runs
+	}
 	if a.Frozen() != "" {
 		t.mode = Unproven
 	}
@@ -100,6 +104,7 @@ func (t *Attempt) Run() error {
 	t.recover()
 	for {
 		t.mu.Lock()
+		t.checkDeadline()
 		done, timer := t.state.closed, t.deadlineTimer()
 		var next time.Time
 		if !done {
@@ -137,7 +142,6 @@ func (t *Attempt) sleep(deadline *time.Timer, next time.Time) {
 		t.flushIfDone()
 	case <-due:
 	case <-deadline.C:
-		t.checkDeadline()
 	case <-t.ctx.Done():
 		t.Drain()
 	}

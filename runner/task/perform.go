@@ -27,7 +27,7 @@ func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End
 	if err != nil {
 		return notStarted(ReasonUnsupported, err.Error()), true
 	}
-	p, err := executor.Prepare(ctx, cmd)
+	p, err := t.prepare(ctx, executor, cmd)
 	if err != nil {
 		return t.unprepared(ctx, err)
 	}
@@ -60,6 +60,24 @@ func (t *Attempt) run(ctx context.Context, c Cell, cmd *Command, p Process, exec
 		return End{}, false // it lives on; the next process records its end
 	}
 	return t.probed(ctx, c, end, out), true
+}
+
+// prepare prepares a command within its time, which is as long again for the command
+// itself: a node that is slow to answer must not hold a step for ever.
+func (t *Attempt) prepare(ctx context.Context, executor Executor, cmd *Command) (Process, error) {
+	within, cancel := context.WithCancelCause(ctx)
+	stop := t.bound(within, cmd.Timeout, cancel)
+	p, err := executor.Prepare(within, cmd)
+	stop()
+	late := context.Cause(within) != nil && ctx.Err() == nil
+	cancel(nil)
+	if err != nil && late {
+		return nil, &NotStartedError{
+			Reason: ReasonPrepareTimedOut, Cause: err,
+			Message: fmt.Sprintf("node %s: the step's time of %v was over before it could be started: %v", cmd.Node.GetName(), cmd.Timeout, err),
+		}
+	}
+	return p, err
 }
 
 func (t *Attempt) secrets() *vault {
@@ -211,7 +229,7 @@ func (t *Attempt) probe(ctx context.Context, c Cell, out *cellOutput) (int32, er
 		return 0, err
 	}
 	_ = out.say("The end of this step was not seen; asking its probe.")
-	p, err := executor.Prepare(ctx, cmd)
+	p, err := t.prepare(ctx, executor, cmd)
 	if err != nil {
 		return 0, err
 	}

@@ -77,9 +77,10 @@ func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, executor E
 		cmd = &Command{AttemptID: t.disk.ID(), Cell: c, Node: t.plan.Spec.GetNodes()[c.Node]}
 	}
 	cmd.OtherBoot = t.otherBoot()
-	p, found, err := r.Reattach(ctx, cmd, offset)
+	// A stop must not keep it from being found: then nobody would record its end.
+	p, found, err := r.Reattach(t.ctx, cmd, offset)
 	switch {
-	case ctx.Err() != nil && err != nil:
+	case t.ctx.Err() != nil && err != nil:
 		return End{}, false
 	case err != nil:
 		end := restarted()
