@@ -37,7 +37,10 @@ type Executor struct {
 	learned learnedKeys
 }
 
-var _ task.Executor = (*Executor)(nil)
+var (
+	_ task.Executor = (*Executor)(nil)
+	_ task.Cleaner  = (*Executor)(nil)
+)
 
 const defaultIdleTimeout = 2 * time.Minute
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/runner/command"
+	"github.com/fairlead/fairlead/runner/task"
 )
 
 // killScript ends everything that belongs to a command and prints "gone", or "left"
@@ -20,6 +21,9 @@ import (
 // account nearer to being locked. Where that shell has ended (alive=0) its number may be another's by now:
 // then only the environment counts. The shell's group is signalled at once: one after
 // the other, a shell could start its next command when the one it waits for dies.
+//
+// With look=1 it ends nothing: it removes what was copied if nothing is left of the
+// command. Then a script's path in a command line counts, too.
 const killScript = `
 own() { :; }
 if [ -r /proc/self/stat ]; then
@@ -32,7 +36,10 @@ if [ -r /proc/self/stat ]; then
     done
   }
   own() {
-    grep -lsF "FAIRLEAD_STEP=$step" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r a b i c; do echo "$i"; done
+    {
+      grep -lsF "FAIRLEAD_STEP=$step" /proc/[0-9]*/environ
+      [ -n "$look" ] && grep -ls "[f]airlead-$step-" /proc/[0-9]*/cmdline
+    } 2>/dev/null | while IFS=/ read -r a b i c; do echo "$i"; done
   }
 else
   all() { ps -A -o pid= -o ppid= -o pgid= | while read -r i pp g; do echo "$i $pp $g $g"; done; }
@@ -81,6 +88,7 @@ gone() {
   exit 0
 }
 gone
+[ "$look" = 1 ] && { echo left $live; exit 0; }
 hit TERM
 t=0
 while [ $t -lt $grace ]; do
@@ -111,13 +119,30 @@ func (p *process) kill(pid int, alive bool) killed {
 	grace := max(p.command.Grace, 0)
 	ctx, cancel := context.WithTimeout(context.Background(), grace+45*time.Second)
 	defer cancel()
+	return p.runKillScript(ctx, fmt.Sprintf("pid=%d alive=%s grace=%d sudo=%s pw=%s", pid, digit(alive),
+		int(grace/(100*time.Millisecond)), p.elevation(), command.Quote(string(p.target.sudo.password))))
+}
+
+// Clean implements task.Cleaner: it removes what was copied for a command, if nothing
+// of that runs.
+func (e *Executor) Clean(ctx context.Context, c *task.Command) error {
+	t, err := e.readTarget(c)
+	if err != nil {
+		return err
+	}
+	if t.bare || c.Script == nil && !t.pty {
+		return nil // nothing was copied
+	}
+	p := &process{executor: e, target: t, command: c, step: stepName(c), copied: true}
+	return p.runKillScript(ctx, "look=1 pid=0 alive=0").err
+}
+
+func (p *process) runKillScript(ctx context.Context, settings string) killed {
 	ch, err := p.executor.openChannel(ctx, p.target)
 	if err != nil {
 		return killed{err: err}
 	}
-	head := fmt.Sprintf("pid=%d alive=%s step=%s grace=%d sudo=%s dirs=%s pw=%s\n", pid, digit(alive),
-		command.Quote(p.step), int(grace/(100*time.Millisecond)), p.elevation(), p.dirs(),
-		command.Quote(string(p.target.sudo.password)))
+	head := settings + " step=" + command.Quote(p.step) + " dirs=" + p.dirs() + "\n"
 	// Over stdin, so that neither quoting nor the login shell matters and nobody on
 	// the node reads the password in a command line.
 	stdout, stderr, _, err := ch.call(ctx, "exec /bin/sh -s", strings.NewReader(head+killScript))

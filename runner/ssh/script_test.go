@@ -181,3 +181,51 @@ func TestScriptForAnotherAccount(t *testing.T) {
 		wantEmpty(t, dir)
 	})
 }
+
+// TestCleanAfterARestart is what a runner does that was killed between a copy and its
+// start, or while the script ran.
+func TestCleanAfterARestart(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t)
+	t.Run("never started", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		c := s.command("", withScript(task.Script{Text: "true"}), set("file-copy-destination-dir", dir))
+		for range 2 { // the second copy takes the first one's place
+			if _, err := newExecutor(t).Prepare(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+				t.Fatalf("on the node: %v", entries)
+			}
+		}
+		other := *c
+		other.Cell.Try = 10 // begins like the first
+		if err := newExecutor(t).Clean(t.Context(), &other); err != nil {
+			t.Fatal(err)
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+			t.Fatalf("another cell's script is gone: %v", entries)
+		}
+		if err := newExecutor(t).Clean(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		wantEmpty(t, dir)
+	})
+	t.Run("still runs", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		c := s.command("", withScript(task.Script{Text: "echo started; until [ -e " + dir + "/go ]; do sleep 0.05; done; cat $0 >/dev/null"}), set("file-copy-destination-dir", dir))
+		end := during(t, newExecutor(t), c, func() {
+			if err := newExecutor(t).Clean(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+			if err := os.WriteFile(dir+"/go", nil, 0o600); err != nil {
+				t.Error(err)
+			}
+		})
+		if end.Outcome != succeeded {
+			t.Errorf("its script was taken away: %+v", end)
+		}
+	})
+}

@@ -46,13 +46,15 @@ type Attempt struct {
 	state    *State
 	mode     Mode
 	vault    *vault
-	hand     map[int]*hand   // cells this process prepares or runs, by position
-	lastStop uint64          // number of the newest stop record
-	deadline time.Duration   // boot time at which the job's time is over; 0: none
-	detached bool            // this process ends: nothing more is recorded
-	probes   []Cell          // that wait for Resumed to be asked
-	ctx      context.Context //nolint:containedctx // of Run: cells start while others record
-	running  sync.WaitGroup
+	hand     map[int]*hand // cells this process prepares or runs, by position
+	lastStop uint64        // number of the newest stop record
+	deadline time.Duration // boot time at which the job's time is over; 0: none
+	detached bool          // this process ends: nothing more is recorded
+	probes   []Cell        // that wait for Resumed to be asked
+	// leftovers are cells of which an earlier process may have left something on nodes.
+	leftovers []Cell
+	ctx       context.Context //nolint:containedctx // of Run: cells start while others record
+	running   sync.WaitGroup
 }
 
 // writeAgain is how long to wait after the journal could not be written.

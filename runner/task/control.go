@@ -40,6 +40,9 @@ func (t *Attempt) Resumed(s *runnerv1.Secrets, timeLeft time.Duration, stop *run
 	}
 	t.vault = newVault(s)
 	t.setTimeLeft(timeLeft)
+	if !t.state.closed {
+		t.clean(stop.GetAsked() || timeLeft < 0)
+	}
 	t.mu.Unlock()
 	if stop.GetAsked() {
 		if _, _, err := t.Stop(stop); err != nil {

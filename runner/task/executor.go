@@ -109,6 +109,13 @@ type Reattacher interface {
 	Forget(attemptID string) error
 }
 
+// Cleaner is an executor that has something lie on a node until its command ends.
+type Cleaner interface {
+	// Clean removes what an earlier process of this runner left of a cell, unless the
+	// command still runs: then it removes it by itself.
+	Clean(ctx context.Context, c *Command) error
+}
+
 // NotStartedError tells why nothing was started.
 type NotStartedError struct {
 	// Reason is a short machine word: connection_refused, connection_timeout,

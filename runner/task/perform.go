@@ -31,6 +31,7 @@ func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End
 	if err != nil {
 		return t.unprepared(ctx, err)
 	}
+	failpoint.Hit("runner.prepared")
 	if failpoint.Mutant("NM1") {
 		end = p.Run(ctx, out)
 		return end, t.begin(c)

@@ -50,6 +50,7 @@ func (t *Attempt) recoverCell(c Cell, offset uint64) {
 		})
 		return
 	}
+	t.leftovers = append(t.leftovers, c)
 	if step.GetProbe() != "" && t.mode != Unproven {
 		// Its probe needs secrets, which come with Resumed.
 		t.hand[t.position(c)] = &hand{cell: c, cancel: func(error) {}}
