@@ -1,8 +1,9 @@
 import { Button, Modal, MultiSelect, Select, TagsInput, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { api, type CreatedRunnerToken, idempotencyKey, must } from "../api/client";
+import { api, type CreatedRunnerToken, must } from "../api/client";
 import { keys, useMe, useProjects, useRunners, useRunnerTokens } from "../api/queries";
+import { useRequestKey } from "../api/request";
 import { Copy, ErrorNote, Loading, Note } from "../base/parts";
 import { local } from "../base/time";
 import { t } from "../text/t";
@@ -27,7 +28,7 @@ function Body({ project, onClose }: { project: string; onClose: () => void }) {
   const [chosen, setChosen] = useState<string[]>(project ? [project] : []);
   const [tags, setTags] = useState<string[]>([]);
   const [ttl, setTTL] = useState(String(hour));
-  const [key] = useState(idempotencyKey);
+  const { key, renew } = useRequestKey();
   const create = useMutation({
     mutationFn: () =>
       must(
@@ -37,6 +38,7 @@ function Body({ project, onClose }: { project: string; onClose: () => void }) {
         }),
       ),
     onSuccess: () => void client.invalidateQueries({ queryKey: keys.tokens }),
+    onError: renew,
   });
   if (create.data) return <Commands token={create.data} onClose={onClose} />;
   return (

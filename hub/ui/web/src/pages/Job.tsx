@@ -16,17 +16,9 @@ import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useState } from "react";
-import {
-  api,
-  type Execution,
-  errorOf,
-  idempotencyKey,
-  type JobOption,
-  type JobStep,
-  type Job as JobType,
-  must,
-} from "../api/client";
+import { api, type Execution, errorOf, type JobOption, type JobStep, type Job as JobType, must } from "../api/client";
 import { keys, useExecution, useJob, useMatrix, useMe } from "../api/queries";
+import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
 import { Answer, Back, Copy, ErrorNote, Loading, Note, Page, Panel, Tags, When } from "../base/parts";
 import { duration } from "../base/time";
@@ -220,8 +212,7 @@ function RunForm({
   );
   const [threads, setThreads] = useState<number | string>("");
   const [tried, setTried] = useState(false);
-  // One key per form: a second click or a cut repeat starts nothing twice.
-  const [key, setKey] = useState(idempotencyKey);
+  const { key, renew } = useRequestKey();
   const lacks = missing(job.options, values);
   const nowhere = only !== undefined && !only.nodes?.length;
 
@@ -239,10 +230,7 @@ function RunForm({
         }),
       ),
     onSuccess: (execution) => void navigate({ to: "/executions/$id", params: { id: String(execution.number) } }),
-    onError: (cause) => {
-      // A refused request may be changed and sent anew; only an unanswered one is a repeat.
-      if (errorOf(cause).code !== "unreachable") setKey(idempotencyKey());
-    },
+    onError: renew,
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
