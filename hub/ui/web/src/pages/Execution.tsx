@@ -17,7 +17,7 @@ import { takeExecution } from "../api/live";
 import { keys, useExecution, useMatrix, useRunners } from "../api/queries";
 import { Icon } from "../base/icons";
 import { projectInView } from "../base/local";
-import { Ago, Answer, Elapsed, ErrorNote, FilterChip, Loading, Note, useTitle, When } from "../base/parts";
+import { Ago, Answer, Elapsed, ErrorNote, FilterChip, Loading, Note, PageTitle, useTitle, When } from "../base/parts";
 import { CountBar, isFinal, order, StatusIcon, StatusText } from "../base/Status";
 import { LogView, useSession } from "../log/LogView";
 import { LogSession } from "../log/session";
@@ -130,7 +130,7 @@ function Head({ execution: e, rows }: { execution: ExecutionType; rows: Executio
     <header className="exec-head">
       <div className="row wrap">
         <StatusText status={e.status} badge />
-        <h1 id="page-title" tabIndex={-1}>
+        <PageTitle>
           {e.job ? (
             <Link
               to="/projects/$project/jobs/$job"
@@ -145,7 +145,7 @@ function Head({ execution: e, rows }: { execution: ExecutionType; rows: Executio
           <span className="muted" style={{ fontWeight: 400 }}>
             #{e.number}
           </span>
-        </h1>
+        </PageTitle>
         <span className="spread" />
         {open ? <Cancel execution={e} /> : null}
         <Again execution={e} rows={rows} />

@@ -3,7 +3,7 @@ import { Burger, Drawer, Menu, ScrollArea, TextInput, UnstyledButton } from "@ma
 import { useDisclosure } from "@mantine/hooks";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate, useParams } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { link, startLive } from "../api/live";
 import { useMe, useProjects } from "../api/queries";
 import { Icon, type IconName } from "../base/icons";
@@ -24,11 +24,17 @@ export function Shell() {
     return () => live.close();
   }, [client]);
 
-  // A new page is announced and starts at its title, not wherever the focus was.
   // biome-ignore lint/correctness/useExhaustiveDependencies: runs once per address
   useEffect(() => {
     drawer.close();
   }, [pathname]);
+  // Who closes the menu is back where he opened it; who follows a link in it is not: the
+  // focus is at the new page's title then.
+  const burger = useRef<HTMLButtonElement>(null);
+  const closeMenu = () => {
+    drawer.close();
+    burger.current?.focus();
+  };
 
   return (
     <div className="shell">
@@ -36,7 +42,7 @@ export function Shell() {
         {t("shell.skip")}
       </a>
       <header className="top">
-        <Burger opened={open} onClick={drawer.toggle} size="sm" aria-label={t("shell.menu")} />
+        <Burger ref={burger} opened={open} onClick={drawer.toggle} size="sm" aria-label={t("shell.menu")} />
         <Brand />
         <span className="spread" />
         <LinkDot />
@@ -44,7 +50,8 @@ export function Shell() {
       <Side />
       <Drawer
         opened={open}
-        onClose={drawer.close}
+        onClose={closeMenu}
+        returnFocus={false}
         size={260}
         padding={0}
         withCloseButton={false}
