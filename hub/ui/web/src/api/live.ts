@@ -133,9 +133,13 @@ function refetchSoon(client: QueryClient, id: string): void {
 }
 
 export function takeRunner(client: QueryClient, now: Runner): void {
+  for (const id of [now.id, now.name]) {
+    client.setQueryData<Runner>(keys.runner(id), (old) => (old?.id === now.id ? now : old));
+  }
   client.setQueryData<{ items: Runner[] }>(keys.runners, (old) => {
     if (!old) return old;
     const has = old.items.some((item) => item.id === now.id);
+    if (!has && now.state === "revoked") return old;
     const items = has ? old.items.map((item) => (item.id === now.id ? now : item)) : [...old.items, now];
     return { ...old, items };
   });

@@ -210,6 +210,26 @@ export function Answer<T>({
   return <Loading />;
 }
 
+// More reads the next page of a list, where there is one.
+export function More({
+  query,
+}: {
+  query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown };
+}) {
+  if (!query.hasNextPage) return null;
+  return (
+    <Button
+      variant="subtle"
+      size="compact-sm"
+      m={8}
+      loading={query.isFetchingNextPage}
+      onClick={() => void query.fetchNextPage()}
+    >
+      {t("more")}
+    </Button>
+  );
+}
+
 export function Copy({ text, label }: { text: string; label?: string }) {
   return (
     <CopyButton value={text} timeout={1600}>

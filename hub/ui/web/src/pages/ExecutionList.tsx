@@ -1,12 +1,12 @@
 import "./executions.css";
-import { Button, UnstyledButton } from "@mantine/core";
+import { UnstyledButton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef } from "react";
 import type { Execution } from "../api/client";
 import { news } from "../api/live";
 import { type ExecutionFilter, useExecutions } from "../api/queries";
 import { Icon } from "../base/icons";
-import { Ago, Answer, Elapsed, Empty } from "../base/parts";
+import { Ago, Answer, Elapsed, Empty, More } from "../base/parts";
 import { CountBar, countWords, StatusText } from "../base/Status";
 import { useStore } from "../base/store";
 import { t } from "../text/t";
@@ -50,17 +50,7 @@ export function ExecutionList({
           {rows.map((execution) => (
             <Run key={execution.id} execution={execution} showProject={showProject ?? false} />
           ))}
-          {query.hasNextPage ? (
-            <Button
-              variant="subtle"
-              size="compact-sm"
-              m={8}
-              loading={query.isFetchingNextPage}
-              onClick={() => void query.fetchNextPage()}
-            >
-              {t("more")}
-            </Button>
-          ) : null}
+          <More query={query} />
         </div>
       )}
     </Answer>

@@ -344,6 +344,7 @@ export const en = {
   "runner.disconnected": "Not connected",
   "runner.quarantined": "Held",
   "runner.revoked": "Revoked",
+  "runner.revokedNote": "It is refused for ever. To use its machine again, enrol a runner there anew.",
   "runner.quarantinedTitle": "It gets no work until it is released.",
 
   "enrol.button": "Enrol a runner",
