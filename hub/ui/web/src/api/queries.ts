@@ -1,7 +1,9 @@
 // What the pages ask of the hub: one hook per question, one key per answer.
 
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { isFinal } from "../base/Status";
 import { type ApiError, api, errorOf, must, type Status } from "./client";
+import { usePoll } from "./link";
 
 export const keys = {
   me: ["me"] as const,
@@ -73,7 +75,9 @@ export interface ExecutionFilter {
   limit?: number;
 }
 
-export function useExecutions(filter: ExecutionFilter) {
+// useExecutions is asked anew by itself only if told so: rows must not move under a
+// pointer, which only the list knows of.
+export function useExecutions(filter: ExecutionFilter, every: number | false = false) {
   const { project, job, status, limit = 50 } = filter;
   return useInfiniteQuery({
     queryKey: [...keys.executions, { project, job, status, limit }],
@@ -89,14 +93,17 @@ export function useExecutions(filter: ExecutionFilter) {
     initialPageParam: "",
     getNextPageParam: (last) => last.next || undefined,
     placeholderData: keepPreviousData,
+    refetchInterval: every,
   });
 }
 
 export function useExecution(id: string) {
+  const every = usePoll();
   return useQuery({
     queryKey: keys.execution(id),
     queryFn: ({ signal }) => must(api.GET("/api/v1/executions/{id}", { params: { path: { id } }, signal })),
     enabled: id !== "",
+    refetchInterval: ({ state }) => (state.data && isFinal(state.data.status) ? false : every),
   });
 }
 

@@ -3,6 +3,7 @@ import { UnstyledButton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef } from "react";
 import type { Execution } from "../api/client";
+import { usePoll } from "../api/link";
 import { news } from "../api/live";
 import { type ExecutionFilter, useExecutions } from "../api/queries";
 import { Icon } from "../base/icons";
@@ -30,13 +31,16 @@ export function ExecutionList({
   const box = useRef<HTMLDivElement>(null);
   const dirty = fresh > 0 || (items?.some((item) => !matches(item, filter)) ?? false);
   const { refetch } = query;
+  const every = usePoll();
   useEffect(() => {
-    if (!dirty) return;
-    const timer = setInterval(() => {
-      if (!busy(box.current)) void refetch();
-    }, 700);
+    const timer = setInterval(
+      () => {
+        if (!busy(box.current) && document.visibilityState === "visible") void refetch();
+      },
+      dirty ? 700 : every,
+    );
     return () => clearInterval(timer);
-  }, [dirty, refetch]);
+  }, [dirty, every, refetch]);
   return (
     <Answer query={{ ...query, data: items }}>
       {(rows) => (

@@ -1,6 +1,7 @@
 import { Button } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import type { Runner, Status } from "../api/client";
+import { usePoll } from "../api/link";
 import { useExecutions, useJobs, useMe, useNodes, useProjects, useRunners } from "../api/queries";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Page, Panel } from "../base/parts";
@@ -13,7 +14,8 @@ const ended: Status[] = ["succeeded", "failed", "unknown", "timed_out", "cancell
 
 export function Home() {
   const project = useCurrentProject();
-  const waiting = useExecutions({ status: ["queued", "held"], limit: 10 });
+  // No list is there to hear of the first that waits.
+  const waiting = useExecutions({ status: ["queued", "held"], limit: 10 }, Math.min(10_000, usePoll()));
   const hasWaiting = (waiting.data?.pages[0]?.items.length ?? 0) > 0;
   return (
     <Page title={t("home.title")}>

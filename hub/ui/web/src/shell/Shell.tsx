@@ -4,11 +4,13 @@ import { useDisclosure } from "@mantine/hooks";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
-import { link, startLive } from "../api/live";
+import { link } from "../api/link";
+import { startLive } from "../api/live";
 import { useMe, useProjects } from "../api/queries";
 import { Icon, type IconName } from "../base/icons";
 import { projectInView, recall, remember } from "../base/local";
 import { useNow } from "../base/parts";
+import { Polite } from "../base/polite";
 import { useStore } from "../base/store";
 import { duration } from "../base/time";
 import { type Key, t } from "../text/t";
@@ -212,7 +214,7 @@ function LinkDot() {
 function LinkWords() {
   const { state } = useStore(link);
   return (
-    <div className="link-state" aria-hidden="true">
+    <div className="link-state" aria-hidden="true" title={state === "polling" ? t("link.pollingWhy") : undefined}>
       <span className={`link-dot ${state}`} />
       <span className="words">{t(`link.${state}`)}</span>
     </div>
@@ -220,15 +222,22 @@ function LinkWords() {
 }
 
 // LostBar says how old the page is; a short cut is not worth a word.
-function LostBar() {
+export function LostBar() {
   const { state, since } = useStore(link);
   useNow(state === "lost");
   const age = Date.now() - since;
-  if (state !== "lost" || age < 3000) return null;
+  const lost = state === "lost" && age >= 3000;
+  const wasLost = useRef(false);
+  if (lost) wasLost.current = true;
   return (
-    <div className="lost-bar" role="status">
-      <Icon name="warn" />
-      {t("link.old", { age: duration(Math.floor(age / 1000) * 1000) })}
-    </div>
+    <>
+      <Polite text={lost ? t("link.lostTold") : wasLost.current ? t("link.back") : ""} />
+      {lost ? (
+        <div className="lost-bar">
+          <Icon name="warn" />
+          {t("link.old", { age: duration(Math.floor(age / 1000) * 1000) })}
+        </div>
+      ) : null}
+    </>
   );
 }

@@ -61,6 +61,11 @@ export const en = {
   "link.connecting": "Connecting",
   "link.live": "Live",
   "link.lost": "Connection lost",
+  "link.polling": "Asking every few seconds",
+  "link.pollingWhy":
+    "No WebSocket comes through to the hub, perhaps because of a proxy in between. Changes are shown a few seconds late.",
+  "link.lostTold": "The connection to the hub is lost. It comes back by itself.",
+  "link.back": "The connection to the hub is back.",
   "link.old": "No connection to the hub: this page is {age} old. Runs go on without it; it comes back by itself.",
 
   "notFound.title": "Nothing here",
@@ -164,6 +169,7 @@ export const en = {
   "log.following": "Following",
   "log.paused": "Paused",
   "log.reconnecting": "Connection lost {age} ago",
+  "log.cut": "Connection lost",
   "log.whole": "Complete",
   "log.find": "Find",
   "log.findLabel": "Find in the lines that are loaded",
