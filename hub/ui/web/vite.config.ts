@@ -45,6 +45,6 @@ export default defineConfig({
     include: ["src/**/*.test.{ts,tsx}"],
     setupFiles: ["src/test-setup.ts"],
     // Whole pages on a machine that builds Go beside them.
-    testTimeout: 30_000,
+    testTimeout: 60_000,
   },
 });

@@ -20,7 +20,7 @@ if (typeof window !== "undefined") {
   // Busy machines are slow, asking who is hidden is slower, and a whole document explains
   // no failure.
   configure({
-    asyncUtilTimeout: 4000,
+    asyncUtilTimeout: 15_000,
     defaultHidden: true,
     getElementError: (message) => new Error(message ?? "not found"),
   });

@@ -6,10 +6,10 @@ import type { Execution } from "../api/client";
 import { usePoll } from "../api/link";
 import { news } from "../api/live";
 import { type ExecutionFilter, useExecutions } from "../api/queries";
-import { Icon } from "../base/icons";
 import { Ago, Answer, Elapsed, Empty, More } from "../base/parts";
 import { CountBar, countWords, StatusText } from "../base/Status";
 import { useStore } from "../base/store";
+import { Wait } from "../base/Wait";
 import { t } from "../text/t";
 
 // ExecutionList is a page of executions, newest first. Its rows change in place; rows
@@ -90,10 +90,7 @@ function Run({ execution: e, showProject }: { execution: Execution; showProject:
           <span className="muted">#{e.number}</span>
         </span>
         {e.waitingFor ? (
-          <span className="wait">
-            <Icon name="hourglass" size={12} />
-            <bdi>{e.waitingFor.message}</bdi>
-          </span>
+          <Wait wait={e.waitingFor} />
         ) : (
           <span className="second clip">
             {showProject

@@ -26,6 +26,13 @@ export const en = {
   "status.skipped": "Skipped",
   "count.of": "{n} {status}",
 
+  "waiting.for": "for {time}",
+  "waiting.nodes": { one: "{n} node waits:", other: "{n} nodes wait:" },
+  "waiting.turn": {
+    one: "other nodes go first, one at a time",
+    other: "other nodes go first, {n} at a time",
+  },
+  "waiting.word": "Waits: {message}",
   "waiting.runner": "Waiting for a runner.",
   "waiting.queue": "Waiting in the queue.",
   "waiting.approval": "Waiting for an approval.",
