@@ -379,9 +379,13 @@ export const en = {
     "This address means this machine only. On another machine put the hub's own address in its place, or start the hub with --public-url.",
   "enrol.noBinary":
     "No fairlead-runner lies beside this hub's binary, so it cannot be downloaded from here. Bring it to the machine yourself; the commands expect it in the PATH.",
+  "enrol.serves":
+    "This hub has the runner for {platforms}. The commands look at the machine first. For another system put fairlead-runner-OS-ARCH beside the hub's binary.",
+  "enrol.binaryUnknown":
+    "Whether the runner can be downloaded from this hub could not be found out. The commands below expect it in the PATH.",
   "enrol.paste": "Paste this on the runner's machine",
   "enrol.insecureWhy":
-    "curl may skip the certificate check because the checksum in the next line came by way of this page; enrolment itself checks the hub by the token.",
+    "curl may skip the certificate check because the checksum came by way of this page; enrolment itself checks the hub by the token.",
   "enrol.secret": "The token works once, until {until}, and is shown only here.",
   "enrol.waiting": "Waiting for the runner. This turns to connected by itself.",
   "enrol.enrolled": "Enrolled. Waiting for it to connect.",
