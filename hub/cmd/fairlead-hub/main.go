@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	_ "time/tzdata" // the zones of schedules, where the machine has none (containers)
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
