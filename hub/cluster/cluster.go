@@ -62,6 +62,7 @@ type Cluster struct {
 	failure     error     // of the last try to commit, nil after a success
 	gateways    []string
 	others      []*hub.Member // not dead
+	clockTold   bool          // a warning of it was logged
 	leaving     bool          // this process is about to end
 	self        *hub.Member   // as its row says
 	activeTerm  int64         // of the lease to be the active one; 0 without it
