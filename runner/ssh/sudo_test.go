@@ -84,6 +84,10 @@ func TestSudoPassword(t *testing.T) {
 		{name: "terminal", text: "sudo echo yes", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: yes\r\n"},
 		{name: "terminal, inside", text: "sh -c 'sudo echo yes' # sudo", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: yes\r\n"},
 		{name: "terminal, piped", text: "echo piped | sudo cat", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: piped\r\n"},
+		{
+			name: "terminal, and something that looks like a question", text: `sudo echo yes; printf '[su%s] password for me: ' do; read -r -t 1 x; echo "got $x."`,
+			change: []func(*task.Command){pty, set("ssh-shell", "/bin/bash")}, stdout: "[sudo] password for me: yes\r\n[sudo] password for me: got .\r\n",
+		},
 		{name: "terminal, wrong password", text: "sudo echo yes", change: []func(*task.Command){pty, withPassword("wrong")}, reason: "sudo_password_refused", stdout: "*"},
 	}
 	for _, test := range tests {
