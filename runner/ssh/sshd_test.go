@@ -85,9 +85,9 @@ func startSSHD(t testing.TB, lines ...string) *sshd {
 	})
 	config := append(lines, // sshd keeps the first value it reads
 		env+home,
-		"ListenAddress 0.0.0.0:" + s.port,
-		"HostKey " + filepath.Join(s.dir, "host_key"),
-		"AuthorizedKeysFile " + filepath.Join(s.dir, "authorized_keys"),
+		"ListenAddress 0.0.0.0:"+s.port,
+		"HostKey "+filepath.Join(s.dir, "host_key"),
+		"AuthorizedKeysFile "+filepath.Join(s.dir, "authorized_keys"),
 		"PidFile none", "StrictModes no", "UsePAM no", "PermitRootLogin yes",
 		"MaxStartups 500:1:1000", "PrintMotd no", "LogLevel ERROR",
 	)

@@ -22,8 +22,8 @@ type sudo struct {
 	password []byte
 	// limit is how many questions are answered in a terminal, where a script's own calls
 	// are seen, too.
-	limit int
-	timeout  time.Duration
+	limit   int
+	timeout time.Duration
 	// prompts are answered in a terminal, where sudo asks there.
 	prompts []prompt
 }

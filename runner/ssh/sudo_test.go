@@ -71,6 +71,7 @@ func TestSudoPassword(t *testing.T) {
 	}{
 		{name: "one call", text: "sudo echo yes", stdout: "yes\n"},
 		{name: "two calls", text: "sudo echo a && sudo echo b", stdout: "a\nb\n"},
+		{name: "in a loop", text: "for i in 1 2; do sudo echo $i; sleep 1.2; done", stdout: "1\n2\n"},
 		{name: "others read no password", text: "cat; sudo echo a; cat", stdout: "a\n"},
 		{name: "a command under sudo that reads stdin", text: "sudo cat", stdout: ""},
 		{name: "something piped in", text: "echo piped | sudo cat", stdout: "piped\n"},
