@@ -122,7 +122,11 @@ func (s *server) importJob(ctx context.Context, st *store.Store, p *hub.Project,
 			return ImportedJob{}, err
 		}
 	}
-	return ImportedJob{ID: j.ID, UUID: j.UUID, Name: j.Name, Group: j.Group, Result: string(change)}, nil
+	out := ImportedJob{ID: j.ID, UUID: j.UUID, Name: j.Name, Group: j.Group, Result: string(change), Revision: j.Revision}
+	if change == store.JobUpdated {
+		out.Replaced = j.Revision - 1
+	}
+	return out, nil
 }
 
 // withoutNewIDs leaves out ids that were made in a transaction that was undone.

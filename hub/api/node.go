@@ -26,6 +26,7 @@ type listNodesInput struct {
 
 type importNodesInput struct {
 	ProjectPath
+	IfMatchHeader
 	ContentType string `header:"Content-Type" hidden:"true"`
 	RawBody     []byte `contentType:"application/yaml"`
 }
@@ -52,7 +53,7 @@ func (s *server) nodeRoutes() {
 	register(s, op{method: http.MethodDelete, path: "/projects/{project}/nodes/{node}/hostkeys", id: "forget-host-keys", summary: "Forget the SSH host keys of a node, so that the next contact records them anew", right: admin}, s.forgetHostKeys)
 }
 
-func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*body[NodeList], error) {
+func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*tagged[NodeList], error) {
 	p, err := s.project(ctx, in.Project)
 	if err != nil {
 		return nil, err
@@ -71,7 +72,9 @@ func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*body[NodeL
 	if err != nil {
 		return nil, err
 	}
-	return &body[NodeList]{NodeList{Items: mapped(items, toNode), Next: next, Total: len(nodes), Revision: p.NodesRevision}}, nil
+	// The revision was read before the nodes: it may be older than they, never newer.
+	list := NodeList{Items: mapped(items, toNode), Next: next, Total: len(nodes), Revision: p.NodesRevision}
+	return &tagged[NodeList]{ETag: etag(p.NodesRevision), Body: list}, nil
 }
 
 // atPath says which input an error of bad input is about.
@@ -102,7 +105,7 @@ func slicePage[T any](all []T, p Page) ([]T, string, error) {
 	return all[first:last], strconv.Itoa(last), nil
 }
 
-func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*body[NodeImport], error) {
+func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*tagged[NodeImport], error) {
 	p, err := s.project(ctx, in.Project)
 	if err != nil {
 		return nil, err
@@ -122,7 +125,11 @@ func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*body[N
 			return err
 		}
 		out.Added, out.Removed = difference(before, nodes)
-		if _, err = st.ReplaceNodes(ctx, p.ID, nodes); err != nil {
+		if out.Revision, err = st.ReplaceNodes(ctx, p.ID, nodes); err != nil {
+			return err
+		}
+		// The project's row is locked now, so that nobody comes between check and change.
+		if err := in.check(out.Revision-1, "inventory of project", p.Name); err != nil {
 			return err
 		}
 		return s.audit(ctx, st, "node.import", p.Name)
@@ -130,7 +137,7 @@ func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*body[N
 	if err != nil {
 		return nil, err
 	}
-	return &body[NodeImport]{out}, nil
+	return &tagged[NodeImport]{ETag: etag(out.Revision), Body: out}, nil
 }
 
 // nodeFormat reads a media type.

@@ -150,12 +150,16 @@ func (s *server) deleteProject(ctx context.Context, in *deleteProjectInput) (*em
 func etag(revision int64) string { return strconv.Quote(strconv.FormatInt(revision, 10)) }
 
 // check compares If-Match with what is there. A change without it is refused: two
-// people who edit at once must find out.
+// people who edit at once must find out. Where nothing is yet (revision 0) there is
+// nothing to overwrite, and no need of it.
 func (h IfMatchHeader) check(revision int64, noun, name string) error {
 	switch tag := strings.TrimPrefix(strings.TrimSpace(h.IfMatch), "W/"); tag {
 	case "":
+		if revision == 0 {
+			return nil
+		}
 		return newProblem(http.StatusPreconditionRequired,
-			"A change needs the header If-Match with the ETag of what it is based on, or * for whatever is there.")
+			"The "+noun+" \""+name+"\" is there already: a change needs the header If-Match with the ETag of what it is based on, or * for whatever is there.")
 	case "*", etag(revision):
 		return nil
 	default:

@@ -753,10 +753,16 @@ type ImportedJob struct {
 	Group string `json:"group"`
 
 	// ID Absent in a dry run of a new job
-	ID     *string           `json:"id,omitempty"`
-	Name   string            `json:"name"`
-	Result ImportedJobResult `json:"result"`
-	UUID   *string           `json:"uuid,omitempty"`
+	ID   *string `json:"id,omitempty"`
+	Name string  `json:"name"`
+
+	// Replaced Revision that an update took the place of; it is kept
+	Replaced *int64            `json:"replaced,omitempty"`
+	Result   ImportedJobResult `json:"result"`
+
+	// Revision Of the job after the import
+	Revision int64   `json:"revision"`
+	UUID     *string `json:"uuid,omitempty"`
 }
 
 // ImportedJobResult defines model for ImportedJob.Result.
@@ -1089,6 +1095,9 @@ type NodeImport struct {
 	// Nodes How many the project has now
 	Nodes   int64 `json:"nodes"`
 	Removed int64 `json:"removed"`
+
+	// Revision Of the inventory now
+	Revision int64 `json:"revision"`
 }
 
 // NodeList defines model for NodeList.
@@ -1461,9 +1470,18 @@ type ListKeysParams struct {
 	Prefix *string `form:"prefix,omitempty" json:"prefix,omitempty"`
 }
 
+// DeleteKeyParams defines parameters for DeleteKey.
+type DeleteKeyParams struct {
+	// IfMatch The ETag of what is changed; * for whatever is there
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // SetKeyParams defines parameters for SetKey.
 type SetKeyParams struct {
 	Type SetKeyParamsType `form:"type" json:"type"`
+
+	// IfMatch The ETag of what is changed; * for whatever is there
+	IfMatch *string `json:"If-Match,omitempty"`
 }
 
 // SetKeyParamsType defines parameters for SetKey.
@@ -1555,6 +1573,12 @@ type ListNodesParams struct {
 
 // ImportNodesJSONBody defines parameters for ImportNodes.
 type ImportNodesJSONBody = openapi_types.File
+
+// ImportNodesParams defines parameters for ImportNodes.
+type ImportNodesParams struct {
+	// IfMatch The ETag of what is changed; * for whatever is there
+	IfMatch *string `json:"If-Match,omitempty"`
+}
 
 // ListRunnersParams defines parameters for ListRunners.
 type ListRunnersParams struct {
@@ -1744,7 +1768,12 @@ type ClientInterface interface {
 	// DeleteKey Delete a key
 	//
 	// Corresponds with DELETE /api/v1/keys/{path} (the `DeleteKey` operationId).
-	DeleteKey(ctx context.Context, path string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteKey(ctx context.Context, path string, params *DeleteKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetKey Show a key, without its value
+	//
+	// Corresponds with GET /api/v1/keys/{path} (the `GetKey` operationId).
+	GetKey(ctx context.Context, path string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SetKeyWithBody Store a key; the body is its value
 	//
@@ -1871,14 +1900,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/v1/projects/{project}/nodes (the `ImportNodes` operationId).
-	ImportNodesWithBody(ctx context.Context, project string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ImportNodesWithBody(ctx context.Context, project string, params *ImportNodesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ImportNodes Replace all nodes by those of a file
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/v1/projects/{project}/nodes (the `ImportNodes` operationId).
-	ImportNodes(ctx context.Context, project string, body ImportNodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ImportNodes(ctx context.Context, project string, params *ImportNodesParams, body ImportNodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetNode Show a node
 	//
@@ -2173,8 +2202,23 @@ func (c *Client) ListKeys(ctx context.Context, params *ListKeysParams, reqEditor
 // DeleteKey Delete a key
 //
 // Corresponds with DELETE /api/v1/keys/{path} (the `DeleteKey` operationId).
-func (c *Client) DeleteKey(ctx context.Context, path string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteKeyRequest(c.Server, path)
+func (c *Client) DeleteKey(ctx context.Context, path string, params *DeleteKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteKeyRequest(c.Server, path, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetKey Show a key, without its value
+//
+// Corresponds with GET /api/v1/keys/{path} (the `GetKey` operationId).
+func (c *Client) GetKey(ctx context.Context, path string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKeyRequest(c.Server, path)
 	if err != nil {
 		return nil, err
 	}
@@ -2510,8 +2554,8 @@ func (c *Client) ListNodes(ctx context.Context, project string, params *ListNode
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /api/v1/projects/{project}/nodes (the `ImportNodes` operationId).
-func (c *Client) ImportNodesWithBody(ctx context.Context, project string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewImportNodesRequestWithBody(c.Server, project, contentType, body)
+func (c *Client) ImportNodesWithBody(ctx context.Context, project string, params *ImportNodesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportNodesRequestWithBody(c.Server, project, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2527,8 +2571,8 @@ func (c *Client) ImportNodesWithBody(ctx context.Context, project string, conten
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /api/v1/projects/{project}/nodes (the `ImportNodes` operationId).
-func (c *Client) ImportNodes(ctx context.Context, project string, body ImportNodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewImportNodesRequest(c.Server, project, body)
+func (c *Client) ImportNodes(ctx context.Context, project string, params *ImportNodesParams, body ImportNodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportNodesRequest(c.Server, project, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3555,7 +3599,7 @@ func NewListKeysRequest(server string, params *ListKeysParams) (*http.Request, e
 }
 
 // NewDeleteKeyRequest constructs an http.Request for the DeleteKey method
-func NewDeleteKeyRequest(server string, path string) (*http.Request, error) {
+func NewDeleteKeyRequest(server string, path string, params *DeleteKeyParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3581,6 +3625,55 @@ func NewDeleteKeyRequest(server string, path string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetKeyRequest constructs an http.Request for the GetKey method
+func NewGetKeyRequest(server string, path string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "path", path, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -3643,6 +3736,21 @@ func NewSetKeyRequestWithBody(server string, path string, params *SetKeyParams, 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4543,18 +4651,18 @@ func NewListNodesRequest(server string, project string, params *ListNodesParams)
 }
 
 // NewImportNodesRequest calls the generic ImportNodes builder with application/json body
-func NewImportNodesRequest(server string, project string, body ImportNodesJSONRequestBody) (*http.Request, error) {
+func NewImportNodesRequest(server string, project string, params *ImportNodesParams, body ImportNodesJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewImportNodesRequestWithBody(server, project, "application/json", bodyReader)
+	return NewImportNodesRequestWithBody(server, project, params, "application/json", bodyReader)
 }
 
 // NewImportNodesRequestWithBody constructs an http.Request for the ImportNodes method, with any body, and a specified content type
-func NewImportNodesRequestWithBody(server string, project string, contentType string, body io.Reader) (*http.Request, error) {
+func NewImportNodesRequestWithBody(server string, project string, params *ImportNodesParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4585,6 +4693,21 @@ func NewImportNodesRequestWithBody(server string, project string, contentType st
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }

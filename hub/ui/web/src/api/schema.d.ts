@@ -161,7 +161,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Show a key, without its value */
+        get: operations["get-key"];
         /** Store a key; the body is its value */
         put: operations["set-key"];
         post?: never;
@@ -830,8 +831,18 @@ export interface components {
             /** @description Absent in a dry run of a new job */
             id?: string;
             name: string;
+            /**
+             * Format: int64
+             * @description Revision that an update took the place of; it is kept
+             */
+            replaced?: number;
             /** @enum {string} */
             result: "created" | "updated" | "unchanged";
+            /**
+             * Format: int64
+             * @description Of the job after the import
+             */
+            revision: number;
             uuid?: string;
         };
         Job: {
@@ -1125,6 +1136,11 @@ export interface components {
             nodes: number;
             /** Format: int64 */
             removed: number;
+            /**
+             * Format: int64
+             * @description Of the inventory now
+             */
+            revision: number;
         };
         NodeList: {
             items: components["schemas"]["Node"][];
@@ -1742,12 +1758,48 @@ export interface operations {
             };
         };
     };
+    "get-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Path of the key; the leading keys/ may be left out */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "set-key": {
         parameters: {
             query: {
                 type: "private-key" | "public-key" | "password";
             };
-            header?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description Path of the key; the leading keys/ may be left out */
                 path: string;
@@ -1763,6 +1815,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1783,8 +1836,12 @@ export interface operations {
     "delete-key": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
             path: {
+                /** @description Path of the key; the leading keys/ may be left out */
                 path: string;
             };
             cookie?: never;
@@ -2344,6 +2401,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2364,7 +2422,10 @@ export interface operations {
     "import-nodes": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description Name or id of the project */
                 project: string;
@@ -2382,6 +2443,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
