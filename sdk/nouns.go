@@ -113,7 +113,7 @@ func (c *Client) NodesRevision(ctx context.Context, project string) (int64, erro
 // the revision; 0 replaces whatever is there. mediaType is application/yaml,
 // application/json or application/xml.
 func (c *Client) ImportNodes(ctx context.Context, project string, revision int64, mediaType string, file []byte) (*rest.NodeImport, error) {
-	params := &rest.ImportNodesParams{IfMatch: etag(revision)}
+	params := &rest.ImportNodesParams{IfMatch: etag(revision), IdempotencyKey: newKey()}
 	return decode[rest.NodeImport](ctx, c)(rest.NewImportNodesRequestWithBody(c.base, project, params, mediaType, bytes.NewReader(file)))
 }
 
@@ -155,7 +155,7 @@ func (c *Client) Job(ctx context.Context, project, job string) (*rest.Job, error
 
 // ImportJobs creates or updates the jobs of a file, all or none of them.
 func (c *Client) ImportJobs(ctx context.Context, project string, file []byte, dryRun bool) (*rest.JobImport, error) {
-	params := &rest.ImportJobsParams{DryRun: optional(dryRun)}
+	params := &rest.ImportJobsParams{DryRun: optional(dryRun), IdempotencyKey: newKey()}
 	return decode[rest.JobImport](ctx, c)(rest.NewImportJobsRequestWithBody(c.base, project, params, "application/yaml", bytes.NewReader(file)))
 }
 
@@ -200,7 +200,7 @@ func (c *Client) Key(ctx context.Context, path string) (*rest.Key, error) {
 // SetKey stores a key, in place of one that is still of the revision; 0 replaces
 // whatever is there. keyType is private-key, public-key or password.
 func (c *Client) SetKey(ctx context.Context, path string, revision int64, keyType string, value []byte) (*rest.Key, error) {
-	params := &rest.SetKeyParams{Type: rest.SetKeyParamsType(keyType), IfMatch: etag(revision)}
+	params := &rest.SetKeyParams{Type: rest.SetKeyParamsType(keyType), IfMatch: etag(revision), IdempotencyKey: newKey()}
 	return decode[rest.Key](ctx, c)(rest.NewSetKeyRequestWithBody(c.base, barePath(path), params, "application/octet-stream", bytes.NewReader(value)))
 }
 

@@ -48,6 +48,7 @@ type getExecutionInput struct {
 
 type cancelInput struct {
 	ExecutionPath
+	IdempotencyHeader
 	Body CancelExecution
 }
 
@@ -289,14 +290,14 @@ func (s *server) cancelExecution(ctx context.Context, in *cancelInput) (*body[Ex
 	if err != nil {
 		return nil, err
 	}
-	p := principal(ctx)
-	if err := s.Dispatch.Cancel(ctx, p.OrganisationID, e.ID, dispatch.CancelRequest{Nodes: in.Body.Nodes, By: p.Name}); err != nil {
+	r, err := newRequest(ctx, in.IdempotencyKey, "cancel "+e.ID, in.Body)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.audit(ctx, s.Store, "execution.cancel", strconv.FormatInt(e.Number, 10)); err != nil {
+	if err := s.cancel(ctx, r, e, in.Body.Nodes); err != nil {
 		return nil, err
 	}
-	if e, err = s.Store.GetExecution(ctx, p.OrganisationID, e.ID); err != nil {
+	if e, err = s.Store.GetExecution(ctx, e.OrganisationID, e.ID); err != nil {
 		return nil, err
 	}
 	out, err := s.single(ctx, e, project)
@@ -304,6 +305,28 @@ func (s *server) cancelExecution(ctx context.Context, in *cancelInput) (*body[Ex
 		return nil, err
 	}
 	return &body[Execution]{out}, nil
+}
+
+// cancel ends an execution or nodes of it, unless the same request did so before: a
+// repeat that comes when it has ended is no conflict then.
+func (s *server) cancel(ctx context.Context, r request, e *hub.Execution, nodes []string) error {
+	done, err := s.earlier(ctx, r)
+	if err != nil || done != "" {
+		return err
+	}
+	number := strconv.FormatInt(e.Number, 10)
+	err = s.Dispatch.Cancel(ctx, e.OrganisationID, e.ID, dispatch.CancelRequest{
+		Nodes: nodes, By: principal(ctx).Name, InTx: func(ctx context.Context, st *store.Store) error {
+			if err := r.keep(ctx, st, number); err != nil {
+				return err
+			}
+			return s.audit(ctx, st, "execution.cancel", number)
+		},
+	})
+	if errors.Is(err, errRepeated) {
+		_, err = s.earlier(ctx, r)
+	}
+	return err
 }
 
 func (s *server) listExecutionNodes(ctx context.Context, in *executionNodesInput) (*body[ExecutionNodeList], error) {

@@ -79,6 +79,54 @@ func (r request) keep(ctx context.Context, st *store.Store, response string) err
 	return nil
 }
 
+// once does a change that may be repeated under its key. do returns what a repeat is
+// answered from, never "". again tells that the change was made by an earlier request.
+func (s *server) once(ctx context.Context, r request, do func(*store.Store) (string, error)) (answer string, again bool, err error) {
+	if answer, err = s.earlier(ctx, r); err != nil || answer != "" {
+		return answer, true, err
+	}
+	err = s.Store.InTx(ctx, func(st *store.Store) error {
+		// The key first: who repeats at the same moment waits here for the answer, and
+		// does not hear that what it wants to make is there already.
+		if err := r.keep(ctx, st, ""); err != nil {
+			return err
+		}
+		if answer, err = do(st); err != nil || r.key == "" {
+			return err
+		}
+		return st.AnswerIdempotent(ctx, r.principal, r.key, answer)
+	})
+	if errors.Is(err, errRepeated) {
+		answer, err = s.earlier(ctx, r)
+		return answer, true, err
+	}
+	return answer, false, err
+}
+
+// onceJSON is once for a change whose answer is kept as it was given.
+func onceJSON[T any](ctx context.Context, s *server, r request, do func(*store.Store) (*T, error)) (*T, error) {
+	var out *T
+	answer, again, err := s.once(ctx, r, func(st *store.Store) (string, error) {
+		var err error
+		if out, err = do(st); err != nil {
+			return "", err
+		}
+		b, err := json.Marshal(out)
+		if err != nil {
+			return "", fmt.Errorf("encoding an answer: %w", err)
+		}
+		return string(b), nil
+	})
+	if err != nil || !again {
+		return out, err
+	}
+	out = new(T)
+	if err := json.Unmarshal([]byte(answer), out); err != nil {
+		return nil, fmt.Errorf("decoding the answer to an earlier request: %w", err)
+	}
+	return out, nil
+}
+
 // reused gives a key that was used for another request its own status.
 func reused(err error) error {
 	if hub.ErrorCode(err) != hub.CodeInvalid {

@@ -25,6 +25,7 @@ type listJobsInput struct {
 
 type importJobsInput struct {
 	ProjectPath
+	IdempotencyHeader
 	DryRun  bool   `query:"dryRun" doc:"Check and report, change nothing"`
 	RawBody []byte `contentType:"application/yaml"`
 }
@@ -82,28 +83,45 @@ func (s *server) importJobs(ctx context.Context, in *importJobsInput) (*body[Job
 	if err := report.Err(); err != nil {
 		return nil, err
 	}
-	out := JobImport{DryRun: in.DryRun, Warnings: mapped(report.Warnings, toFieldProblem)}
-	err = s.Store.InTx(ctx, func(st *store.Store) error {
-		out.Items = []ImportedJob{}
-		for _, parsed := range jobs {
-			done, err := s.importJob(ctx, st, p, parsed.Job)
-			if err != nil {
-				return atPath(err, "["+strconv.Itoa(parsed.Index)+"]")
-			}
-			out.Items = append(out.Items, done)
-		}
-		if in.DryRun {
-			return errDryRun
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errDryRun) {
+	if in.DryRun {
+		in.IdempotencyKey = "" // nothing is done that a repeat could do twice
+	}
+	r, err := newRequest(ctx, in.IdempotencyKey, "import-jobs "+p.ID, in.RawBody)
+	if err != nil {
 		return nil, err
 	}
-	if in.DryRun {
+	out := &JobImport{DryRun: in.DryRun, Warnings: mapped(report.Warnings, toFieldProblem)}
+	done, err := onceJSON(ctx, s, r, func(st *store.Store) (*JobImport, error) {
+		var err error
+		if out.Items, err = s.importAll(ctx, st, p, jobs); err != nil {
+			return nil, err
+		}
+		if in.DryRun {
+			return nil, errDryRun
+		}
+		return out, nil
+	})
+	if errors.Is(err, errDryRun) {
 		withoutNewIDs(out.Items)
+		return &body[JobImport]{*out}, nil
 	}
-	return &body[JobImport]{out}, nil
+	if err != nil {
+		return nil, err
+	}
+	return &body[JobImport]{*done}, nil
+}
+
+// importAll stores the jobs of a file.
+func (s *server) importAll(ctx context.Context, st *store.Store, p *hub.Project, jobs []rundeck.ParsedJob) ([]ImportedJob, error) {
+	items := []ImportedJob{}
+	for _, parsed := range jobs {
+		done, err := s.importJob(ctx, st, p, parsed.Job)
+		if err != nil {
+			return nil, atPath(err, "["+strconv.Itoa(parsed.Index)+"]")
+		}
+		items = append(items, done)
+	}
+	return items, nil
 }
 
 // importJob stores one job of a file.

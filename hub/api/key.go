@@ -18,6 +18,7 @@ type listKeysInput struct {
 type setKeyInput struct {
 	KeyPath
 	IfMatchHeader
+	IdempotencyHeader
 	Type    string `query:"type" required:"true" enum:"private-key,public-key,password"`
 	RawBody []byte `contentType:"application/octet-stream"`
 }
@@ -66,21 +67,29 @@ func (s *server) setKey(ctx context.Context, in *setKeyInput) (*tagged[Key], err
 	p := principal(ctx)
 	// The body lies in a buffer that is used again after this request.
 	value := bytes.Clone(in.RawBody)
-	var k *hub.Key
-	err := s.Store.InTx(ctx, func(st *store.Store) (err error) {
-		if k, err = s.Keys.In(st).Set(ctx, p.OrganisationID, keyPath(in.Path), hub.KeyType(in.Type), value, p.Name); err != nil {
-			return err
+	r, err := newRequest(ctx, in.IdempotencyKey, "set-key", struct {
+		Path, Type string
+		Value      []byte
+	}{in.Path, in.Type, value})
+	if err != nil {
+		return nil, err
+	}
+	k, err := onceJSON(ctx, s, r, func(st *store.Store) (*Key, error) {
+		k, err := s.Keys.In(st).Set(ctx, p.OrganisationID, keyPath(in.Path), hub.KeyType(in.Type), value, p.Name)
+		if err != nil {
+			return nil, err
 		}
 		// The key's row is locked now, so that nobody comes between check and change.
 		if err := in.check(k.Revision-1, "key", k.Path); err != nil {
-			return err
+			return nil, err
 		}
-		return s.audit(ctx, st, "key.set", k.Path)
+		out := toKey(k)
+		return &out, s.audit(ctx, st, "key.set", k.Path)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &tagged[Key]{ETag: etag(k.Revision), Body: toKey(k)}, nil
+	return &tagged[Key]{ETag: etag(k.Revision), Body: *k}, nil
 }
 
 func (s *server) deleteKey(ctx context.Context, in *deleteKeyInput) (*empty, error) {

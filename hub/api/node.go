@@ -27,6 +27,7 @@ type listNodesInput struct {
 type importNodesInput struct {
 	ProjectPath
 	IfMatchHeader
+	IdempotencyHeader
 	ContentType string `header:"Content-Type" hidden:"true"`
 	RawBody     []byte `contentType:"application/yaml"`
 }
@@ -118,26 +119,38 @@ func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*tagged
 	if err != nil {
 		return nil, err
 	}
-	out := NodeImport{Nodes: len(nodes)}
-	err = s.Store.InTx(ctx, func(st *store.Store) error {
-		before, err := st.Nodes(ctx, p.ID)
-		if err != nil {
-			return err
-		}
-		out.Added, out.Removed = difference(before, nodes)
-		if out.Revision, err = st.ReplaceNodes(ctx, p.ID, nodes); err != nil {
-			return err
-		}
-		// The project's row is locked now, so that nobody comes between check and change.
-		if err := in.check(out.Revision-1, "inventory of project", p.Name); err != nil {
-			return err
-		}
-		return s.audit(ctx, st, "node.import", p.Name)
+	r, err := newRequest(ctx, in.IdempotencyKey, "import-nodes "+p.ID, struct {
+		Format rundeck.NodeFormat
+		File   []byte
+	}{format, in.RawBody})
+	if err != nil {
+		return nil, err
+	}
+	out, err := onceJSON(ctx, s, r, func(st *store.Store) (*NodeImport, error) {
+		return s.replaceNodes(ctx, st, p, in.IfMatchHeader, nodes)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &tagged[NodeImport]{ETag: etag(out.Revision), Body: out}, nil
+	return &tagged[NodeImport]{ETag: etag(out.Revision), Body: *out}, nil
+}
+
+// replaceNodes makes nodes the inventory of a project, if that is still what match says.
+func (s *server) replaceNodes(ctx context.Context, st *store.Store, p *hub.Project, match IfMatchHeader, nodes []hub.Node) (*NodeImport, error) {
+	before, err := st.Nodes(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := NodeImport{Nodes: len(nodes)}
+	out.Added, out.Removed = difference(before, nodes)
+	if out.Revision, err = st.ReplaceNodes(ctx, p.ID, nodes); err != nil {
+		return nil, err
+	}
+	// The project's row is locked now, so that nobody comes between check and change.
+	if err := match.check(out.Revision-1, "inventory of project", p.Name); err != nil {
+		return nil, err
+	}
+	return &out, s.audit(ctx, st, "node.import", p.Name)
 }
 
 // nodeFormat reads a media type.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,26 +61,15 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 	if err := checkRoutes(in.Body.Routes); err != nil {
 		return nil, err
 	}
-	id, err := s.earlier(ctx, r)
-	if err != nil {
-		return nil, err
-	}
 	p := &hub.Project{
 		OrganisationID: principal(ctx).OrganisationID, Name: in.Body.Name, Description: in.Body.Description,
 		Settings: in.Body.Settings, Routes: fromRoutes(in.Body.Routes),
 	}
-	if id == "" {
-		err = s.Store.InTx(ctx, func(st *store.Store) error {
-			if err := st.CreateProject(ctx, p); err != nil {
-				return err
-			}
-			return r.keep(ctx, st, p.ID)
-		})
-		if errors.Is(err, errRepeated) {
-			id, err = s.earlier(ctx, r)
-		}
-	}
-	if err == nil && id != "" {
+	id, again, err := s.once(ctx, r, func(st *store.Store) (string, error) {
+		err := st.CreateProject(ctx, p)
+		return p.ID, err
+	})
+	if err == nil && again {
 		p, err = s.project(ctx, id)
 	}
 	if err != nil {

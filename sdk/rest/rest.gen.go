@@ -1413,6 +1413,12 @@ type GetExecutionParams struct {
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
 }
 
+// CancelExecutionParams defines parameters for CancelExecution.
+type CancelExecutionParams struct {
+	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // GetLogParams defines parameters for GetLog.
 type GetLogParams struct {
 	// Format text: what the commands printed, byte for byte; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
@@ -1482,6 +1488,9 @@ type SetKeyParams struct {
 
 	// IfMatch The ETag of what is changed; * for whatever is there
 	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // SetKeyParamsType defines parameters for SetKey.
@@ -1539,6 +1548,9 @@ type ListJobsParams struct {
 type ImportJobsParams struct {
 	// DryRun Check and report, change nothing
 	DryRun *bool `form:"dryRun,omitempty" json:"dryRun,omitempty"`
+
+	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // DeleteJobParams defines parameters for DeleteJob.
@@ -1578,6 +1590,9 @@ type ImportNodesJSONBody = openapi_types.File
 type ImportNodesParams struct {
 	// IfMatch The ETag of what is changed; * for whatever is there
 	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListRunnersParams defines parameters for ListRunners.
@@ -1741,14 +1756,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
-	CancelExecutionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CancelExecutionWithBody(ctx context.Context, id string, params *CancelExecutionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelExecution Cancel an execution or single nodes of it
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
-	CancelExecution(ctx context.Context, id string, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CancelExecution(ctx context.Context, id string, params *CancelExecutionParams, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetLog Read or follow the log
 	//
@@ -2125,8 +2140,8 @@ func (c *Client) GetExecution(ctx context.Context, id string, params *GetExecuti
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
-func (c *Client) CancelExecutionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCancelExecutionRequestWithBody(c.Server, id, contentType, body)
+func (c *Client) CancelExecutionWithBody(ctx context.Context, id string, params *CancelExecutionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelExecutionRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2142,8 +2157,8 @@ func (c *Client) CancelExecutionWithBody(ctx context.Context, id string, content
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
-func (c *Client) CancelExecution(ctx context.Context, id string, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCancelExecutionRequest(c.Server, id, body)
+func (c *Client) CancelExecution(ctx context.Context, id string, params *CancelExecutionParams, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelExecutionRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3232,18 +3247,18 @@ func NewGetExecutionRequest(server string, id string, params *GetExecutionParams
 }
 
 // NewCancelExecutionRequest calls the generic CancelExecution builder with application/json body
-func NewCancelExecutionRequest(server string, id string, body CancelExecutionJSONRequestBody) (*http.Request, error) {
+func NewCancelExecutionRequest(server string, id string, params *CancelExecutionParams, body CancelExecutionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCancelExecutionRequestWithBody(server, id, "application/json", bodyReader)
+	return NewCancelExecutionRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewCancelExecutionRequestWithBody constructs an http.Request for the CancelExecution method, with any body, and a specified content type
-func NewCancelExecutionRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCancelExecutionRequestWithBody(server string, id string, params *CancelExecutionParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3274,6 +3289,21 @@ func NewCancelExecutionRequestWithBody(server string, id string, contentType str
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3748,6 +3778,17 @@ func NewSetKeyRequestWithBody(server string, path string, params *SetKeyParams, 
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
 		}
 
 	}
@@ -4316,6 +4357,21 @@ func NewImportJobsRequestWithBody(server string, project string, params *ImportJ
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -4705,6 +4761,17 @@ func NewImportNodesRequestWithBody(server string, project string, params *Import
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
 		}
 
 	}
