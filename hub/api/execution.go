@@ -98,7 +98,7 @@ func (s *server) start(ctx context.Context, p *hub.Project, start dispatch.Start
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRequest(ctx, key, "run "+p.ID, input)
+	r, err := s.newRequest(ctx, key, "run "+p.ID, input)
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +290,7 @@ func (s *server) cancelExecution(ctx context.Context, in *cancelInput) (*body[Ex
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRequest(ctx, in.IdempotencyKey, "cancel "+e.ID, in.Body)
+	r, err := s.newRequest(ctx, in.IdempotencyKey, "cancel "+e.ID, in.Body)
 	if err != nil {
 		return nil, err
 	}

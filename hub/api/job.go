@@ -86,7 +86,7 @@ func (s *server) importJobs(ctx context.Context, in *importJobsInput) (*body[Job
 	if in.DryRun {
 		in.IdempotencyKey = "" // nothing is done that a repeat could do twice
 	}
-	r, err := newRequest(ctx, in.IdempotencyKey, "import-jobs "+p.ID, in.RawBody)
+	r, err := s.newRequest(ctx, in.IdempotencyKey, "import-jobs "+p.ID, in.RawBody)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (s *server) setKey(ctx context.Context, in *setKeyInput) (*tagged[Key], err
 	p := principal(ctx)
 	// The body lies in a buffer that is used again after this request.
 	value := bytes.Clone(in.RawBody)
-	r, err := newRequest(ctx, in.IdempotencyKey, "set-key", struct {
+	r, err := s.newRequest(ctx, in.IdempotencyKey, "set-key", struct {
 		Path, Type string
 		Value      []byte
 	}{in.Path, in.Type, value})

@@ -119,7 +119,7 @@ func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*tagged
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRequest(ctx, in.IdempotencyKey, "import-nodes "+p.ID, struct {
+	r, err := s.newRequest(ctx, in.IdempotencyKey, "import-nodes "+p.ID, struct {
 		Format rundeck.NodeFormat
 		File   []byte
 	}{format, in.RawBody})

@@ -54,7 +54,7 @@ func (s *server) listProjects(ctx context.Context, in *Page) (*body[ProjectList]
 }
 
 func (s *server) createProject(ctx context.Context, in *newProjectInput) (*created[Project], error) {
-	r, err := newRequest(ctx, in.IdempotencyKey, "create-project", in.Body)
+	r, err := s.newRequest(ctx, in.IdempotencyKey, "create-project", in.Body)
 	if err != nil {
 		return nil, err
 	}

@@ -271,15 +271,15 @@ func (s *server) createRunnerToken(ctx context.Context, in *newRunnerTokenInput)
 	if err != nil {
 		return nil, err
 	}
-	return secretOnce(ctx, s, in.IdempotencyKey, "create-runner-token", in.Body, func() (*created[CreatedRunnerToken], error) {
-		text, t, err := s.CA.CreateToken(ctx, ca.NewToken{
+	return secretOnce(ctx, s, in.IdempotencyKey, "create-runner-token", in.Body, func(st *store.Store) (*created[CreatedRunnerToken], error) {
+		text, t, err := s.CA.In(st).CreateToken(ctx, ca.NewToken{
 			OrganisationID: p.OrganisationID, ProjectIDs: ids, Tags: slices.Compact(slices.Sorted(slices.Values(in.Body.Tags))),
 			Life: time.Duration(in.Body.TTLMs) * time.Millisecond, By: p.Name,
 		})
 		if err != nil {
 			return nil, err
 		}
-		if err := s.audit(ctx, s.Store, "runner.token.create", t.ID); err != nil {
+		if err := s.audit(ctx, st, "runner.token.create", t.ID); err != nil {
 			return nil, err
 		}
 		out := CreatedRunnerToken{RunnerToken: s.toRunnerToken(t, names), Token: text, HubURL: s.PublicURL}

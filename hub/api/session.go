@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/auth"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 type signInInput struct {
@@ -111,8 +112,8 @@ func (s *server) createToken(ctx context.Context, in *newTokenInput) (*created[C
 	if life == 0 {
 		life = tokenLife
 	}
-	return secretOnce(ctx, s, in.IdempotencyKey, "create-token", in.Body, func() (*created[CreatedToken], error) {
-		text, t, err := s.Auth.CreateToken(ctx, principal(ctx), in.Body.Name, life)
+	return secretOnce(ctx, s, in.IdempotencyKey, "create-token", in.Body, func(st *store.Store) (*created[CreatedToken], error) {
+		text, t, err := s.Auth.In(st).CreateToken(ctx, principal(ctx), in.Body.Name, life)
 		if err != nil {
 			return nil, err
 		}

@@ -31,7 +31,7 @@ type Auth struct {
 	cfg     Config
 	log     *slog.Logger
 	seen    *cache
-	slow    slowdown
+	slow    *slowdown
 	hashing chan struct{}
 }
 
@@ -43,7 +43,14 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Auth {
 	if cfg.Absolute == 0 {
 		cfg.Absolute = 12 * time.Hour
 	}
-	return &Auth{st: st, cfg: cfg, log: log, seen: newCache(), hashing: make(chan struct{}, maxHashing)}
+	return &Auth{st: st, cfg: cfg, log: log, seen: newCache(), slow: &slowdown{}, hashing: make(chan struct{}, maxHashing)}
+}
+
+// In returns an Auth that works in a transaction of its caller.
+func (a *Auth) In(st *store.Store) *Auth {
+	in := *a
+	in.st = st
+	return &in
 }
 
 // touchEvery is how fine the last use of sessions and tokens is told: a write for each

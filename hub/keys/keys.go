@@ -23,6 +23,10 @@ func New(st *store.Store, master *Master) *Keys { return &Keys{st: st, master: m
 // In returns a Keys that works in a transaction of its caller.
 func (k *Keys) In(st *store.Store) *Keys { return &Keys{st: st, master: k.master} }
 
+// MAC authenticates parts for one purpose under the master key: a hash that nobody who
+// reads the database can try guesses against.
+func (k *Keys) MAC(purpose string, parts ...[]byte) []byte { return k.master.MAC(purpose, parts...) }
+
 // place is where a key's value belongs: its envelope opens nowhere else, not even at
 // an earlier revision of the same path.
 func place(organisationID, path string, revision int64) string {
