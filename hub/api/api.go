@@ -94,7 +94,7 @@ func register[I, O any](s *server, o op, handle func(context.Context, *I) (*O, e
 			return out, nil
 		}
 		if hub.ErrorCode(err) == hub.CodeForbidden {
-			s.auditRefused(ctx, o.id, err)
+			s.auditRefused(ctx, o.id, "", err)
 		}
 		return nil, s.problem(ctx, err)
 	})

@@ -66,8 +66,10 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 		Settings: in.Body.Settings, Routes: fromRoutes(in.Body.Routes),
 	}
 	id, again, err := s.once(ctx, r, func(st *store.Store) (string, error) {
-		err := st.CreateProject(ctx, p)
-		return p.ID, err
+		if err := st.CreateProject(ctx, p); err != nil {
+			return "", err
+		}
+		return p.ID, s.audit(ctx, st, "project.create", p.Name)
 	})
 	if err == nil && again {
 		p, err = s.project(ctx, id)
@@ -117,10 +119,18 @@ func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*ta
 		}
 		p.Routes = fromRoutes(*in.Body.Routes)
 	}
-	if err := s.Store.UpdateProject(ctx, p); err != nil {
+	var changed hub.Project
+	err = s.Store.InTx(ctx, func(st *store.Store) error {
+		changed = *p // another try must see the revision that was read
+		if err := st.UpdateProject(ctx, &changed); err != nil {
+			return err
+		}
+		return s.audit(ctx, st, "project.change", p.Name)
+	})
+	if err != nil {
 		return nil, err
 	}
-	return &tagged[Project]{ETag: etag(p.Revision), Body: toProject(p)}, nil
+	return &tagged[Project]{ETag: etag(changed.Revision), Body: toProject(&changed)}, nil
 }
 
 func (s *server) deleteProject(ctx context.Context, in *deleteProjectInput) (*empty, error) {
@@ -131,7 +141,12 @@ func (s *server) deleteProject(ctx context.Context, in *deleteProjectInput) (*em
 	if err := in.check(p.Revision, "project", p.Name); err != nil {
 		return nil, err
 	}
-	return &empty{}, s.Store.DeleteProject(ctx, p.OrganisationID, p.ID, in.revision(p.Revision))
+	return &empty{}, s.Store.InTx(ctx, func(st *store.Store) error {
+		if err := st.DeleteProject(ctx, p.OrganisationID, p.ID, in.revision(p.Revision)); err != nil {
+			return err
+		}
+		return s.audit(ctx, st, "project.delete", p.Name)
+	})
 }
 
 // etag is a revision as a header.

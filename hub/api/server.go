@@ -140,7 +140,7 @@ func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
 	p, err := s.allowed(r, needed)
 	if err != nil {
 		if hub.ErrorCode(err) == hub.CodeForbidden {
-			s.auditRefused(context.WithValue(r.Context(), principalKey{}, p), ctx.Operation().OperationID, err)
+			s.auditRefused(context.WithValue(r.Context(), principalKey{}, p), ctx.Operation().OperationID, "", err)
 		}
 		s.fail(w, r, err)
 		return
@@ -219,9 +219,16 @@ func (s *server) headers(next http.Handler) http.Handler {
 	})
 }
 
-// crossOrigin answers a change that a page of another site asked for.
+// crossOrigin answers a change that a page of another site asked for. It is written down
+// when it came with somebody's session: without one it could have done nothing, and
+// anybody could fill the audit.
 func (s *server) crossOrigin(w http.ResponseWriter, r *http.Request) {
-	s.fail(w, r, hub.Errorf(hub.CodeForbidden, "The request came from a page of another site and was refused; if people reach this hub through a proxy, set its public URL (--public-url)."))
+	err := hub.Errorf(hub.CodeForbidden, "The request came from a page of another site and was refused; if people reach this hub through a proxy, set its public URL (--public-url).")
+	if p, aerr := s.Auth.Authenticate(r); aerr == nil {
+		what := r.Method + " " + r.URL.EscapedPath()
+		s.auditRefused(context.WithValue(r.Context(), principalKey{}, p), "request.cross_origin", what[:min(len(what), maxAuditObject)], err)
+	}
+	s.fail(w, r, err)
 }
 
 // unknown answers paths that do not exist, and methods that a path does not have.

@@ -179,6 +179,7 @@ const (
 // client leaves, the right is gone or the server shuts down.
 func (s *server) serveSocket(w http.ResponseWriter, r *http.Request, produce func(context.Context, *socket) error) {
 	if err := s.checkOrigin(r); err != nil {
+		s.auditRefused(r.Context(), "websocket.open", r.URL.Path, err)
 		s.fail(w, r, err)
 		return
 	}

@@ -32,6 +32,7 @@ type Auth struct {
 	log     *slog.Logger
 	seen    *cache
 	slow    *slowdown
+	refused *refusals
 	hashing chan struct{}
 }
 
@@ -43,7 +44,7 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Auth {
 	if cfg.Absolute == 0 {
 		cfg.Absolute = 12 * time.Hour
 	}
-	return &Auth{st: st, cfg: cfg, log: log, seen: newCache(), slow: &slowdown{}, hashing: make(chan struct{}, maxHashing)}
+	return &Auth{st: st, cfg: cfg, log: log, seen: newCache(), slow: &slowdown{}, refused: &refusals{}, hashing: make(chan struct{}, maxHashing)}
 }
 
 // In returns an Auth that works in a transaction of its caller.
@@ -110,13 +111,6 @@ func hashSecret(secret string) []byte {
 }
 
 func sameHash(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
-
-// audit appends an event; that it failed is logged, since what it tells has happened.
-func (a *Auth) audit(ctx context.Context, e hub.AuditEvent) {
-	if err := a.st.Audit(ctx, e); err != nil {
-		a.log.ErrorContext(ctx, "audit event not written", "action", e.Action, "error", err)
-	}
-}
 
 // Run removes what has expired, every hour, until ctx ends.
 func (a *Auth) Run(ctx context.Context) error {

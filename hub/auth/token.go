@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 // tokenPrefix lets secret scanners find a token that was published.
@@ -45,7 +46,13 @@ func (a *Auth) CreateToken(ctx context.Context, p hub.Principal, name string, li
 	if life > 0 {
 		t.ExpiresAt = a.st.Now().Add(life)
 	}
-	if err := a.st.CreateAPIToken(ctx, t); err != nil {
+	err = a.st.InTx(ctx, func(st *store.Store) error {
+		if err := st.CreateAPIToken(ctx, t); err != nil {
+			return err
+		}
+		return done(ctx, st, p.OrganisationID, p.Actor(), "token.create", t.ID, t.Name)
+	})
+	if err != nil {
 		return "", nil, err
 	}
 	return text, t, nil
@@ -58,7 +65,13 @@ func (a *Auth) Tokens(ctx context.Context, p hub.Principal) ([]*hub.APIToken, er
 
 // DeleteToken ends one of p's own API tokens, at every member within 5 s.
 func (a *Auth) DeleteToken(ctx context.Context, p hub.Principal, id string) error {
-	if err := a.st.DeleteAPIToken(ctx, p.UserID, id); err != nil {
+	err := a.st.InTx(ctx, func(st *store.Store) error {
+		if err := st.DeleteAPIToken(ctx, p.UserID, id); err != nil {
+			return err
+		}
+		return done(ctx, st, p.OrganisationID, p.Actor(), "token.delete", id, "")
+	})
+	if err != nil {
 		return err
 	}
 	a.seen.forget()
