@@ -221,6 +221,9 @@ func TestTokens(t *testing.T) {
 	if err != nil || got.Name != "ann" || got.TokenID != row.ID {
 		t.Errorf("principal %+v, %v", got, err)
 	}
+	if _, _, err := a.CreateToken(ctx, got, "child", time.Hour); hub.ErrorCode(err) != hub.CodeForbidden {
+		t.Errorf("a token made another: %v", err)
+	}
 	id := tokenText(row.ID, "")
 	for name, token := range map[string]string{
 		"altered":        text[:len(text)-1] + "!",

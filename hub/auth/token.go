@@ -32,8 +32,12 @@ func tokenID(text string) string {
 }
 
 // CreateToken makes an API token for p's own user. text is shown once. life 0: it
-// never ends.
+// never ends. A token cannot make another: whoever found one would keep their way in
+// after it was deleted or had expired.
 func (a *Auth) CreateToken(ctx context.Context, p hub.Principal, name string, life time.Duration) (text string, t *hub.APIToken, err error) {
+	if p.TokenID != "" {
+		return "", nil, hub.Errorf(hub.CodeForbidden, "An API token cannot make another one. Sign in in the browser and make it in the profile, or with: fairlead login")
+	}
 	if life < 0 {
 		return "", nil, hub.Errorf(hub.CodeInvalid, "The token's life of %s is negative.", life)
 	}
