@@ -148,9 +148,14 @@ func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
 	next(huma.WithValue(ctx, principalKey{}, p))
 }
 
-// allowed returns who r comes from if they have the right.
+// allowed returns who r comes from if they have the right. Opening a WebSocket is no use
+// of a session: a page opens it again by itself.
 func (s *server) allowed(r *http.Request, needed right) (hub.Principal, error) {
-	p, err := s.Auth.Authenticate(r)
+	identify := s.Auth.Authenticate
+	if websocket.IsWebSocketUpgrade(r) {
+		identify = s.Auth.Recheck
+	}
+	p, err := identify(r)
 	if err != nil {
 		return p, err
 	}

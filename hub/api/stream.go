@@ -19,8 +19,9 @@ const (
 	headersAfter = 250 * time.Millisecond
 	// heartbeat is how often an idle stream shows that it lives.
 	heartbeat = 10 * time.Second
-	// recheck is how often the right to an open stream is looked at again.
-	recheck = 5 * time.Second
+	// recheck is how often the right to an open stream is looked at again. With the 3 s
+	// that hub/auth may give an answer again, who lost it is out within 5 s.
+	recheck = 2 * time.Second
 )
 
 // streamWriter writes an answer that grows. An error before the first byte can still
@@ -124,7 +125,7 @@ func (s *server) keep(ctx context.Context, r *http.Request, beat func() error) {
 		case <-beats.C:
 			err = beat()
 		case <-rights.C:
-			if _, aerr := s.allowed(r, read); refusal(aerr) {
+			if _, aerr := s.Auth.Recheck(r); refusal(aerr) {
 				err = aerr
 			}
 		}
@@ -208,7 +209,7 @@ func (s *server) serveSocket(w http.ResponseWriter, r *http.Request, produce fun
 	code, why := websocket.CloseNormalClosure, ""
 	if err != nil || ctx.Err() != nil {
 		code, why = closeAgain, "come back with the last cursor"
-		if _, aerr := s.allowed(r, read); refusal(aerr) {
+		if _, aerr := s.Auth.Recheck(r); refusal(aerr) {
 			code, why = closeRefused, "sign in again"
 		}
 	}

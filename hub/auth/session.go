@@ -111,7 +111,7 @@ func (a *Auth) start(ctx context.Context, u *hub.User, how string) (*Session, er
 }
 
 // bySession asks the database about a cookie.
-func (a *Auth) bySession(ctx context.Context, secret string) (hub.Principal, error) {
+func (a *Auth) bySession(ctx context.Context, secret string, use bool) (hub.Principal, error) {
 	s, err := a.st.UserSession(ctx, hashSecret(secret))
 	if err != nil {
 		return hub.Principal{}, err
@@ -124,7 +124,7 @@ func (a *Auth) bySession(ctx context.Context, secret string) (hub.Principal, err
 		return hub.Principal{}, err
 	}
 	p.SessionID = string(s.IDHash)
-	if a.st.Now().Sub(s.LastUsedAt) < touchEvery {
+	if !use || a.st.Now().Sub(s.LastUsedAt) < touchEvery {
 		return p, nil
 	}
 	return p, a.st.TouchUserSession(ctx, s.IDHash)
