@@ -286,6 +286,17 @@ func TestRunnersAndTokens(t *testing.T) {
 	}
 }
 
+// Browsers are told to come back over HTTPS also where a proxy speaks it.
+func TestStrictTransportBehindAProxy(t *testing.T) {
+	t.Parallel()
+	for public, want := range map[string]string{"https://hub.example": "max-age=31536000", "http://hub.example": "", "": ""} {
+		h := apitest.Start(t, apitest.PublicURL(public))
+		if got := do(t, h, call{method: "GET", path: "/health/live", token: "-"}).header.Get("Strict-Transport-Security"); got != want {
+			t.Errorf("public URL %q: %q, want %q", public, got, want)
+		}
+	}
+}
+
 func TestPublicPaths(t *testing.T) {
 	t.Parallel()
 	h := apitest.Start(t)

@@ -60,10 +60,10 @@ type server struct {
 	Deps
 	huma huma.API
 	mux  *http.ServeMux
-	// publicHost is the host of PublicURL, for the origins of WebSockets.
-	publicHost string
-	openAPI    []byte
-	counted    *metrics
+	// publicOrigin is that of PublicURL as browsers name it, "" when there is none.
+	publicOrigin string
+	openAPI      []byte
+	counted      *metrics
 }
 
 // New makes the handler of everything that people's listener serves.
@@ -80,13 +80,25 @@ func New(d Deps) (http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(s.crossOrigin))
 	if u, uerr := url.Parse(d.PublicURL); uerr == nil && u.Host != "" {
-		s.publicHost = u.Host
-		if err := protection.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+		s.publicOrigin = origin(u)
+		if err := protection.AddTrustedOrigin(s.publicOrigin); err != nil {
 			return nil, hub.Errorf(hub.CodeInvalid, "The public URL %q is not one that a browser can use as an origin; it looks like https://hub.example:8440.", d.PublicURL)
 		}
 	}
 	s.counted = newMetrics(d.Metrics)
 	return s.observe(s.headers(protection.Handler(s.sockets(s.mux)))), nil
+}
+
+// origin is that of an address as browsers write it: without the port that its scheme
+// implies.
+func origin(u *url.URL) string {
+	host := u.Host
+	if u.Scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	} else {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return strings.ToLower(u.Scheme + "://" + host)
 }
 
 // sockets lets a WebSocket be opened at the path of its NDJSON twin.
@@ -213,7 +225,8 @@ func (s *server) headers(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("X-Frame-Options", "DENY")
-		if r.TLS != nil {
+		// Also when a proxy in front speaks TLS for this hub.
+		if r.TLS != nil || strings.HasPrefix(s.publicOrigin, "https://") {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if strings.HasPrefix(r.URL.Path, "/api/") {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -243,8 +242,12 @@ func (s *server) checkOrigin(r *http.Request) error {
 		}
 		return hub.Errorf(hub.CodeForbidden, "A WebSocket needs an Origin header, or an API token.")
 	}
-	u, err := url.Parse(origin)
-	if err == nil && u.Host != "" && (strings.EqualFold(u.Host, r.Host) || strings.EqualFold(u.Host, s.publicHost)) {
+	own := "http://" + r.Host
+	if r.TLS != nil {
+		own = "https://" + r.Host
+	}
+	// The scheme too: a page that came over plain HTTP may be anybody's.
+	if strings.EqualFold(origin, own) || s.publicOrigin != "" && strings.EqualFold(origin, s.publicOrigin) {
 		return nil
 	}
 	return hub.Errorf(hub.CodeForbidden, "The WebSocket was opened by a page of another site and was refused; if people reach this hub through a proxy, set its public URL (--public-url).")

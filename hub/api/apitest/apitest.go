@@ -41,6 +41,7 @@ type Hub struct {
 	Deps     api.Deps
 
 	tls    bool
+	public string
 	mu     sync.Mutex // guards server
 	server *httptest.Server
 }
@@ -50,6 +51,9 @@ type Option func(*Hub)
 
 // TLS serves HTTPS with a certificate of the hub's own CA.
 func TLS(h *Hub) { h.tls = true }
+
+// PublicURL tells the hub the address that people reach it at.
+func PublicURL(url string) Option { return func(h *Hub) { h.public = url } }
 
 // Start starts a hub that ends with the test.
 func Start(t testing.TB, options ...Option) *Hub {
@@ -74,7 +78,7 @@ func Start(t testing.TB, options ...Option) *Hub {
 	h.Deps = api.Deps{
 		Store: h.Store, Dispatch: h.Dispatch, Output: h.Output, Auth: h.Auth, Keys: secrets, CA: h.CA, Log: log,
 		MemberID: members.MemberID(), MemberName: "test", Version: "test", Gateways: members.Gateways, Tick: members.Tick,
-		Ready: members.Ready, Metrics: prometheus.NewRegistry(), Done: ctx.Done(), RunnerDir: t.TempDir(),
+		Ready: members.Ready, Metrics: prometheus.NewRegistry(), Done: ctx.Done(), RunnerDir: t.TempDir(), PublicURL: h.public,
 	}
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context) error{members.Run, h.Auth.Run, h.Dispatch.Run, h.Output.Run} {

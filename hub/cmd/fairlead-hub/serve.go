@@ -103,7 +103,7 @@ func (s *server) open(ctx context.Context) error {
 	if err = s.join(ctx, master); err != nil {
 		return err
 	}
-	s.auth = auth.New(s.st, auth.Config{SecureCookies: s.addr.https, Idle: s.cfg.Sessions.Idle, Absolute: s.cfg.Sessions.Absolute}, s.log)
+	s.auth = auth.New(s.st, auth.Config{SecureCookies: s.addr.secure, Idle: s.cfg.Sessions.Idle, Absolute: s.cfg.Sessions.Absolute}, s.log)
 	if s.link, err = s.auth.Bootstrap(ctx, s.cfg.BootstrapToken); err != nil {
 		return err
 	}
