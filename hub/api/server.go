@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -86,6 +87,11 @@ func New(d Deps) (http.Handler, error) {
 		}
 	}
 	s.counted = newMetrics(d.Metrics)
+	if d.Metrics != nil {
+		if err := d.Metrics.Register(newWork(s)); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
 	return s.observe(s.headers(protection.Handler(s.sockets(s.mux)))), nil
 }
 
@@ -123,7 +129,7 @@ func (s *server) plainRoutes() {
 	s.mux.HandleFunc("GET /health/active", s.ready)
 	s.mux.HandleFunc("/api/", s.unknown)
 	if s.Metrics != nil {
-		s.mux.Handle("GET /metrics", s.metricsHandler())
+		s.mux.HandleFunc("GET /metrics", s.scraped)
 	}
 	if s.UI != nil {
 		s.mux.Handle("/", s.UI)

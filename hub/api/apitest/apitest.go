@@ -78,7 +78,7 @@ func Start(t testing.TB, options ...Option) *Hub {
 	h.Deps = api.Deps{
 		Store: h.Store, Dispatch: h.Dispatch, Output: h.Output, Auth: h.Auth, Keys: secrets, CA: h.CA, Log: log,
 		MemberID: members.MemberID(), MemberName: "test", Version: "test", Gateways: members.Gateways, Tick: members.Tick,
-		Ready: members.Ready, Metrics: prometheus.NewRegistry(), Done: ctx.Done(), RunnerDir: t.TempDir(), PublicURL: h.public,
+		Ready: members.Ready, Done: ctx.Done(), RunnerDir: t.TempDir(), PublicURL: h.public,
 	}
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context) error{members.Run, h.Auth.Run, h.Dispatch.Run, h.Output.Run} {
@@ -97,7 +97,7 @@ func Start(t testing.TB, options ...Option) *Hub {
 func (h *Hub) serve(t testing.TB, address string) {
 	t.Helper()
 	deps := h.Deps
-	deps.Metrics = nil // a registry takes each metric once
+	deps.Metrics = prometheus.NewRegistry() // one takes each metric once
 	handler, err := api.New(deps)
 	must(t, err)
 	var lc net.ListenConfig

@@ -54,6 +54,8 @@ type server struct {
 
 	http, grpc net.Listener
 	admin      net.Listener // nil: not to be had here
+	metrics    net.Listener // nil: not wanted
+	registry   *prometheus.Registry
 	keepers    []*ca.Keeper
 	tls        *tls.Config // of the HTTP listener; nil: plain
 	link       string      // secret of the first sign-in link, "" if there is none
@@ -121,6 +123,11 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	if s.grpc, err = lc.Listen(ctx, "tcp", s.cfg.Gateway); err != nil {
 		return errors.Join(hub.Errorf(hub.CodeUnavailable, "The gateway cannot listen on %s: %v. Choose another address with --gateway.", s.cfg.Gateway, err), s.http.Close())
+	}
+	if s.cfg.Metrics.Listen != "" {
+		if s.metrics, err = lc.Listen(ctx, "tcp", s.cfg.Metrics.Listen); err != nil {
+			return errors.Join(hub.Errorf(hub.CodeUnavailable, "The metrics cannot listen on %s: %v. Choose another address in metrics.listen.", s.cfg.Metrics.Listen, err), s.http.Close(), s.grpc.Close())
+		}
 	}
 	s.addr = findAddresses(s.cfg, s.http.Addr(), s.grpc.Addr())
 	if s.admin, err = listenAdmin(ctx, s.cfg.DataDir); err != nil {
@@ -194,14 +201,14 @@ func (s *server) edges(master *keys.Master) error {
 	s.gateway = gateway.New(s.st, s.ca, s.dispatch, s.output, gateway.Config{
 		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate,
 	}, s.log)
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.registry = prometheus.NewRegistry()
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	s.api, err = api.New(api.Deps{
 		Store: s.st, Dispatch: s.dispatch, Output: s.output, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
 		MemberID: s.cluster.MemberID(), MemberName: s.cfg.MemberName(), Version: version,
 		Gateways: s.cluster.Gateways, Tick: s.cluster.Tick, Ready: s.cluster.Ready,
-		PublicURL: s.cfg.PublicURL, RunnerDir: binaryDir(), Metrics: metrics, UI: ui.Handler(), Done: s.streams,
+		PublicURL: s.cfg.PublicURL, RunnerDir: binaryDir(), Metrics: s.registry, UI: ui.Handler(), Done: s.streams,
 	})
 	return err
 }
@@ -255,6 +262,9 @@ func (s *server) run(ctx context.Context) error {
 		serving, ctx := errgroup.WithContext(edges)
 		serving.Go(func() error { return s.serveHTTP(ctx) })
 		serving.Go(func() error { return s.gateway.Run(ctx, s.grpc) })
+		if s.metrics != nil {
+			serving.Go(func() error { return s.serveMetrics(ctx) })
+		}
 		if s.admin != nil {
 			serving.Go(func() error { return s.serveAdmin(ctx) })
 		}
