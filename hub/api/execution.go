@@ -212,7 +212,7 @@ func (s *server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 	if in.Cursor != "" {
 		n, err := strconv.ParseInt(in.Cursor, 10, 64)
 		if err != nil || n < 1 {
-			return nil, hub.Errorf(hub.CodeInvalid, "The cursor is not one that this list gave; begin again without one.")
+			return nil, store.BadCursor(err)
 		}
 		f.Before = n
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -114,14 +115,32 @@ func (s *server) importJobs(ctx context.Context, in *importJobsInput) (*body[Job
 // importAll stores the jobs of a file.
 func (s *server) importAll(ctx context.Context, st *store.Store, p *hub.Project, jobs []rundeck.ParsedJob) ([]ImportedJob, error) {
 	items := []ImportedJob{}
+	var wrong *hub.Error
 	for _, parsed := range jobs {
 		done, err := s.importJob(ctx, st, p, parsed.Job)
+		var e *hub.Error
+		if errors.As(err, &e) && (e.Code == hub.CodeInvalid || e.Code == hub.CodeConflict) {
+			wrong = alsoWrong(wrong, e, "["+strconv.Itoa(parsed.Index)+"]")
+			continue // the other jobs' problems are told too
+		}
 		if err != nil {
-			return nil, atPath(err, "["+strconv.Itoa(parsed.Index)+"]")
+			return nil, err
 		}
 		items = append(items, done)
 	}
+	if wrong != nil {
+		return nil, wrong
+	}
 	return items, nil
+}
+
+// alsoWrong adds to what is wrong with a file what is wrong with one of its jobs.
+func alsoWrong(wrong, e *hub.Error, path string) *hub.Error {
+	if wrong == nil {
+		wrong = &hub.Error{Code: e.Code, Message: e.Message, Cause: e}
+	}
+	wrong.Fields = append(wrong.Fields, hub.FieldError{Path: path, Message: e.Message})
+	return wrong
 }
 
 // importJob stores one job of a file.
@@ -246,6 +265,11 @@ func (s *server) runJob(ctx context.Context, in *runJobInput) (*created[Executio
 	if err != nil {
 		return nil, err
 	}
+	if filter := in.Body.NodeFilter; !strings.Contains(filter, "${") { // else it can be read once it has its values
+		if err := checkFilters(filterAt{"body.nodeFilter", filter}); err != nil {
+			return nil, err
+		}
+	}
 	start := dispatch.StartRequest{
 		ProjectID: p.ID, JobID: j.ID, Options: in.Body.Options, NodeFilter: in.Body.NodeFilter, Nodes: in.Body.Nodes,
 		Threads: in.Body.Threadcount, Keepgoing: in.Body.Keepgoing,
@@ -259,7 +283,11 @@ func (s *server) runJob(ctx context.Context, in *runJobInput) (*created[Executio
 // commandJob is the definition that an ad-hoc command is.
 func commandJob(in *RunCommand) (*hub.Job, error) {
 	if (in.Command == "") == (in.Script == "") {
-		return nil, hub.Errorf(hub.CodeInvalid, "Give either command or script.")
+		const message = "Give either command or script."
+		return nil, hub.Invalid(message, []hub.FieldError{{Path: "body.command", Message: message}, {Path: "body.script", Message: message}})
+	}
+	if err := checkFilters(filterAt{"body.nodeFilter", in.NodeFilter}); err != nil {
+		return nil, err
 	}
 	step := hub.Step{Exec: in.Command}
 	if in.Script != "" {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"mime"
 	"net/http"
 	"strconv"
@@ -59,6 +58,9 @@ func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*tagged[Nod
 	if err != nil {
 		return nil, err
 	}
+	if err := checkFilters(filterAt{"query.filter", in.Filter}, filterAt{"query.exclude", in.Exclude}); err != nil {
+		return nil, err
+	}
 	nodes, err := s.Store.Nodes(ctx, p.ID)
 	if err != nil {
 		return nil, err
@@ -66,7 +68,7 @@ func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*tagged[Nod
 	if in.Filter != "" || in.Exclude != "" {
 		d := hub.Dispatch{Nodes: true, Filter: in.Filter, FilterExclude: in.Exclude, ExcludePrecedence: true}
 		if nodes, err = nodefilter.Select(d, "", nodes); err != nil {
-			return nil, atPath(err, "query.filter")
+			return nil, err
 		}
 	}
 	items, next, err := slicePage(nodes, in.Page)
@@ -78,15 +80,21 @@ func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*tagged[Nod
 	return &tagged[NodeList]{ETag: etag(p.NodesRevision), Body: list}, nil
 }
 
-// atPath says which input an error of bad input is about.
-func atPath(err error, path string) error {
-	var e *hub.Error
-	if !errors.As(err, &e) || e.Code != hub.CodeInvalid || len(e.Fields) > 0 {
-		return err
+// filterAt is a node filter and where in the input it stands.
+type filterAt struct{ path, filter string }
+
+// checkFilters tells all filters that cannot be read.
+func checkFilters(filters ...filterAt) error {
+	var wrong []hub.FieldError
+	for _, f := range filters {
+		if _, err := nodefilter.Parse(f.filter); err != nil {
+			wrong = append(wrong, hub.FieldError{Path: f.path, Message: hub.ErrorMessage(err)})
+		}
 	}
-	with := *e
-	with.Fields = []hub.FieldError{{Path: path, Message: e.Message}}
-	return &with
+	if len(wrong) == 0 {
+		return nil
+	}
+	return hub.Invalid("A node filter cannot be read: "+wrong[0].Message, wrong)
 }
 
 // slicePage cuts a page out of a list that is read whole; its cursor is a position.
@@ -95,7 +103,7 @@ func slicePage[T any](all []T, p Page) ([]T, string, error) {
 	if p.Cursor != "" {
 		n, err := strconv.Atoi(p.Cursor)
 		if err != nil || n < 0 {
-			return nil, "", hub.Errorf(hub.CodeInvalid, "The cursor is not one that this list gave; begin again without one.")
+			return nil, "", store.BadCursor(err)
 		}
 		first = min(n, len(all))
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/fairlead/fairlead/hub"
-	"github.com/fairlead/fairlead/hub/nodefilter"
 	"github.com/fairlead/fairlead/hub/store"
 )
 
@@ -82,13 +81,11 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 
 // checkRoutes refuses filters that would route nothing when it matters.
 func checkRoutes(routes []Route) error {
-	var wrong []hub.FieldError
+	var filters []filterAt
 	for i, r := range routes {
-		if _, err := nodefilter.Parse(r.Filter); err != nil {
-			wrong = append(wrong, hub.FieldError{Path: "body.routes[" + strconv.Itoa(i) + "].filter", Message: hub.ErrorMessage(err)})
-		}
+		filters = append(filters, filterAt{"body.routes[" + strconv.Itoa(i) + "].filter", r.Filter})
 	}
-	return hub.Invalid("The project's routes hold a node filter that cannot be read.", wrong)
+	return checkFilters(filters...)
 }
 
 func (s *server) getProject(ctx context.Context, in *ProjectPath) (*tagged[Project], error) {

@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -76,12 +78,21 @@ func named(ids []string, names map[string]string) []string {
 // projectIDs turns names of projects into ids.
 func (s *server) projectIDs(ctx context.Context, names []string) ([]string, error) {
 	ids := []string{}
-	for _, name := range names {
+	var unknown *hub.Error
+	for i, name := range names {
 		p, err := s.project(ctx, name)
+		var e *hub.Error
+		if errors.As(err, &e) && e.Code == hub.CodeNotFound {
+			unknown = alsoWrong(unknown, e, "body.projects["+strconv.Itoa(i)+"]")
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		ids = append(ids, p.ID)
+	}
+	if unknown != nil {
+		return nil, unknown
 	}
 	return ids, nil
 }

@@ -39,7 +39,8 @@ func (s *server) signIn(ctx context.Context, in *signInInput) (*signedIn, error)
 	case in.Body.Link == "" && in.Body.User != "":
 		session, err = s.Auth.SignIn(ctx, in.Body.User, in.Body.Password)
 	default:
-		err = hub.Errorf(hub.CodeInvalid, "Give either user and password, or link.")
+		const message = "Give either user and password, or link."
+		err = hub.Invalid(message, []hub.FieldError{{Path: "body.user", Message: message}, {Path: "body.link", Message: message}})
 	}
 	if err != nil {
 		return nil, err
