@@ -31,9 +31,9 @@ type runCommandInput struct {
 
 type listExecutionsInput struct {
 	Page
-	Project string   `query:"project" maxLength:"100"`
-	Job     string   `query:"job" maxLength:"1000" doc:"Id of a job, or its name with a project"`
-	Status  []string `query:"status" doc:"Any of these states"`
+	StatusFilter
+	Project string `query:"project" maxLength:"100"`
+	Job     string `query:"job" maxLength:"1000" doc:"Id of a job, or its name with a project"`
 }
 
 // ExecutionPath names an execution in a path.
@@ -55,7 +55,7 @@ type cancelInput struct {
 type executionNodesInput struct {
 	ExecutionPath
 	Page
-	Status []string `query:"status" doc:"Rows in any of these states"`
+	StatusFilter
 }
 
 func (s *server) executionRoutes() {
@@ -216,8 +216,9 @@ func (s *server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 		}
 		f.Before = n
 	}
-	for _, status := range in.Status {
-		f.Statuses = append(f.Statuses, hub.Status(status))
+	var err error
+	if f.Statuses, err = in.statuses(); err != nil {
+		return nil, err
 	}
 	if in.Project != "" {
 		p, err := s.project(ctx, in.Project)
@@ -330,6 +331,10 @@ func (s *server) cancel(ctx context.Context, r request, e *hub.Execution, nodes 
 }
 
 func (s *server) listExecutionNodes(ctx context.Context, in *executionNodesInput) (*body[ExecutionNodeList], error) {
+	wanted, err := in.statuses()
+	if err != nil {
+		return nil, err
+	}
 	e, _, err := s.executionByID(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -338,8 +343,8 @@ func (s *server) listExecutionNodes(ctx context.Context, in *executionNodesInput
 	if err != nil {
 		return nil, err
 	}
-	if len(in.Status) > 0 {
-		rows = slices.DeleteFunc(rows, func(r ExecutionNode) bool { return !slices.Contains(in.Status, string(r.Status)) })
+	if len(wanted) > 0 {
+		rows = slices.DeleteFunc(rows, func(r ExecutionNode) bool { return !slices.Contains(wanted, hub.Status(r.Status)) })
 	}
 	items, next, err := slicePage(rows, in.Page)
 	if err != nil {

@@ -1397,14 +1397,14 @@ type ListExecutionsParams struct {
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor Where to go on: next of the page before
-	Cursor  *string `form:"cursor,omitempty" json:"cursor,omitempty"`
-	Project *string `form:"project,omitempty" json:"project,omitempty"`
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Any of these states
+	Status  *[]string `form:"status,omitempty" json:"status,omitempty"`
+	Project *string   `form:"project,omitempty" json:"project,omitempty"`
 
 	// Job Id of a job, or its name with a project
 	Job *string `form:"job,omitempty" json:"job,omitempty"`
-
-	// Status Any of these states
-	Status *[]string `form:"status,omitempty" json:"status,omitempty"`
 }
 
 // GetExecutionParams defines parameters for GetExecution.
@@ -1460,7 +1460,7 @@ type ListExecutionNodesParams struct {
 	// Cursor Where to go on: next of the page before
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Status Rows in any of these states
+	// Status Any of these states
 	Status *[]string `form:"status,omitempty" json:"status,omitempty"`
 }
 
@@ -3135,6 +3135,18 @@ func NewListExecutionsRequest(server string, params *ListExecutionsParams) (*htt
 
 		}
 
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Project != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "project", *params.Project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -3150,18 +3162,6 @@ func NewListExecutionsRequest(server string, params *ListExecutionsParams) (*htt
 		if params.Job != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "job", *params.Job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Status != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -1528,11 +1528,11 @@ export interface operations {
                 limit?: number;
                 /** @description Where to go on: next of the page before */
                 cursor?: string;
+                /** @description Any of these states */
+                status?: string[];
                 project?: string;
                 /** @description Id of a job, or its name with a project */
                 job?: string;
-                /** @description Any of these states */
-                status?: string[];
             };
             header?: never;
             path?: never;
@@ -1598,7 +1598,10 @@ export interface operations {
     "cancel-execution": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Id or number */
                 id: string;
@@ -1690,7 +1693,7 @@ export interface operations {
                 limit?: number;
                 /** @description Where to go on: next of the page before */
                 cursor?: string;
-                /** @description Rows in any of these states */
+                /** @description Any of these states */
                 status?: string[];
             };
             header?: never;
@@ -1799,6 +1802,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of what is changed; * for whatever is there */
                 "If-Match"?: string;
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description Path of the key; the leading keys/ may be left out */
@@ -2194,7 +2199,10 @@ export interface operations {
                 /** @description Check and report, change nothing */
                 dryRun?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Name or id of the project */
                 project: string;
@@ -2425,6 +2433,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of what is changed; * for whatever is there */
                 "If-Match"?: string;
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description Name or id of the project */
