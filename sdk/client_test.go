@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -175,7 +178,8 @@ func TestRepeats(t *testing.T) {
 			_, err := c.CreateProject(t.Context(), rest.NewProject{Name: "a"})
 			return err
 		}, 3},
-		{"cancel has no key", 503, func(c *sdk.Client) error { _, err := c.Cancel(t.Context(), "1"); return err }, 1},
+		{"cancel", 503, func(c *sdk.Client) error { _, err := c.Cancel(t.Context(), "1"); return err }, 3},
+		{"sign-in", 503, func(c *sdk.Client) error { _, err := c.SignIn(t.Context(), "ann", "x"); return err }, 1},
 		{"refused", 403, func(c *sdk.Client) error { _, err := c.Me(t.Context()); return err }, 1},
 	} {
 		var count atomic.Int32
@@ -199,6 +203,77 @@ func TestRepeats(t *testing.T) {
 		if got := count.Load(); got != c.want || (err == nil) != (c.want == 3) {
 			t.Errorf("%s: sent %d times, want %d; error %v", c.name, got, c.want, err)
 		}
+	}
+}
+
+// A change whose answer was lost is repeated, is not made twice, and is answered as it
+// was the first time.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	h.Runner(t, "r1", apitest.UntilStopped)
+	direct := client(t, h)
+	command, filter := "sleep 100", ".*"
+	running, err := direct.RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*sdk.Client) (answer any, err error){
+		"nodes": func(c *sdk.Client) (any, error) {
+			done, err := c.ImportNodes(t.Context(), "web", 1, "application/yaml", []byte("a: {hostname: h}"))
+			if err == nil && (done.Revision != 2 || done.Added != 1) {
+				err = fmt.Errorf("imported twice: %+v", done)
+			}
+			return done, err
+		},
+		"key": func(c *sdk.Client) (any, error) {
+			k, err := c.SetKey(t.Context(), "db", 0, "password", []byte("hunter2-hunter2"))
+			if err == nil && k.Revision != 1 {
+				err = fmt.Errorf("set twice: %+v", k)
+			}
+			return k, err
+		},
+		"jobs": func(c *sdk.Client) (any, error) {
+			done, err := c.ImportJobs(t.Context(), "web", []byte("- {name: a, sequence: {commands: [{exec: x}]}}"), false)
+			if err == nil && done.Items[0].Result != "created" {
+				err = fmt.Errorf("imported twice: %+v", done)
+			}
+			return done, err
+		},
+		"cancel": func(c *sdk.Client) (any, error) { return c.Cancel(t.Context(), running.ID) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target, err := url.Parse(h.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var lost atomic.Bool
+			proxy := httptest.NewServer(&httputil.ReverseProxy{
+				Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+				ModifyResponse: func(r *http.Response) error {
+					if lost.Swap(true) {
+						return nil
+					}
+					if name == "cancel" {
+						if _, err := direct.Wait(t.Context(), running.ID); err != nil {
+							return err
+						}
+					}
+					return errors.New("the answer is lost")
+				},
+				ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+			})
+			defer proxy.Close()
+			c, err := sdk.New(sdk.Config{URL: proxy.URL, Token: apitest.Token, Patience: 20 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer, err := change(c); err != nil {
+				t.Errorf("%+v, %v", answer, err)
+			}
+		})
 	}
 }
 

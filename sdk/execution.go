@@ -134,7 +134,7 @@ func (c *Client) Cancel(ctx context.Context, id string, nodes ...string) (*rest.
 	if len(nodes) > 0 {
 		in.Nodes = &nodes
 	}
-	return c.placed(decode[rest.Execution](ctx, c)(rest.NewCancelExecutionRequest(c.base, id, in)))
+	return c.placed(decode[rest.Execution](ctx, c)(rest.NewCancelExecutionRequest(c.base, id, &rest.CancelExecutionParams{IdempotencyKey: newKey()}, in)))
 }
 
 // ExecutionNodes returns the rows of the matrix of nodes and steps.

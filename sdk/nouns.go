@@ -128,10 +128,22 @@ func (c *Client) Node(ctx context.Context, project, name string) (*rest.Node, er
 	return decode[rest.Node](ctx, c)(rest.NewGetNodeRequest(c.base, project, name))
 }
 
-// ImportNodes replaces all nodes of a project by those of a file; mediaType is
-// application/yaml, application/json or application/xml.
-func (c *Client) ImportNodes(ctx context.Context, project, mediaType string, file []byte) (*rest.NodeImport, error) {
-	return decode[rest.NodeImport](ctx, c)(rest.NewImportNodesRequestWithBody(c.base, project, mediaType, bytes.NewReader(file)))
+// NodesRevision tells the revision of a project's nodes, 0 before the first import.
+func (c *Client) NodesRevision(ctx context.Context, project string) (int64, error) {
+	limit := int64(1)
+	p, err := decode[rest.NodeList](ctx, c)(rest.NewListNodesRequest(c.base, project, &rest.ListNodesParams{Limit: &limit}))
+	if err != nil {
+		return 0, err
+	}
+	return p.Revision, nil
+}
+
+// ImportNodes replaces all nodes of a project by those of a file, if they are still of
+// the revision; 0 replaces whatever is there. mediaType is application/yaml,
+// application/json or application/xml.
+func (c *Client) ImportNodes(ctx context.Context, project string, revision int64, mediaType string, file []byte) (*rest.NodeImport, error) {
+	params := &rest.ImportNodesParams{IfMatch: etag(revision), IdempotencyKey: newKey()}
+	return decode[rest.NodeImport](ctx, c)(rest.NewImportNodesRequestWithBody(c.base, project, params, mediaType, bytes.NewReader(file)))
 }
 
 // HostKeys lists the SSH host keys seen of a node.
@@ -172,7 +184,7 @@ func (c *Client) Job(ctx context.Context, project, job string) (*rest.Job, error
 
 // ImportJobs creates or updates the jobs of a file, all or none of them.
 func (c *Client) ImportJobs(ctx context.Context, project string, file []byte, dryRun bool) (*rest.JobImport, error) {
-	params := &rest.ImportJobsParams{DryRun: optional(dryRun)}
+	params := &rest.ImportJobsParams{DryRun: optional(dryRun), IdempotencyKey: newKey()}
 	return decode[rest.JobImport](ctx, c)(rest.NewImportJobsRequestWithBody(c.base, project, params, "application/yaml", bytes.NewReader(file)))
 }
 
@@ -209,15 +221,21 @@ func (c *Client) Keys(ctx context.Context, prefix string) ([]rest.Key, error) {
 	})
 }
 
-// SetKey stores a key; keyType is private-key, public-key or password.
-func (c *Client) SetKey(ctx context.Context, path, keyType string, value []byte) (*rest.Key, error) {
-	params := &rest.SetKeyParams{Type: rest.SetKeyParamsType(keyType)}
+// Key shows a key, without its value.
+func (c *Client) Key(ctx context.Context, path string) (*rest.Key, error) {
+	return decode[rest.Key](ctx, c)(rest.NewGetKeyRequest(c.base, barePath(path)))
+}
+
+// SetKey stores a key, in place of one that is still of the revision; 0 replaces
+// whatever is there. keyType is private-key, public-key or password.
+func (c *Client) SetKey(ctx context.Context, path string, revision int64, keyType string, value []byte) (*rest.Key, error) {
+	params := &rest.SetKeyParams{Type: rest.SetKeyParamsType(keyType), IfMatch: etag(revision), IdempotencyKey: newKey()}
 	return decode[rest.Key](ctx, c)(rest.NewSetKeyRequestWithBody(c.base, barePath(path), params, "application/octet-stream", bytes.NewReader(value)))
 }
 
-// DeleteKey deletes a key.
-func (c *Client) DeleteKey(ctx context.Context, path string) error {
-	return done(ctx, c)(rest.NewDeleteKeyRequest(c.base, barePath(path)))
+// DeleteKey deletes a key, if it is still of the revision; 0 deletes whatever is there.
+func (c *Client) DeleteKey(ctx context.Context, path string, revision int64) error {
+	return done(ctx, c)(rest.NewDeleteKeyRequest(c.base, barePath(path), &rest.DeleteKeyParams{IfMatch: etag(revision)}))
 }
 
 // barePath leaves out what every path of a key begins with.

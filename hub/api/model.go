@@ -119,6 +119,8 @@ type NodeImport struct {
 	Nodes   int `json:"nodes" doc:"How many the project has now"`
 	Added   int `json:"added"`
 	Removed int `json:"removed"`
+	// Revision of the inventory.
+	Revision int64 `json:"revision" doc:"Of the inventory now"`
 }
 
 // HostKey is an SSH host key that a runner saw.
@@ -242,6 +244,9 @@ type ImportedJob struct {
 	Name   string `json:"name"`
 	Group  string `json:"group"`
 	Result string `json:"result" enum:"created,updated,unchanged"`
+	// Revision is the job's now, Replaced the one that an update took the place of.
+	Revision int64 `json:"revision" doc:"Of the job after the import"`
+	Replaced int64 `json:"replaced,omitempty" doc:"Revision that an update took the place of; it is kept"`
 }
 
 // RunJob asks for an execution of a job.

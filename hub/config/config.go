@@ -37,6 +37,7 @@ type Config struct {
 	Attempts       Attempt `key:"attempts"`
 	Output         Output  `key:"output"`
 	Sessions       Session `key:"sessions"`
+	Metrics        Metrics `key:"metrics"`
 }
 
 // TLS is a certificate for people's listener in place of one of the hub's own CA.
@@ -91,6 +92,11 @@ type Session struct {
 	Absolute time.Duration `key:"absolute" help:"until a browser must sign in again"`
 }
 
+// Metrics is where scrapers come to.
+type Metrics struct {
+	Listen string `key:"listen" help:"address of a listener for /metrics alone, plain HTTP and without sign-in; empty: none"`
+}
+
 // Default returns the configuration of a hub that is told nothing. home is the
 // environment of the process as far as the data directory depends on it.
 func Default(home Home) Config {
@@ -137,8 +143,8 @@ func (c *Config) Validate() error {
 	if c.DataDir == "" {
 		bad("dataDir", "is empty; give --data-dir DIR")
 	}
-	for _, a := range []struct{ key, value string }{{"http", c.HTTP}, {"gateway", c.Gateway}} {
-		if _, _, err := net.SplitHostPort(a.value); err != nil {
+	for _, a := range []struct{ key, value string }{{"http", c.HTTP}, {"gateway", c.Gateway}, {"metrics.listen", c.Metrics.Listen}} {
+		if _, _, err := net.SplitHostPort(a.value); err != nil && (a.value != "" || a.key != "metrics.listen") {
 			bad(a.key, "%q is not host:port, such as :8440 or 127.0.0.1:8440", a.value)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -227,6 +228,27 @@ func TestBootstrapToken(t *testing.T) {
 	}
 	if strings.Contains(h.out.String()+h.errs.String(), "an-operators-own-token") {
 		t.Error("the token was printed")
+	}
+}
+
+// Scrapers may have a listener of their own, which serves nothing else.
+func TestMetricsListener(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h := serve(t, t.TempDir(), []string{"FAIRLEAD_HUB_METRICS_LISTEN=" + at})
+	h.url = "http://" + at
+	if code, body := h.get("/metrics", ""); code != http.StatusOK || !strings.Contains(body, "fairlead_hub_member_ready 1\n") {
+		t.Errorf("metrics: %d %.200s", code, body)
+	}
+	if code, _ := h.get("/api/v1/enrolment", ""); code != http.StatusNotFound {
+		t.Errorf("it serves more than metrics: %d", code)
 	}
 }
 

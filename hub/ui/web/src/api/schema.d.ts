@@ -15,6 +15,41 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /** Say whether schedules fire */
+        patch: operations["change-cluster"];
+        trace?: never;
+    };
+    "/api/v1/cluster/members/{member}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Drain a member, or say whether schedules fire on it */
+        patch: operations["change-member"];
+        trace?: never;
+    };
+    "/api/v1/cluster/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a member of an active-passive cluster the active one */
+        post: operations["promote-member"];
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -161,7 +196,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Show a key, without its value */
+        get: operations["get-key"];
         /** Store a key; the body is its value */
         put: operations["set-key"];
         post?: never;
@@ -605,10 +641,19 @@ export interface components {
         Cluster: {
             /** @enum {string} */
             database: "sqlite" | "postgres";
+            /**
+             * @description Passive: no schedule fires on any member
+             * @enum {string}
+             */
+            executionMode: "active" | "passive";
             id: string;
             /** Format: int64 */
             incarnation: number;
+            /** @description Work that one member does for all */
+            leases: components["schemas"]["LeaderLease"][];
             members: components["schemas"]["Member"][];
+            /** @enum {string} */
+            mode: "active-active" | "active-passive";
             /**
              * Format: int64
              * @description Of the lease clock, about one a second
@@ -620,6 +665,10 @@ export interface components {
              * @example 2026-11-22T15:04:05.123Z
              */
             time: string;
+        };
+        ClusterChange: {
+            /** @enum {string} */
+            executionMode: "active" | "passive";
         };
         CreatedRunnerToken: {
             /**
@@ -832,8 +881,18 @@ export interface components {
             /** @description Absent in a dry run of a new job */
             id?: string;
             name: string;
+            /**
+             * Format: int64
+             * @description Revision that an update took the place of; it is kept
+             */
+            replaced?: number;
             /** @enum {string} */
             result: "created" | "updated" | "unchanged";
+            /**
+             * Format: int64
+             * @description Of the job after the import
+             */
+            revision: number;
             uuid?: string;
         };
         Job: {
@@ -986,6 +1045,23 @@ export interface components {
             items: components["schemas"]["Key"][];
             next?: string;
         };
+        LeaderLease: {
+            /** @description Whether the lease is not over */
+            held: boolean;
+            /** @description Name of the member, or its id when it has left */
+            holder: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            takenAt: string;
+            /**
+             * Format: int64
+             * @description Rises with each holder
+             */
+            term: number;
+        };
         LogEnd: {
             /** @description Where to go on */
             cursor: string;
@@ -1060,7 +1136,12 @@ export interface components {
             version: string;
         };
         Member: {
+            /** @description In an active-passive cluster: whether it is the active one */
+            active: boolean;
             address: string;
+            draining: boolean;
+            /** @enum {string} */
+            executionMode: "active" | "passive";
             gateway: string;
             /**
              * Format: date-time
@@ -1073,6 +1154,11 @@ export interface components {
             /** @description Whether this member answered */
             self: boolean;
             /**
+             * Format: int64
+             * @description Runners that it serves
+             */
+            sessions: number;
+            /**
              * Format: date-time
              * @example 2026-11-22T15:04:05.123Z
              */
@@ -1080,6 +1166,15 @@ export interface components {
             /** @enum {string} */
             state: "active" | "inactive" | "dead";
             version: string;
+        };
+        MemberChange: {
+            /** @description Runners and people go elsewhere */
+            draining?: boolean;
+            /**
+             * @description Passive: no schedule fires on this member
+             * @enum {string}
+             */
+            executionMode?: "active" | "passive";
         };
         NewProject: {
             description?: string;
@@ -1127,6 +1222,11 @@ export interface components {
             nodes: number;
             /** Format: int64 */
             removed: number;
+            /**
+             * Format: int64
+             * @description Of the inventory now
+             */
+            revision: number;
         };
         NodeList: {
             items: components["schemas"]["Node"][];
@@ -1197,6 +1297,10 @@ export interface components {
         ProjectList: {
             items: components["schemas"]["Project"][];
             next?: string;
+        };
+        Promotion: {
+            /** @description Name or id */
+            member: string;
         };
         Route: {
             /** @description A node filter; empty matches all */
@@ -1446,6 +1550,107 @@ export interface operations {
             };
         };
     };
+    "change-cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                member: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "promote-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Promotion"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-enrolment": {
         parameters: {
             query?: never;
@@ -1516,11 +1721,11 @@ export interface operations {
                 limit?: number;
                 /** @description Where to go on: next of the page before */
                 cursor?: string;
+                /** @description Any of these states */
+                status?: string[];
                 project?: string;
                 /** @description Id of a job, or its name with a project */
                 job?: string;
-                /** @description Any of these states */
-                status?: string[];
             };
             header?: never;
             path?: never;
@@ -1586,7 +1791,10 @@ export interface operations {
     "cancel-execution": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Id or number */
                 id: string;
@@ -1678,7 +1886,7 @@ export interface operations {
                 limit?: number;
                 /** @description Where to go on: next of the page before */
                 cursor?: string;
-                /** @description Rows in any of these states */
+                /** @description Any of these states */
                 status?: string[];
             };
             header?: never;
@@ -1746,12 +1954,50 @@ export interface operations {
             };
         };
     };
+    "get-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Path of the key; the leading keys/ may be left out */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "set-key": {
         parameters: {
             query: {
                 type: "private-key" | "public-key" | "password";
             };
-            header?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Path of the key; the leading keys/ may be left out */
                 path: string;
@@ -1767,6 +2013,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1787,8 +2034,12 @@ export interface operations {
     "delete-key": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
             path: {
+                /** @description Path of the key; the leading keys/ may be left out */
                 path: string;
             };
             cookie?: never;
@@ -2141,7 +2392,10 @@ export interface operations {
                 /** @description Check and report, change nothing */
                 dryRun?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Name or id of the project */
                 project: string;
@@ -2348,6 +2602,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2368,7 +2623,12 @@ export interface operations {
     "import-nodes": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Name or id of the project */
                 project: string;
@@ -2386,6 +2646,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -125,15 +125,12 @@ export function Nodes() {
         send={(text, format) =>
           must(
             api.PUT("/api/v1/projects/{project}/nodes", {
-              params: { path: { project } },
+              params: { path: { project }, header: { "If-Match": `"${query.data?.pages[0]?.revision ?? 0}"` } },
               body: text,
               bodySerializer: (body) => body as string,
               headers: { "Content-Type": format },
             }),
-          ).then((result) => {
-            void client.invalidateQueries({ queryKey: keys.nodes(project) });
-            return result;
-          })
+          ).finally(() => void client.invalidateQueries({ queryKey: keys.nodes(project) }))
         }
         report={(result) => t("nodes.imported", { n: result.nodes, added: result.added, removed: result.removed })}
       />
