@@ -38,8 +38,8 @@ func (c *Cluster) become(term int64) {
 	c.activeTerm = term
 }
 
-// activeGateway is the gateway of the active member, first and alone, if it is known;
-// else it may be any of those.
+// activeGateway is the gateway of the active member alone, if it is known; else it may be
+// any of those.
 func (c *Cluster) activeGateway(ctx context.Context, members []*hub.Member, all []string) ([]string, error) {
 	lease, err := c.st.LeaderLease(ctx, hub.LeaseActive)
 	if err != nil || lease == nil {

@@ -85,14 +85,15 @@ func (c *Cluster) learnMembers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	serving := gateways
 	if c.cfg.ActivePassive {
-		if gateways, err = c.activeGateway(ctx, members, gateways); err != nil {
+		if serving, err = c.activeGateway(ctx, members, gateways); err != nil {
 			return err
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gateways, c.others, c.mode = gateways, others, row.ExecutionMode
+	c.gateways, c.serving, c.others, c.mode = gateways, serving, others, row.ExecutionMode
 	return nil
 }
 

@@ -61,6 +61,7 @@ type Cluster struct {
 	lastCommit  time.Time // of heartbeat or tick; monotonic
 	failure     error     // of the last try to commit, nil after a success
 	gateways    []string
+	serving     []string      // those of gateways that runners may be at now
 	others      []*hub.Member // not dead
 	leaving     bool          // this process is about to end
 	self        *hub.Member   // as its row says
@@ -180,7 +181,9 @@ func (c *Cluster) Tick() int64 {
 	return tick
 }
 
-// Gateways returns the addresses of all members that are alive, this one's first.
+// Gateways returns the addresses of all members that are alive, this one's first. Those
+// of passive ones are among them: a runner that knew the active one alone could not
+// follow when another takes over.
 func (c *Cluster) Gateways() []string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -201,9 +204,11 @@ func (c *Cluster) LastCommit() time.Duration {
 	return time.Since(c.lastCommit)
 }
 
-// Others returns the gateways of the other members that are alive.
+// Others returns the gateways of the other members that serve runners now.
 func (c *Cluster) Others() []string {
-	return slices.DeleteFunc(c.Gateways(), func(g string) bool { return g == c.cfg.Gateway })
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.DeleteFunc(slices.Clone(c.serving), func(g string) bool { return g == c.cfg.Gateway })
 }
 
 // GrantMAC proves a grant to a later database that may have lost it.

@@ -113,7 +113,10 @@ func TestActivePassive(t *testing.T) {
 	killA := run(t, a)
 	until(t, "the first member is active", func() bool { return a.Active(t.Context()) == nil })
 	run(t, b)
-	until(t, "the second member knows the active gateway", func() bool { g := b.Gateways(); return len(g) == 1 && g[0] == "a:8441" })
+	until(t, "the second member sends runners to the active one, and tells them both", func() bool {
+		g := b.Others()
+		return len(g) == 1 && g[0] == "a:8441" && len(a.Others()) == 0 && len(a.Gateways()) == 2 && len(b.Gateways()) == 2
+	})
 	if b.Active(t.Context()) == nil || b.Serves(t.Context()) == nil || b.Schedules() || b.Ready(t.Context()) != nil {
 		t.Errorf("the passive member: active %v, serves %v, schedules %v, ready %v", b.Active(t.Context()), b.Serves(t.Context()), b.Schedules(), b.Ready(t.Context()))
 	}
