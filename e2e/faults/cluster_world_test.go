@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -21,20 +22,27 @@ type clusterWorld struct {
 }
 
 type clusterSetup struct {
-	nodes   int // 4 if none are told
-	members int // 3 if none are told
-	env     []string
-	starter map[string]lab.Starter
+	ctx       context.Context //nolint:containedctx // of the test; nil: three minutes
+	nodes     int             // 4 if none are told
+	nodesYAML string          // mixedNodes if none are told
+	members   int             // 3 if none are told
+	env       []string
+	starter   map[string]lab.Starter
 }
 
 func newClusterWorld(t *testing.T, s clusterSetup) *clusterWorld {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	t.Cleanup(cancel)
+	ctx := s.ctx
+	if ctx == nil {
+		bounded, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		t.Cleanup(cancel)
+		ctx = bounded
+	}
+	s.nodes, s.members = cmp.Or(s.nodes, 4), cmp.Or(s.members, 3)
 	w := &clusterWorld{world: emptyWorld(ctx, t)}
 	var err error
 	w.cluster, err = lab.NewCluster(ctx, lab.ClusterConfig{
-		Binary: binaries.Hub, Dir: w.dir, Members: max(s.members, 3), Env: s.env, Starter: s.starter,
+		Binary: binaries.Hub, Dir: w.dir, Members: s.members, Env: s.env, Starter: s.starter,
 	})
 	w.must(err)
 	t.Cleanup(func() {
@@ -49,7 +57,7 @@ func newClusterWorld(t *testing.T, s clusterSetup) *clusterWorld {
 	})
 	w.must(w.cluster.Start(ctx))
 	w.pg, w.hub = w.cluster.Postgres, w.cluster.Members[0].Hub
-	w.project(setup{nodes: max(s.nodes, 4), nodesYAML: mixedNodes(max(s.nodes, 4))})
+	w.project(setup{nodes: s.nodes, nodesYAML: cmp.Or(s.nodesYAML, mixedNodes(s.nodes))})
 	w.runner, err = w.hub.Enrol(ctx, binaries.Runner, w.dir, "runner", "p")
 	w.must(err)
 	w.startRunner()
@@ -59,7 +67,7 @@ func newClusterWorld(t *testing.T, s clusterSetup) *clusterWorld {
 // mixedNodes has every second node on the runner's own host.
 func mixedNodes(n int) string {
 	var b strings.Builder
-	for i, addr := range sshd.Addrs[:n] {
+	for i, addr := range sshd.Addrs[:min(n, len(sshd.Addrs))] {
 		fmt.Fprintf(&b, "node%03d:\n  nodename: node%03d\n  hostname: %q\n  username: %s\n", i+1, i+1, addr, sshd.User)
 		if i%2 == 0 {
 			b.WriteString("  node-executor: local\n")

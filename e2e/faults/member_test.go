@@ -61,10 +61,8 @@ func TestMemberDrained(t *testing.T) {
 	w.await("the members are back", 10*time.Second, func() bool {
 		return first.Health(w.ctx, "ready") == nil && others[0].Health(w.ctx, "ready") == nil
 	})
-	w.await("the runner knows all members", 10*time.Second, func() bool {
-		known := strings.Join(w.lines("runner/identity/runner.json"), "")
-		return strings.Contains(known, first.Advertised()) && strings.Contains(known, others[0].Advertised())
-	})
+	w.knows(first)
+	w.knows(others[0])
 	second.Process.Kill()
 	w.movedFrom(second, 10*time.Second)
 	w.finished(id, 60*time.Second)
