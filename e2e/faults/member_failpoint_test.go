@@ -39,23 +39,23 @@ func killedAt(t *testing.T, points ...string) {
 	}
 }
 
-// The member dies between the commit of a Resume and its answer: the runner resumes at
-// the next, and no step is disturbed.
+// A runner that was killed comes back, and the member dies between the commit of its
+// Resume and the answer: it resumes at the next, and no step is disturbed.
 func TestMemberKilledAtResume(t *testing.T) {
 	t.Parallel()
-	w := newClusterWorld(t, clusterSetup{members: 2})
+	w := newClusterWorld(t, clusterSetup{members: 2, nodes: 4, nodesYAML: localNodes(4)})
 	const point = "hub.resume.after-commit"
-	dies := w.holder()
-	stays := w.others(dies)[0]
-	w.restart(stays, "FAIRLEAD_FAILPOINT="+point)
-	w.knows(stays)
-	w.speak(dies)
-	w.job(4, true, "node-first", w.witnessStep(150, "0.1"))
+	stays, dies := w.bringTo(point)
+	w.speak(stays)
+	w.job(4, true, "node-first", w.witnessStep(100, "0.1"))
 	id := w.run()
 	w.printing(5)
-	dies.Process.Kill() // the runner resumes at the other, which dies of it
-	w.dead(stays, point)
-	w.must(w.cluster.Start(w.ctx, dies))
+	w.runner.Process.Kill()
+	stays.Process.Kill() // else the runner might go there first
+	w.must(w.runner.Launch())
+	t.Cleanup(w.runner.Process.Kill)
+	w.dead(dies, point)
+	w.must(w.cluster.Start(w.ctx, stays))
 	w.finished(id, 60*time.Second)
 }
 
