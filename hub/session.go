@@ -85,8 +85,9 @@ type Offer struct {
 	// Execution, Assignment: what the spec is made from.
 	Execution  *Execution
 	Assignment *Assignment
-	// HostKeys known, by node name.
-	HostKeys map[string][]string
+	// HostKeys that runners saw, by node name: those in conflict too, since their nodes
+	// are not to be used.
+	HostKeys map[string][]HostKey
 	// Project settings that nodes override.
 	Project *Project
 }

@@ -33,8 +33,10 @@ type fakeHub struct {
 	credits  []uint32
 	hook     func(f *runnerv1.SessionRequest) bool // false: the frame is lost with its stream
 	mute     bool                                  // answers nothing
+	gone     bool                                  // takes no connections
 	losing   bool                                  // chunks are lost on their way
 	lost     int
+	timeMs   int64         // limit of the jobs that are offered
 	debug    func() string // of the runner, for messages
 }
 
@@ -121,7 +123,7 @@ func (h *fakeHub) offer(id string, spec *runnerv1.Spec) *hubAttempt {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	a := &hubAttempt{fence: &runnerv1.Fence{Incarnation: 1, AttemptId: id, Epoch: 1}, spec: b, state: "offered"}
+	a := &hubAttempt{fence: &runnerv1.Fence{Incarnation: 1, AttemptId: id, Epoch: 1}, spec: b, state: "offered", timeMs: h.timeMs}
 	h.attempts[id] = a
 	for s := range h.streams {
 		s.send(offerFrame(a))
@@ -154,6 +156,12 @@ func (h *fakeHub) sendAll(f *runnerv1.SessionResponse) {
 
 // dial is the runner's Dial.
 func (h *fakeHub) dial(string) (session.Conn, error) {
+	h.mu.Lock()
+	gone := h.gone
+	h.mu.Unlock()
+	if gone {
+		return nil, errors.New("nobody listens")
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &hubStream{
 		hub: h, ctx: ctx, cancel: cancel, in: make(chan *runnerv1.SessionRequest, 1024), out: make(chan *runnerv1.SessionResponse, 4096),

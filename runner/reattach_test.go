@@ -24,6 +24,7 @@ type survivors struct {
 	over   map[task.Cell]chan struct{}
 	asked  map[task.Cell]uint64 // offset that Reattach was given
 	never  bool                 // nothing that is looked for had started
+	onEnd  func(task.End)       // told of ends; may be nil
 	forgot []string
 }
 
@@ -65,6 +66,14 @@ type survivor struct {
 func (p *survivor) Discard() {}
 
 func (p *survivor) Run(ctx context.Context, out task.Output) task.End {
+	end := p.follow(ctx, out)
+	if p.s.onEnd != nil {
+		p.s.onEnd(end)
+	}
+	return end
+}
+
+func (p *survivor) follow(ctx context.Context, out task.Output) task.End {
 	s := p.s
 	s.mu.Lock()
 	if !p.again {
@@ -89,6 +98,9 @@ func (p *survivor) Run(ctx context.Context, out task.Output) task.End {
 	case <-ctx.Done():
 		if errors.Is(context.Cause(ctx), task.ErrDetach) {
 			return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN}
+		}
+		if errors.Is(context.Cause(ctx), task.ErrTimedOut) {
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_TIMED_OUT, EndProven: true, Reason: task.ReasonTimedOut}
 		}
 		return task.End{Outcome: runnerv1.Outcome_OUTCOME_CANCELLED, EndProven: true}
 	}

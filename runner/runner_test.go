@@ -32,7 +32,7 @@ type world struct {
 	change chan struct{}
 	// script says how a command behaves; nil: prints its text and succeeds.
 	script func(ctx context.Context, c *task.Command, out task.Output) task.End
-	ready  func(c *task.Command) error // Prepare's answer
+	ready  func(ctx context.Context, c *task.Command) error // Prepare's answer
 }
 
 func newWorld(t *testing.T) *world {
@@ -67,9 +67,9 @@ func (w *world) untilStarted(key string) {
 // executor runs commands in this process, as SSH does: they die with the runner.
 type executor struct{ w *world }
 
-func (e executor) Prepare(_ context.Context, c *task.Command) (task.Process, error) {
+func (e executor) Prepare(ctx context.Context, c *task.Command) (task.Process, error) {
 	if e.w.ready != nil {
-		if err := e.w.ready(c); err != nil {
+		if err := e.w.ready(ctx, c); err != nil {
 			return nil, err
 		}
 	}
@@ -480,7 +480,9 @@ func TestSecretsNeverReachTheDisk(t *testing.T) {
 		w.script = func(_ context.Context, c *task.Command, out task.Output) task.End {
 			_ = out.Write(wire.Stdout, []byte("the password is hun"))
 			_ = out.Write(wire.Stdout, []byte("ter2, and the key "+string(c.Keys["keys/a"])+"\n"))
-			return succeeded()
+			end := succeeded()
+			end.Outcome, end.Reason, end.Message = runnerv1.Outcome_OUTCOME_FAILED, "refused", "hunter2 was refused"
+			return end
 		}
 		w.boot(h)
 		h.until("connected", func() bool { return len(h.streams) == 1 })
@@ -500,6 +502,9 @@ func TestSecretsNeverReachTheDisk(t *testing.T) {
 		h.untilClosed(a)
 		if got := a.text(t); got != "the password is *****, and the key *****\n" {
 			t.Errorf("log %q", got)
+		}
+		if e := a.ends()[[3]uint32{0, 0, 1}]; e.GetMessage() != "***** was refused" || e.GetReason() != "refused" {
+			t.Errorf("ended %v", e)
 		}
 		for name := range strings.FieldsSeq(w.fs.Names()) {
 			data, err := w.fs.ReadFile(name)

@@ -224,3 +224,32 @@ func (w *world) killGroup(pid string) {
 		_ = syscall.Kill(-group, syscall.SIGKILL)
 	}
 }
+
+// The runner dies between a script's copy and its start: the next one removes it from
+// the node, and what it copies anew.
+func TestRunnerKilledBehindACopy(t *testing.T) {
+	t.Parallel()
+	for point, status := range map[string]string{"runner.started.before-start": "unknown", "runner.prepared": "succeeded"} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			place := tempDir(t)
+			w, _ := newWorld(t, setup{runnerEnv: []string{"FAIRLEAD_FAILPOINT=" + point}, attributes: []string{"file-copy-destination-dir: " + place}})
+			w.must(w.hub.ImportJobs(w.ctx, "p", "- name: j\n  nodefilters: {filter: 'name: node001'}\n  sequence:\n    commands:\n    - script: echo ran\n"))
+			id := w.run()
+			select {
+			case <-w.runner.Process.Done():
+			case <-time.After(30 * time.Second):
+				t.Fatalf("the runner did not reach %s", point)
+			}
+			if left, _ := os.ReadDir(place); len(left) != 1 {
+				t.Fatalf("on the node: %v", left)
+			}
+			w.startRunner()
+			w.end(id, status, 60*time.Second)
+			w.await("the script is gone", 30*time.Second, func() bool {
+				left, err := os.ReadDir(place)
+				return err == nil && len(left) == 0
+			})
+		})
+	}
+}

@@ -13,9 +13,9 @@ import (
 // so that both ends keep theirs over restarts.
 type Proxy struct {
 	listener net.Listener
-	target   string
 
 	mu        sync.Mutex // guards the following fields
+	target    string
 	swallowed bool
 	open      chan struct{} // closed while bytes pass
 	conns     map[net.Conn]bool
@@ -39,6 +39,13 @@ func NewProxy(target string) (*Proxy, error) {
 // Addr is where the proxy listens.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
+// SetTarget makes new connections go elsewhere; open ones stay.
+func (p *Proxy) SetTarget(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
 func (p *Proxy) accept() {
 	for {
 		c, err := p.listener.Accept()
@@ -55,7 +62,10 @@ func (p *Proxy) serve(client net.Conn) {
 	}
 	defer p.drop(client)
 	p.wait() // a swallowed connect gets no answer until the link heals
-	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", target)
 	if err != nil {
 		reset(client)
 		return

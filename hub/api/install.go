@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/fairlead/fairlead/hub"
@@ -20,14 +21,22 @@ const runnerBinary = "fairlead-runner"
 // platformWord is what os and arch may look like: they become part of a file name.
 var platformWord = regexp.MustCompile(`^[a-z0-9]{1,16}$`)
 
+// sumsFile lists all binaries by system, so that the commands for a new host can tell
+// whether one fits it.
+const sumsFile = "SHA256SUMS"
+
 // install serves the runner's binary that lies beside the hub's, and its SHA-256, to
 // who has no account: a new host downloads it, compares and enrols. Binaries for
 // other systems lie there as fairlead-runner-OS-ARCH.
 func (s *server) install(w http.ResponseWriter, r *http.Request) {
 	file := r.PathValue("file")
+	if file == sumsFile {
+		s.installSums(w, r)
+		return
+	}
 	name, sum := strings.CutSuffix(file, ".sha256")
 	if name != runnerBinary {
-		s.fail(w, r, hub.Errorf(hub.CodeNotFound, "The hub serves /install/%s and /install/%s.sha256.", runnerBinary, runnerBinary))
+		s.fail(w, r, hub.Errorf(hub.CodeNotFound, "The hub serves /install/%s, /install/%s.sha256 and /install/%s.", runnerBinary, runnerBinary, sumsFile))
 		return
 	}
 	f, err := s.openRunner(r.URL.Query().Get("os"), r.URL.Query().Get("arch"))
@@ -47,14 +56,80 @@ func (s *server) install(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", info.ModTime(), f)
 		return
 	}
-	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
-		s.fail(w, r, fmt.Errorf("reading the runner's binary: %w", err))
+	line, err := sumLine(f, runnerBinary)
+	if err != nil {
+		s.fail(w, r, err)
 		return
 	}
+	writeSums(w, line)
+}
+
+// installSums serves one line for each system that the hub has a runner for, by the
+// names under which binaries for other systems lie beside the hub's.
+func (s *server) installSums(w http.ResponseWriter, r *http.Request) {
+	platforms, err := s.platforms()
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	var lines strings.Builder
+	for _, p := range platforms {
+		f, err := s.openRunner(p[0], p[1])
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		line, err := sumLine(f, runnerBinary+"-"+p[0]+"-"+p[1])
+		_ = f.Close() // only read
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		lines.WriteString(line)
+	}
+	writeSums(w, lines.String())
+}
+
+// platforms are the systems that the hub has a runner for, each OS and ARCH.
+func (s *server) platforms() ([][2]string, error) {
+	entries, err := os.ReadDir(s.RunnerDir)
+	if err != nil && s.RunnerDir != "" {
+		return nil, fmt.Errorf("looking for runners beside the hub's binary: %w", err)
+	}
+	own := [2]string{runtime.GOOS, runtime.GOARCH}
+	var out [][2]string
+	for _, entry := range entries {
+		p, ok := own, entry.Name() == runnerBinary
+		if rest, found := strings.CutPrefix(entry.Name(), runnerBinary+"-"); found {
+			p[0], p[1], ok = strings.Cut(rest, "-")
+			ok = ok && platformWord.MatchString(p[0]) && platformWord.MatchString(p[1])
+		}
+		if ok && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return nil, noRunner(own[0], own[1])
+	}
+	return out, nil
+}
+
+// sumLine is the SHA-256 of what r holds, in the form that sha256sum -c reads.
+func sumLine(r io.Reader, name string) (string, error) {
+	hash := sha256.New()
+	if _, err := io.Copy(hash, r); err != nil {
+		return "", fmt.Errorf("reading the runner's binary: %w", err)
+	}
+	return hex.EncodeToString(hash.Sum(nil)) + "  " + name + "\n", nil
+}
+
+func writeSums(w http.ResponseWriter, lines string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	// The form that sha256sum -c reads.
-	_, _ = fmt.Fprintf(w, "%s  %s\n", hex.EncodeToString(hash.Sum(nil)), runnerBinary)
+	_, _ = io.WriteString(w, lines)
+}
+
+func noRunner(goos, arch string) *hub.Error {
+	return hub.Errorf(hub.CodeNotFound, "This hub has no runner for %s/%s; put it beside the hub's binary as %s-%s-%s.", goos, arch, runnerBinary, goos, arch)
 }
 
 // openRunner opens the binary for a system; "" stands for the hub's own.
@@ -69,7 +144,7 @@ func (s *server) openRunner(goos, arch string) (*os.File, error) {
 	if !platformWord.MatchString(goos) || !platformWord.MatchString(arch) {
 		return nil, hub.Errorf(hub.CodeInvalid, "os and arch are words as Go has them: linux and amd64.")
 	}
-	missing := hub.Errorf(hub.CodeNotFound, "This hub has no runner for %s/%s; put it beside the hub's binary as %s-%s-%s.", goos, arch, runnerBinary, goos, arch)
+	missing := noRunner(goos, arch)
 	if s.RunnerDir == "" {
 		return nil, missing
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -296,6 +297,7 @@ func TestPublicPaths(t *testing.T) {
 		}
 	}
 	wrong(t, h, 404, "beside the hub", call{method: "GET", path: "/install/fairlead-runner", token: "-"})
+	wrong(t, h, 404, "beside the hub", call{method: "GET", path: "/install/SHA256SUMS", token: "-"})
 	binary := bytes.Repeat([]byte("binary"), 1000)
 	if err := os.WriteFile(filepath.Join(h.Deps.RunnerDir, "fairlead-runner"), binary, 0o600); err != nil {
 		t.Fatal(err)
@@ -307,6 +309,19 @@ func TestPublicPaths(t *testing.T) {
 	want := hex.EncodeToString(sum[:]) + "  fairlead-runner\n"
 	if a := do(t, h, call{method: "GET", path: "/install/fairlead-runner.sha256", token: "-"}); string(a.body) != want {
 		t.Errorf("sum: %q, want %q", a.body, want)
+	}
+	wrong(t, h, 404, "no runner for plan9/arm", call{method: "GET", path: "/install/fairlead-runner?os=plan9&arch=arm", token: "-"})
+	other := []byte("for another system")
+	for _, name := range []string{"fairlead-runner-plan9-arm", "fairlead-runner-", "fairlead-runner-Plan9-arm", "fairlead-runner.old", "fairlead-hub"} {
+		if err := os.WriteFile(filepath.Join(h.Deps.RunnerDir, name), other, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	otherSum := sha256.Sum256(other)
+	want = hex.EncodeToString(sum[:]) + "  fairlead-runner-" + runtime.GOOS + "-" + runtime.GOARCH + "\n" +
+		hex.EncodeToString(otherSum[:]) + "  fairlead-runner-plan9-arm\n"
+	if a := do(t, h, call{method: "GET", path: "/install/SHA256SUMS", token: "-"}); a.status != 200 || string(a.body) != want {
+		t.Errorf("sums: %d %q, want %q", a.status, a.body, want)
 	}
 	for _, odd := range []string{"?os=..%2f..", "?arch=$(id)", "?os=plan9", "?os=" + strings.Repeat("a", 100)} {
 		if a := do(t, h, call{method: "GET", path: "/install/fairlead-runner" + odd, token: "-"}); a.status != 400 && a.status != 404 {

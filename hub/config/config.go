@@ -255,8 +255,12 @@ func (c *Config) DatabaseFile() string {
 	if c.Database != "" {
 		return ""
 	}
-	return filepath.Join(c.DataDir, "fairlead.db")
+	return c.SQLiteFile()
 }
+
+// SQLiteFile is where the data directory has its SQLite file, also when PostgreSQL is
+// configured.
+func (c *Config) SQLiteFile() string { return filepath.Join(c.DataDir, "fairlead.db") }
 
 // MemberName is the member's name, the host's when none was given.
 func (c *Config) MemberName() string {

@@ -128,8 +128,8 @@ func (d *Dispatcher) sendOffer(ctx context.Context, w *work, project *hub.Projec
 	sink.Offer(hub.Offer{Fence: w.fence, RunnerID: w.runnerID, Execution: e, Assignment: &w.assignment, HostKeys: keys, Project: project})
 }
 
-// hostKeys are the accepted keys of the nodes that are reached over the network.
-func (d *Dispatcher) hostKeys(ctx context.Context, w *work) (map[string][]string, error) {
+// hostKeys are what is known of the nodes that are reached over the network.
+func (d *Dispatcher) hostKeys(ctx context.Context, w *work) (map[string][]hub.HostKey, error) {
 	var names []string
 	for _, n := range w.assignment.Nodes {
 		node := &w.job.base.Nodes[n]
@@ -144,11 +144,9 @@ func (d *Dispatcher) hostKeys(ctx context.Context, w *work) (map[string][]string
 	if err != nil {
 		return nil, err
 	}
-	keys := make(map[string][]string, len(list))
+	keys := make(map[string][]hub.HostKey, len(list))
 	for _, k := range list {
-		if k.State == hub.HostKeyAccepted {
-			keys[k.Node] = append(keys[k.Node], k.Key)
-		}
+		keys[k.Node] = append(keys[k.Node], k)
 	}
 	return keys, nil
 }

@@ -72,13 +72,27 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 	}
 	for _, position := range a.Nodes {
 		n := &e.Nodes[position]
-		spec.Nodes = append(spec.Nodes, &runnerv1.Node{
+		node := &runnerv1.Node{
 			Name: n.Name, Hostname: n.Hostname, Username: n.Username, Tags: n.Tags,
-			Attributes: nodeAttributes(n, o.Project), HostKeys: o.HostKeys[n.Name],
-		})
+			Attributes: nodeAttributes(n, o.Project),
+		}
+		node.HostKeys, node.HostKeyConflict = knownKeys(o.HostKeys[n.Name])
+		spec.Nodes = append(spec.Nodes, node)
 	}
 	spec.Steps = makeSteps(&e.Definition.Workflow, a.Steps)
 	return spec
+}
+
+// knownKeys are the keys that a node may show, and whether another was seen there.
+func knownKeys(keys []hub.HostKey) (accepted []string, conflict bool) {
+	for _, k := range keys {
+		if k.State == hub.HostKeyAccepted {
+			accepted = append(accepted, k.Key)
+		} else {
+			conflict = true
+		}
+	}
+	return accepted, conflict
 }
 
 // nodeAttributes are what ${node.x} may name beside the node's own fields, with the

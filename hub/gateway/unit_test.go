@@ -97,7 +97,7 @@ func bigOffer(text string) hub.Offer {
 			},
 		},
 		Assignment: &hub.Assignment{Nodes: []int{1}, Steps: []int{1, 2}, Threads: 1},
-		HostKeys:   map[string][]string{"b": {"ssh-ed25519 AAAA"}},
+		HostKeys:   map[string][]hub.HostKey{"b": {{Key: "ssh-ed25519 AAAA", State: hub.HostKeyAccepted}}},
 		Project:    &hub.Project{Name: "p", Settings: map[string]string{"ssh-key-storage-path": "keys/${node.name}", "plain": "x"}},
 	}
 }
@@ -118,6 +118,20 @@ func TestSpec(t *testing.T) {
 	}
 	if strings.Join(spec.GetSecureOptions(), ",") != "s,x" || strings.Join(spec.GetExposedOptions(), ",") != "x" {
 		t.Errorf("options %v, exposed %v", spec.GetSecureOptions(), spec.GetExposedOptions())
+	}
+}
+
+// A key in conflict is never told as one that the node may show; the node is told as
+// one that is not to be used.
+func TestSpecOfHostKeyConflict(t *testing.T) {
+	t.Parallel()
+	o := bigOffer("echo")
+	if n := makeSpec(o).GetNodes()[0]; n.GetHostKeyConflict() {
+		t.Errorf("a node with one key is told as in conflict: %v", n)
+	}
+	o.HostKeys["b"] = append(o.HostKeys["b"], hub.HostKey{Key: "ssh-ed25519 BBBB", State: hub.HostKeyConflict})
+	if n := makeSpec(o).GetNodes()[0]; !n.GetHostKeyConflict() || len(n.GetHostKeys()) != 1 || n.GetHostKeys()[0] != "ssh-ed25519 AAAA" {
+		t.Errorf("node %v", n)
 	}
 }
 

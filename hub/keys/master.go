@@ -53,14 +53,19 @@ func NewMaster(secret []byte) (*Master, error) {
 }
 
 // LoadMaster takes the master key from value (the environment) if it is not empty,
-// else from the file at path, which is made with mode 0600 when it is absent. created
-// tells that it was.
-func LoadMaster(value, path string) (m *Master, created bool, err error) {
+// else from the file at path. One that is absent is made with mode 0600, and created
+// tells that it was; unless sealed says that something is sealed under it already: a new
+// key would open nothing, and lie in the way of the right one.
+func LoadMaster(value, path string, sealed bool) (m *Master, created bool, err error) {
 	if value != "" {
 		m, err = parseMaster(value, "the master key in the environment")
 		return m, false, err
 	}
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && sealed {
+		return nil, false, hub.Errorf(hub.CodeInvalid,
+			"This database has secrets under a master key that is not at %s. Copy it there from another member or from your backup (mode 0600), or give it in FAIRLEAD_HUB_MASTER_KEY.", path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		m, err = createMaster(path)
 		return m, true, err
@@ -97,18 +102,23 @@ func createMaster(path string) (*Master, error) {
 }
 
 // writeNew makes a file that must not exist and syncs it with its directory: a master
-// key that is lost after the first secret was stored under it loses them all.
+// key that is lost after the first secret was stored under it loses them all. It gets its
+// name when it is whole.
 func writeNew(path, text string) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), ".master-key-") // mode 0600
 	if err != nil {
 		return fmt.Errorf("making the file: %w", err)
 	}
+	defer func() { _ = os.Remove(f.Name()) }() // its other name stays
 	_, err = f.WriteString(text)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.Link(f.Name(), path); err != nil {
+		return fmt.Errorf("naming the file: %w", err)
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {

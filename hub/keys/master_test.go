@@ -3,6 +3,8 @@ package keys
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +25,7 @@ func testMaster(t *testing.T, fill byte) *Master {
 func TestLoadMasterCreatesOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "master.key")
-	first, created, err := LoadMaster("", path)
+	first, created, err := LoadMaster("", path, false)
 	if err != nil || !created {
 		t.Fatalf("created %v, error %v", created, err)
 	}
@@ -31,7 +33,7 @@ func TestLoadMasterCreatesOnce(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, error %v; want 0600", info.Mode(), err)
 	}
-	second, created, err := LoadMaster("", path)
+	second, created, err := LoadMaster("", path, false)
 	if err != nil || created {
 		t.Fatalf("created %v again, error %v", created, err)
 	}
@@ -70,7 +72,7 @@ func TestLoadMasterRefuses(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, _, err := LoadMaster(tc.value, path)
+			_, _, err := LoadMaster(tc.value, path, false)
 			if tc.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -141,5 +143,18 @@ func TestMACTellsPartsApart(t *testing.T) {
 			t.Errorf("%s and %s have the same MAC", name, other)
 		}
 		seen[text] = name
+	}
+}
+
+// A second member without the first one's key must not get one of its own.
+func TestNoNewKeyForOldSecrets(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "master.key")
+	_, created, err := LoadMaster("", path, true)
+	if hub.ErrorCode(err) != hub.CodeInvalid || created || !strings.Contains(err.Error(), path) {
+		t.Errorf("created %v, %v", created, err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a key was made: %v", err)
 	}
 }

@@ -17,6 +17,8 @@ type dialect struct {
 	// the transaction is alone anyway.
 	forUpdate  string
 	skipLocked string
+	// hasTable asks whether the table $1 is there.
+	hasTable string
 	// clock is an expression for the database's own time in microseconds; param is a
 	// parameter that bears this process's wall time, which is what SQLite gives back.
 	clock func(param string) string

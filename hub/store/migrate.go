@@ -2,61 +2,58 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
-
-	"github.com/fairlead/fairlead/hub"
 )
 
 // migrationTable is where goose notes what was applied.
 const migrationTable = "schema_migration"
 
 // Migrate brings the schema to what this program knows, one transaction for each
-// step. Members that start together wait for one another. A database of a newer
-// program is refused and left as it is.
+// step. Of members that start together one does it; the others wait until it has, for
+// as long as ctx lets them, and log for whom. A database of a newer program is refused
+// and left as it is.
 func (s *Store) Migrate(ctx context.Context) error {
+	w := migrationWait{log: s.log}
+	for {
+		schema, err := s.Schema(ctx)
+		if err != nil {
+			return err
+		}
+		if err := schema.Refusal(); err != nil {
+			return err
+		}
+		if len(schema.Pending) == 0 {
+			return nil
+		}
+		err = s.applyMigrations(ctx)
+		if err == nil || !w.known(err) {
+			return s.wrap(err)
+		}
+		if err := w.wait(ctx, err); err != nil {
+			return fmt.Errorf("waiting to migrate the database: %w", err)
+		}
+	}
+}
+
+// applyMigrations applies what is lacking, under the lock.
+func (s *Store) applyMigrations(ctx context.Context) error {
 	p, done, err := s.migrator()
 	if err != nil {
 		return err
 	}
 	defer done()
-	// On a database of a newer program this applies nothing: all of ours are there.
 	applied, err := p.Up(ctx)
-	if err != nil {
-		return s.wrap(fmt.Errorf("migrating the database: %w", err))
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+		applied = partial.Applied
 	}
 	for _, m := range applied {
 		s.log.Info("applied migration", "version", m.Source.Version, "duration_ms", m.Duration.Milliseconds())
 	}
-	return s.refuseNewer(ctx, p)
-}
-
-// SchemaVersions are the newest migration of the database and the newest that this
-// program knows.
-func (s *Store) SchemaVersions(ctx context.Context) (database, program int64, err error) {
-	p, done, err := s.migrator()
 	if err != nil {
-		return 0, 0, err
-	}
-	defer done()
-	database, program, err = p.GetVersions(ctx)
-	if err != nil {
-		return 0, 0, s.wrap(fmt.Errorf("reading the schema's version: %w", err))
-	}
-	return database, program, nil
-}
-
-func (s *Store) refuseNewer(ctx context.Context, p *goose.Provider) error {
-	database, program, err := p.GetVersions(ctx)
-	if err != nil {
-		return s.wrap(fmt.Errorf("reading the schema's version: %w", err))
-	}
-	if database > program {
-		return hub.Errorf(hub.CodeConflict,
-			"The database has schema %d, of a newer fairlead-hub; this one knows %d. Run the newer program, or restore a backup from before its upgrade.",
-			database, program)
+		return fmt.Errorf("migrating the database: %w", err)
 	}
 	return nil
 }
@@ -68,21 +65,21 @@ func (s *Store) migrator() (p *goose.Provider, done func(), err error) {
 	}
 	db, done := s.writer, func() {}
 	if s.dialect.name == "postgres" {
-		// A connection of its own: a migration may take longer than any statement should.
-		db, err = postgresPool(s.config, map[string]string{"lock_timeout": "60s"})
+		db, err = postgresPool(s.config, map[string]string{
+			"application_name": migrationName(s.config.Name),
+			// No statement_timeout: a migration may take longer than any statement should. But
+			// a statement that waits for a table keeps all others from that table, so it
+			// gives up before theirs do, and is tried again.
+			"lock_timeout": "5s",
+		})
 		if err != nil {
 			return nil, nil, err
 		}
+		// A fresh connection for each try: its age is how long the lock has been held.
+		db.SetMaxIdleConns(-1)
 		db.SetMaxOpenConns(2)
 		done = func() { _ = db.Close() }
-		// Ask again each second, for five minutes: as long as the slowest migration of
-		// another member may take.
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
-		if err != nil {
-			done()
-			return nil, nil, fmt.Errorf("making the migration lock: %w", err)
-		}
-		options = append(options, goose.WithSessionLocker(locker))
+		options = append(options, goose.WithSessionLocker(migrationLock{}))
 	}
 	p, err = goose.NewProvider(s.dialect.goose, db, s.dialect.migrations, options...)
 	if err != nil {

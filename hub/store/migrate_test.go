@@ -3,7 +3,9 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +15,7 @@ import (
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the schema is read past the store
+	"github.com/pressly/goose/v3/lock"
 	_ "modernc.org/sqlite"
 
 	"github.com/fairlead/fairlead/hub"
@@ -91,6 +94,91 @@ func columns(t *testing.T, driver, source, query string) []column {
 	return list
 }
 
+// A member that finds another one migrating says so, waits for as long as it may, and
+// finds all done.
+func TestMigrateWaits(t *testing.T) {
+	t.Parallel()
+	server := storetest.StartServer(t)
+	holder, err := sql.Open("pgx", server.URL("postgres")+"&application_name=fairlead-hub%20east%20process%207")
+	ok(t, err)
+	defer holder.Close()
+	holder.SetMaxOpenConns(1)
+	must(holder.Exec(`SELECT pg_advisory_lock($1)`, lock.DefaultLockID))(t)
+
+	log := &logged{}
+	st, err := store.Open(t.Context(), store.Config{URL: server.URL("postgres"), Log: slog.New(slog.NewTextHandler(log, nil))})
+	ok(t, err)
+	defer st.Close()
+	said := regexp.MustCompile(`msg="waiting until another member has migrated the database" holder="fairlead-hub east process 7" client="" server_process=\d+ since=20`)
+	start := func(ctx context.Context, line int) <-chan error {
+		done := make(chan error, 1)
+		go func() { done <- st.Migrate(ctx) }()
+		waitFor(t, func() bool { return len(said.FindAllString(log.String(), -1)) == line })
+		return done
+	}
+	impatient, cancel := context.WithCancel(t.Context())
+	done := start(impatient, 1)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatalf("told to end while it waited: %v", err)
+	}
+	done = start(t.Context(), 2)
+	select {
+	case err := <-done:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	must(holder.Exec(`SELECT pg_advisory_unlock($1)`, lock.DefaultLockID))(t)
+	ok(t, <-done)
+	if c := must(st.Schema(t.Context()))(t); len(c.Pending) > 0 {
+		t.Errorf("the schema is told as %+v", c)
+	}
+}
+
+// A migration that needs a table which something else uses lets go of its place in the
+// line for that table, says so, and tries again.
+func TestMigrateWaitsForATable(t *testing.T) {
+	t.Parallel()
+	log, cfg := &logged{}, storetest.PostgresConfig(t)
+	db, err := sql.Open("pgx", cfg.URL)
+	ok(t, err)
+	defer db.Close()
+	reader, err := db.Begin()
+	ok(t, err)
+	must(reader.Exec(`SELECT * FROM setting`))(t)
+
+	cfg.URL += "&lock_timeout=20ms"
+	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
+	st, err := store.Open(t.Context(), cfg)
+	ok(t, err)
+	defer st.Close()
+	store.AddMigration(st, "9999_note.sql", "-- +goose Up\nALTER TABLE setting ADD COLUMN note TEXT NOT NULL DEFAULT '';\n")
+	done := make(chan error, 1)
+	go func() { done <- st.Migrate(t.Context()) }()
+	waitFor(t, func() bool { return strings.Contains(log.String(), "waits for a table") })
+	ok(t, reader.Rollback())
+	ok(t, <-done)
+	must(db.Exec(`SELECT note FROM setting`))(t)
+}
+
+// logged is a log that one goroutine writes while another reads.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // Members that start together on an empty database: one migrates, all go on.
 func TestMigrateRaced(t *testing.T) {
 	t.Parallel()
@@ -129,10 +217,8 @@ func TestMigrateRefusesANewerDatabase(t *testing.T) {
 			if msg := hub.ErrorMessage(err); !strings.Contains(msg, "schema 9999") || !strings.Contains(msg, "Run the newer program") {
 				t.Errorf("message %q", msg)
 			}
-			database, program, err := st.SchemaVersions(t.Context())
-			ok(t, err)
-			if database != 9999 || program >= database {
-				t.Errorf("versions are %d and %d", database, program)
+			if c := must(st.Schema(t.Context()))(t); c.Database != 9999 || c.Program >= c.Database || len(c.Pending) > 0 {
+				t.Errorf("the schema is told as %+v", c)
 			}
 		})
 	}
@@ -143,8 +229,7 @@ func TestMigrateAgainDoesNothing(t *testing.T) {
 		p := makeProject(ctx, t, st, "web")
 		ok(t, st.Migrate(ctx))
 		same(t, must(st.Project(ctx, org, "web"))(t), p)
-		database, program, err := st.SchemaVersions(ctx)
-		ok(t, err)
-		same(t, database, program)
+		c := must(st.Schema(ctx))(t)
+		same(t, c.Database, c.Program)
 	})
 }

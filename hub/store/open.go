@@ -13,11 +13,7 @@ import (
 // Open connects to the database and looks whether it is fit: reachable, of a version
 // that we know, writable. It changes no schema; that is Migrate's.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	b := &base{config: cfg, log: cfg.Log, fault: cfg.Fault, clock: clock{start: time.Now()}}
-	if b.log == nil {
-		b.log = slog.New(slog.DiscardHandler)
-	}
-	s := &Store{base: b}
+	s := &Store{base: &base{config: cfg, log: cfg.logger(), fault: cfg.Fault, clock: clock{start: time.Now()}}}
 	var err error
 	switch {
 	case cfg.URL != "" && cfg.Path != "":
@@ -49,6 +45,13 @@ func (s *Store) closeOpened() {
 	if s.lock != nil {
 		_ = s.lock.Close()
 	}
+}
+
+func (c Config) logger() *slog.Logger {
+	if c.Log != nil {
+		return c.Log
+	}
+	return slog.New(slog.DiscardHandler)
 }
 
 // poolSize is the number of connections a member keeps to PostgreSQL.

@@ -26,6 +26,7 @@ func postgres() *dialect {
 		name:       "postgres",
 		goose:      goose.DialectPostgres,
 		migrations: migrationsOf("postgres"),
+		hasTable:   `SELECT to_regclass($1) IS NOT NULL`,
 		forUpdate:  " FOR UPDATE",
 		skipLocked: " FOR UPDATE SKIP LOCKED",
 		clock: func(param string) string {
@@ -106,32 +107,57 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 // postgresPool makes a pool whose connections have the given session settings, unless
 // the URL sets them otherwise.
 func postgresPool(cfg Config, settings map[string]string) (*sql.DB, error) {
-	config, err := pgx.ParseConfig(cfg.URL)
+	config, err := postgresConfig(cfg)
 	if err != nil {
-		// The parser's own message shows the URL, without the password.
-		return nil, &hub.Error{Code: hub.CodeInvalid, Message: "The database URL cannot be read; write postgres://USER@HOST/NAME.", Cause: err}
+		return nil, err
 	}
-	settings["application_name"] = "fairlead-hub"
+	if name, ok := settings["application_name"]; ok {
+		config.RuntimeParams["application_name"] = name
+	}
+	set := map[string]string{}
 	for name, value := range settings {
-		if _, set := config.RuntimeParams[name]; !set {
-			config.RuntimeParams[name] = value
+		if _, given := config.RuntimeParams[name]; !given {
+			set[name] = value
 		}
 	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 10 * time.Second
-	}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(durableCommits))
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error { return setUpSession(ctx, c, set) }))
 	db.SetMaxOpenConns(cfg.poolSize())
 	db.SetMaxIdleConns(cfg.poolSize())
 	db.SetConnMaxIdleTime(10 * time.Minute)
 	return db, nil
 }
 
-// durableCommits undoes a synchronous_commit=off of server, database or role: every
-// answer to a runner stands on a commit that is on disk.
-func durableCommits(ctx context.Context, c *pgx.Conn) error {
-	_, err := c.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
-	return err
+// postgresConfig reads the URL.
+func postgresConfig(cfg Config) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		// The parser's own message shows the URL, without the password.
+		return nil, &hub.Error{Code: hub.CodeInvalid, Message: "The database URL cannot be read; write postgres://USER@HOST/NAME.", Cause: err}
+	}
+	if _, given := config.RuntimeParams["application_name"]; !given {
+		config.RuntimeParams["application_name"] = "fairlead-hub"
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 10 * time.Second
+	}
+	return config, nil
+}
+
+// setUpSession makes a new connection's settings: not as parameters of the connection,
+// most of which a pooler refuses. It also undoes a synchronous_commit=off of server,
+// database or role: every answer to a runner stands on a commit that is on disk.
+func setUpSession(ctx context.Context, c *pgx.Conn, settings map[string]string) error {
+	var names, values []string
+	for name, value := range settings {
+		names, values = append(names, name), append(values, value)
+	}
+	_, err := c.Exec(ctx, `SELECT set_config(n, v, false) FROM unnest($1::text[], $2::text[]) s (n, v)
+		UNION ALL SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`,
+		pgx.QueryExecModeExec, names, values)
+	if err != nil {
+		return fmt.Errorf("setting up a connection to the database: %w", err)
+	}
+	return nil
 }
 
 // lookAtPostgres refuses a server that we cannot work with.

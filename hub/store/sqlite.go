@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -29,6 +30,7 @@ func sqliteDialect() *dialect {
 		name:       "sqlite",
 		goose:      goose.DialectSQLite3,
 		migrations: migrationsOf("sqlite"),
+		hasTable:   `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1)`,
 		clock:      func(param string) string { return "CAST(" + param + " AS BIGINT)" },
 		ownClock:   true,
 		isConflict: func(err error) bool {
@@ -87,6 +89,32 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	return s.checkSQLite(ctx, path)
 }
 
+// openToRead opens a file that is there without locking, making or changing anything;
+// a hub may be working on it.
+func openToRead(cfg Config) (*Store, error) {
+	s := &Store{base: &base{config: cfg, dialect: sqliteDialect(), log: cfg.logger(), clock: clock{start: time.Now()}}}
+	path, err := filepath.Abs(cfg.Path)
+	if err != nil {
+		return nil, fmt.Errorf("finding the database file: %w", err)
+	}
+	q := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(10000)", "query_only(1)"}}
+	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		// Nobody has it open; SQLite would make a log and shared memory beside it even so.
+		q.Set("immutable", "1")
+	}
+	db, err := sql.Open("sqlite", fileURL(path, q))
+	if err != nil {
+		return nil, fmt.Errorf("opening the database file %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	s.writer, s.reader = db, db
+	return s, nil
+}
+
+func fileURL(path string, q url.Values) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
 // sqliteDSN is the data source of the writer or of a reader.
 func sqliteDSN(path string, cfg Config, readOnly bool) string {
 	q := url.Values{}
@@ -106,7 +134,7 @@ func sqliteDSN(path string, cfg Config, readOnly bool) string {
 	} else {
 		q.Set("_txlock", "immediate")
 	}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+	return fileURL(path, q)
 }
 
 // makePrivate makes the file for its owner alone; SQLite gives its companions the

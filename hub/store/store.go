@@ -24,6 +24,8 @@ type Config struct {
 	URL string
 	// Path of an SQLite file; it is made when absent, its directory is not.
 	Path string
+	// Name is what others call this process when they wait for it: the member's name.
+	Name string
 	// Log takes what happens beside the answers; nil discards it.
 	Log *slog.Logger
 	// PoolSize bounds the connections to PostgreSQL; 0 means 16.

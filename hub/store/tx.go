@@ -58,7 +58,12 @@ func (s *Store) inTx(ctx context.Context, background bool, fn func(st *Store) er
 // those who met do not meet again.
 func pause(ctx context.Context, try int) error {
 	limit := time.Millisecond << min(try-1, 8)
-	t := time.NewTimer(rand.N(limit) + time.Microsecond) //nolint:gosec // spread, not secrecy
+	return pauseFor(ctx, rand.N(limit)+time.Microsecond) //nolint:gosec // spread, not secrecy
+}
+
+// pauseFor waits d, or less if ctx ends before.
+func pauseFor(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

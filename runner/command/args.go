@@ -17,11 +17,19 @@ func SplitArgs(text string) ([]string, error) {
 		}
 		arg, rest, closed := cutArg(text)
 		if !closed {
-			return nil, fmt.Errorf("the arguments have a quote that is never closed, at %q: close it, or double it inside other quotes", head(text))
+			return nil, unclosedError(text)
 		}
 		args = append(args, arg)
 		text = rest
 	}
+}
+
+// unclosedError is a quote that is never closed, in the text that begins with it.
+type unclosedError string
+
+// Error shows where, for people to find it.
+func (e unclosedError) Error() string {
+	return fmt.Sprintf("the arguments have a quote that is never closed, at %q: close it, or double it inside other quotes", head(string(e)))
 }
 
 const blanks = " \t\r\n\f\v"
@@ -76,8 +84,8 @@ func ExpandArgs(text string, c Context) ([]string, error) {
 		}
 		if ref, ok := parseReference(word); ok && ref.unquoted() && ref.size == len(word) {
 			parts, err := SplitArgs(v)
-			if err != nil {
-				return nil, fmt.Errorf("the value of %s: %w", ref, err)
+			if err != nil { // does not show the value, which may be a secret
+				return nil, fmt.Errorf("the value of %s has a quote that is never closed: close it, or double it inside other quotes", ref)
 			}
 			args = append(args, parts...)
 			continue

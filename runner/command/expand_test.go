@@ -137,6 +137,11 @@ func TestExpandArgs(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
+	c := testContext()
+	c.Exposed = map[string]string{"secret": "hunter2 'x"}
+	if _, err := ExpandArgs("${unquotedoption.secret}", c); err == nil || strings.Contains(err.Error(), "hunter") || !strings.Contains(err.Error(), "secret") {
+		t.Errorf("a value that cannot be split: %v", err)
+	}
 	if _, err := ExpandArgs("${option.nope}", testContext()); err == nil {
 		t.Error("an unknown option was taken")
 	}

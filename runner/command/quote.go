@@ -8,6 +8,13 @@ func Quote(s string) string {
 	return "'" + insideSingle(s) + "'"
 }
 
+// Holds reports whether an expanded text shows value, in any of the ways in which
+// expansion writes one. The empty value is in no text.
+func Holds(text, value string) bool {
+	return value != "" &&
+		(strings.Contains(text, value) || strings.Contains(text, insideSingle(value)) || strings.Contains(text, insideDouble(value)))
+}
+
 // insideSingle returns s as it must stand between single quotes.
 func insideSingle(s string) string {
 	return strings.ReplaceAll(s, `'`, `'\''`)

@@ -17,9 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/fairlead/fairlead/runner/command"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -46,6 +43,7 @@ type Executor struct {
 	config Config
 	env    []string
 	pool   pool
+	memory string // where scripts are put, if it is backed by memory
 
 	mu sync.Mutex
 	// cells are the directories' names by attempt; nil until they are first asked for.
@@ -73,7 +71,7 @@ func New(config Config) (*Executor, error) {
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder for local steps: %w", err)
 	}
-	e := &Executor{config: config}
+	e := &Executor{config: config, memory: "/dev/shm"}
 	e.pool = pool{argv: config.Shim, warmFor: config.WarmFor}
 	for _, pair := range config.Env {
 		if !strings.HasPrefix(pair, "FAIRLEAD_") {
@@ -134,6 +132,7 @@ func reuseDir(dir string) error {
 	if exists(dir, fileStarted) {
 		return errors.New("the step was started before")
 	}
+	removeScript(dir)
 	if exists(dir, fileTombstone) {
 		return os.Remove(filepath.Join(dir, fileTombstone))
 	}
@@ -182,6 +181,7 @@ func (e *Executor) Forget(attemptID string) error {
 		case err == nil && !free:
 			err = errBusy
 		case err == nil:
+			removeScript(dir)
 			err = os.RemoveAll(dir)
 			_ = held.Close()
 		}
@@ -205,90 +205,51 @@ func (e *Executor) request(c *task.Command, dir string) (*request, error) {
 			return nil, err
 		}
 	}
-	r.Argv = []string{"/bin/sh", "-c", text}
-	if simple.MatchString(text) {
+	switch {
+	case c.LineHoldsSecret():
+		r.Argv, r.Text = []string{"/bin/sh", "-c", readText}, "unset fairlead_text\n"+text
+	case simple.MatchString(text):
 		r.Direct = strings.Fields(text)
+		fallthrough
+	default:
+		r.Argv = []string{"/bin/sh", "-c", text}
 	}
 	return r, nil
 }
+
+// readText runs the command that the shim hands over as an open file: everybody on the
+// host can read command lines. What the command starts gets no such file.
+const readText = `fairlead_text=$(cat <&3 && echo .) || exit 126; exec 3<&-; eval "${fairlead_text%.}"`
 
 // simple is a command line of which a shell would make nothing but a program by its
 // path and its arguments. Starting it without one saves half of the time.
 var simple = regexp.MustCompile(`^/[A-Za-z0-9_./+-]+( +[A-Za-z0-9_./+:,@%=-]+)*$`)
 
-var extension = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
-
-const scriptPlaceholder = "${scriptfile}"
-
 // script fills in the request's script and returns the command line that runs it.
 func (e *Executor) script(c *task.Command, r *request) (string, error) {
 	s, node := c.Script, c.Node.GetName()
-	file := "script"
-	if ext := strings.TrimPrefix(s.FileExtension, "."); ext != "" {
-		if !extension.MatchString(ext) {
-			return "", notStarted("invalid", nil, "node %s: the script's fileExtension %q may have letters, digits, _ and - only", node, ext)
-		}
-		file += "." + ext
+	name, ok := s.FileName()
+	if !ok {
+		return "", notStarted("invalid", nil, "node %s: the script's fileExtension %q may have letters, digits, _ and - only", node, s.FileExtension)
 	}
-	if missing := missingInterpreter(s); missing != "" {
-		return "", notStarted("script_interpreter", nil, "node %s: the script's interpreter %s is not on the runner's host: install it, or set another interpreter in the step", node, missing)
-	}
-	var name [12]byte
-	_, _ = rand.Read(name[:]) // never fails
-	r.ScriptPath = filepath.Join(scriptRoot(), "fairlead-"+hex.EncodeToString(name[:]), file)
-	r.Script = []byte(strings.ReplaceAll(s.Text, "\r\n", "\n"))
-	words := []string{command.Quote(r.ScriptPath)}
-	for _, arg := range s.Args {
-		words = append(words, command.Quote(arg))
-	}
-	line := strings.Join(words, " ")
-	switch {
-	case strings.Contains(s.Interpreter, scriptPlaceholder):
-		words[0] = strings.ReplaceAll(s.Interpreter, scriptPlaceholder, words[0])
-		return strings.Join(words, " "), nil
-	case s.Interpreter != "" && s.ArgsQuoted:
-		return s.Interpreter + " " + command.Quote(line), nil
-	}
-	return strings.TrimSpace(s.Interpreter + " " + line), nil
-}
-
-// scriptRoot is a memory-backed file system that lets files be run, else the usual
-// place: a script may hold secrets.
-func scriptRoot() string {
-	var st unix.Statfs_t
-	const memory = "/dev/shm"
-	if unix.Statfs(memory, &st) == nil && st.Type == unix.TMPFS_MAGIC && st.Flags&unix.ST_NOEXEC == 0 && unix.Access(memory, unix.W_OK) == nil {
-		return memory
-	}
-	return os.TempDir()
-}
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
-
-// missingInterpreter names the program without which the script cannot run, as far as
-// that can be told.
-func missingInterpreter(s *task.Script) string {
-	words := strings.Fields(s.Interpreter)
-	if len(words) == 0 {
-		first, _, _ := strings.Cut(s.Text, "\n")
-		if !strings.HasPrefix(first, "#!") {
-			return ""
-		}
-		words = strings.Fields(first[2:])
-		if len(words) > 1 && strings.HasSuffix(words[0], "/env") {
-			words = words[1:]
-			for len(words) > 1 && (words[0] == "-S" || strings.Contains(words[0], "=")) {
-				words = words[1:]
-			}
+	if program := s.Program(); program != "" {
+		if _, err := exec.LookPath(program); err != nil {
+			return "", notStarted("script_interpreter", nil, "node %s: the script's interpreter %s is not on the runner's host: install it, or set another interpreter in the step", node, program)
 		}
 	}
-	if len(words) == 0 || !plainWord.MatchString(words[0]) {
-		return ""
+	r.Script, r.ScriptMode = []byte(s.Content()), 0o700
+	if memoryBacked(e.memory, s.Interpreter == "") {
+		var random [12]byte
+		_, _ = rand.Read(random[:]) // never fails
+		r.ScriptPath = filepath.Join(e.memory, scriptPrefix+hex.EncodeToString(random[:]), name)
+	} else {
+		r.ScriptPath, r.ScriptLink = filepath.Join(r.Dir, name), true
 	}
-	if _, err := exec.LookPath(words[0]); err != nil {
-		return words[0]
+	if s.OtherAccount() {
+		r.ScriptMode = 0o755 // its directory stays private
+		return s.LineByDescriptor(r.ScriptPath), nil
 	}
-	return ""
+	return s.Line(r.ScriptPath), nil
 }
 
 func validate(c *task.Command) error {

@@ -21,6 +21,7 @@ const (
 	fileStarted   = "started"
 	fileExit      = "exit"
 	fileControl   = "ctl"
+	fileScript    = "scriptfile" // no script is named so: theirs is "script" or "script.x"
 	outPrefix     = "out."
 )
 
@@ -38,8 +39,6 @@ type started struct {
 	Step      string `json:"step"`
 	// Cgroup holds all of the command; empty: there is none.
 	Cgroup string `json:"cgroup,omitempty"`
-	// ScriptDir is to be removed after it.
-	ScriptDir string `json:"scriptDir,omitempty"`
 	// Pid leads the command's session; 0: the shim died before it could write it.
 	Pid      int    `json:"pid,omitempty"`
 	PidStart uint64 `json:"pidStart,omitempty"`

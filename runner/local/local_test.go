@@ -177,6 +177,16 @@ func TestEnds(t *testing.T) {
 		{name: "a pattern needs a shell", text: "/bin/echo /dev/nul[l]", want: ok, stdout: "/dev/null\n"},
 		{name: "environment", text: `echo "$RD_X|$PLAIN|$FAIRLEAD_TOKEN|$FAIRLEAD_STEP"; pwd`, change: func(c *task.Command) { c.Env = []string{"RD_X=a\nb"} }, want: ok, stdout: "a\nb|1||0197-local.0.1.1\n/\n"},
 		{name: "secrets are masked", text: "printf hunt; sleep 0.1; echo er2", change: func(c *task.Command) { c.Masks = [][]byte{[]byte("hunter2")} }, want: ok, stdout: "*****\n"},
+		{
+			name: "a secret does not show in a command line", text: `echo "it's hunter2"; tr '\0' ' ' </proc/$$/cmdline | grep -c hunter; ls -l /proc/self/fd | grep -c memfd; cat`,
+			change: func(c *task.Command) { c.Masks = [][]byte{[]byte("it's hunter2")} }, want: ok, stdout: "*****\n0\n0\n",
+		},
+		{
+			name: "a secret in an argument does not show in a command line", change: func(c *task.Command) {
+				c.Masks = [][]byte{[]byte("hunter2")}
+				c.Script = &task.Script{Text: `tr '\0' ' ' </proc/$PPID/cmdline | grep -c hunter; exit 3`, Args: []string{"hunter2"}}
+			}, want: task.End{Outcome: failed, Code: 3, Exited: true, EndProven: true, Reason: "non_zero_exit"}, stdout: "0\n",
+		},
 		{name: "leftovers are killed", text: "sleep 1000 & setsid setsid sleep 1000 & echo done", want: ok, stdout: "done\n"},
 		{name: "timed out", text: "sleep 1000", change: func(c *task.Command) { c.Timeout = 100 * time.Millisecond }, want: task.End{Outcome: timedOut, Reason: "timed_out", Signal: "TERM", EndProven: true}},
 		{name: "script", change: script(task.Script{Text: "#!/bin/bash\r\necho \"$1|$2\"; [[ -r $0 ]]; exit 4\r\n", Args: []string{"a b", "it's"}}), want: task.End{Outcome: failed, Code: 4, Exited: true, EndProven: true, Reason: "non_zero_exit"}, stdout: "a b|it's\n"},
@@ -201,6 +211,60 @@ func TestEnds(t *testing.T) {
 				t.Errorf("stdout %q want %q, stderr %q want %q", out.out(), test.stdout, out.stderr.String(), test.stderr)
 			}
 		})
+	}
+}
+
+// Scripts run where no file system is backed by memory, and none of it gets on a disk.
+func TestScriptWithoutMemoryFiles(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		script task.Script
+		stdout string
+	}{
+		"first line":     {task.Script{Text: "#!/bin/bash\necho \"$1\"; [[ -r $0 ]] && echo \"${0##*/}\"", Args: []string{"a b"}, FileExtension: "sh"}, "a b\nscript.sh\n"},
+		"no first line":  {task.Script{Text: "echo $1", Args: []string{"x"}}, "x\n"},
+		"interpreter":    {task.Script{Text: "import sys; print(sys.argv[1:])", Interpreter: "python3", Args: []string{"x"}}, "['x']\n"},
+		"descriptor":     {task.Script{Text: "id -un; cat; echo $1", Interpreter: "su -s /bin/sh nobody ${scriptfile}", Args: []string{"x"}}, "nobody\nx\n"},
+		"is no file":     {task.Script{Text: "d=$(dirname $0); find $d -type f | xargs grep -l is-no-file; find $d -name script -type l | wc -l", Interpreter: "sh"}, "1\n"},
+		"root by sudo -": {task.Script{Text: "echo $1", Interpreter: "sudo -n sh", Args: []string{"x"}}, "x\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if os.Geteuid() != 0 && (name == "descriptor" || name == "root by sudo -") {
+				t.Log("only root may become another user without a password")
+				return
+			}
+			e := newExecutor(t, t.TempDir())
+			e.memory = "/nonexistent"
+			c := newCommand("", func(c *task.Command) { c.Script = &test.script })
+			end, out := run(t, e, c)
+			if end.Outcome != succeeded || out.out() != test.stdout {
+				t.Errorf("got %+v, stdout %q want %q, stderr %q", end, out.out(), test.stdout, out.stderr.String())
+			}
+			left, _ := filepath.Glob(filepath.Join(e.config.Dir, "*", "script*"))
+			if len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// A script for another account can be read by it, and by nobody who is not given it.
+func TestScriptForAnotherAccount(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("only root may become another user without a password")
+		return
+	}
+	c := newCommand("", func(c *task.Command) {
+		c.Script = &task.Script{
+			Text:        "id -un; cat; stat -L -c %a /dev/stdin; ls $1 2>/dev/null || echo closed",
+			Interpreter: "sudo -u nobody bash", Args: []string{"/dev/shm/fairlead-*/script"},
+		}
+	})
+	end, out := run(t, newExecutor(t, t.TempDir()), c)
+	if end.Outcome != succeeded || out.out() != "nobody\n755\nclosed\n" {
+		t.Errorf("got %+v %q %q", end, out.out(), out.stderr.String())
 	}
 }
 

@@ -3,6 +3,7 @@ package local
 import (
 	"encoding/json"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -15,12 +16,17 @@ type request struct {
 	Argv []string `json:"argv"`
 	// Direct is Argv without its shell, where that makes no difference; tried first.
 	Direct []string `json:"direct,omitempty"`
-	Env    []string `json:"env"`
+	// Text is handed to the command as its open file 3; empty: it has none.
+	Text string   `json:"text,omitempty"`
+	Env  []string `json:"env"`
 	// WorkDir is where the command starts.
 	WorkDir string `json:"workDir"`
-	// Script is written to ScriptPath, whose directory is made for it.
+	// Script is written to ScriptPath, whose directory is made for it; with ScriptLink
+	// it is kept in memory and linked to.
 	Script     []byte        `json:"script,omitempty"`
 	ScriptPath string        `json:"scriptPath,omitempty"`
+	ScriptMode os.FileMode   `json:"scriptMode,omitempty"`
+	ScriptLink bool          `json:"scriptLink,omitempty"`
 	Masks      [][]byte      `json:"masks,omitempty"`
 	Timeout    time.Duration `json:"timeout,omitempty"`
 	Grace      time.Duration `json:"grace,omitempty"`

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fairlead/fairlead/runner/task"
 )
 
 // shimWith starts a shim that breaks a rule or dies at a point.
@@ -44,6 +46,58 @@ func startsTwice(t *testing.T, e *Executor) int {
 	}
 	text, _ := os.ReadFile(counter)
 	return strings.Count(string(text), "x")
+}
+
+// A shim that is killed between a script and its start leaves nothing of the script.
+func TestShimDiesBehindItsScript(t *testing.T) {
+	t.Parallel()
+	for name, then := range map[string]func(e *Executor, c *task.Command) error{
+		"at once": func(*Executor, *task.Command) error { return nil },
+		"at the runner's restart": func(e *Executor, c *task.Command) error {
+			_, found, err := e.Reattach(t.Context(), c, 0)
+			if found {
+				t.Error("it was found, though it never started")
+			}
+			return err
+		},
+		"with the attempt": func(e *Executor, c *task.Command) error { return e.Forget(c.AttemptID) },
+		"when it is prepared anew": func(e *Executor, c *task.Command) error {
+			_, err := e.Prepare(t.Context(), c)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := shimWith(t, "FAIRLEAD_FAILPOINT=shim.script")
+			c := newCommand("", func(c *task.Command) { c.Script = &task.Script{Text: "echo x"} })
+			p, err := e.Prepare(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own := p.(*process)
+			if name == "at once" {
+				if end := p.Run(t.Context(), newRecorder()); !end.NotStarted {
+					t.Errorf("got %+v", end)
+				}
+			} else { // the runner is killed, too
+				if err := own.shim.send(toShim{Run: own.request}); err != nil {
+					t.Fatal(err)
+				}
+				for range own.shim.messages {
+					t.Error("the shim lives")
+				}
+				if _, err := os.Stat(own.request.ScriptPath); err != nil {
+					t.Fatalf("there is no script to be removed: %v", err)
+				}
+			}
+			if err := then(newExecutor(t, e.config.Dir), c); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(filepath.Dir(own.request.ScriptPath)); err == nil {
+				t.Errorf("%s is still there", own.request.ScriptPath)
+			}
+		})
+	}
 }
 
 func TestShimDiesAtItsPoints(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/fairlead/fairlead/proto/failpoint"
@@ -184,6 +183,7 @@ func (f *follower) died() task.End {
 		return f.ended(x)
 	case stateNever:
 		// We hold the lock, and will not start it any more.
+		removeScript(f.dir)
 		return task.End{
 			Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "shim_failed", NotStarted: true, EndProven: true,
 			Message: fmt.Sprintf("node %s: the process that was to start the command died before: try again", f.command.Node.GetName()),
@@ -195,9 +195,7 @@ func (f *follower) died() task.End {
 // orphaned ends what a dead shim left: nobody would collect its exit any more.
 func (f *follower) orphaned(s started) task.End {
 	gone := killOrphans(s)
-	if s.ScriptDir != "" {
-		_ = os.RemoveAll(s.ScriptDir)
-	}
+	removeScript(f.dir)
 	f.read()
 	return task.End{
 		Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "shim_died", EndProven: gone,

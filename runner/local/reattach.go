@@ -71,6 +71,7 @@ func (e *Executor) Reattach(ctx context.Context, c *task.Command, offset uint64)
 				return p, true, nil
 			}
 			defer held.Close()
+			removeScript(dir)
 			return nil, false, writeJSON(dir, fileTombstone, true, true)
 		case stateRunning:
 			conn, err := dialControl(ctx, dir)

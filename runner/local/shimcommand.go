@@ -32,6 +32,8 @@ type shimCommand struct {
 	shim *shim
 	req  *request
 	out  *outWriter
+	// script holds the script's text where that is a link; else nil.
+	script *os.File
 
 	pid     int
 	readers [2]*os.File
@@ -112,9 +114,10 @@ func (c *shimCommand) start() *ended {
 	}
 	late := failpoint.Mutant("M2")
 	fail := func(err error) *ended { return &ended{NotStarted: true, Gone: true, Error: err.Error()} }
-	if err := c.writeScript(&s); err != nil {
+	if err := c.writeScript(); err != nil {
 		return fail(err)
 	}
+	failpoint.Hit("shim.script")
 	if !late {
 		if err := writeJSON(c.req.Dir, fileStarted, s, false); err != nil {
 			return fail(err)
@@ -153,6 +156,14 @@ func (c *shimCommand) fork() error {
 		Dir: c.req.WorkDir, Env: c.req.Env,
 		Files: []uintptr{devNull.Fd(), writers[0].Fd(), writers[1].Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
+	}
+	if c.req.Text != "" {
+		text, err := memoryFile("command", []byte(c.req.Text))
+		if err != nil {
+			return err
+		}
+		defer text.Close()
+		attr.Files = append(attr.Files, text.Fd()) // becomes 3
 	}
 	if g := c.shim.group; g != nil {
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(g.dir.Fd())
@@ -412,28 +423,6 @@ func (c *shimCommand) listen() {
 			c.shim.adopt(newLink(conn), c)
 		}
 	}()
-}
-
-// writeScript writes the script to a private directory, which must be new.
-func (c *shimCommand) writeScript(s *started) error {
-	if c.req.ScriptPath == "" {
-		return nil
-	}
-	s.ScriptDir = filepath.Dir(c.req.ScriptPath)
-	if err := os.Mkdir(s.ScriptDir, 0o700); err != nil {
-		return fmt.Errorf("making a directory for the script: %w", err)
-	}
-	if err := os.WriteFile(c.req.ScriptPath, c.req.Script, 0o700); err != nil { //nolint:gosec // it is to be run
-		c.removeScript()
-		return fmt.Errorf("writing the script: %w", err)
-	}
-	return nil
-}
-
-func (c *shimCommand) removeScript() {
-	if c.req.ScriptPath != "" {
-		_ = os.RemoveAll(filepath.Dir(c.req.ScriptPath))
-	}
 }
 
 // finish writes the exit, synced if no runner is there to sync its own record of it.

@@ -32,6 +32,14 @@ func build(patterns [][]byte) *machine {
 	return m
 }
 
+// begins reports whether a pattern begins with b. No pattern is of no machine.
+func (m *machine) begins(b byte) bool { return m != nil && m.next[m.class[b]] != 0 }
+
+// after is the state that follows on a byte.
+func (m *machine) after(state int32, b byte) int32 {
+	return m.next[int(state)*m.width+int(m.class[b])]
+}
+
 func (m *machine) add(pattern []byte) {
 	state := int32(0)
 	for i, b := range pattern {

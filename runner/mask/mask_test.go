@@ -49,6 +49,9 @@ func TestWriter(t *testing.T) {
 		{"url", []string{"a b&c"}, []string{url.QueryEscape("a b&c"), " ", url.PathEscape("a b&c")}, "***** *****"},
 		{"json", []string{`a"b<c`}, []string{`"a\"b<c" "a\"b\u003cc"`}, `"*****" "*****"`},
 		{"shell", []string{"it's"}, []string{`'it'\''s' `, `'it'"'"'s'`}, `'*****' '*****'`},
+		{"url, lower case", []string{"a/b=c%"}, []string{"a%2fb%3dc%25 a%2fb=c%25"}, "***** *****"},
+		{"json in ASCII", []string{`pä"ß😀`}, []string{`"p\u00e4\"\u00df\ud83d\ude00" "p\u00E4\"\u00DF\uD83D\uDE00"`}, `"*****" "*****"`},
+		{"double quotes", []string{"a\"b$c`d\\"}, []string{"\"a\\\"b\\$c\\`d\\\\\""}, `"*****"`},
 		{"hex", []string{"secret"}, []string{"736563726574 "}, "***** "},
 		{"lines of a key", []string{pem}, []string{"-----BEGIN KEY-----\r\nMIIBVAIBADANBgkq\r\n"}, "-----BEGIN KEY-----\r\n*****\r\n"},
 	}
@@ -91,6 +94,48 @@ func TestBase64AtAnyPosition(t *testing.T) {
 
 // TestNeverLeaks: however output is cut into writes, no secret survives, and what is
 // left is the input with spans replaced.
+// TestWrappedBase64 breaks base64 into lines of every length, as base64, openssl and
+// mail do: at most the few characters in front of the first break are seen.
+func TestWrappedBase64(t *testing.T) {
+	t.Parallel()
+	secret := "correct horse battery staple, and a tail"
+	m := New([][]byte{[]byte(secret)})
+	for _, before := range []string{"", "x", "user:", "a longer start than the others:"} {
+		encoded := base64.StdEncoding.EncodeToString([]byte(before + secret + " and more of it"))
+		for width := 5; width < len(encoded); width++ {
+			for _, end := range []string{"\n", "\r\n"} {
+				var wrapped strings.Builder
+				for rest := encoded; rest != ""; {
+					n := min(width, len(rest))
+					wrapped.WriteString(rest[:n] + end)
+					rest = rest[n:]
+				}
+				in := "first line\n" + wrapped.String() + "last line\n"
+				got := run(t, m, strings.Split(in, "")...)
+				if got != run(t, m, in) {
+					t.Fatalf("split otherwise it is masked otherwise: %q", in)
+				}
+				shown := strings.NewReplacer("\n", "", "\r", "").Replace(got)
+				shown = strings.TrimSuffix(strings.TrimPrefix(shown, "first line"), "last line")
+				head, tail, found := strings.Cut(shown, Replacement)
+				bits := base64Forms([]byte(secret))[2*(len(before)%3)]
+				at := strings.Index(encoded, string(bits))
+				if !found || strings.Contains(tail, Replacement) || len(head) > at+minRun-1 || len(tail) > len(encoded)-at-len(bits) {
+					t.Fatalf("width %d, %q: %q", width, end, got)
+				}
+			}
+		}
+	}
+	// A line break in front of a run is none of it.
+	if got := run(t, m, "a\n"+base64.StdEncoding.EncodeToString([]byte(secret))+"\nb"); !strings.HasPrefix(got, "a\n*****") || !strings.HasSuffix(got, "\nb") {
+		t.Errorf("got %q", got)
+	}
+	plain := "nothing\nto see\nY29y\n\n"
+	if got := run(t, m, plain); got != plain {
+		t.Errorf("%q became %q", plain, got)
+	}
+}
+
 func TestNeverLeaks(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -4,14 +4,22 @@ package mask
 // the next bytes tell, so Flush must be called at the stream's end. Not safe for use
 // by several goroutines at once.
 type Writer struct {
-	m   *machine
-	dst func(p []byte, masked bool) error
+	m, runs *machine
+	dst     func(p []byte, masked bool) error
 
 	state   int32
 	held    []byte // not yet written: may become part of a match
 	hide    []bool // hide[i]: held[i] belongs to a match
 	masking bool   // the last byte written belonged to a match
+
+	// run is the state of runs, and broken whether it went on over a line break.
+	run    int32
+	broken bool
 }
+
+// minRun is how many characters that may begin an encoded secret are held back with the
+// line break behind them. Fewer are shown: they end every tenth line.
+const minRun = 4
 
 // Write masks p and writes what is certain. It always takes all of p unless dst fails.
 func (w *Writer) Write(p []byte) (int, error) {
@@ -22,10 +30,10 @@ func (w *Writer) Write(p []byte) (int, error) {
 		return len(p), w.dst(p, false)
 	}
 	for i := 0; i < len(p); i++ {
-		if len(w.held) == 0 {
+		if len(w.held) == 0 && w.run == 0 {
 			// Most bytes begin no secret: pass them on without copying.
 			start := i
-			for i < len(p) && w.m.next[w.m.class[p[i]]] == 0 {
+			for i < len(p) && !w.m.begins(p[i]) && !w.runs.begins(p[i]) {
 				i++
 			}
 			if err := w.plain(p[start:i]); err != nil {
@@ -36,7 +44,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 			}
 		}
 		w.step(p[i])
-		if err := w.release(len(w.held) - int(w.m.depth[w.state])); err != nil {
+		if err := w.release(len(w.held) - w.open()); err != nil {
 			return i, err
 		}
 	}
@@ -46,20 +54,67 @@ func (w *Writer) Write(p []byte) (int, error) {
 // Flush writes what was held back: the stream is over, nothing can complete it.
 func (w *Writer) Flush() error {
 	err := w.release(len(w.held))
-	w.state, w.masking = 0, false
+	w.state, w.run, w.broken, w.masking = 0, 0, false, false
 	return err
 }
 
-// step takes one byte into the machine and marks what it completes. A match reaches
+// step takes one byte into the machines and marks what it completes. A match reaches
 // back at most to the start of held, since held is as long as the longest pattern
 // start that is open.
 func (w *Writer) step(b byte) {
 	w.held = append(w.held, b)
 	w.hide = append(w.hide, false)
-	w.state = w.m.next[int(w.state)*w.m.width+int(w.m.class[b])]
-	for i := len(w.hide) - int(w.m.match[w.state]); i < len(w.hide); i++ {
+	w.state = w.m.after(w.state, b)
+	match := int(w.m.match[w.state])
+	if w.runs != nil {
+		match = max(match, w.stepRun(b))
+	}
+	for i := len(w.hide) - match; i < len(w.hide); i++ {
 		w.hide[i] = true
 	}
+}
+
+// stepRun takes one byte into the machine of encoded runs and returns how many of the
+// last bytes it completes.
+func (w *Writer) stepRun(b byte) int {
+	if isBreak(b) {
+		w.broken = w.run != 0
+		return 0
+	}
+	w.run = w.runs.after(w.run, b)
+	w.broken = w.broken && w.runs.depth[w.run] > 1 // else it begins anew
+	return w.length(int(w.runs.match[w.run]))
+}
+
+func isBreak(b byte) bool { return b == '\r' || b == '\n' }
+
+// open is how many of the last bytes may be the start of a secret.
+func (w *Writer) open() int {
+	n := int(w.m.depth[w.state])
+	if w.runs == nil {
+		return n
+	}
+	run := int(w.runs.depth[w.run])
+	if run < minRun && isBreak(w.held[len(w.held)-1]) {
+		return n
+	}
+	return max(n, w.length(run))
+}
+
+// length is how many of the last bytes hold n characters of a run, with the line
+// breaks between and behind them, as far as they are still held.
+func (w *Writer) length(n int) int {
+	if !w.broken {
+		return min(n, len(w.held))
+	}
+	at := len(w.held)
+	for at > 0 && n > 0 {
+		at--
+		if !isBreak(w.held[at]) {
+			n--
+		}
+	}
+	return len(w.held) - at
 }
 
 // release writes the first n held bytes, each run of hidden ones as one replacement.

@@ -37,7 +37,10 @@ type Executor struct {
 	learned learnedKeys
 }
 
-var _ task.Executor = (*Executor)(nil)
+var (
+	_ task.Executor = (*Executor)(nil)
+	_ task.Cleaner  = (*Executor)(nil)
+)
 
 const defaultIdleTimeout = 2 * time.Minute
 
@@ -77,12 +80,11 @@ func (e *Executor) Prepare(ctx context.Context, c *task.Command) (task.Process, 
 		return nil, err
 	}
 	p := &process{executor: e, target: t, command: c, mark: newMark(), step: stepName(c)}
-	if c.Script != nil {
-		if err := p.upload(ctx); err != nil {
-			return nil, err
-		}
+	err = p.copyFiles(ctx)
+	if err == nil {
+		err = p.open(ctx)
 	}
-	if err := p.open(ctx); err != nil {
+	if err != nil {
 		p.removeScript(ctx)
 		return nil, err
 	}

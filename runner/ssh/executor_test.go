@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/runner/command"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -58,6 +59,21 @@ func TestEnds(t *testing.T) {
 			change: func(c *task.Command) { c.Masks = [][]byte{[]byte("hunter2")} },
 			want:   task.End{Outcome: succeeded, Exited: true, EndProven: true}, stdout: "0\n",
 		},
+		{
+			name: "a secret in single and double quotes does not show in a command line", text: `echo ${option.s} "${option.s}" '${option.s}'; tr '\0' ' ' </proc/$$/cmdline | grep -c hunter; cat`,
+			change: func(c *task.Command) {
+				expandSecret(t, c, "hunter'\"$x`\\2")
+			},
+			want: task.End{Outcome: succeeded, Exited: true, EndProven: true}, stdout: strings.Repeat(" hunter'\"$x`\\2", 3)[1:] + "\n0\n",
+		},
+		{
+			name: "a secret in a terminal does not show in a command line", text: `echo "$RD_OPTION_S" ${option.s}; tr '\0' ' ' </proc/$$/cmdline | grep -c "hun[t]"`,
+			change: func(c *task.Command) {
+				c.Settings["always-set-pty"] = "true"
+				expandSecret(t, c, "hunter2")
+			},
+			want: task.End{Outcome: failed, Code: 1, Exited: true, EndProven: true, Reason: "non_zero_exit"}, stdout: "hunter2 hunter2\r\n0\r\n",
+		},
 		{name: "longer than an argument may be", text: "echo " + long, want: task.End{Outcome: succeeded, Exited: true, EndProven: true}, stdout: long + "\n"},
 		{name: "another shell", text: "echo $0 $RD_X; exit 4", change: func(c *task.Command) {
 			c.Settings["ssh-shell"] = "/bin/dash"
@@ -94,6 +110,18 @@ func TestEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// expandSecret makes the command's text and variables as a job with the secure option s
+// has them.
+func expandSecret(t *testing.T, c *task.Command, value string) {
+	t.Helper()
+	ctx := command.Context{Exposed: map[string]string{"s": value}}
+	text, err := command.Expand(c.Text, ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Text, c.Env, c.Masks = text, command.Env(ctx), [][]byte{[]byte(value)}
 }
 
 func TestLargeOutput(t *testing.T) {

@@ -26,6 +26,8 @@ type hostRules struct {
 	// of the attempt, then the hub knows it. Empty for a jump host, whose key goes
 	// into the runner's known_hosts file.
 	scope string
+	// forget tells people where the known key is to be taken out.
+	forget string
 }
 
 type hostKey struct {
@@ -40,15 +42,25 @@ type hostKeyError struct {
 
 func (e *hostKeyError) Error() string { return e.message }
 
+// nodeRules are the node's attribute alone where it has one: who writes a key there has
+// chosen, and no key that a runner once saw may stand beside it.
 func (e *Executor) nodeRules(s *settings, c *task.Command) (hostRules, error) {
-	lines := append([]string{s.text("ssh-host-key")}, c.Node.GetHostKeys()...)
+	lines, forget := c.Node.GetHostKeys(), fmt.Sprintf("forget the old one with `fairlead nodes hostkeys forget %s`", s.node)
+	if pinned := s.text("ssh-host-key"); pinned != "" {
+		lines, forget = []string{pinned}, "correct the node's attribute ssh-host-key"
+	} else if c.Node.GetHostKeyConflict() {
+		return hostRules{}, notStarted("host_key_conflict", nil,
+			"node %s: runners saw different host keys at it, so it is not used until a person chooses: look at them with `fairlead nodes hostkeys list %s`, and accept the right one", s.node, s.node)
+	}
 	r, err := s.hostRules("ssh-host-key", lines)
-	r.scope = c.AttemptID + "/" + s.node
+	r.scope, r.forget = c.AttemptID+"/"+s.node, forget
 	return r, err
 }
 
 func (e *Executor) jumpRules(s *settings) (hostRules, error) {
-	return s.hostRules("ssh-proxy-jump-host-key", []string{s.text("ssh-proxy-jump-host-key")})
+	r, err := s.hostRules("ssh-proxy-jump-host-key", []string{s.text("ssh-proxy-jump-host-key")})
+	r.forget = "correct ssh-proxy-jump-host-key, or the runner's known_hosts file"
+	return r, err
 }
 
 func (s *settings) hostRules(name string, texts []string) (hostRules, error) {
@@ -106,7 +118,7 @@ func (e *Executor) verify(h *hop, remote net.Addr, key xssh.PublicKey) (isNew bo
 		}
 	}
 	if h.rules.strict {
-		return false, &hostKeyError{"host_key_unknown", fmt.Sprintf("%s (%s) shows the host key %s, which nobody has confirmed, and ssh-host-key-checking is strict: add it as the attribute ssh-host-key or accept it at the hub", h.name, h.address, describe(key))}
+		return false, &hostKeyError{"host_key_unknown", fmt.Sprintf("%s (%s) shows the host key %s, which nobody has confirmed, and ssh-host-key-checking is strict: add it as the node's attribute ssh-host-key", h.name, h.address, describe(key))}
 	}
 	return true, nil
 }
@@ -123,7 +135,7 @@ func (e *Executor) learn(h *hop, remote net.Addr, key xssh.PublicKey) error {
 func (h *hop) learnKey() string { return h.rules.scope + "@" + h.address }
 
 func (h *hop) changed(key xssh.PublicKey) error {
-	return &hostKeyError{"host_key_changed", fmt.Sprintf("%s (%s) shows another host key than the known one: %s. It was reinstalled, or somebody stands in between: check, then accept the new key at the hub", h.name, h.address, describe(key))}
+	return &hostKeyError{"host_key_changed", fmt.Sprintf("%s (%s) shows another host key than the known one: %s. It was reinstalled, or somebody stands in between: check, then %s", h.name, h.address, describe(key), h.rules.forget)}
 }
 
 func describe(key xssh.PublicKey) string {

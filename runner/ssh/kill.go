@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/runner/command"
+	"github.com/fairlead/fairlead/runner/task"
 )
 
 // killScript ends everything that belongs to a command and prints "gone", or "left"
@@ -15,9 +16,14 @@ import (
 //
 // A process belongs to the command when it is in the session or group of the shell
 // that sshd started, has the step's name in its environment, or descends from one
-// that does. Where that shell has ended (alive=0) its number may be another's by now:
+// that does. sudo is asked where the command used it, since its processes may be
+// another user's; a refusal is the last time, because each wrong password brings the
+// account nearer to being locked. Where that shell has ended (alive=0) its number may be another's by now:
 // then only the environment counts. The shell's group is signalled at once: one after
 // the other, a shell could start its next command when the one it waits for dies.
+//
+// With look=1 it ends nothing: it removes what was copied if nothing is left of the
+// command. Then a script's path in a command line counts, too.
 const killScript = `
 own() { :; }
 if [ -r /proc/self/stat ]; then
@@ -30,7 +36,10 @@ if [ -r /proc/self/stat ]; then
     done
   }
   own() {
-    grep -lsF "FAIRLEAD_STEP=$step" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r a b i c; do echo "$i"; done
+    {
+      grep -lsF "FAIRLEAD_STEP=$step" /proc/[0-9]*/environ
+      [ -n "$look" ] && grep -ls "[f]airlead-$step-" /proc/[0-9]*/cmdline
+    } 2>/dev/null | while IFS=/ read -r a b i c; do echo "$i"; done
   }
 else
   all() { ps -A -o pid= -o ppid= -o pgid= | while read -r i pp g; do echo "$i $pp $g $g"; done; }
@@ -64,18 +73,22 @@ EOT
 hit() {
   if [ -n "$group" ]; then kill -s "$1" -- $group 2>/dev/null; fi
   if [ -n "$rest" ]; then kill -s "$1" $rest 2>/dev/null; fi
-  if [ "$sudo" = 1 ]; then
-    printf '%s\n' "$pw" | command sudo -S -p '' kill -s "$1" $live >/dev/null 2>&1
-  fi
+  case $sudo in
+  no) return;;
+  password) said=$(printf '%s\n' "$pw" | LC_ALL=C command sudo -S -p '' kill -s "$1" $live 2>&1) && return;;
+  *) said=$(LC_ALL=C command sudo -n kill -s "$1" $live 2>&1 </dev/null) && return;;
+  esac
+  case $said in *kill:*) ;; *) sudo=no;; esac # not kill's own words, so a refusal
 }
 gone() {
   find && return 1
   find && return 1
   echo gone
-  [ -n "$dir" ] && rm -rf "$dir"
+  [ -n "$dirs" ] && rm -rf -- "$dirs"-*
   exit 0
 }
 gone
+[ "$look" = 1 ] && { echo left $live; exit 0; }
 hit TERM
 t=0
 while [ $t -lt $grace ]; do
@@ -106,13 +119,30 @@ func (p *process) kill(pid int, alive bool) killed {
 	grace := max(p.command.Grace, 0)
 	ctx, cancel := context.WithTimeout(context.Background(), grace+45*time.Second)
 	defer cancel()
+	return p.runKillScript(ctx, fmt.Sprintf("pid=%d alive=%s grace=%d sudo=%s pw=%s", pid, digit(alive),
+		int(grace/(100*time.Millisecond)), p.elevation(), command.Quote(string(p.target.sudo.password))))
+}
+
+// Clean implements task.Cleaner: it removes what was copied for a command, if nothing
+// of that runs.
+func (e *Executor) Clean(ctx context.Context, c *task.Command) error {
+	t, err := e.readTarget(c)
+	if err != nil {
+		return err
+	}
+	if t.bare || c.Script == nil && !t.pty {
+		return nil // nothing was copied
+	}
+	p := &process{executor: e, target: t, command: c, step: stepName(c), copied: true}
+	return p.runKillScript(ctx, "look=1 pid=0 alive=0").err
+}
+
+func (p *process) runKillScript(ctx context.Context, settings string) killed {
 	ch, err := p.executor.openChannel(ctx, p.target)
 	if err != nil {
 		return killed{err: err}
 	}
-	head := fmt.Sprintf("pid=%d alive=%s step=%s grace=%d sudo=%s dir=%s pw=%s\n", pid, digit(alive),
-		command.Quote(p.step), int(grace/(100*time.Millisecond)), digit(p.target.sudo.used), command.Quote(p.dir),
-		command.Quote(string(p.target.sudo.password)))
+	head := settings + " step=" + command.Quote(p.step) + " dirs=" + p.dirs() + "\n"
 	// Over stdin, so that neither quoting nor the login shell matters and nobody on
 	// the node reads the password in a command line.
 	stdout, stderr, _, err := ch.call(ctx, "exec /bin/sh -s", strings.NewReader(head+killScript))
@@ -127,6 +157,25 @@ func (p *process) kill(pid int, alive bool) killed {
 		err = fmt.Errorf("looking for its processes: %s", firstLine(stderr))
 	}
 	return killed{err: err}
+}
+
+// elevation says how the command's end may call sudo.
+func (p *process) elevation() string {
+	switch {
+	case !p.target.sudo.used || p.answers.wasRefused():
+		return "no"
+	case len(p.target.sudo.password) > 0:
+		return "password"
+	}
+	return "free"
+}
+
+// dirs is what the names of the directories begin with that go with the command.
+func (p *process) dirs() string {
+	if !p.copied {
+		return ""
+	}
+	return p.prefix()
 }
 
 func digit(b bool) string {

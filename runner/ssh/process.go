@@ -24,10 +24,16 @@ type process struct {
 	command  *task.Command
 	// mark begins our own words in the command's output, step names its processes.
 	mark, step string
-	// dir and file are the copied script's; empty without one.
-	dir, file string
-	ch        *channel
-	answers   *answerer
+	// text is what the shell is to run.
+	text string
+	// dir is where files were copied to; empty without any. copied tells that there may
+	// be something on the node, known or not.
+	dir    string
+	copied bool
+	// byDescriptor tells that the script is handed over as an open file.
+	byDescriptor bool
+	ch           *channel
+	answers      *answerer
 
 	pid     chan int      // gets the shell's process id, once
 	told    chan struct{} // closed when the server told the end, which exit holds then
@@ -117,11 +123,7 @@ func (p *process) run(ctx context.Context, out task.Output) task.End {
 
 // drive starts the command and returns its end as the server tells it.
 func (p *process) drive(out task.Output) task.End {
-	text := p.command.Text
-	if p.command.Script != nil {
-		text = p.runLine()
-	}
-	request, stdin := p.request(text)
+	request, stdin := p.request()
 	if p.target.bare {
 		for _, pair := range p.command.Env {
 			name, value, _ := strings.Cut(pair, "=")

@@ -66,6 +66,8 @@ func TestNotStarted(t *testing.T) {
 		{name: "no login named", change: func(c *task.Command) { c.Settings = nil }, reason: "key_missing", words: "ssh-key-storage-path"},
 		{name: "no key at all", change: func(c *task.Command) { c.Keys[keyPath] = []byte("hello") }, reason: "invalid", words: keyPath},
 		{name: "host key changed", change: withKeys(authorizedKey(otherPublic)), reason: "host_key_changed", words: "SHA256:"},
+		{name: "host keys in conflict", change: func(c *task.Command) { c.Node.HostKeyConflict = true }, reason: "host_key_conflict", words: "hostkeys list"},
+		{name: "another key than the pinned one, which was seen", change: set("ssh-host-key", authorizedKey(otherPublic)), reason: "host_key_changed", words: "ssh-host-key"},
 		{name: "host key of another kind", change: withKeys("ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg="), reason: "host_key_changed"},
 		{name: "strict and unknown", change: func(c *task.Command) { c.Node.HostKeys = nil; c.Settings["ssh-host-key-checking"] = "strict" }, reason: "host_key_unknown", words: "ssh-host-key"},
 		{name: "checking switched off", change: set("ssh-host-key-checking", "no"), reason: "invalid", words: "cannot be switched off"},
@@ -186,6 +188,14 @@ func TestHostKeySources(t *testing.T) {
 	address := "[127.0.0.1]:" + s.port + " "
 	t.Run("attribute", func(t *testing.T) {
 		end, _ := run(t, newExecutor(t), s.command("true", strict, set("ssh-host-key", authorizedKey(other)+"\n"+authorizedKey(s.hostKey))))
+		if end.Outcome != succeeded {
+			t.Errorf("got %+v", end)
+		}
+	})
+	t.Run("attribute, and runners that saw different ones", func(t *testing.T) {
+		end, _ := run(t, newExecutor(t), s.command("true", set("ssh-host-key", authorizedKey(s.hostKey)), func(c *task.Command) {
+			c.Node.HostKeys, c.Node.HostKeyConflict = []string{authorizedKey(other)}, true
+		}))
 		if end.Outcome != succeeded {
 			t.Errorf("got %+v", end)
 		}

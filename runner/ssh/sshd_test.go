@@ -116,9 +116,11 @@ func freePort(t testing.TB) string {
 func (s *sshd) start(t testing.TB) {
 	t.Helper()
 	args := []string{"-D", "-e", "-f", filepath.Join(s.dir, "sshd_config")}
-	cmd := exec.Command("/usr/sbin/sshd", args...)
+	// Whoever runs the tests may ignore hangups, and all below would inherit that.
+	args = append([]string{"--default-signal=HUP", "/usr/sbin/sshd"}, args...)
+	cmd := exec.Command("/usr/bin/env", args...)
 	if _, err := os.Stat("/run/sshd"); err != nil && os.Getuid() == 0 {
-		cmd = exec.Command("/bin/sh", append([]string{"-c", `mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec /usr/sbin/sshd "$@"`, "sshd"}, args...)...)
+		cmd = exec.Command("/bin/sh", append([]string{"-c", `mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec /usr/bin/env "$@"`, "sshd"}, args...)...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	}
 	log, err := os.Create(filepath.Join(s.dir, "log"))

@@ -85,7 +85,7 @@ func (s *settings) matches(re *regexp.Regexp, text string) bool {
 // prelude makes sudo a function that asks over stderr with a mark of our own and reads
 // the answer from the channel, which no other command of the line has as its stdin.
 // Where something is piped into sudo, the password is given in a call before.
-func (s *sudo) prelude(p *process, _ string) string {
+func (s *sudo) prelude(p *process) string {
 	if s.expected == 0 || p.target.pty {
 		return ""
 	}

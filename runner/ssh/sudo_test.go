@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairlead/fairlead/runner/task"
 )
@@ -121,5 +122,46 @@ func TestRealSudoWithoutPassword(t *testing.T) {
 	end, out := run(t, newExecutor(t), s.command("sudo id -un; echo piped | sudo cat", withPassword("unused")))
 	if end.Outcome != succeeded || out.out() != "root\npiped\n" {
 		t.Errorf("got %+v %q %q", end, out.out(), out.err())
+	}
+}
+
+// TestCancelAsksSudoOnce ends commands that use sudo where sudo refuses: an account
+// must not be locked by that, however long it takes until all of them are gone.
+func TestCancelAsksSudoOnce(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		says string
+		with func(*task.Command)
+		args string
+	}{
+		"wrong password": {"Sorry, try again.", withPassword("wrong"), "-S -p  kill"},
+		"no password":    {"sudo: a password is required", func(*task.Command) {}, "-n kill"},
+		"no rights":      {"me is not in the sudoers file.", withPassword("right"), "-S -p  kill"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			refuse := "#!/bin/sh\necho \"$*\" >>" + dir + "/calls\ncat >>" + dir + "/stdin\necho '" + test.says + "' >&2\nexit 1\n"
+			if err := os.WriteFile(filepath.Join(dir, "sudo"), []byte(refuse), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			s := startSSHD(t, "SetEnv PATH="+dir+":/usr/bin:/bin")
+			// Deaf to TERM, so that at least one KILL follows.
+			c := s.command("trap '' TERM; echo started; : sudo; sleep 1000; sleep 1000", test.with)
+			c.Grace = time.Second
+			if end := stopped(t, newExecutor(t), c, task.ErrStopped); end.Outcome != cancelled {
+				t.Errorf("got %+v", end)
+			}
+			calls, err := os.ReadFile(filepath.Join(dir, "calls"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(calls), "\n"); n != 1 || !strings.HasPrefix(string(calls), test.args) {
+				t.Errorf("sudo was called %d times: %q", n, calls)
+			}
+			if given, _ := os.ReadFile(filepath.Join(dir, "stdin")); name == "no password" && len(given) > 0 {
+				t.Errorf("sudo was given %q, though there is no password", given)
+			}
+		})
 	}
 }

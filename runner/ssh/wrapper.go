@@ -1,7 +1,6 @@
 package ssh
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/fairlead/fairlead/runner/command"
@@ -26,26 +25,59 @@ const (
 // The login shell tells its process id over stderr before all else, since sshd makes
 // it the leader of a session of its own: that is what a cancel ends. Variables are
 // exported here because most servers refuse env requests. What is secret goes over
-// stdin: everybody on a node can read command lines.
-func (p *process) request(text string) (exec string, stdin []byte) {
-	if p.target.bare {
-		return text, nil
+// stdin, or lies in a file where stdin is a terminal, which takes no long lines:
+// everybody on a node can read command lines.
+func (p *process) request() (exec string, stdin []byte) {
+	tell := "echo '" + p.mark + string(markPid) + "'$$ >&2\n"
+	switch {
+	case p.target.bare:
+		return p.text, nil
+	case p.byFile():
+		return p.inShell(tell + p.export("") + p.fromFile()), nil
+	case p.inline() && (p.target.shell == "" || p.target.pty):
+		return p.inShell(tell + p.whole("")), nil
 	}
-	head := "echo '" + p.mark + string(markPid) + "'$$ >&2\nexport FAIRLEAD_STEP=" + command.Quote(p.step)
-	open, hidden := p.splitEnv()
-	body := p.target.sudo.prelude(p, text) + text
-	plain := len(hidden) == 0 && !p.secret(text) && p.target.shell == "" && len(head)+len(open)+len(body) < maxInline
-	if plain || p.target.pty { // a terminal takes no long lines as input
-		return p.inShell(head + open + hidden + "\n" + body), nil
-	}
-	// The whole rest over stdin, read line by line by the shell itself. This first
-	// part has no line break, quote or exclamation mark, so that csh and fish can
-	// pass it on to another shell.
-	bootstrap := `E=; n=$(printf "\nx"); n=${n%x}; while IFS= read -r L; do case $L in ` + p.mark + string(markEnd) +
-		`) break;; esac; E="$E$L$n"; done; eval "$E"`
-	first := "unset E L n\n" + head[strings.IndexByte(head, '\n')+1:] + open + hidden + "\n"
+	// The whole rest over stdin, read line by line by the shell itself, and run only if
+	// all of it has come. This first part has no line break, single quote or exclamation
+	// mark, so that csh and fish can pass it on to another shell.
+	end := p.mark + string(markEnd)
+	bootstrap := `E=; n=$(printf "\nx"); n=${n%x}; while IFS= read -r L; do case $L in ` + end +
+		`) break;; esac; E="$E$L$n"; done; case $L in ` + end + `) eval "$E";; *) exit 126;; esac`
 	return p.inShell("echo " + p.mark + string(markPid) + "$$ >&2; " + bootstrap),
-		[]byte(first + body + "\n" + p.mark + string(markEnd) + "\n")
+		[]byte(p.whole("E L n") + "\n" + end + "\n")
+}
+
+// whole is the command with its variables, as a shell runs it that has used the names
+// in own until here.
+func (p *process) whole(own string) string {
+	if own != "" {
+		own = "unset " + own + "\n"
+	}
+	open, hidden := p.splitEnv()
+	return own + p.export(open+hidden) + p.target.sudo.prelude(p) + p.text
+}
+
+// export sets the step's name and other variables.
+func (p *process) export(more string) string {
+	return "export FAIRLEAD_STEP=" + command.Quote(p.step) + more + "\n"
+}
+
+// inline reports whether the command line may show the whole command.
+func (p *process) inline() bool {
+	_, hidden := p.splitEnv()
+	return hidden == "" && !p.command.LineHoldsSecret() && len(p.whole("")) < maxInline
+}
+
+// byFile reports whether the command comes in a file on the node.
+func (p *process) byFile() bool { return p.target.pty && !p.target.bare && !p.inline() }
+
+// fromFile runs the command that lies in the file, which is gone before it begins.
+func (p *process) fromFile() string {
+	file, remove := command.Quote(p.dir+"/"+commandFile), "rm -f "+command.Quote(p.dir+"/"+commandFile)
+	if p.command.Script == nil {
+		remove = "rm -rf " + command.Quote(p.dir)
+	}
+	return "E=$(cat " + file + " && echo .) || exit 126\n" + remove + "\neval \"${E%.}\""
 }
 
 // inShell hands a text to the shell that the node's settings name.
@@ -62,21 +94,10 @@ func (p *process) splitEnv() (open, hidden string) {
 	for _, pair := range p.command.Env {
 		name, value, _ := strings.Cut(pair, "=")
 		b := &o
-		if p.secret(value) {
+		if p.command.HoldsSecret(value) {
 			b = &h
 		}
 		b.WriteString(" " + name + "=" + command.Quote(value))
 	}
 	return o.String(), h.String()
-}
-
-// secret reports whether text holds a value that must not be seen. Very short secrets
-// are in any text and would send all of it over stdin, which is harmless.
-func (p *process) secret(text string) bool {
-	for _, mask := range p.command.Masks {
-		if len(mask) > 0 && bytes.Contains([]byte(text), mask) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,13 +46,15 @@ type Attempt struct {
 	state    *State
 	mode     Mode
 	vault    *vault
-	hand     map[int]*hand   // cells this process prepares or runs, by position
-	lastStop uint64          // number of the newest stop record
-	deadline time.Duration   // boot time at which the job's time is over; 0: none
-	detached bool            // this process ends: nothing more is recorded
-	probes   []Cell          // that wait for Resumed to be asked
-	ctx      context.Context //nolint:containedctx // of Run: cells start while others record
-	running  sync.WaitGroup
+	hand     map[int]*hand // cells this process prepares or runs, by position
+	lastStop uint64        // number of the newest stop record
+	deadline time.Duration // boot time at which the job's time is over; 0: none
+	detached bool          // this process ends: nothing more is recorded
+	probes   []Cell        // that wait for Resumed to be asked
+	// leftovers are cells of which an earlier process may have left something on nodes.
+	leftovers []Cell
+	ctx       context.Context //nolint:containedctx // of Run: cells start while others record
+	running   sync.WaitGroup
 }
 
 // writeAgain is how long to wait after the journal could not be written.
@@ -74,6 +77,9 @@ func (h *Host) New(ctx context.Context, a *spool.Attempt, mode Mode) (*Attempt, 
 	t.cutter = newCutter(ctx, a, &h.zip, t.log)
 	if err := t.replay(); err != nil {
 		return nil, err
+	}
+	if mode == Waiting && bytes.Equal(t.state.boot, h.BootID) {
+		t.deadline = t.state.deadline // of another boot, the clock says nothing and nothing runs
 	}
 	if a.Frozen() != "" {
 		t.mode = Unproven
@@ -100,6 +106,7 @@ func (t *Attempt) Run() error {
 	t.recover()
 	for {
 		t.mu.Lock()
+		t.checkDeadline()
 		done, timer := t.state.closed, t.deadlineTimer()
 		var next time.Time
 		if !done {
@@ -137,7 +144,6 @@ func (t *Attempt) sleep(deadline *time.Timer, next time.Time) {
 		t.flushIfDone()
 	case <-due:
 	case <-deadline.C:
-		t.checkDeadline()
 	case <-t.ctx.Done():
 		t.Drain()
 	}
@@ -292,7 +298,7 @@ func (t *Attempt) finish(c Cell, end End) {
 		t.freeze()
 		end = End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: ReasonFrozen, Message: "Unknown: " + t.disk.Frozen() + "."}
 	}
-	r := record(&runnerv1.Record{Record: &runnerv1.Record_Ended{Ended: endedRecord(c, end)}})
+	r := record(&runnerv1.Record{Record: &runnerv1.Record_Ended{Ended: endedRecord(c, end, t.vault.masker)}})
 	t.advance([]*runnerv1.Record{r})
 	t.poke()
 }

@@ -14,10 +14,13 @@ import (
 const deadlineCheck = 10 * time.Second
 
 // Granted records the grant and lets Run begin. The record asks for no sync: the first
-// start carries it along.
+// start carries it along. It tells the end of the job's time, too, so that a process
+// that comes after this one keeps it without a hub.
 func (t *Attempt) Granted(g *runnerv1.Granted, s *runnerv1.Secrets, timeLeft time.Duration) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.setTimeLeft(timeLeft)
+	g.DeadlineUs = t.deadline.Microseconds()
 	r := record(&runnerv1.Record{Record: &runnerv1.Record_Granted{Granted: g}})
 	if _, _, err := t.disk.Append(false, r); err != nil {
 		t.freeze()
@@ -25,7 +28,6 @@ func (t *Attempt) Granted(g *runnerv1.Granted, s *runnerv1.Secrets, timeLeft tim
 	}
 	t.state.Apply(r)
 	t.vault = newVault(s)
-	t.setTimeLeft(timeLeft)
 	return nil
 }
 
@@ -38,6 +40,9 @@ func (t *Attempt) Resumed(s *runnerv1.Secrets, timeLeft time.Duration, stop *run
 	}
 	t.vault = newVault(s)
 	t.setTimeLeft(timeLeft)
+	if !t.state.closed {
+		t.clean(stop.GetAsked() || timeLeft < 0)
+	}
 	t.mu.Unlock()
 	if stop.GetAsked() {
 		if _, _, err := t.Stop(stop); err != nil {
@@ -126,14 +131,14 @@ func (t *Attempt) cancel(scope *runnerv1.StopScope) {
 func (t *Attempt) setTimeLeft(d time.Duration) {
 	t.deadline = 0
 	if d != 0 {
-		t.deadline = max(1, t.host.Boottime()+d)
+		t.deadline = max(time.Microsecond, t.host.Boottime()+d)
 	}
 	t.poke()
 }
 
 // deadlineTimer returns a timer for the next look at the deadline; the caller holds mu.
 func (t *Attempt) deadlineTimer() *time.Timer {
-	if t.deadline == 0 || t.mode != Working {
+	if t.deadline == 0 || t.mode != Working && t.mode != Waiting {
 		timer := time.NewTimer(time.Hour)
 		timer.Stop()
 		return timer
@@ -141,13 +146,21 @@ func (t *Attempt) deadlineTimer() *time.Timer {
 	return time.NewTimer(min(deadlineCheck, max(0, t.deadline-t.host.Boottime())))
 }
 
+// checkDeadline ends what runs when the job's time is over. What did not start is timed
+// out, too, under a current grant; while the attempt waits for one, the hub has to say
+// first that this host may speak for it. The caller holds mu.
 func (t *Attempt) checkDeadline() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.deadline == 0 || t.mode != Working || t.host.Boottime() < t.deadline {
+	if t.deadline == 0 || t.host.Boottime() < t.deadline {
 		return
 	}
-	t.mode = Expired
+	switch t.mode {
+	case Working:
+		t.mode = Expired
+	case Waiting:
+		t.deadline = 0 // comes anew with Resumed
+	default:
+		return
+	}
 	for _, h := range t.hand {
 		h.cancel(ErrTimedOut)
 	}

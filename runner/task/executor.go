@@ -42,15 +42,6 @@ type Command struct {
 	OtherBoot bool
 }
 
-// Script is an inline script with its text and arguments expanded.
-type Script struct {
-	Text          string
-	Args          []string
-	Interpreter   string
-	ArgsQuoted    bool
-	FileExtension string
-}
-
 // End is how a command ended.
 type End struct {
 	Outcome    runnerv1.Outcome
@@ -118,11 +109,18 @@ type Reattacher interface {
 	Forget(attemptID string) error
 }
 
+// Cleaner is an executor that has something lie on a node until its command ends.
+type Cleaner interface {
+	// Clean removes what an earlier process of this runner left of a cell, unless the
+	// command still runs: then it removes it by itself.
+	Clean(ctx context.Context, c *Command) error
+}
+
 // NotStartedError tells why nothing was started.
 type NotStartedError struct {
 	// Reason is a short machine word: connection_refused, connection_timeout,
 	// host_unreachable, host_not_found, host_key_changed, host_key_unknown,
-	// authentication_failed, key_missing, script_interpreter, invalid.
+	// host_key_conflict, authentication_failed, key_missing, script_interpreter, invalid.
 	Reason string
 	// Message says what happened, to what, and what to do.
 	Message string

@@ -9,6 +9,7 @@ import (
 	"github.com/fairlead/fairlead/proto/failpoint"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/mask"
 )
 
 // probeTimeout bounds a probe: it is meant to look, not to work.
@@ -26,10 +27,11 @@ func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End
 	if err != nil {
 		return notStarted(ReasonUnsupported, err.Error()), true
 	}
-	p, err := executor.Prepare(ctx, cmd)
+	p, err := t.prepare(ctx, executor, cmd)
 	if err != nil {
 		return t.unprepared(ctx, err)
 	}
+	failpoint.Hit("runner.prepared")
 	if failpoint.Mutant("NM1") {
 		end = p.Run(ctx, out)
 		return end, t.begin(c)
@@ -59,6 +61,24 @@ func (t *Attempt) run(ctx context.Context, c Cell, cmd *Command, p Process, exec
 		return End{}, false // it lives on; the next process records its end
 	}
 	return t.probed(ctx, c, end, out), true
+}
+
+// prepare prepares a command within its time, which is as long again for the command
+// itself: a node that is slow to answer must not hold a step for ever.
+func (t *Attempt) prepare(ctx context.Context, executor Executor, cmd *Command) (Process, error) {
+	within, cancel := context.WithCancelCause(ctx)
+	stop := t.bound(within, cmd.Timeout, cancel)
+	p, err := executor.Prepare(within, cmd)
+	stop()
+	late := context.Cause(within) != nil && ctx.Err() == nil
+	cancel(nil)
+	if err != nil && late {
+		return nil, &NotStartedError{
+			Reason: ReasonPrepareTimedOut, Cause: err,
+			Message: fmt.Sprintf("node %s: the step's time of %v was over before it could be started: %v", cmd.Node.GetName(), cmd.Timeout, err),
+		}
+	}
+	return p, err
 }
 
 func (t *Attempt) secrets() *vault {
@@ -210,7 +230,7 @@ func (t *Attempt) probe(ctx context.Context, c Cell, out *cellOutput) (int32, er
 		return 0, err
 	}
 	_ = out.say("The end of this step was not seen; asking its probe.")
-	p, err := executor.Prepare(ctx, cmd)
+	p, err := t.prepare(ctx, executor, cmd)
 	if err != nil {
 		return 0, err
 	}
@@ -238,9 +258,10 @@ func (o systemOutput) WriteMasked(_ wire.Stream, p []byte, _ uint64) error {
 
 func cellRecord(c Cell) *runnerv1.Cell { return &runnerv1.Cell{Node: c.Node, Step: c.Step, Try: c.Try} }
 
-// endedRecord turns an end into its record; captured data beyond the limit is left out
-// and said so.
-func endedRecord(c Cell, e End) *runnerv1.Ended {
+// endedRecord turns an end into its record. A disk keeps it, so its message shows no
+// secret. Its reason never holds a value: it is one of our own words, which masking a
+// short secret would break. Captured data beyond the limit is left out and said so.
+func endedRecord(c Cell, e End, m *mask.Masker) *runnerv1.Ended {
 	size := 0
 	for k, v := range e.Data {
 		size += len(k) + len(v)
@@ -251,6 +272,6 @@ func endedRecord(c Cell, e End) *runnerv1.Ended {
 	}
 	return &runnerv1.Ended{
 		Cell: cellRecord(c), Outcome: e.Outcome, Code: e.Code, Exited: e.Exited, Signal: e.Signal, Reason: e.Reason,
-		Message: e.Message, EndProven: e.EndProven, NotStarted: e.NotStarted, Data: e.Data, NewHostKey: e.NewHostKey,
+		Message: m.Text(e.Message), EndProven: e.EndProven, NotStarted: e.NotStarted, Data: e.Data, NewHostKey: e.NewHostKey,
 	}
 }

@@ -50,6 +50,7 @@ func (t *Attempt) recoverCell(c Cell, offset uint64) {
 		})
 		return
 	}
+	t.leftovers = append(t.leftovers, c)
 	if step.GetProbe() != "" && t.mode != Unproven {
 		// Its probe needs secrets, which come with Resumed.
 		t.hand[t.position(c)] = &hand{cell: c, cancel: func(error) {}}
@@ -77,9 +78,10 @@ func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, executor E
 		cmd = &Command{AttemptID: t.disk.ID(), Cell: c, Node: t.plan.Spec.GetNodes()[c.Node]}
 	}
 	cmd.OtherBoot = t.otherBoot()
-	p, found, err := r.Reattach(ctx, cmd, offset)
+	// A stop must not keep it from being found: then nobody would record its end.
+	p, found, err := r.Reattach(t.ctx, cmd, offset)
 	switch {
-	case ctx.Err() != nil && err != nil:
+	case t.ctx.Err() != nil && err != nil:
 		return End{}, false
 	case err != nil:
 		end := restarted()

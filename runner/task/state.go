@@ -10,20 +10,21 @@ import (
 
 // Reasons that this package writes into ended records.
 const (
-	ReasonInvalid       = "invalid"               // the command cannot be built
-	ReasonUnsupported   = "unsupported"           // no executor of that name
-	ReasonRestarted     = "runner_restarted"      // in mid-step when the runner died
-	ReasonNeverStarted  = wire.ReasonNeverStarted // proven by the shim's tombstone after a restart
-	ReasonOtherHost     = "other_host"            // the disk was copied
-	ReasonFrozen        = "disk_damaged"          // the journal cannot be trusted
-	ReasonGone          = "gone"                  // the hub had given the attempt up
-	ReasonStopped       = "stopped"               // by a stop
-	ReasonTimedOut      = "timed_out"             // step or job
-	ReasonProbeClean    = wire.ReasonProbeClean   // unknown, but the probe proves that nothing happened
-	ReasonProbeHappened = "probe_happened"        // unknown, but the probe proves that it happened
-	ReasonEarlierStep   = "earlier_step_failed"
-	ReasonNodeFailed    = "other_node_failed"
-	ReasonNotNeeded     = "not_needed" // a handler with nothing to answer
+	ReasonInvalid         = "invalid"               // the command cannot be built
+	ReasonUnsupported     = "unsupported"           // no executor of that name
+	ReasonRestarted       = "runner_restarted"      // in mid-step when the runner died
+	ReasonNeverStarted    = wire.ReasonNeverStarted // proven by the shim's tombstone after a restart
+	ReasonOtherHost       = "other_host"            // the disk was copied
+	ReasonFrozen          = "disk_damaged"          // the journal cannot be trusted
+	ReasonGone            = "gone"                  // the hub had given the attempt up
+	ReasonStopped         = "stopped"               // by a stop
+	ReasonTimedOut        = "timed_out"             // step or job
+	ReasonPrepareTimedOut = "prepare_timed_out"     // the step's time was over before its start
+	ReasonProbeClean      = wire.ReasonProbeClean   // unknown, but the probe proves that nothing happened
+	ReasonProbeHappened   = "probe_happened"        // unknown, but the probe proves that it happened
+	ReasonEarlierStep     = "earlier_step_failed"
+	ReasonNodeFailed      = "other_node_failed"
+	ReasonNotNeeded       = "not_needed" // a handler with nothing to answer
 )
 
 // phase is how far a step on a node is.
@@ -52,11 +53,13 @@ type cellState struct {
 // State is what an attempt's journal says. The zero value of NewState's maker is the
 // state of an empty journal.
 type State struct {
-	steps  int
-	cells  []cellState
-	stop   runnerv1.StopScope
-	boot   []byte // that the grant was taken in
-	closed bool
+	steps int
+	cells []cellState
+	stop  runnerv1.StopScope
+	boot  []byte // that the grant was taken in
+	// deadline of the job's time by the boot clock of that boot; 0: none.
+	deadline time.Duration
+	closed   bool
 }
 
 // NewState makes the state of an empty journal.
@@ -80,6 +83,7 @@ func (s *State) Apply(r *runnerv1.Record) {
 	switch v := r.GetRecord().(type) {
 	case *runnerv1.Record_Granted:
 		s.boot = v.Granted.GetBootId()
+		s.deadline = time.Duration(v.Granted.GetDeadlineUs()) * time.Microsecond
 	case *runnerv1.Record_Started:
 		c := s.at(v.Started.GetCell())
 		c.phase, c.try = started, v.Started.GetCell().GetTry()

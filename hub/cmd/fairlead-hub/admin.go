@@ -114,6 +114,17 @@ func (s *server) serveAdmin(ctx context.Context) error {
 	return nil
 }
 
+func dialAdmin(ctx context.Context, path string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", path)
+}
+
+// hubRuns reports whether a hub answers in the data directory.
+func hubRuns(ctx context.Context, dir string) bool {
+	c, err := dialAdmin(ctx, filepath.Join(dir, adminSocket))
+	return err == nil && c.Close() == nil
+}
+
 // errNoHub says that no hub runs in the data directory.
 var errNoHub = errors.New("no hub answers on the local socket")
 
@@ -127,10 +138,7 @@ func askHub(ctx context.Context, dir string, r userRequest) (userAnswer, error) 
 		return userAnswer{}, errNoHub
 	}
 	client := &http.Client{Timeout: adminTimeout, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", path)
-		},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAdmin(ctx, path) },
 	}}
 	defer client.CloseIdleConnections()
 	body, err := json.Marshal(r) //nolint:gosec // to a socket that this user alone can open

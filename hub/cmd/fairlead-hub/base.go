@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/fairlead/fairlead/hub"
@@ -60,39 +59,22 @@ func memberID(dir string) (string, error) {
 }
 
 func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*store.Store, error) {
-	return store.Open(ctx, store.Config{URL: cfg.Database, Path: cfg.DatabaseFile(), Log: log})
+	return store.Open(ctx, storeConfig(cfg, log))
 }
 
-func loadMaster(cfg *config.Config, log *slog.Logger) (*keys.Master, error) {
-	master, created, err := keys.LoadMaster(cfg.MasterKey, cfg.MasterKeyFile())
+func storeConfig(cfg *config.Config, log *slog.Logger) store.Config {
+	return store.Config{URL: cfg.Database, Path: cfg.DatabaseFile(), Name: cfg.MemberName(), Log: log}
+}
+
+// loadMaster reads the master key, or makes one for a database that has no secrets yet.
+func loadMaster(ctx context.Context, st *store.Store, cfg *config.Config, log *slog.Logger) (*keys.Master, error) {
+	ca, _, err := st.ClusterCA(ctx)
+	if err != nil {
+		return nil, err
+	}
+	master, created, err := keys.LoadMaster(cfg.MasterKey, cfg.MasterKeyFile(), ca != nil)
 	if created && err == nil {
 		log.Info("made a master key; keep a copy of it apart from the database's backups", "path", cfg.MasterKeyFile())
 	}
 	return master, err
-}
-
-func (p *program) migrate(c *cobra.Command, _ []string) error {
-	cfg, _, err := p.load(c)
-	if err != nil {
-		return err
-	}
-	if cfg.Database == "" {
-		lock, err := lockDataDir(cfg.DataDir)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = lock.Close() }() // the process ends
-	}
-	st, err := openStore(c.Context(), cfg, p.logger(cfg))
-	if err != nil {
-		return err
-	}
-	err = st.Migrate(c.Context())
-	if err == nil {
-		var database int64
-		if database, _, err = st.SchemaVersions(c.Context()); err == nil {
-			_, err = fmt.Fprintf(p.env.stdout, "The database has schema %d.\n", database)
-		}
-	}
-	return errors.Join(err, st.Close())
 }

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	_ "time/tzdata" // the zones of schedules, where the machine has none (containers)
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -104,7 +105,8 @@ func (p *program) command() *cobra.Command {
 	p.addFlags(root.PersistentFlags())
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Serve UI, API and runners until told to end", Args: noArgs, RunE: p.serve},
-		&cobra.Command{Use: "migrate", Short: "Bring the database's schema to this version, and end", Args: noArgs, RunE: p.migrate},
+		p.migrateCommand(),
+		&cobra.Command{Use: "doctor", Short: "Look at configuration, host and database, and tell what is wrong", Args: noArgs, RunE: p.doctor},
 		p.userCommand(),
 		p.configCommand(),
 		&cobra.Command{Use: "version", Short: "Tell the version", Args: noArgs, RunE: p.version},

@@ -86,14 +86,15 @@ func (p *program) serve(c *cobra.Command, _ []string) error {
 
 // open does everything that can fail before anything is served.
 func (s *server) open(ctx context.Context) error {
-	master, err := loadMaster(s.cfg, s.log)
-	if err != nil {
-		return err
-	}
+	var err error
 	if s.st, err = openStore(ctx, s.cfg, s.log); err != nil {
 		return err
 	}
 	if err = s.st.Migrate(ctx); err != nil {
+		return err
+	}
+	master, err := loadMaster(ctx, s.st, s.cfg, s.log)
+	if err != nil {
 		return err
 	}
 	if s.ca, err = ca.Open(ctx, s.st, master); err != nil {

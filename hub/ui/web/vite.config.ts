@@ -40,5 +40,11 @@ export default defineConfig({
     },
   },
   // Most tests are of plain functions; those that need a page say so at their top.
-  test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"], setupFiles: ["src/test-setup.ts"] },
+  test: {
+    environment: "node",
+    include: ["src/**/*.test.{ts,tsx}"],
+    setupFiles: ["src/test-setup.ts"],
+    // Whole pages on a machine that builds Go beside them.
+    testTimeout: 60_000,
+  },
 });

@@ -2209,10 +2209,13 @@ func (x *Cell) GetTry() uint32 {
 }
 
 type Granted struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fence         *Fence                 `protobuf:"bytes,1,opt,name=fence,proto3" json:"fence,omitempty"`
-	BootId        []byte                 `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	Mac           []byte                 `protobuf:"bytes,3,opt,name=mac,proto3" json:"mac,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Fence  *Fence                 `protobuf:"bytes,1,opt,name=fence,proto3" json:"fence,omitempty"`
+	BootId []byte                 `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	Mac    []byte                 `protobuf:"bytes,3,opt,name=mac,proto3" json:"mac,omitempty"`
+	// When the job's time is over, by the boot clock (CLOCK_BOOTTIME) of boot_id, in
+	// microseconds; 0: no limit. So a restarted runner keeps it without any hub.
+	DeadlineUs    int64 `protobuf:"varint,4,opt,name=deadline_us,json=deadlineUs,proto3" json:"deadline_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2266,6 +2269,13 @@ func (x *Granted) GetMac() []byte {
 		return x.Mac
 	}
 	return nil
+}
+
+func (x *Granted) GetDeadlineUs() int64 {
+	if x != nil {
+		return x.DeadlineUs
+	}
+	return 0
 }
 
 type Started struct {
@@ -4169,9 +4179,12 @@ type Node struct {
 	Tags       []string               `protobuf:"bytes,4,rep,name=tags,proto3" json:"tags,omitempty"`
 	Attributes map[string]string      `protobuf:"bytes,5,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Host keys known to the hub, in authorized_keys form; empty: first use.
-	HostKeys      []string `protobuf:"bytes,6,rep,name=host_keys,json=hostKeys,proto3" json:"host_keys,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	HostKeys []string `protobuf:"bytes,6,rep,name=host_keys,json=hostKeys,proto3" json:"host_keys,omitempty"`
+	// Runners saw different host keys at it, and nobody has chosen one yet: it is not to
+	// be used, unless its own attributes say which key is right.
+	HostKeyConflict bool `protobuf:"varint,7,opt,name=host_key_conflict,json=hostKeyConflict,proto3" json:"host_key_conflict,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
@@ -4244,6 +4257,13 @@ func (x *Node) GetHostKeys() []string {
 		return x.HostKeys
 	}
 	return nil
+}
+
+func (x *Node) GetHostKeyConflict() bool {
+	if x != nil {
+		return x.HostKeyConflict
+	}
+	return false
 }
 
 type Step struct {
@@ -5035,11 +5055,13 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x04Cell\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\rR\x04step\x12\x10\n" +
-	"\x03try\x18\x03 \x01(\rR\x03try\"e\n" +
+	"\x03try\x18\x03 \x01(\rR\x03try\"\x86\x01\n" +
 	"\aGranted\x12/\n" +
 	"\x05fence\x18\x01 \x01(\v2\x19.fairlead.runner.v1.FenceR\x05fence\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\fR\x06bootId\x12\x10\n" +
-	"\x03mac\x18\x03 \x01(\fR\x03mac\"7\n" +
+	"\x03mac\x18\x03 \x01(\fR\x03mac\x12\x1f\n" +
+	"\vdeadline_us\x18\x04 \x01(\x03R\n" +
+	"deadlineUs\"7\n" +
 	"\aStarted\x12,\n" +
 	"\x04cell\x18\x01 \x01(\v2\x18.fairlead.runner.v1.CellR\x04cell\"\xb6\x03\n" +
 	"\x05Ended\x12,\n" +
@@ -5206,7 +5228,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fProjectEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8c\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb8\x02\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x1a\n" +
@@ -5215,7 +5237,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\x05 \x03(\v2(.fairlead.runner.v1.Node.AttributesEntryR\n" +
 	"attributes\x12\x1b\n" +
-	"\thost_keys\x18\x06 \x03(\tR\bhostKeys\x1a=\n" +
+	"\thost_keys\x18\x06 \x03(\tR\bhostKeys\x12*\n" +
+	"\x11host_key_conflict\x18\a \x01(\bR\x0fhostKeyConflict\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\x03\n" +

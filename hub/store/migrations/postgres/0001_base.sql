@@ -1,3 +1,5 @@
+-- Organisations, projects, nodes, jobs, keys, people, runners and members.
+--
 -- Times are microseconds since 1970 in database time, 0 for "not yet" or "never".
 -- Ids are text made by the hub. JSON is text that no query looks into.
 -- Names that lists are sorted by compare byte by byte, as in SQLite.

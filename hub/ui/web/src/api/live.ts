@@ -3,16 +3,10 @@
 
 import type { InfiniteData, QueryClient } from "@tanstack/react-query";
 import { createStore } from "../base/store";
-import { type Execution, type LiveEvent, type Runner, signedOut, socketURL } from "./client";
+import { api, type Execution, type LiveEvent, must, type Runner, signedOut, socketURL } from "./client";
+import { link } from "./link";
 import { keys } from "./queries";
-import { type Connection, connect, type Link } from "./socket";
-
-export interface LinkState {
-  state: Link;
-  since: number;
-}
-
-export const link = createStore<LinkState>({ state: "connecting", since: Date.now() });
+import { type Connection, connect } from "./socket";
 
 // News is an execution that appeared or changed its state, and when we heard of it.
 export interface News {
@@ -27,12 +21,19 @@ const newsMax = 200;
 
 export function startLive(client: QueryClient): Connection {
   let greeted = false;
+  let turn = 0;
   return connect({
     url: () => socketURL("/api/v1/events"),
-    link: (state, since) => {
-      link.set({ state, since });
-      // A socket is refused without a word; this question has an answer.
-      if (state === "lost") void client.invalidateQueries({ queryKey: keys.me });
+    link: async (state, since) => {
+      const mine = ++turn;
+      if (state !== "lost") {
+        link.set({ state, since });
+        return;
+      }
+      if (link.get().state !== "polling") link.set({ state, since });
+      // A socket fails without a word; a question has an answer.
+      const answered = await ask(client);
+      if (mine === turn) link.set({ state: answered ? "polling" : "lost", since });
     },
     refused: () => signedOut.set(true),
     message: (data) => {
@@ -48,6 +49,17 @@ export function startLive(client: QueryClient): Connection {
       if (event.runner) takeRunner(client, event.runner);
     },
   });
+}
+
+// ask tells whether the hub answers who we are; if that is nobody, we are signed out.
+async function ask(client: QueryClient): Promise<boolean> {
+  try {
+    const me = await must(api.GET("/api/v1/me", { signal: AbortSignal.timeout(5_000) }));
+    client.setQueryData(keys.me, me);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parse(data: string): LiveEvent | undefined {
@@ -133,9 +145,13 @@ function refetchSoon(client: QueryClient, id: string): void {
 }
 
 export function takeRunner(client: QueryClient, now: Runner): void {
+  for (const id of [now.id, now.name]) {
+    client.setQueryData<Runner>(keys.runner(id), (old) => (old?.id === now.id ? now : old));
+  }
   client.setQueryData<{ items: Runner[] }>(keys.runners, (old) => {
     if (!old) return old;
     const has = old.items.some((item) => item.id === now.id);
+    if (!has && now.state === "revoked") return old;
     const items = has ? old.items.map((item) => (item.id === now.id ? now : item)) : [...old.items, now];
     return { ...old, items };
   });

@@ -1,12 +1,13 @@
 // What the pages ask of the hub: one hook per question, one key per answer.
 
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { isFinal } from "../base/Status";
 import { type ApiError, api, errorOf, must, type Status } from "./client";
+import { usePoll } from "./link";
 
 export const keys = {
   me: ["me"] as const,
   projects: ["projects"] as const,
-  project: (name: string) => ["projects", name] as const,
   jobs: (project: string) => ["jobs", project] as const,
   job: (project: string, job: string) => ["job", project, job] as const,
   executions: ["executions"] as const,
@@ -14,6 +15,7 @@ export const keys = {
   matrix: (id: string) => ["matrix", id] as const,
   nodes: (project: string) => ["nodes", project] as const,
   runners: ["runners"] as const,
+  runner: (id: string) => ["runners", id] as const,
   tokens: ["runner-tokens"] as const,
   keys: ["keys"] as const,
   ownTokens: ["own-tokens"] as const,
@@ -28,18 +30,15 @@ export function useMe() {
   });
 }
 
+// useProjects reads all of them: menus and choices look through their names.
 export function useProjects() {
   return useQuery({
     queryKey: keys.projects,
-    queryFn: ({ signal }) => must(api.GET("/api/v1/projects", { params: { query: { limit: 1000 } }, signal })),
-  });
-}
-
-export function useProject(name: string) {
-  return useQuery({
-    queryKey: keys.project(name),
-    queryFn: ({ signal }) =>
-      must(api.GET("/api/v1/projects/{project}", { params: { path: { project: name } }, signal })),
+    queryFn: async ({ signal }) => ({
+      items: await allPages((cursor) =>
+        must(api.GET("/api/v1/projects", { params: { query: { limit: 1000, ...given({ cursor }) } }, signal })),
+      ),
+    }),
   });
 }
 
@@ -76,7 +75,9 @@ export interface ExecutionFilter {
   limit?: number;
 }
 
-export function useExecutions(filter: ExecutionFilter) {
+// useExecutions is asked anew by itself only if told so: rows must not move under a
+// pointer, which only the list knows of.
+export function useExecutions(filter: ExecutionFilter, every: number | false = false) {
   const { project, job, status, limit = 50 } = filter;
   return useInfiniteQuery({
     queryKey: [...keys.executions, { project, job, status, limit }],
@@ -92,14 +93,17 @@ export function useExecutions(filter: ExecutionFilter) {
     initialPageParam: "",
     getNextPageParam: (last) => last.next || undefined,
     placeholderData: keepPreviousData,
+    refetchInterval: every,
   });
 }
 
 export function useExecution(id: string) {
+  const every = usePoll();
   return useQuery({
     queryKey: keys.execution(id),
     queryFn: ({ signal }) => must(api.GET("/api/v1/executions/{id}", { params: { path: { id } }, signal })),
     enabled: id !== "",
+    refetchInterval: ({ state }) => (state.data && isFinal(state.data.status) ? false : every),
   });
 }
 
@@ -108,16 +112,15 @@ export function useExecution(id: string) {
 export function useMatrix(id: string, open: boolean) {
   return useQuery({
     queryKey: keys.matrix(id),
-    queryFn: async ({ signal }) => {
-      const items = [];
-      let cursor: string | undefined = "";
-      while (cursor !== undefined) {
-        const page: Awaited<ReturnType<typeof matrixPage>> = await matrixPage(id, cursor, signal);
-        items.push(...page.items);
-        cursor = page.next || undefined;
-      }
-      return items;
-    },
+    queryFn: ({ signal }) =>
+      allPages((cursor) =>
+        must(
+          api.GET("/api/v1/executions/{id}/nodes", {
+            params: { path: { id }, query: { limit: 1000, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
     enabled: id !== "",
     // Events are hints; the poll is the truth, slower for what is big.
     refetchInterval: (query) => (open ? ((query.state.data?.length ?? 0) > 200 ? 5000 : 2000) : false),
@@ -125,13 +128,14 @@ export function useMatrix(id: string, open: boolean) {
   });
 }
 
-function matrixPage(id: string, cursor: string, signal: AbortSignal) {
-  return must(
-    api.GET("/api/v1/executions/{id}/nodes", {
-      params: { path: { id }, query: { limit: 1000, ...given({ cursor }) } },
-      signal,
-    }),
-  );
+async function allPages<T>(read: (cursor: string) => Promise<{ items: T[]; next?: string }>): Promise<T[]> {
+  const items: T[] = [];
+  for (let cursor: string | undefined = ""; cursor !== undefined; ) {
+    const page = await read(cursor);
+    items.push(...page.items);
+    cursor = page.next || undefined;
+  }
+  return items;
 }
 
 export function useNodes(project: string, filter: string, exclude = "", limit = 100) {
@@ -178,6 +182,15 @@ export function useRunners() {
   });
 }
 
+// useRunner also finds a revoked one, which the list leaves out.
+export function useRunner(id: string) {
+  return useQuery({
+    queryKey: keys.runner(id),
+    queryFn: ({ signal }) => must(api.GET("/api/v1/runners/{id}", { params: { path: { id } }, signal })),
+    refetchInterval: 15_000,
+  });
+}
+
 export function useRunnerTokens(admin: boolean, every: number | false = false) {
   return useQuery({
     queryKey: keys.tokens,
@@ -188,9 +201,14 @@ export function useRunnerTokens(admin: boolean, every: number | false = false) {
 }
 
 export function useKeys(prefix: string) {
-  return useQuery({
+  return useInfiniteQuery({
     queryKey: [...keys.keys, prefix],
-    queryFn: ({ signal }) => must(api.GET("/api/v1/keys", { params: { query: given({ prefix }) }, signal })),
+    queryFn: ({ pageParam, signal }) =>
+      must(
+        api.GET("/api/v1/keys", { params: { query: { limit: 200, ...given({ prefix, cursor: pageParam }) } }, signal }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: (last) => last.next || undefined,
     placeholderData: keepPreviousData,
   });
 }

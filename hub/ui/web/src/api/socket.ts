@@ -13,6 +13,10 @@ export interface SocketHandlers {
   refused?: () => void;
   // finished says whether a close means the end, not a cut.
   finished?: () => boolean;
+  // instead goes another way when no socket could be opened: a browser does not tell
+  // whether the hub refused it, or a proxy, or nobody answered. It calls live once that
+  // way is open, and resolves when it has ended: true to try again, false for good.
+  instead?: (signal: AbortSignal, live: () => void) => Promise<boolean>;
 }
 
 export interface Connection {
@@ -21,6 +25,8 @@ export interface Connection {
 
 // What the hub closes with when a session ended.
 const refusedCode = 4401;
+// Some proxies neither let a socket through nor refuse it.
+const openLimit = 8_000;
 
 export function connect(handlers: SocketHandlers, make = (url: string): WebSocket => new WebSocket(url)): Connection {
   let socket: WebSocket | undefined;
@@ -28,28 +34,48 @@ export function connect(handlers: SocketHandlers, make = (url: string): WebSocke
   let attempt = 0;
   let lostSince = 0;
   let closed = false;
+  const elsewhere = new AbortController();
+
+  const live = () => {
+    lostSince = 0;
+    handlers.link("live", Date.now());
+  };
 
   const open = () => {
     timer = undefined;
     if (closed) return;
     if (lostSince === 0) handlers.link("connecting", Date.now());
-    socket = make(handlers.url());
-    socket.onopen = () => {
-      lostSince = 0;
-      handlers.link("live", Date.now());
+    const made = make(handlers.url());
+    socket = made;
+    let opened = false;
+    const limit = setTimeout(() => made.close(), openLimit);
+    made.onopen = () => {
+      clearTimeout(limit);
+      opened = true;
+      live();
     };
-    socket.onmessage = (event: MessageEvent<string>) => {
+    made.onmessage = (event: MessageEvent<string>) => {
       attempt = 0;
       handlers.message(event.data);
     };
-    socket.onclose = (event: CloseEvent) => {
+    made.onclose = (event: CloseEvent) => {
+      clearTimeout(limit);
+      socket = undefined;
       if (event.code === refusedCode) handlers.refused?.();
-      else lost();
+      else if (opened || !handlers.instead) lost();
+      else void goElsewhere(handlers.instead);
     };
   };
 
+  const goElsewhere = async (instead: NonNullable<SocketHandlers["instead"]>) => {
+    const again = await instead(elsewhere.signal, () => {
+      attempt = 0;
+      live();
+    });
+    if (again) lost();
+  };
+
   const lost = () => {
-    socket = undefined;
     if (closed || handlers.finished?.()) return;
     if (lostSince === 0) lostSince = Date.now();
     handlers.link("lost", lostSince);
@@ -72,6 +98,7 @@ export function connect(handlers: SocketHandlers, make = (url: string): WebSocke
     close() {
       closed = true;
       clearTimeout(timer);
+      elsewhere.abort();
       window.removeEventListener("online", wake);
       document.removeEventListener("visibilitychange", wake);
       if (socket) {

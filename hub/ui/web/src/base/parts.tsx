@@ -1,10 +1,11 @@
 // Small parts that every page uses.
 
 import { Button, CopyButton, Loader, Tooltip, UnstyledButton } from "@mantine/core";
-import { Link } from "@tanstack/react-router";
-import { type ReactNode, useEffect, useSyncExternalStore } from "react";
+import { Link, useLocation } from "@tanstack/react-router";
+import { type ReactNode, useEffect, useRef, useSyncExternalStore } from "react";
 import { errorOf } from "../api/client";
 import { t } from "../text/t";
+import { arrive } from "./arrival";
 import { Icon, type IconName } from "./icons";
 import { ago, duration, full, hubNow, local, tick, watchTick } from "./time";
 
@@ -67,14 +68,29 @@ export function Page({
       <div className="page-head">
         <div className="page-title">
           {above}
-          <h1 tabIndex={-1} id="page-title">
+          <PageTitle>
             <bdi>{title}</bdi>
-          </h1>
+          </PageTitle>
         </div>
         {actions ? <div className="row wrap">{actions}</div> : null}
       </div>
       {children}
     </div>
+  );
+}
+
+// PageTitle is the one heading of a page. The focus starts at it, so that a screen
+// reader tells which page this is and the Tab key goes on from its top.
+export function PageTitle({ children }: { children: ReactNode }) {
+  const title = useRef<HTMLHeadingElement>(null);
+  const { pathname } = useLocation();
+  useEffect(() => {
+    if (title.current) arrive(pathname, title.current);
+  }, [pathname]);
+  return (
+    <h1 tabIndex={-1} id="page-title" ref={title}>
+      {children}
+    </h1>
   );
 }
 
@@ -192,6 +208,26 @@ export function Answer<T>({
     );
   if (query.error) return <ErrorNote error={query.error} onRetry={() => void query.refetch()} />;
   return <Loading />;
+}
+
+// More reads the next page of a list, where there is one.
+export function More({
+  query,
+}: {
+  query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown };
+}) {
+  if (!query.hasNextPage) return null;
+  return (
+    <Button
+      variant="subtle"
+      size="compact-sm"
+      m={8}
+      loading={query.isFetchingNextPage}
+      onClick={() => void query.fetchNextPage()}
+    >
+      {t("more")}
+    </Button>
+  );
 }
 
 export function Copy({ text, label }: { text: string; label?: string }) {

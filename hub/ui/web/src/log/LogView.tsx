@@ -16,6 +16,7 @@ import { given } from "../api/queries";
 import { Icon, type IconName } from "../base/icons";
 import { recall, remember } from "../base/local";
 import { ErrorNote, Loading, useNow } from "../base/parts";
+import { Polite, useRarely } from "../base/polite";
 import { useStore } from "../base/store";
 import { duration, full, stamp } from "../base/time";
 import { t } from "../text/t";
@@ -158,9 +159,7 @@ export function LogView({
           />
           {words ? (
             <>
-              <span className="log-state" role="status">
-                {t("log.hits", { at: hits.length ? Math.min(hit, hits.length - 1) + 1 : 0, n: hits.length })}
-              </span>
+              <Hits at={hits.length ? Math.min(hit, hits.length - 1) + 1 : 0} n={hits.length} />
               <Tool icon="chevron" label={t("log.next")} onClick={() => step(1)} turned />
             </>
           ) : null}
@@ -209,7 +208,7 @@ export function LogView({
           </Button>
         </div>
       ) : null}
-      {view.error ? (
+      {view.error && view.state === "failed" ? (
         <ErrorNote
           error={view.error}
           onRetry={() => void session.openEnd().then(() => (running ? session.follow() : undefined))}
@@ -266,6 +265,16 @@ export function LogView({
         </div>
       ) : null}
     </section>
+  );
+}
+
+function Hits({ at, n }: { at: number; n: number }) {
+  const words = t("log.hits", { at, n });
+  return (
+    <span className="log-state">
+      {words}
+      <Polite text={useRarely(words, 2_000)} />
+    </span>
   );
 }
 
@@ -372,30 +381,33 @@ function Tool({
   );
 }
 
+// How often a log that grows is told of aloud.
+const countEvery = 30_000;
+
 function LogStateWords({ view, rows, pinned }: { view: View; rows: number; pinned: boolean }) {
   useNow(view.state === "reconnecting");
   const count = t(view.before ? "log.lastCount" : "log.count", { n: rows });
-  if (view.state === "following")
+  const rare = useRarely(count, countEvery);
+  if (view.state === "following" || view.state === "reconnecting") {
+    const cut = view.state === "reconnecting";
+    const word = t(cut ? "log.cut" : pinned ? "log.following" : "log.paused");
+    const age = duration(Math.floor((Date.now() - view.since) / 1000) * 1000);
     return (
       <span className="log-state">
-        <span className={pinned ? "link-dot" : "link-dot connecting"} />
-        {pinned ? t("log.following") : t("log.paused")} · {count}
+        <span className={`link-dot ${cut ? "lost" : pinned ? "live" : "connecting"}`} />
+        {cut ? t("log.reconnecting", { age }) : word} · {count}
+        <Polite text={`${word} · ${rare}`} />
       </span>
     );
-  if (view.state === "reconnecting")
-    return (
-      <span className="log-state" role="status">
-        <span className="link-dot lost" />
-        {t("log.reconnecting", { age: duration(Math.floor((Date.now() - view.since) / 1000) * 1000) })} · {count}
-      </span>
-    );
-  if (view.end && !view.after && view.end.logComplete)
-    return (
-      <span className="log-state">
-        {t("log.whole")} · {count}
-      </span>
-    );
-  return <span className="log-state">{count}</span>;
+  }
+  const whole = view.end && !view.after && view.end.logComplete;
+  const words = whole ? `${t("log.whole")} · ${count}` : count;
+  return (
+    <span className="log-state">
+      {words}
+      <Polite text={view.state === "loading" ? "" : words} />
+    </span>
+  );
 }
 
 function NoLines({ view, running }: { view: View; running: boolean }) {

@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { LogSession, parsePage } from "./session";
+import { LogSession } from "./session";
 
 const at = (n: number) => ({
   cursor: `c${n}`,
@@ -42,13 +42,6 @@ afterEach(() => {
 
 const last = () => FakeSocket.made.at(-1) as FakeSocket;
 
-test("a page is lines and at the end the end; empty lines are beats", () => {
-  const text = `${JSON.stringify(at(1))}\n\n${JSON.stringify({ end: { cursor: "c1", status: "running", logComplete: false, more: true } })}\n`;
-  const page = parsePage(text);
-  expect(page.lines).toHaveLength(1);
-  expect(page.end?.more).toBe(true);
-});
-
 test("following goes on behind the last line taken, shown or not", () => {
   const session = new LogSession({ execution: "e1", node: "web 1", step: 2 });
   session.follow();
@@ -83,4 +76,84 @@ test("a closed reading opens no more sockets", () => {
   session.follow();
   vi.advanceTimersByTime(60_000);
   expect(FakeSocket.made).toHaveLength(1);
+});
+
+// A body that a test writes to, as a hub does.
+function body() {
+  const pipe = new TransformStream<Uint8Array, Uint8Array>(undefined, undefined, { highWaterMark: 100 });
+  const writer = pipe.writable.getWriter();
+  return {
+    stream: pipe.readable,
+    say: (text: string) => void writer.write(new TextEncoder().encode(text)),
+    cut: () => void writer.abort(new TypeError("cut")).catch(() => {}),
+  };
+}
+
+const record = (value: unknown) => `${JSON.stringify(value)}\n`;
+const texts = (session: LogSession) => session.buffer.rows.map((r) => r.text);
+
+test("where no socket comes through it is followed over plain HTTP, and on from there after a cut", async () => {
+  const bodies = [body(), body()];
+  const asked: URLSearchParams[] = [];
+  vi.stubGlobal("fetch", async (address: string) => {
+    asked.push(new URL(address, "http://hub").searchParams);
+    return new Response(bodies[asked.length - 1]?.stream);
+  });
+  const session = new LogSession({ execution: "e1", node: "web1", step: 2 });
+  session.follow();
+  last().onclose?.({ code: 1006 });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(session.view.get().state).toBe("following");
+  expect(Object.fromEntries(asked[0] ?? [])).toEqual({ format: "ndjson", follow: "true", node: "web1", step: "2" });
+  // Records come in whatever pieces the network makes of them.
+  const two = record(at(1)) + record({ ...at(2), text: "zwölf" });
+  bodies[0]?.say(two.slice(0, 30));
+  bodies[0]?.say(two.slice(30));
+  bodies[0]?.say("\n");
+  await vi.advanceTimersByTimeAsync(20);
+  expect(texts(session)).toEqual(["line 1", "zwölf"]);
+
+  bodies[0]?.say('{"cursor":"c3","te');
+  bodies[0]?.cut();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(session.view.get().state).toBe("reconnecting");
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(new URL(last().url).searchParams.get("cursor")).toBe("c2");
+  last().onclose?.({ code: 1006 });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(asked[1]?.get("cursor")).toBe("c2");
+  bodies[1]?.say(record(at(3)) + record({ end: { cursor: "c3", status: "failed", logComplete: true, more: false } }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(texts(session)).toEqual(["line 1", "zwölf", "line 3"]);
+  expect(session.view.get()).toMatchObject({ state: "ended", end: { status: "failed" } });
+  const sockets = FakeSocket.made.length;
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(FakeSocket.made).toHaveLength(sockets);
+});
+
+test.each([403, 404])("a log that is refused with %d says why, and is not asked for again", async (status) => {
+  vi.stubGlobal("fetch", async () => Response.json({ code: "no", title: "No", detail: "Not for you." }, { status }));
+  const session = new LogSession({ execution: "e1", node: "", step: -1 });
+  session.follow();
+  last().onclose?.({ code: 1006 });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(session.view.get()).toMatchObject({ state: "failed", error: { message: "Not for you.", status } });
+  session.follow();
+  expect(FakeSocket.made).toHaveLength(1);
+});
+
+test("a hub that is away is tried again", async () => {
+  let tries = 0;
+  vi.stubGlobal("fetch", async () => {
+    if (tries++ === 0) throw new TypeError("refused");
+    return new Response("", { status: 503 });
+  });
+  const session = new LogSession({ execution: "e1", node: "", step: -1 });
+  session.follow();
+  for (let i = 0; i < 3; i++) {
+    last().onclose?.({ code: 1006 });
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(FakeSocket.made).toHaveLength(i + 2);
+  }
+  expect(session.view.get().state).toBe("reconnecting");
 });

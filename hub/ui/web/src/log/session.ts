@@ -1,7 +1,7 @@
 // One reading of a log: where it starts, what is held, and how it goes on. A running
-// execution is followed over a WebSocket, and gone on with behind the last line taken,
-// so that a hub that restarts costs no line and shows none twice. A finished one is
-// read page by page.
+// execution is followed over a WebSocket, or over plain HTTP where none comes through,
+// and gone on with behind the last line taken, so that a hub that restarts costs no line
+// and shows none twice. A finished one is read page by page.
 
 import {
   type ApiError,
@@ -14,9 +14,11 @@ import {
   signedOut,
   socketURL,
 } from "../api/client";
+import { given } from "../api/queries";
 import { type Connection, connect } from "../api/socket";
 import { createStore } from "../base/store";
 import { Buffer } from "./buffer";
+import { parseRecords, readRecords } from "./records";
 
 export interface LogQuery {
   execution: string;
@@ -147,24 +149,22 @@ export class LogSession {
       signal,
     });
     if (!answer.response.ok) throw problemFrom(answer.error, answer.response.status);
-    return parsePage(answer.data ?? "");
+    return parseRecords(answer.data ?? "");
   }
 
   // follow goes on live behind the last line held.
   follow(): void {
-    if (this.socket || this.closed) return;
-    const { node, step, execution } = this.query;
+    if (this.socket || this.closed || this.refused()) return;
+    const path = `/api/v1/executions/${encodeURIComponent(this.query.execution)}/log`;
     let finished = false;
+    const take = (lines: LogLine[], end: LogEnd | undefined) => {
+      this.take(lines);
+      if (!end) return;
+      finished = true;
+      this.leave({ state: "ended", since: 0, end });
+    };
     this.socket = connect({
-      url: () => {
-        const query: Record<string, string> = {};
-        if (node) query.node = node;
-        if (step >= 0) query.step = String(step);
-        // What waits to be shown is taken already.
-        const cursor = this.queue.at(-1)?.cursor ?? this.buffer.cursor;
-        if (cursor) query.cursor = cursor;
-        return socketURL(`/api/v1/executions/${encodeURIComponent(execution)}/log/stream`, query);
-      },
+      url: () => socketURL(`${path}/stream`, this.where()),
       link: (state, since) => {
         if (state === "live") this.tell({ state: "following", since: 0, after: false });
         if (state === "lost") this.tell({ state: "reconnecting", since });
@@ -173,21 +173,73 @@ export class LogSession {
       finished: () => finished,
       message: (data) => {
         const message = JSON.parse(data) as LogMessage;
-        if (message.lines) this.take(message.lines);
-        if (message.type === "end") {
-          finished = true;
-          this.flush();
-          this.socket?.close();
-          this.socket = undefined;
-          this.tell({ state: "ended", since: 0, ...(message.end ? { end: message.end } : {}) });
-        }
+        take(message.lines ?? [], message.type === "end" ? message.end : undefined);
       },
+      instead: (signal, live) => this.stream(path, signal, live, take),
     });
+  }
+
+  // stream follows over plain HTTP where no socket comes through. Its answer also says
+  // what a socket cannot: that the hub refuses, and why.
+  private async stream(
+    path: string,
+    signal: AbortSignal,
+    live: () => void,
+    take: (lines: LogLine[], end: LogEnd | undefined) => void,
+  ): Promise<boolean> {
+    const query = new URLSearchParams({ format: "ndjson", follow: "true", ...this.where() });
+    try {
+      const answer = await fetch(`${path}?${query}`, { signal });
+      if (!answer.ok || !answer.body) return this.retries(answer);
+      live();
+      for await (const { lines, end } of readRecords(answer.body)) {
+        if (signal.aborted) return false;
+        take(lines, end);
+        if (end) return false;
+      }
+    } catch {
+      // Cut, or nobody answered: both pass.
+    }
+    return !signal.aborted;
+  }
+
+  // retries tells whether a refusal may pass by itself, and shows the one that does not.
+  private async retries(answer: Response): Promise<boolean> {
+    if (answer.status === 401) {
+      signedOut.set(true);
+      return false;
+    }
+    if (answer.status >= 500 || answer.status === 429) return true;
+    const problem: unknown = await answer.json().catch(() => undefined);
+    this.leave({ state: "failed", since: 0, error: problemFrom(problem, answer.status) });
+    return false;
+  }
+
+  // refused: a hub that said no will say no again; one that was away is worth trying.
+  private refused(): boolean {
+    const { state, error } = this.view.get();
+    return state === "failed" && error !== undefined && error.status >= 400 && error.status < 500;
+  }
+
+  // leave ends following.
+  private leave(change: Partial<LogView>): void {
+    this.flush();
+    this.socket?.close();
+    this.socket = undefined;
+    this.tell(change);
+  }
+
+  // where says what is read, from behind the last line taken, shown or not.
+  private where(): Record<string, string> {
+    const { node, step } = this.query;
+    const cursor = this.queue.at(-1)?.cursor ?? this.buffer.cursor;
+    return given({ node, step: step >= 0 ? String(step) : "", cursor });
   }
 
   // take gathers lines until the next frame: a fast log repaints 60 times a second,
   // not once per message. A hidden page gets no frames, so a long queue is taken too.
   private take(lines: LogLine[]): void {
+    if (lines.length === 0) return;
     for (const line of lines) this.queue.push(line);
     // What will be dropped anyway is not worth the work of showing it.
     if (this.queue.length > 4 * this.buffer.limit) this.flush();
@@ -203,17 +255,4 @@ export class LogSession {
     this.buffer.append(lines);
     this.tell({ received: this.view.get().received + lines.length });
   }
-}
-
-// parsePage reads NDJSON: lines, and at the very end the end.
-export function parsePage(text: string): { lines: LogLine[]; end?: LogEnd } {
-  const lines: LogLine[] = [];
-  let end: LogEnd | undefined;
-  for (const record of text.split("\n")) {
-    if (record === "") continue;
-    const value = JSON.parse(record) as LogLine & { end?: LogEnd };
-    if (value.end) end = value.end;
-    else lines.push(value);
-  }
-  return end ? { lines, end } : { lines };
 }

@@ -2,9 +2,10 @@ import "./matrix.css";
 import { Tooltip } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
-import type { ExecutionNode, ExecutionStep } from "../api/client";
+import type { Execution, ExecutionNode, ExecutionStep } from "../api/client";
 import { StatusIcon } from "../base/Status";
 import { duration } from "../base/time";
+import { waitOf } from "../base/Wait";
 import { t } from "../text/t";
 import { cellOf, cellStatus, move, type Place, stepName } from "./grid";
 
@@ -18,11 +19,13 @@ export interface Choice {
 
 // Matrix shows nodes x steps as a grid with one tab stop: arrows move, Enter chooses.
 export function Matrix({
+  execution,
   rows,
   steps,
   choice,
   onChoose,
 }: {
+  execution: Execution;
   rows: ExecutionNode[];
   steps: ExecutionStep[];
   choice: Choice;
@@ -135,6 +138,7 @@ export function Matrix({
         {virtual.getVirtualItems().map((item) => {
           const row = rows[item.index];
           if (!row) return null;
+          const wait = waitOf(execution, row)?.message;
           return (
             <div
               key={item.key}
@@ -148,20 +152,23 @@ export function Matrix({
                 className={`matrix-node${choice.node === row.node && choice.step < 0 ? " chosen" : ""}`}
                 role="rowheader"
                 aria-selected={choice.node === row.node && choice.step < 0}
-                title={row.node}
+                title={wait ? `${row.node}\n${t("waiting.word", { message: wait })}` : row.node}
                 {...props(item.index, -1)}
               >
                 <span className={`status st-${row.status}`}>
                   <StatusIcon status={row.status} />
                 </span>
                 <bdi className="clip">{row.node}</bdi>
-                <span className="visually-hidden">{t(`status.${row.status}`)}</span>
+                <span className="visually-hidden">
+                  {wait ? t("waiting.word", { message: wait }) : t(`status.${row.status}`)}
+                </span>
               </div>
               {steps.map((step, column) => (
                 <Cell
                   key={step.position}
                   row={row}
                   step={step}
+                  wait={wait}
                   chosen={choice.node === row.node && choice.step === step.position}
                   props={props(item.index, column)}
                 />
@@ -177,11 +184,13 @@ export function Matrix({
 function Cell({
   row,
   step,
+  wait,
   chosen,
   props,
 }: {
   row: ExecutionNode;
   step: ExecutionStep;
+  wait: string | undefined;
   chosen: boolean;
   props: { tabIndex: number; onClick: () => void };
 }) {
@@ -189,6 +198,7 @@ function Cell({
   const status = cellStatus(row, step);
   const took = cell?.startedAt && cell.endedAt ? Date.parse(cell.endedAt) - Date.parse(cell.startedAt) : undefined;
   const words = [status ? t(`status.${status}`) : t("matrix.notNeeded")];
+  if (wait && status === "queued") words.push(t("waiting.word", { message: wait }));
   if (cell?.code) words.push(t("matrix.exit", { code: String(cell.code) }));
   if (took !== undefined) words.push(duration(took));
   return (

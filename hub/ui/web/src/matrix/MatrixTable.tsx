@@ -1,18 +1,21 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useRef } from "react";
-import type { ExecutionNode, ExecutionStep } from "../api/client";
+import type { Execution, ExecutionNode, ExecutionStep } from "../api/client";
 import { Elapsed } from "../base/parts";
 import { StatusText } from "../base/Status";
+import { Wait, waitOf } from "../base/Wait";
 import { t } from "../text/t";
 import { cellOf, cellStatus, stepName } from "./grid";
 import type { Choice } from "./Matrix";
 
 // MatrixTable tells the matrix in words: a line for each node and step.
 export function MatrixTable({
+  execution,
   rows,
   steps,
   onChoose,
 }: {
+  execution: Execution;
   rows: ExecutionNode[];
   steps: ExecutionStep[];
   onChoose: (choice: Choice) => void;
@@ -64,7 +67,7 @@ export function MatrixTable({
                   {stepName(step)} <bdi>{step.label}</bdi>
                 </td>
                 <td className="shrink">
-                  <CellStatus row={row} step={step} />
+                  <CellStatus execution={execution} row={row} step={step} />
                 </td>
                 <td className="num">{cell?.code ?? ""}</td>
                 <td className="num">{cell?.startedAt ? <Elapsed from={cell.startedAt} to={cell.endedAt} /> : null}</td>
@@ -78,7 +81,14 @@ export function MatrixTable({
   );
 }
 
-function CellStatus({ row, step }: { row: ExecutionNode; step: ExecutionStep }) {
+function CellStatus({ execution, row, step }: { execution: Execution; row: ExecutionNode; step: ExecutionStep }) {
   const status = cellStatus(row, step);
-  return status ? <StatusText status={status} /> : null;
+  const wait = status === "queued" ? waitOf(execution, row) : undefined;
+  if (!status) return null;
+  return (
+    <span className="row">
+      <StatusText status={status} />
+      {wait ? <Wait wait={wait} /> : null}
+    </span>
+  );
 }

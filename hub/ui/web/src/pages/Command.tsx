@@ -4,8 +4,9 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
-import { api, type Execution, errorOf, idempotencyKey, must } from "../api/client";
+import { api, type Execution, must } from "../api/client";
 import { useExecution } from "../api/queries";
+import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
 import { Copy, ErrorNote, Loading, Page, Panel } from "../base/parts";
 import { t } from "../text/t";
@@ -37,7 +38,7 @@ function Form({ project, search, last }: { project: string; search: Address; las
   const [settled] = useDebouncedValue(filter, 250);
   const [threads, setThreads] = useState<number | string>(last?.threadcount ?? 1);
   const [keepgoing, setKeepgoing] = useState(last?.keepgoing ?? false);
-  const [key, setKey] = useState(idempotencyKey);
+  const { key, renew } = useRequestKey();
   const run = useMutation({
     mutationFn: () =>
       must(
@@ -52,9 +53,7 @@ function Form({ project, search, last }: { project: string; search: Address; las
         }),
       ),
     onSuccess: (execution) => void navigate({ to: "/executions/$id", params: { id: String(execution.number) } }),
-    onError: (cause) => {
-      if (errorOf(cause).code !== "unreachable") setKey(idempotencyKey());
-    },
+    onError: renew,
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();

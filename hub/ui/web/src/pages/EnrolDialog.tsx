@@ -1,12 +1,13 @@
 import { Button, Modal, MultiSelect, Select, TagsInput, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { api, type CreatedRunnerToken, idempotencyKey, must } from "../api/client";
+import { ApiError, api, type CreatedRunnerToken, must, problemFrom } from "../api/client";
 import { keys, useMe, useProjects, useRunners, useRunnerTokens } from "../api/queries";
+import { useRequestKey } from "../api/request";
 import { Copy, ErrorNote, Loading, Note } from "../base/parts";
 import { local } from "../base/time";
 import { t } from "../text/t";
-import { enrolCommands, hubAddress, loopback, sumOf } from "./enrol";
+import { enrolCommands, hubAddress, loopback, platforms, servedOf } from "./enrol";
 
 const hour = 3_600_000;
 
@@ -27,7 +28,7 @@ function Body({ project, onClose }: { project: string; onClose: () => void }) {
   const [chosen, setChosen] = useState<string[]>(project ? [project] : []);
   const [tags, setTags] = useState<string[]>([]);
   const [ttl, setTTL] = useState(String(hour));
-  const [key] = useState(idempotencyKey);
+  const { key, renew } = useRequestKey();
   const create = useMutation({
     mutationFn: () =>
       must(
@@ -37,6 +38,7 @@ function Body({ project, onClose }: { project: string; onClose: () => void }) {
         }),
       ),
     onSuccess: () => void client.invalidateQueries({ queryKey: keys.tokens }),
+    onError: renew,
   });
   if (create.data) return <Commands token={create.data} onClose={onClose} />;
   return (
@@ -84,13 +86,17 @@ function Body({ project, onClose }: { project: string; onClose: () => void }) {
   );
 }
 
-// useInstaller asks what the hub serves: its runner's sum, and for which system.
-function useInstaller() {
+// useServed asks for which systems the hub has a runner; none is an answer too.
+function useServed() {
   return useQuery({
-    queryKey: ["installer"],
+    queryKey: ["served-runners"],
     queryFn: async ({ signal }) => {
-      const answer = await fetch("/install/fairlead-runner.sha256", { signal });
-      return answer.ok ? sumOf(await answer.text()) : "";
+      const answer = await fetch("/install/SHA256SUMS", { signal }).catch(() => {
+        throw new ApiError("unreachable", 0, t("error.unreachable"));
+      });
+      if (answer.status === 404) return [];
+      if (!answer.ok) throw problemFrom(await answer.json().catch(() => undefined), answer.status);
+      return servedOf(await answer.text());
     },
     staleTime: 60_000,
   });
@@ -98,12 +104,12 @@ function useInstaller() {
 
 function Commands({ token, onClose }: { token: CreatedRunnerToken; onClose: () => void }) {
   const me = useMe();
-  const installer = useInstaller();
+  const served = useServed();
   const configured = token.hubUrl || me.data?.publicUrl || "";
   const [typed, setTyped] = useState(configured || window.location.origin);
   const hub = hubAddress(typed);
-  if (installer.isPending) return <Loading />;
-  const text = enrolCommands({ hub, token: token.token, sum: installer.data ?? "", os: "", arch: "" });
+  if (served.isPending) return <Loading />;
+  const text = enrolCommands({ hub, token: token.token, served: served.data ?? [] });
   return (
     <div className="stack">
       <TextInput
@@ -116,7 +122,18 @@ function Commands({ token, onClose }: { token: CreatedRunnerToken; onClose: () =
         spellCheck={false}
       />
       {hub && loopback(hub) ? <Note kind="warn">{t("enrol.loopback")}</Note> : null}
-      {installer.data === "" ? <Note kind="warn">{t("enrol.noBinary")}</Note> : null}
+      {served.data ? (
+        served.data.length > 0 ? (
+          <span className="muted">{t("enrol.serves", { platforms: platforms(served.data) })}</span>
+        ) : (
+          <Note kind="warn">{t("enrol.noBinary")}</Note>
+        )
+      ) : (
+        <>
+          <ErrorNote error={served.error} onRetry={() => void served.refetch()} />
+          <Note kind="warn">{t("enrol.binaryUnknown")}</Note>
+        </>
+      )}
       <div>
         <div className="row" style={{ marginBottom: 6 }}>
           <strong>{t("enrol.paste")}</strong>
@@ -127,7 +144,7 @@ function Commands({ token, onClose }: { token: CreatedRunnerToken; onClose: () =
           {text}
         </pre>
         <div className="muted" style={{ marginTop: 6, fontSize: "0.8rem" }}>
-          {hub.startsWith("https:") && installer.data ? `${t("enrol.insecureWhy")} ` : null}
+          {hub.startsWith("https:") && served.data?.length ? `${t("enrol.insecureWhy")} ` : null}
           {t("enrol.secret", { until: local(Date.parse(token.expiresAt), Date.now()) })}
         </div>
       </div>

@@ -17,8 +17,9 @@ import { takeExecution } from "../api/live";
 import { keys, useExecution, useMatrix, useRunners } from "../api/queries";
 import { Icon } from "../base/icons";
 import { projectInView } from "../base/local";
-import { Ago, Answer, Elapsed, ErrorNote, FilterChip, Loading, Note, useTitle, When } from "../base/parts";
+import { Answer, Elapsed, ErrorNote, FilterChip, Loading, Note, PageTitle, useTitle, When } from "../base/parts";
 import { CountBar, isFinal, order, StatusIcon, StatusText } from "../base/Status";
+import { Since, Wait, waitOf } from "../base/Wait";
 import { LogView, useSession } from "../log/LogView";
 import { LogSession } from "../log/session";
 import { cellOf, cellStatus, columnsOf, filterRows, stepName } from "../matrix/grid";
@@ -130,7 +131,7 @@ function Head({ execution: e, rows }: { execution: ExecutionType; rows: Executio
     <header className="exec-head">
       <div className="row wrap">
         <StatusText status={e.status} badge />
-        <h1 id="page-title" tabIndex={-1}>
+        <PageTitle>
           {e.job ? (
             <Link
               to="/projects/$project/jobs/$job"
@@ -145,7 +146,7 @@ function Head({ execution: e, rows }: { execution: ExecutionType; rows: Executio
           <span className="muted" style={{ fontWeight: 400 }}>
             #{e.number}
           </span>
-        </h1>
+        </PageTitle>
         <span className="spread" />
         {open ? <Cancel execution={e} /> : null}
         <Again execution={e} rows={rows} />
@@ -233,9 +234,7 @@ function Banner({ execution: e }: { execution: ExecutionType }) {
     notes.push(
       <Note key="wait" kind="warn" icon="hourglass">
         <strong>{t(`waiting.${e.waitingFor.kind}`)}</strong> <bdi>{e.waitingFor.message}</bdi>{" "}
-        <span className="muted">
-          <Ago at={e.waitingFor.since} />
-        </span>
+        <Since wait={e.waitingFor} />
       </Note>,
     );
   if (e.outcome && !isFinal(e.status))
@@ -403,6 +402,7 @@ function NodesSide({
     return matrix.data ? out : e.nodes;
   }, [matrix.data, e.nodes]);
   const table = search.view === "table";
+  const queued = (matrix.data ?? []).flatMap((row) => waitOf(e, row) ?? []);
   return (
     <>
       <div style={{ padding: "8px 10px 0" }}>
@@ -441,6 +441,11 @@ function NodesSide({
           {t("execution.table")}
         </Button>
       </div>
+      {queued[0] ? (
+        <div className="exec-wait">
+          {t("waiting.nodes", { n: queued.length })} <Wait wait={queued[0]} />
+        </div>
+      ) : null}
       {matrix.error && !matrix.data ? <ErrorNote error={matrix.error} onRetry={() => void matrix.refetch()} /> : null}
       {matrix.isPending ? <Loading /> : null}
       {matrix.data && rows.length === 0 ? (
@@ -450,9 +455,9 @@ function NodesSide({
       ) : null}
       {rows.length > 0 ? (
         table ? (
-          <MatrixTable rows={rows} steps={columnsOf(e.steps ?? [])} onChoose={choose} />
+          <MatrixTable execution={e} rows={rows} steps={columnsOf(e.steps ?? [])} onChoose={choose} />
         ) : (
-          <Matrix rows={rows} steps={columnsOf(e.steps ?? [])} choice={choice} onChoose={choose} />
+          <Matrix execution={e} rows={rows} steps={columnsOf(e.steps ?? [])} choice={choice} onChoose={choose} />
         )
       ) : null}
     </>
@@ -472,6 +477,7 @@ function CellFacts({
   const runners = useRunners();
   const runner = runners.data?.items.find((r) => r.id === row.runnerId)?.name ?? row.runnerId;
   const cancel = useCancel(e);
+  const wait = waitOf(e, row);
   const cell = step ? cellOf(row, step.position) : undefined;
   const status = (step ? cellStatus(row, step) : row.status) ?? "skipped";
   // Of a whole node, the cells that did not end well speak.
@@ -523,6 +529,7 @@ function CellFacts({
           </Button>
         ) : null}
       </div>
+      {wait ? <Wait wait={wait} /> : null}
       {told.map((s) => (
         <div key={`${s.step}.${s.try}`} className="stack" style={{ gap: 4 }}>
           {s.message ? (

@@ -1,14 +1,15 @@
 import "./executions.css";
-import { Button, UnstyledButton } from "@mantine/core";
+import { UnstyledButton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef } from "react";
 import type { Execution } from "../api/client";
+import { usePoll } from "../api/link";
 import { news } from "../api/live";
 import { type ExecutionFilter, useExecutions } from "../api/queries";
-import { Icon } from "../base/icons";
-import { Ago, Answer, Elapsed, Empty } from "../base/parts";
+import { Ago, Answer, Elapsed, Empty, More } from "../base/parts";
 import { CountBar, countWords, StatusText } from "../base/Status";
 import { useStore } from "../base/store";
+import { Wait } from "../base/Wait";
 import { t } from "../text/t";
 
 // ExecutionList is a page of executions, newest first. Its rows change in place; rows
@@ -30,13 +31,16 @@ export function ExecutionList({
   const box = useRef<HTMLDivElement>(null);
   const dirty = fresh > 0 || (items?.some((item) => !matches(item, filter)) ?? false);
   const { refetch } = query;
+  const every = usePoll();
   useEffect(() => {
-    if (!dirty) return;
-    const timer = setInterval(() => {
-      if (!busy(box.current)) void refetch();
-    }, 700);
+    const timer = setInterval(
+      () => {
+        if (!busy(box.current) && document.visibilityState === "visible") void refetch();
+      },
+      dirty ? 700 : every,
+    );
     return () => clearInterval(timer);
-  }, [dirty, refetch]);
+  }, [dirty, every, refetch]);
   return (
     <Answer query={{ ...query, data: items }}>
       {(rows) => (
@@ -50,17 +54,7 @@ export function ExecutionList({
           {rows.map((execution) => (
             <Run key={execution.id} execution={execution} showProject={showProject ?? false} />
           ))}
-          {query.hasNextPage ? (
-            <Button
-              variant="subtle"
-              size="compact-sm"
-              m={8}
-              loading={query.isFetchingNextPage}
-              onClick={() => void query.fetchNextPage()}
-            >
-              {t("more")}
-            </Button>
-          ) : null}
+          <More query={query} />
         </div>
       )}
     </Answer>
@@ -96,10 +90,7 @@ function Run({ execution: e, showProject }: { execution: Execution; showProject:
           <span className="muted">#{e.number}</span>
         </span>
         {e.waitingFor ? (
-          <span className="wait">
-            <Icon name="hourglass" size={12} />
-            <bdi>{e.waitingFor.message}</bdi>
-          </span>
+          <Wait wait={e.waitingFor} />
         ) : (
           <span className="second clip">
             {showProject

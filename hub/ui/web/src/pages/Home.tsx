@@ -1,9 +1,10 @@
 import { Button } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import type { Runner, Status } from "../api/client";
+import { usePoll } from "../api/link";
 import { useExecutions, useJobs, useMe, useNodes, useProjects, useRunners } from "../api/queries";
 import { Icon } from "../base/icons";
-import { Ago, Page, Panel } from "../base/parts";
+import { Ago, Answer, Page, Panel } from "../base/parts";
 import { useCurrentProject } from "../shell/Shell";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
@@ -13,7 +14,8 @@ const ended: Status[] = ["succeeded", "failed", "unknown", "timed_out", "cancell
 
 export function Home() {
   const project = useCurrentProject();
-  const waiting = useExecutions({ status: ["queued", "held"], limit: 10 });
+  // No list is there to hear of the first that waits.
+  const waiting = useExecutions({ status: ["queued", "held"], limit: 10 }, Math.min(10_000, usePoll()));
   const hasWaiting = (waiting.data?.pages[0]?.items.length ?? 0) > 0;
   return (
     <Page title={t("home.title")}>
@@ -65,37 +67,47 @@ function RunnersPanel() {
     <Panel
       title={t("nav.runners")}
       flush
-      aside={<Link to="/runners">{t("home.runnersOf", { live: items.length - gone.length, n: items.length })}</Link>}
+      aside={
+        runners.data ? (
+          <Link to="/runners">{t("home.runnersOf", { live: items.length - gone.length, n: items.length })}</Link>
+        ) : null
+      }
     >
-      <table className="list">
-        <tbody>
-          {shown.map((runner: Runner) => (
-            <tr key={runner.id}>
-              <td className="grow">
-                <Link to="/runners/$id" params={{ id: runner.id }} className="clip" style={{ display: "block" }}>
-                  <bdi>{runner.name}</bdi>
-                </Link>
-              </td>
-              <td className="shrink">
-                <RunnerState runner={runner} />
-              </td>
-              <td className="shrink muted">
-                {runner.state === "connected" ? (
-                  t("runners.load", { live: runner.live, slots: runner.slots })
-                ) : (
-                  <Ago at={runner.lastSeenAt} />
-                )}
-              </td>
-            </tr>
-          ))}
-          {shown.length === 0 && runners.data ? (
-            <tr>
-              <td className="muted">{t("home.noRunners")}</td>
-            </tr>
-          ) : null}
-        </tbody>
-      </table>
+      <Answer query={runners}>{() => <RunnerRows runners={shown} />}</Answer>
     </Panel>
+  );
+}
+
+function RunnerRows({ runners }: { runners: Runner[] }) {
+  return (
+    <table className="list">
+      <tbody>
+        {runners.map((runner) => (
+          <tr key={runner.id}>
+            <td className="grow">
+              <Link to="/runners/$id" params={{ id: runner.id }} className="clip" style={{ display: "block" }}>
+                <bdi>{runner.name}</bdi>
+              </Link>
+            </td>
+            <td className="shrink">
+              <RunnerState runner={runner} />
+            </td>
+            <td className="shrink muted">
+              {runner.state === "connected" ? (
+                t("runners.load", { live: runner.live, slots: runner.slots })
+              ) : (
+                <Ago at={runner.lastSeenAt} />
+              )}
+            </td>
+          </tr>
+        ))}
+        {runners.length === 0 ? (
+          <tr>
+            <td className="muted">{t("home.noRunners")}</td>
+          </tr>
+        ) : null}
+      </tbody>
+    </table>
   );
 }
 

@@ -16,37 +16,32 @@ import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useState } from "react";
-import {
-  api,
-  type Execution,
-  errorOf,
-  idempotencyKey,
-  type JobOption,
-  type JobStep,
-  type Job as JobType,
-  must,
-} from "../api/client";
+import { api, type Execution, errorOf, type JobOption, type JobStep, type Job as JobType, must } from "../api/client";
 import { keys, useExecution, useJob, useMatrix, useMe } from "../api/queries";
+import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
-import { Answer, Back, Copy, ErrorNote, Note, Page, Panel, Tags, When } from "../base/parts";
+import { Answer, Back, Copy, ErrorNote, Loading, Note, Page, Panel, Tags, When } from "../base/parts";
 import { duration } from "../base/time";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 import { NodePreview } from "./NodePreview";
 import { formAddress, initialValues, join, missing, split, toSend, type Values } from "./options";
 
+// Only is where a run goes again: those nodes of an earlier one that failed. While they
+// are not known nothing may run, since a run without its list goes to all nodes.
+interface Only {
+  nodes: string[] | undefined;
+  error: unknown;
+  retry: () => void;
+}
+
 export function JobPage() {
   const { project, job } = useParams({ strict: false }) as { project: string; job: string };
   const search = useSearch({ strict: false }) as { from?: string; tab?: string; only?: string };
   const query = useJob(project, job);
   const last = useExecution(search.from ?? "");
-  const onlyFailed = search.from !== undefined && search.only === "failed";
-  const matrix = useMatrix(onlyFailed ? (search.from ?? "") : "", false);
-  const only = onlyFailed
-    ? matrix.data?.filter((r) => r.status === "failed" || r.status === "timed_out").map((r) => r.node)
-    : [];
-  const ready =
-    (search.from === undefined || last.data !== undefined || last.isError) && (only !== undefined || matrix.isError);
+  const only = useOnly(search.only === "failed", search.from ?? "");
+  const ready = search.from === undefined || last.data !== undefined || last.isError;
   if (!query.data || !ready)
     return (
       <Page title={t("nav.jobs")}>
@@ -59,21 +54,37 @@ export function JobPage() {
       project={project}
       job={query.data}
       last={last.data}
-      only={only ?? []}
+      lastError={last.error}
+      only={only}
     />
   );
+}
+
+// useOnly is undefined for a run on all nodes.
+function useOnly(wanted: boolean, from: string): Only | undefined {
+  const matrix = useMatrix(wanted ? from : "", false);
+  if (!wanted) return undefined;
+  // What still belongs to another execution is not known of this one.
+  const rows = from === "" ? [] : matrix.isPlaceholderData ? undefined : matrix.data;
+  return {
+    nodes: rows?.filter((r) => r.status === "failed" || r.status === "timed_out").map((r) => r.node),
+    error: matrix.error,
+    retry: () => void matrix.refetch(),
+  };
 }
 
 function Loaded({
   project,
   job,
   last,
+  lastError,
   only,
 }: {
   project: string;
   job: JobType;
   last: Execution | undefined;
-  only: string[];
+  lastError: unknown;
+  only: Only | undefined;
 }) {
   const search = useSearch({ strict: false }) as Record<string, string>;
   const navigate = useNavigate();
@@ -109,7 +120,10 @@ function Loaded({
         </Tabs.List>
         <Tabs.Panel value="run" pt="md">
           <div className="columns">
-            <RunForm project={project} job={job} last={last} only={only} />
+            <div className="stack">
+              {last === undefined && lastError ? <ErrorNote error={lastError} /> : null}
+              <RunForm project={project} job={job} last={last} only={only} />
+            </div>
             <div className="stack">
               <Panel title={t("job.recent")} flush>
                 <ExecutionList filter={{ project, job: job.id, limit: 8 }} narrow empty={t("job.neverRan")} />
@@ -187,8 +201,7 @@ function RunForm({
   project: string;
   job: JobType;
   last: Execution | undefined;
-  // only names the nodes to run on again, of those that the filter gives; none: all.
-  only: string[];
+  only: Only | undefined;
 }) {
   const navigate = useNavigate();
   const address = new URLSearchParams(window.location.search);
@@ -199,9 +212,9 @@ function RunForm({
   );
   const [threads, setThreads] = useState<number | string>("");
   const [tried, setTried] = useState(false);
-  // One key per form: a second click or a cut repeat starts nothing twice.
-  const [key, setKey] = useState(idempotencyKey);
+  const { key, renew } = useRequestKey();
   const lacks = missing(job.options, values);
+  const nowhere = only !== undefined && !only.nodes?.length;
 
   const run = useMutation({
     mutationFn: () =>
@@ -211,21 +224,18 @@ function RunForm({
           body: {
             options: toSend(job.options, values),
             ...(job.dispatch.nodes && job.dispatch.editable && filter !== own ? { nodeFilter: filter } : {}),
-            ...(only.length > 0 ? { nodes: only } : {}),
+            ...(only ? { nodes: only.nodes ?? [] } : {}),
             ...(typeof threads === "number" ? { threadcount: threads } : {}),
           },
         }),
       ),
     onSuccess: (execution) => void navigate({ to: "/executions/$id", params: { id: String(execution.number) } }),
-    onError: (cause) => {
-      // A refused request may be changed and sent anew; only an unanswered one is a repeat.
-      if (errorOf(cause).code !== "unreachable") setKey(idempotencyKey());
-    },
+    onError: renew,
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (lacks.length === 0) run.mutate();
+    if (lacks.length === 0 && !nowhere) run.mutate();
   };
   const set = (name: string, value: string) => setValues((old) => ({ ...old, [name]: value }));
   const shown = job.options.filter((o) => !o.hidden);
@@ -234,11 +244,7 @@ function RunForm({
       <Panel title={t("job.options")}>
         <div className="stack">
           {last ? <Note>{t("job.filledFrom", { number: String(last.number) })}</Note> : null}
-          {only.length > 0 && last ? (
-            <Note kind="warn">
-              {t("job.only", { n: only.length, number: String(last.number), names: only.slice(0, 12).join(", ") })}
-            </Note>
-          ) : null}
+          {only ? <OnlyNote only={only} number={last?.number} /> : null}
           {shown.length === 0 ? <span className="muted">{t("job.noOptions")}</span> : null}
           {shown.map((option) => (
             <Option
@@ -263,7 +269,13 @@ function RunForm({
       </Panel>
       {run.error ? <ErrorNote error={run.error} /> : null}
       <div className="row wrap form-end">
-        <Button type="submit" size="md" loading={run.isPending} leftSection={<Icon name="play" size={14} />}>
+        <Button
+          type="submit"
+          size="md"
+          loading={run.isPending}
+          disabled={nowhere}
+          leftSection={<Icon name="play" size={14} />}
+        >
           {t("job.runNow")}
         </Button>
         <span className="spread" />
@@ -279,6 +291,14 @@ function RunForm({
       </div>
     </form>
   );
+}
+
+function OnlyNote({ only, number }: { only: Only; number: number | undefined }) {
+  if (!only.nodes) return only.error ? <ErrorNote error={only.error} onRetry={only.retry} /> : <Loading />;
+  const n = only.nodes.length;
+  if (n === 0) return <Note kind="bad">{t("job.onlyNone")}</Note>;
+  const names = only.nodes.slice(0, 12).join(", ");
+  return <Note kind="warn">{t(n > 12 ? "job.onlySome" : "job.only", { n, number: String(number ?? ""), names })}</Note>;
 }
 
 function errorField(error: unknown, name: string): string | undefined {

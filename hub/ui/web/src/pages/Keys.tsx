@@ -2,11 +2,11 @@ import { Button, FileButton, Modal, PasswordInput, SegmentedControl, Textarea, T
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useMemo, useState } from "react";
 import { api, errorOf, type Key, must } from "../api/client";
 import { keys, useKeys, useMe } from "../api/queries";
 import { Icon } from "../base/icons";
-import { Ago, Answer, Copy, Empty, ErrorNote, Page, Panel } from "../base/parts";
+import { Ago, Answer, Copy, Empty, ErrorNote, More, Page, Panel } from "../base/parts";
 import { useCurrentProject } from "../shell/Shell";
 import { t } from "../text/t";
 
@@ -19,6 +19,7 @@ export function Keys() {
   const me = useMe();
   const client = useQueryClient();
   const query = useKeys(search.prefix ?? "");
+  const held = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
   const [setting, setSetting] = useState<{ path: string; type: KeyType; known: boolean } | undefined>();
   const project = useCurrentProject();
   const remove = useMutation({
@@ -60,9 +61,9 @@ export function Keys() {
         spellCheck={false}
       />
       <Panel flush>
-        <Answer query={query}>
-          {(data) =>
-            data.items.length === 0 ? (
+        <Answer query={{ ...query, data: held }}>
+          {(items) =>
+            items.length === 0 ? (
               <Empty icon="keys" title={search.prefix ? t("keys.noneMatch") : t("keys.none")}>
                 {t("keys.noneHint")}
               </Empty>
@@ -79,7 +80,7 @@ export function Keys() {
                     </tr>
                   </thead>
                   <tbody>
-                    {data.items.map((key) => (
+                    {items.map((key) => (
                       <tr key={key.path}>
                         <td className="mono" style={{ overflowWrap: "anywhere" }}>
                           <bdi>{key.path}</bdi>
@@ -126,6 +127,7 @@ export function Keys() {
             )
           }
         </Answer>
+        <More query={query} />
       </Panel>
       <Modal
         opened={setting !== undefined}

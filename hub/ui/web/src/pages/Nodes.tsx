@@ -8,7 +8,7 @@ import { useMemo } from "react";
 import { api, errorOf, must } from "../api/client";
 import { keys, useHostKeys, useMe, useNode, useNodes } from "../api/queries";
 import { Icon } from "../base/icons";
-import { Answer, Back, Copy, Empty, Note, Page, Panel, Tags, When } from "../base/parts";
+import { Answer, Back, Copy, Empty, More, Note, Page, Panel, Tags, When } from "../base/parts";
 import { t } from "../text/t";
 import { ImportDialog } from "./ImportDialog";
 
@@ -109,17 +109,7 @@ export function Nodes() {
             )
           }
         </Answer>
-        {query.hasNextPage ? (
-          <Button
-            variant="subtle"
-            size="compact-sm"
-            m={8}
-            loading={query.isFetchingNextPage}
-            onClick={() => void query.fetchNextPage()}
-          >
-            {t("more")}
-          </Button>
-        ) : null}
+        <More query={query} />
       </Panel>
       <ImportDialog
         title={t("nodes.importTitle", { project })}

@@ -2,8 +2,9 @@ import { Button, Modal, SegmentedControl, Select, TextInput, useMantineColorSche
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { api, errorOf, idempotencyKey, must, signedOut } from "../api/client";
+import { api, errorOf, must, signedOut } from "../api/client";
 import { keys, useMe, useOwnTokens } from "../api/queries";
+import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Copy, ErrorNote, Note, Page, Panel } from "../base/parts";
 import { zoneOffset } from "../base/time";
@@ -145,7 +146,7 @@ function NewToken({ onDone }: { onDone: () => void }) {
   const client = useQueryClient();
   const [name, setName] = useState("");
   const [ttl, setTTL] = useState(String(90 * day));
-  const [key] = useState(idempotencyKey);
+  const { key, renew } = useRequestKey();
   const create = useMutation({
     mutationFn: () =>
       must(
@@ -155,6 +156,7 @@ function NewToken({ onDone }: { onDone: () => void }) {
         }),
       ),
     onSuccess: () => void client.invalidateQueries({ queryKey: keys.ownTokens }),
+    onError: renew,
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();

@@ -2,8 +2,9 @@ import { Button, Modal, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
-import { api, errorOf, idempotencyKey, must } from "../api/client";
+import { api, must } from "../api/client";
 import { keys, useMe, useProjects } from "../api/queries";
+import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Empty, ErrorNote, Page, Panel } from "../base/parts";
 import { t } from "../text/t";
@@ -64,7 +65,7 @@ function NewProject() {
   const navigate = useNavigate();
   const [name, setName] = useState("");
   const [description, setDescription] = useState("");
-  const [key, setKey] = useState(idempotencyKey);
+  const { key, renew } = useRequestKey();
   const create = useMutation({
     mutationFn: () =>
       must(
@@ -77,9 +78,7 @@ function NewProject() {
       void client.invalidateQueries({ queryKey: keys.projects });
       void navigate({ to: "/projects/$project/jobs", params: { project: project.name } });
     },
-    onError: (cause) => {
-      if (errorOf(cause).code !== "unreachable") setKey(idempotencyKey());
-    },
+    onError: renew,
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();

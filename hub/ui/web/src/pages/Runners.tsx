@@ -4,7 +4,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { api, errorOf, must, type Runner, type RunnerToken } from "../api/client";
-import { keys, useMe, useProjects, useRunners, useRunnerTokens } from "../api/queries";
+import { keys, useMe, useProjects, useRunner, useRunners, useRunnerTokens } from "../api/queries";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Back, Empty, ErrorNote, Note, Page, Panel, Tags, When } from "../base/parts";
 import { useCurrentProject } from "../shell/Shell";
@@ -202,17 +202,20 @@ function Tokens() {
 
 export function RunnerPage() {
   const { id } = useParams({ strict: false }) as { id: string };
-  const query = useRunners();
-  const runner = query.data?.items.find((r) => r.id === id || r.name === id);
+  const query = useRunner(id);
+  const runner = query.data;
+  const gone = !runner && query.error !== null && errorOf(query.error).code === "not_found";
   return (
     <Page
       title={runner?.name ?? t("nav.runners")}
       above={<Back to="/runners" label={t("nav.runners")} />}
       actions={runner ? <RunnerActions runner={runner} /> : null}
     >
-      <Answer query={query}>
-        {() => (runner ? <RunnerFacts runner={runner} /> : <Empty icon="runners" title={t("runners.gone")} />)}
-      </Answer>
+      {gone ? (
+        <Empty icon="runners" title={t("runners.gone")} />
+      ) : (
+        <Answer query={query}>{(data) => <RunnerFacts runner={data} />}</Answer>
+      )}
     </Page>
   );
 }
@@ -220,6 +223,7 @@ export function RunnerPage() {
 function RunnerFacts({ runner }: { runner: Runner }) {
   return (
     <>
+      {runner.state === "revoked" ? <Note kind="bad">{t("runner.revokedNote")}</Note> : null}
       {runner.quarantined ? (
         <Note kind="doubt">
           <strong>{t("runner.quarantinedTitle")}</strong> <bdi>{runner.quarantined}</bdi>

@@ -3,7 +3,6 @@ import { expect, test } from "vitest";
 import type { Execution, JobOption, JobSummary } from "../api/client";
 import { parseSearch, stringifySearch } from "../router";
 import { matches } from "./ExecutionList";
-import { enrolCommands, hubAddress, loopback, quote, sumOf } from "./enrol";
 import { guessFormat } from "./Nodes";
 import { formAddress, initialValues, missing, split, toSend } from "./options";
 import { safeNext } from "./SignIn";
@@ -60,51 +59,6 @@ test("a form's link has no secure value in it", () => {
   expect(url.searchParams.get("opt.a")).toBe("x y&z");
   expect(url.searchParams.get("filter")).toBe("tags: web");
   expect(url.toString()).not.toContain("secret");
-});
-
-test("enrol commands stop at a wrong sum and quote what they are given", () => {
-  const text = enrolCommands({
-    hub: "https://hub.example:8440",
-    token: "flr1.a'b",
-    sum: "a".repeat(64),
-    os: "",
-    arch: "arm64",
-  });
-  expect(
-    text
-      .split("\n")
-      .slice(0, -1)
-      .every((l) => l.endsWith(" &&")),
-  ).toBe(true);
-  expect(text).toContain(
-    "curl -fSL --insecure -o fairlead-runner 'https://hub.example:8440/install/fairlead-runner?arch=arm64'",
-  );
-  expect(text).toContain(`echo '${"a".repeat(64)}  fairlead-runner' | sha256sum -c -`);
-  expect(text).toContain(
-    "FAIRLEAD_RUNNER_TOKEN='flr1.a'\\''b' ./fairlead-runner enroll --hub 'https://hub.example:8440'",
-  );
-  expect(enrolCommands({ hub: "http://h", token: "t", sum: "", os: "", arch: "" })).not.toContain("curl");
-  expect(enrolCommands({ hub: "http://h", token: "t", sum: "b".repeat(64), os: "", arch: "" })).not.toContain(
-    "--insecure",
-  );
-});
-
-test.each([
-  ["http://127.0.0.1:8440", true],
-  ["https://localhost", true],
-  ["http://[::1]:8440", true],
-  ["http://0.0.0.0:8440", true],
-  ["https://hub.example", false],
-  ["http://10.0.0.1", false],
-])("%s means the own machine: %s", (address, want) => expect(loopback(address)).toBe(want));
-
-test("an address is cut to its origin, and must be one", () => {
-  expect(hubAddress(" https://h:8440/runners ")).toBe("https://h:8440");
-  expect(hubAddress("hub.example")).toBe("");
-  expect(hubAddress("javascript:alert(1)")).toBe("");
-  expect(quote("a'b")).toBe("'a'\\''b'");
-  expect(sumOf(`${"c".repeat(64)}  fairlead-runner\n`)).toBe("c".repeat(64));
-  expect(sumOf("<html>")).toBe("");
 });
 
 test.each([

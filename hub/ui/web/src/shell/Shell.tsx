@@ -3,12 +3,14 @@ import { Burger, Drawer, Menu, ScrollArea, TextInput, UnstyledButton } from "@ma
 import { useDisclosure } from "@mantine/hooks";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate, useParams } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
-import { link, startLive } from "../api/live";
+import { useEffect, useRef, useState } from "react";
+import { link } from "../api/link";
+import { startLive } from "../api/live";
 import { useMe, useProjects } from "../api/queries";
 import { Icon, type IconName } from "../base/icons";
 import { projectInView, recall, remember } from "../base/local";
 import { useNow } from "../base/parts";
+import { Polite } from "../base/polite";
 import { useStore } from "../base/store";
 import { duration } from "../base/time";
 import { type Key, t } from "../text/t";
@@ -24,11 +26,17 @@ export function Shell() {
     return () => live.close();
   }, [client]);
 
-  // A new page is announced and starts at its title, not wherever the focus was.
   // biome-ignore lint/correctness/useExhaustiveDependencies: runs once per address
   useEffect(() => {
     drawer.close();
   }, [pathname]);
+  // Who closes the menu is back where he opened it; who follows a link in it is not: the
+  // focus is at the new page's title then.
+  const burger = useRef<HTMLButtonElement>(null);
+  const closeMenu = () => {
+    drawer.close();
+    burger.current?.focus();
+  };
 
   return (
     <div className="shell">
@@ -36,7 +44,7 @@ export function Shell() {
         {t("shell.skip")}
       </a>
       <header className="top">
-        <Burger opened={open} onClick={drawer.toggle} size="sm" aria-label={t("shell.menu")} />
+        <Burger ref={burger} opened={open} onClick={drawer.toggle} size="sm" aria-label={t("shell.menu")} />
         <Brand />
         <span className="spread" />
         <LinkDot />
@@ -44,7 +52,8 @@ export function Shell() {
       <Side />
       <Drawer
         opened={open}
-        onClose={drawer.close}
+        onClose={closeMenu}
+        returnFocus={false}
         size={260}
         padding={0}
         withCloseButton={false}
@@ -205,7 +214,7 @@ function LinkDot() {
 function LinkWords() {
   const { state } = useStore(link);
   return (
-    <div className="link-state" aria-hidden="true">
+    <div className="link-state" aria-hidden="true" title={state === "polling" ? t("link.pollingWhy") : undefined}>
       <span className={`link-dot ${state}`} />
       <span className="words">{t(`link.${state}`)}</span>
     </div>
@@ -213,15 +222,22 @@ function LinkWords() {
 }
 
 // LostBar says how old the page is; a short cut is not worth a word.
-function LostBar() {
+export function LostBar() {
   const { state, since } = useStore(link);
   useNow(state === "lost");
   const age = Date.now() - since;
-  if (state !== "lost" || age < 3000) return null;
+  const lost = state === "lost" && age >= 3000;
+  const wasLost = useRef(false);
+  if (lost) wasLost.current = true;
   return (
-    <div className="lost-bar" role="status">
-      <Icon name="warn" />
-      {t("link.old", { age: duration(Math.floor(age / 1000) * 1000) })}
-    </div>
+    <>
+      <Polite text={lost ? t("link.lostTold") : wasLost.current ? t("link.back") : ""} />
+      {lost ? (
+        <div className="lost-bar">
+          <Icon name="warn" />
+          {t("link.old", { age: duration(Math.floor(age / 1000) * 1000) })}
+        </div>
+      ) : null}
+    </>
   );
 }

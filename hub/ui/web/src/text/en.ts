@@ -26,6 +26,13 @@ export const en = {
   "status.skipped": "Skipped",
   "count.of": "{n} {status}",
 
+  "waiting.for": "for {time}",
+  "waiting.nodes": { one: "{n} node waits:", other: "{n} nodes wait:" },
+  "waiting.turn": {
+    one: "other nodes go first, one at a time",
+    other: "other nodes go first, {n} at a time",
+  },
+  "waiting.word": "Waits: {message}",
   "waiting.runner": "Waiting for a runner.",
   "waiting.queue": "Waiting in the queue.",
   "waiting.approval": "Waiting for an approval.",
@@ -61,6 +68,11 @@ export const en = {
   "link.connecting": "Connecting",
   "link.live": "Live",
   "link.lost": "Connection lost",
+  "link.polling": "Asking every few seconds",
+  "link.pollingWhy":
+    "No WebSocket comes through to the hub, perhaps because of a proxy in between. Changes are shown a few seconds late.",
+  "link.lostTold": "The connection to the hub is lost. It comes back by itself.",
+  "link.back": "The connection to the hub is back.",
   "link.old": "No connection to the hub: this page is {age} old. Runs go on without it; it comes back by itself.",
 
   "notFound.title": "Nothing here",
@@ -164,6 +176,7 @@ export const en = {
   "log.following": "Following",
   "log.paused": "Paused",
   "log.reconnecting": "Connection lost {age} ago",
+  "log.cut": "Connection lost",
   "log.whole": "Complete",
   "log.find": "Find",
   "log.findLabel": "Find in the lines that are loaded",
@@ -229,6 +242,11 @@ export const en = {
     one: "Only on the node that failed in execution #{number}: {names}",
     other: "Only on the {n} nodes that failed in execution #{number}: {names}",
   },
+  "job.onlySome": {
+    one: "Only on the node that failed in execution #{number}: {names}",
+    other: "Only on the {n} nodes that failed in execution #{number}: {names} and others",
+  },
+  "job.onlyNone": "No node failed in the execution that this was to repeat, so there is nowhere to run it.",
   "job.required": "A value is needed here.",
   "job.mustMatch": "Must match",
   "job.authOnly": "For authentication only; not put into commands.",
@@ -339,6 +357,7 @@ export const en = {
   "runner.disconnected": "Not connected",
   "runner.quarantined": "Held",
   "runner.revoked": "Revoked",
+  "runner.revokedNote": "It is refused for ever. To use its machine again, enrol a runner there anew.",
   "runner.quarantinedTitle": "It gets no work until it is released.",
 
   "enrol.button": "Enrol a runner",
@@ -360,9 +379,13 @@ export const en = {
     "This address means this machine only. On another machine put the hub's own address in its place, or start the hub with --public-url.",
   "enrol.noBinary":
     "No fairlead-runner lies beside this hub's binary, so it cannot be downloaded from here. Bring it to the machine yourself; the commands expect it in the PATH.",
+  "enrol.serves":
+    "This hub has the runner for {platforms}. The commands look at the machine first. For another system put fairlead-runner-OS-ARCH beside the hub's binary.",
+  "enrol.binaryUnknown":
+    "Whether the runner can be downloaded from this hub could not be found out. The commands below expect it in the PATH.",
   "enrol.paste": "Paste this on the runner's machine",
   "enrol.insecureWhy":
-    "curl may skip the certificate check because the checksum in the next line came by way of this page; enrolment itself checks the hub by the token.",
+    "curl may skip the certificate check because the checksum came by way of this page; enrolment itself checks the hub by the token.",
   "enrol.secret": "The token works once, until {until}, and is shown only here.",
   "enrol.waiting": "Waiting for the runner. This turns to connected by itself.",
   "enrol.enrolled": "Enrolled. Waiting for it to connect.",

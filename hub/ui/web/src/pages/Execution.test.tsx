@@ -1,0 +1,59 @@
+// @vitest-environment jsdom
+import { screen, waitFor, within } from "@testing-library/react";
+import { expect, test } from "vitest";
+import type { Execution, ExecutionNode } from "../api/client";
+import { waitOf } from "../base/Wait";
+import { open } from "../test-page";
+
+const ago = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
+
+const execution = {
+  id: "e7",
+  number: 7,
+  project: "web",
+  name: "uptime",
+  status: "queued",
+  logComplete: false,
+  createdAt: ago(200),
+  nodes: { queued: 2 },
+  steps: [{ position: 0, kind: "exec", label: "uptime" }],
+  threadcount: 4,
+  waitingFor: { kind: "runner", since: ago(125), message: "no connected runner has tags dc1" },
+} as unknown as Execution;
+const row = (node: string, status: string) => ({ node, position: 0, status, steps: [] }) as unknown as ExecutionNode;
+const rows = [row("web1", "queued"), row("web2", "queued")];
+
+const waits = /no connected runner has tags dc1.*for 2 min \d\d s/;
+// Its pieces lie in elements of their own.
+const saying = (box: HTMLElement) =>
+  within(box).queryAllByText((_, el) => waits.test(el?.textContent ?? "")).length > 0;
+
+test("a list says for what an execution waits, and since when", async () => {
+  open("/executions", { "GET /api/v1/executions": { items: [execution] } });
+  await waitFor(() => expect(saying(document.body)).toBe(true));
+});
+
+test("its page says so of the whole, of its nodes and of the chosen one", async () => {
+  open("/executions/7?node=web2", {
+    "GET /api/v1/executions/7": execution,
+    "GET /api/v1/executions/7/nodes": { items: rows, total: 2 },
+    "GET /api/v1/executions/e7/log": "",
+  });
+  await screen.findByText(/2 nodes wait/);
+  for (const part of [".exec-head", ".exec-wait", ".cell-facts"])
+    expect(saying(document.querySelector(part) as HTMLElement), part).toBe(true);
+});
+
+test("a node waits for what its execution waits for, else for its turn, and only while queued", () => {
+  const running = { ...execution, status: "running", startedAt: ago(60) } as unknown as Execution;
+  const { waitingFor: _, ...busy } = running;
+  expect(waitOf(running, row("a", "queued"))).toBe(running.waitingFor);
+  expect(waitOf(busy as Execution, row("a", "queued"))).toMatchObject({
+    kind: "queue",
+    since: running.startedAt,
+    message: "other nodes go first, 4 at a time",
+  });
+  expect(waitOf(busy as Execution, row("a", "running"))).toBeUndefined();
+  expect(waitOf({ ...busy, outcome: "failed" } as Execution, row("a", "queued"))).toBeUndefined();
+  expect(waitOf({ ...busy, status: "cancelled" } as Execution, row("a", "queued"))).toBeUndefined();
+});

@@ -1,0 +1,23 @@
+// @vitest-environment jsdom
+import { fireEvent, screen, waitFor } from "@testing-library/react";
+import { expect, test } from "vitest";
+import { open, refused } from "../test-page";
+
+test("a token that was refused is asked for anew, not repeated", async () => {
+  let tries = 0;
+  const asked = open("/profile", {
+    "GET /api/v1/tokens": { items: [] },
+    "POST /api/v1/tokens": () =>
+      tries++ === 0 ? refused(409, "conflict", "There is a token ci.") : { id: "t1", name: "cd", secret: "flt_shown" },
+  });
+  fireEvent.click(await screen.findByText("New token"));
+  fireEvent.change(await screen.findByLabelText("Name"), { target: { value: "ci" } });
+  fireEvent.click(screen.getByText("Create"));
+  await screen.findByText("There is a token ci.");
+  fireEvent.change(screen.getByLabelText("Name"), { target: { value: "cd" } });
+  fireEvent.click(screen.getByText("Create"));
+  await screen.findByText("flt_shown");
+  const keys = asked.filter((a) => a.method === "POST").map((a) => a.key);
+  await waitFor(() => expect(keys).toHaveLength(2));
+  expect(keys[0]).not.toBe(keys[1]);
+});

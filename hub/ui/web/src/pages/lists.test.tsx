@@ -1,0 +1,67 @@
+// @vitest-environment jsdom
+import { fireEvent, screen, within } from "@testing-library/react";
+import { expect, test } from "vitest";
+import { type Asked, open, refused } from "../test-page";
+
+// paged answers n items, two a page whatever is asked for.
+function paged<T>(items: T[]) {
+  return (asked: Asked) => {
+    const first = Number(asked.query.get("cursor") ?? 0);
+    const next = first + 2 < items.length ? { next: String(first + 2) } : {};
+    return { items: items.slice(first, first + 2), ...next };
+  };
+}
+
+test("keys are read page by page, to the last", async () => {
+  const key = (n: number) => ({ path: `keys/k${n}`, type: "password", size: 8, revision: 1 });
+  open("/keys", { "GET /api/v1/keys": paged([key(1), key(2), key(3)]) });
+  await screen.findByText("keys/k2");
+  expect(screen.queryByText("keys/k3")).toBeNull();
+  fireEvent.click(screen.getByText("Show more"));
+  await screen.findByText("keys/k3");
+  expect(screen.queryByText("Show more")).toBeNull();
+});
+
+test("projects are all there, however many pages they fill", async () => {
+  const names = ["a", "b", "c", "d", "e"].map((name) => ({ id: name, name: `project-${name}`, description: "" }));
+  open("/projects", { "GET /api/v1/projects": paged(names) });
+  await screen.findByText("project-e");
+});
+
+const runner = {
+  id: "r1",
+  name: "edge-1",
+  state: "revoked",
+  connected: false,
+  live: 0,
+  slots: 4,
+  tags: [],
+  projects: [],
+  revision: 3,
+  enrolledAt: "2026-11-22T15:04:05Z",
+};
+
+test("a revoked runner is still told of, as revoked", async () => {
+  open("/runners/r1", { "GET /api/v1/runners/r1": runner });
+  await screen.findByText("edge-1");
+  await screen.findByText(/It is refused for ever/);
+  expect(screen.queryByText("There is no such runner.")).toBeNull();
+});
+
+test("a runner that never was is not there", async () => {
+  open("/runners/r9", {});
+  await screen.findByText("There is no such runner.");
+});
+
+test("a hub that cannot tell of a runner does not say that there is none", async () => {
+  open("/runners/r1", { "GET /api/v1/runners/r1": refused(500, "internal", "the database is away") });
+  await screen.findByText("the database is away");
+  expect(screen.queryByText("There is no such runner.")).toBeNull();
+});
+
+test("home says that runners could not be read, not that there are none", async () => {
+  open("/", { "GET /api/v1/runners": refused(500, "internal", "the runners are away") });
+  const panel = (await screen.findByText("the runners are away")).closest("section") as HTMLElement;
+  expect(within(panel).queryByText("No runner is enrolled yet.")).toBeNull();
+  expect(within(panel).queryByText(/0 of 0/)).toBeNull();
+});

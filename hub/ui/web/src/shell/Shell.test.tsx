@@ -1,0 +1,51 @@
+// @vitest-environment jsdom
+import { act, fireEvent, screen, waitFor } from "@testing-library/react";
+import { expect, test } from "vitest";
+import { open } from "../test-page";
+
+const ended = {
+  id: "e7",
+  number: 7,
+  project: "web",
+  name: "uptime",
+  status: "succeeded",
+  logComplete: true,
+  createdAt: "2026-11-22T15:04:05Z",
+  nodes: { succeeded: 1 },
+  steps: [],
+};
+const hub = {
+  "GET /api/v1/keys": { items: [] },
+  "GET /api/v1/executions": { items: [ended] },
+  "GET /api/v1/executions/7": ended,
+  "GET /api/v1/executions/7/nodes": { items: [], total: 0 },
+  "GET /api/v1/executions/e7/log": "",
+};
+
+const focused = () => document.activeElement?.textContent;
+
+test("a link leads the focus to the title of its page, also when that title comes late", async () => {
+  open("/keys?prefix=keys/a", hub);
+  await screen.findByText("No key's path begins so.");
+  // The browser itself tells of the page that it loaded.
+  expect(document.activeElement).toBe(document.body);
+
+  fireEvent.click(screen.getAllByText("Runners")[0] as HTMLElement);
+  await screen.findByText("No runner yet.");
+  await waitFor(() => expect(focused()).toBe("Runners"));
+
+  fireEvent.click(screen.getAllByText("Executions")[0] as HTMLElement);
+  fireEvent.click(await screen.findByText("uptime"));
+  await waitFor(() => expect(focused()).toBe("uptime #7"));
+  expect(document.activeElement?.tagName).toBe("H1");
+});
+
+test("what changes in the address of the same page leaves the focus alone", async () => {
+  open("/keys", hub);
+  const search = await screen.findByLabelText("Path begins with");
+  search.focus();
+  fireEvent.change(search, { target: { value: "keys/b" } });
+  await screen.findByText("No key's path begins so.");
+  await act(async () => {});
+  expect(document.activeElement).toBe(search);
+});
