@@ -61,7 +61,7 @@ type Cluster struct {
 	lastCommit  time.Time // of heartbeat or tick; monotonic
 	failure     error     // of the last try to commit, nil after a success
 	gateways    []string
-	serving     []string      // those of gateways that runners may be at now
+	elsewhere   []string      // gateways of others that runners may be at now
 	others      []*hub.Member // not dead
 	leaving     bool          // this process is about to end
 	self        *hub.Member   // as its row says
@@ -204,11 +204,12 @@ func (c *Cluster) LastCommit() time.Duration {
 	return time.Since(c.lastCommit)
 }
 
-// Others returns the gateways of the other members that serve runners now.
+// Others returns the gateways of the other members that serve runners now. Behind a
+// balancer that is the address of this one, too.
 func (c *Cluster) Others() []string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return slices.DeleteFunc(slices.Clone(c.serving), func(g string) bool { return g == c.cfg.Gateway })
+	return slices.Clone(c.elsewhere)
 }
 
 // GrantMAC proves a grant to a later database that may have lost it.

@@ -175,3 +175,16 @@ func TestDrainedMember(t *testing.T) {
 		t.Errorf("ready %v, serves %v, the other serves %v", a.Ready(t.Context()), a.Serves(t.Context()), b.Serves(t.Context()))
 	}
 }
+
+// Members behind one balancer have one address: runners are told it once, and a member
+// that has to give its runners away knows that there are others behind it.
+func TestMembersBehindOneAddress(t *testing.T) {
+	t.Parallel()
+	_, a, b := pair(t, func(c *Config) { c.Gateway = "balancer:8441" })
+	run(t, a)
+	run(t, b)
+	until(t, "each knows of the other", func() bool { return len(a.Others()) == 1 && len(b.Others()) == 1 })
+	if g := a.Gateways(); len(g) != 1 {
+		t.Errorf("runners are told %v", g)
+	}
+}
