@@ -183,6 +183,10 @@ func (x *handler) Frame(link *session.Link, frame *runnerv1.SessionResponse) err
 			r.log.Warn("the hub's addresses could not be kept", "error", err)
 		}
 		link.Leave()
+	case *runnerv1.SessionResponse_Members:
+		if err := r.c.LearnAddresses(f.Members.GetGateways()); err != nil {
+			r.log.Warn("the hub's addresses could not be kept", "error", err)
+		}
 	case *runnerv1.SessionResponse_NewBundle:
 		if err := r.c.SetBundle(f.NewBundle.GetCaCertificates()); err != nil {
 			r.log.Error("the hub's new CAs could not be kept", "error", err)

@@ -20,6 +20,12 @@ var (
 
 const sharedNodes = 48
 
+// How often TestMembersKilledAtRandom kills, during how many steps.
+var (
+	kills = flag.Int("kills", 5, "members that are killed at random")
+	steps = flag.Int("steps", 50, "steps that run meanwhile")
+)
+
 // sideBySide is how many tests run at once: most of them wait for real time to pass,
 // and would do so one after another on a machine with two cores.
 const sideBySide = "8"

@@ -61,9 +61,8 @@ echo $$ >> "$1/$2.ends"
 func newWorld(t *testing.T, s setup) (*world, *lab.Proxy) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	w := &world{T: t, ctx: ctx, dir: tempDir(t)}
 	t.Cleanup(cancel)
-	w.must(os.WriteFile(filepath.Join(w.dir, "witness"), []byte(witness), 0o700))
+	w := emptyWorld(ctx, t)
 	config := lab.HubConfig{Binary: binaries.Hub, Dir: w.dir, Env: s.hubEnv, Args: s.hubArgs}
 	if s.postgres {
 		var err error
@@ -98,6 +97,13 @@ func newWorld(t *testing.T, s setup) (*world, *lab.Proxy) {
 		w.runner.SetEnv()
 	}
 	return w, proxy
+}
+
+func emptyWorld(ctx context.Context, t *testing.T) *world {
+	t.Helper()
+	w := &world{T: t, ctx: ctx, dir: tempDir(t)}
+	w.must(os.WriteFile(filepath.Join(w.dir, "witness"), []byte(witness), 0o700))
+	return w
 }
 
 // tempDir is short, since sockets may lie in it, and kept out of t.TempDir so that a

@@ -16,6 +16,8 @@ import (
 // that are fixed for automation, and nothing of our own client.
 type API struct {
 	URL, Token string
+	// Cookie of a session, in place of a token.
+	Cookie string
 }
 
 // Execution is what the lab reads of an execution.
@@ -78,7 +80,7 @@ func (a *API) Do(ctx context.Context, method, path string, body, out any) error 
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+a.Token)
+	req.Header = a.header()
 	req.Header.Set("Content-Type", kind)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -101,6 +103,34 @@ func (a *API) Do(ctx context.Context, method, path string, body, out any) error 
 	default:
 		return json.Unmarshal(text, out)
 	}
+}
+
+// header says who asks.
+func (a *API) header() http.Header {
+	if a.Cookie != "" {
+		return http.Header{"Cookie": {a.Cookie}, "Origin": {a.URL}} // as a browser does
+	}
+	return http.Header{"Authorization": {"Bearer " + a.Token}}
+}
+
+// SignIn takes a sign-in link's secret to the hub and returns an API that speaks as the
+// session that it makes.
+func (a *API) SignIn(ctx context.Context, link string) (*API, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.URL+"/api/v1/sessions", strings.NewReader(`{"link": "`+link+`"}`))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusCreated || len(res.Cookies()) == 0 {
+		text, _ := io.ReadAll(res.Body)
+		return nil, &Error{res.StatusCode, string(text)}
+	}
+	return &API{URL: a.URL, Cookie: res.Cookies()[0].Name + "=" + res.Cookies()[0].Value}, nil
 }
 
 // CreateProject makes a project.

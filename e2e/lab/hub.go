@@ -15,12 +15,20 @@ import (
 type HubConfig struct {
 	Binary string
 	Dir    string // data directory and logs lie in it
+	// Member names the hub among several, and its data directory and log; "": it is alone.
+	Member string
+	// Token of the administrator; "": a new one.
+	Token string
 	// Database is a URL; "" is SQLite in the data directory.
 	Database string
 	// AdvertiseGateway is what runners are told, e.g. a proxy's address.
 	AdvertiseGateway string
-	Env              []string
-	Args             []string
+	// AdvertiseMember is what other members are told.
+	AdvertiseMember string
+	Env             []string
+	Args            []string
+	// Starter starts its process; nil: StartProcess.
+	Starter Starter
 }
 
 // Hub is a running hub; its addresses and token outlive restarts.
@@ -44,13 +52,27 @@ func NewHub(config HubConfig) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret := make([]byte, 16)
-	_, _ = rand.Read(secret)
-	h := &Hub{
-		API:  &API{URL: "http://" + http, Token: "lab-" + hex.EncodeToString(secret)},
-		HTTP: http, Gateway: gateway, DataDir: filepath.Join(config.Dir, "hub"), config: config,
+	if config.Token == "" {
+		config.Token = "lab-" + secret(16)
 	}
+	h := &Hub{API: &API{URL: "http://" + http, Token: config.Token}, HTTP: http, Gateway: gateway, config: config}
+	h.DataDir = filepath.Join(config.Dir, h.name())
 	return h, os.MkdirAll(h.DataDir, 0o700)
+}
+
+// name of its process, log and data directory.
+func (h *Hub) name() string {
+	if h.config.Member == "" {
+		return "hub"
+	}
+	return "hub-" + h.config.Member
+}
+
+// secret is n random bytes in hex.
+func secret(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
 }
 
 // Prefer takes the given addresses where they are free.
@@ -90,8 +112,18 @@ func (h *Hub) Launch() error {
 	if h.config.AdvertiseGateway != "" {
 		args = append(args, "--advertise-gateway", h.config.AdvertiseGateway)
 	}
+	if h.config.Member != "" {
+		args = append(args, "--member", h.config.Member)
+	}
+	if h.config.AdvertiseMember != "" {
+		args = append(args, "--advertise-member", h.config.AdvertiseMember)
+	}
 	env := append([]string{"FAIRLEAD_HUB_BOOTSTRAP_TOKEN=" + h.Token}, h.config.Env...)
-	p, err := StartProcess(h.config.Dir, "hub", env, h.config.Binary, append(args, h.config.Args...)...)
+	start := StartProcess
+	if h.config.Starter != nil {
+		start = h.config.Starter
+	}
+	p, err := start(h.config.Dir, h.name(), env, h.config.Binary, append(args, h.config.Args...)...)
 	if err != nil {
 		return err
 	}
@@ -118,17 +150,8 @@ func (h *Hub) WaitReady(ctx context.Context) error {
 			return fmt.Errorf("the hub ended: %w\n%s", h.Process.err, h.Process.Tail())
 		default:
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/health/ready", nil)
-		if err != nil {
+		if err := h.Health(ctx, "ready"); err != nil {
 			return err
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return fmt.Errorf("the hub does not answer: %w", err)
-		}
-		defer func() { _ = res.Body.Close() }()
-		if res.StatusCode != http.StatusOK {
-			return fmt.Errorf("the hub is not ready: %s", res.Status)
 		}
 		// Another hub may have got the address first; ours is about to end then.
 		if err := h.Do(ctx, http.MethodGet, "/me", nil, nil); err != nil {

@@ -83,8 +83,11 @@ func postgresBin() (string, error) {
 }
 
 // URL names the server's database.
-func (pg *Postgres) URL() string {
-	return "postgres://fairlead@127.0.0.1:" + pg.port + "/postgres?sslmode=disable"
+func (pg *Postgres) URL() string { return pg.URLAt(pg.Addr()) }
+
+// URLAt names it at a proxy's address.
+func (pg *Postgres) URLAt(addr string) string {
+	return "postgres://fairlead@" + addr + "/postgres?sslmode=disable"
 }
 
 // Addr is host:port of the server, for a proxy in front of it.

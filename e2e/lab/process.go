@@ -34,9 +34,16 @@ func Environ(more ...string) []string {
 	return append(own, more...)
 }
 
+// Starter is StartProcess, or what starts a process in some odd way.
+type Starter func(dir, name string, env []string, program string, args ...string) (*Process, error)
+
 // StartProcess starts a program in a process group of its own, output appended to
 // DIR/NAME.log. env is added to Environ.
 func StartProcess(dir, name string, env []string, program string, args ...string) (*Process, error) {
+	return startProcess((*exec.Cmd).Start, dir, name, env, program, args...)
+}
+
+func startProcess(start func(*exec.Cmd) error, dir, name string, env []string, program string, args ...string) (*Process, error) {
 	p := &Process{Name: name, Log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	out, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -47,7 +54,7 @@ func StartProcess(dir, name string, env []string, program string, args ...string
 	p.Cmd.Stdout, p.Cmd.Stderr = out, out
 	p.Cmd.Env = Environ(env...)
 	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.Cmd.Start(); err != nil {
+	if err := start(p.Cmd); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	go func() {

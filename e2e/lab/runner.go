@@ -2,7 +2,9 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -56,6 +58,23 @@ func (r *Runner) Launch() error {
 	r.Process = p
 	return nil
 }
+
+// At returns the address of the gateway where the runner's session is, "" without one, as
+// the runner itself tells it.
+func (r *Runner) At() string {
+	var s struct {
+		Connected bool
+		Address   string
+	}
+	text, err := os.ReadFile(filepath.Join(r.DataDir, "status.json"))
+	if err != nil || json.Unmarshal(text, &s) != nil || !s.Connected {
+		return ""
+	}
+	return s.Address
+}
+
+// Via makes the runner's hub, which its connection is looked up at, another.
+func (r *Runner) Via(h *Hub) { r.hub = h }
 
 // WaitConnected waits until the hub shows the runner as connected.
 func (r *Runner) WaitConnected(ctx context.Context) error {

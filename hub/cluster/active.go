@@ -38,16 +38,19 @@ func (c *Cluster) become(term int64) {
 	c.activeTerm = term
 }
 
-// activeGateway is the gateway of the active member, first and alone, if it is known;
-// else it may be any of those.
-func (c *Cluster) activeGateway(ctx context.Context, members []*hub.Member, all []string) ([]string, error) {
+// activeElsewhere is the gateway of the active member, if that is another and known; else
+// it may be any of those.
+func (c *Cluster) activeElsewhere(ctx context.Context, others []*hub.Member, all []string) ([]string, error) {
 	lease, err := c.st.LeaderLease(ctx, hub.LeaseActive)
 	if err != nil || lease == nil {
 		return all, err
 	}
-	for _, m := range members {
-		if m.ID == lease.Holder && m.Gateway != "" && c.State(m) == Active {
-			return []string{m.Gateway}, nil
+	if lease.Holder == c.cfg.ID {
+		return nil, nil
+	}
+	for _, m := range others {
+		if m.ID == lease.Holder && c.State(m) == Active && len(open(m)) > 0 {
+			return open(m), nil
 		}
 	}
 	return all, nil

@@ -80,37 +80,52 @@ func (c *Cluster) learnMembers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var gateways []string
+	var gateways, elsewhere []string
 	var others []*hub.Member
 	for _, m := range members {
-		switch {
-		case m.ID == c.cfg.ID:
+		if m.ID == c.cfg.ID {
 			c.note(m)
-		case c.State(m) == Dead:
+			gateways = slices.Insert(gateways, 0, open(m)...)
 			continue
-		default:
-			others = append(others, m)
 		}
-		if m.Gateway != "" && !m.Draining {
-			gateways = append(gateways, m.Gateway)
+		if c.State(m) == Dead {
+			continue
 		}
-	}
-	if i := slices.Index(gateways, c.cfg.Gateway); i > 0 {
-		gateways[0], gateways[i] = gateways[i], gateways[0]
+		others = append(others, m)
+		gateways, elsewhere = append(gateways, open(m)...), append(elsewhere, open(m)...)
 	}
 	row, err := c.st.Cluster(ctx)
 	if err != nil {
 		return err
 	}
 	if c.cfg.ActivePassive {
-		if gateways, err = c.activeGateway(ctx, members, gateways); err != nil {
+		if elsewhere, err = c.activeElsewhere(ctx, others, elsewhere); err != nil {
 			return err
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gateways, c.others, c.mode = gateways, others, row.ExecutionMode
+	c.gateways, c.elsewhere, c.others, c.mode = each(gateways), each(elsewhere), others, row.ExecutionMode
 	return nil
+}
+
+// open is the address that runners are sent to, if they are sent to this member.
+func open(m *hub.Member) []string {
+	if m.Gateway == "" || m.Draining {
+		return nil
+	}
+	return []string{m.Gateway}
+}
+
+// each leaves repetitions out: members behind one balancer have one address.
+func each(list []string) []string {
+	var out []string
+	for _, a := range list {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // ticks moves the lease clock.

@@ -113,7 +113,10 @@ func TestActivePassive(t *testing.T) {
 	killA := run(t, a)
 	until(t, "the first member is active", func() bool { return a.Active(t.Context()) == nil })
 	run(t, b)
-	until(t, "the second member knows the active gateway", func() bool { g := b.Gateways(); return len(g) == 1 && g[0] == "a:8441" })
+	until(t, "the second member sends runners to the active one, and tells them both", func() bool {
+		g := b.Others()
+		return len(g) == 1 && g[0] == "a:8441" && len(a.Others()) == 0 && len(a.Gateways()) == 2 && len(b.Gateways()) == 2
+	})
 	if b.Active(t.Context()) == nil || b.Serves(t.Context()) == nil || b.Schedules() || b.Ready(t.Context()) != nil {
 		t.Errorf("the passive member: active %v, serves %v, schedules %v, ready %v", b.Active(t.Context()), b.Serves(t.Context()), b.Schedules(), b.Ready(t.Context()))
 	}
@@ -170,5 +173,18 @@ func TestDrainedMember(t *testing.T) {
 	until(t, "the drained member is left out", func() bool { return len(a.Gateways()) == 1 && len(b.Gateways()) == 1 })
 	if a.Ready(t.Context()) == nil || a.Serves(t.Context()) == nil || b.Serves(t.Context()) != nil {
 		t.Errorf("ready %v, serves %v, the other serves %v", a.Ready(t.Context()), a.Serves(t.Context()), b.Serves(t.Context()))
+	}
+}
+
+// Members behind one balancer have one address: runners are told it once, and a member
+// that has to give its runners away knows that there are others behind it.
+func TestMembersBehindOneAddress(t *testing.T) {
+	t.Parallel()
+	_, a, b := pair(t, func(c *Config) { c.Gateway = "balancer:8441" })
+	run(t, a)
+	run(t, b)
+	until(t, "each knows of the other", func() bool { return len(a.Others()) == 1 && len(b.Others()) == 1 })
+	if g := a.Gateways(); len(g) != 1 {
+		t.Errorf("runners are told %v", g)
 	}
 }

@@ -218,8 +218,10 @@ func (c *Config) validateCluster(bad func(path, format string, args ...any)) {
 
 // Modes of a cluster, and policies of takeover.
 const (
+	// ModeActiveActive is the default.
 	ModeActiveActive  = "active-active"
 	ModeActivePassive = "active-passive"
+	// TakeoverAutomatic is the default.
 	TakeoverAutomatic = "automatic"
 	TakeoverManual    = "manual"
 )
@@ -227,7 +229,7 @@ const (
 // List takes a value of names apart that are separated by commas.
 func List(text string) []string {
 	var out []string
-	for _, s := range strings.Split(text, ",") {
+	for s := range strings.SplitSeq(text, ",") {
 		if s = strings.TrimSpace(s); s != "" {
 			out = append(out, s)
 		}

@@ -79,9 +79,10 @@ type Gateway struct {
 	log      *slog.Logger
 	held     *semaphore.Weighted // bytes of output
 
-	mu      sync.Mutex
-	barred  map[string]store.Barred
-	streams map[*openStream]struct{}
+	mu       sync.Mutex
+	barred   map[string]store.Barred
+	streams  map[*openStream]struct{}
+	sessions map[*session][]string // confirmed, and the gateways that each was told
 }
 
 // New makes a Gateway; Run serves.
@@ -104,7 +105,7 @@ func New(st *store.Store, authority *ca.CA, d *dispatch.Dispatcher, o *output.Ou
 	return &Gateway{
 		st: st, ca: authority, dispatch: d, output: o, cfg: cfg, log: log,
 		held:    semaphore.NewWeighted(maxOutputBytes),
-		streams: map[*openStream]struct{}{},
+		streams: map[*openStream]struct{}{}, sessions: map[*session][]string{},
 	}
 }
 

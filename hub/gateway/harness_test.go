@@ -218,6 +218,8 @@ type testSession struct {
 	t      *testing.T
 	stream runnerv1.RunnerService_SessionClient
 	epoch  uint64
+	// members: recv returns those frames too, which come whenever a member joins.
+	members bool
 }
 
 func (h *testHub) open(conn *grpc.ClientConn) *testSession {
@@ -262,9 +264,13 @@ func (s *testSession) send(f *runnerv1.SessionRequest) {
 
 func (s *testSession) recv() *runnerv1.SessionResponse {
 	s.t.Helper()
-	f, err := s.stream.Recv()
-	if err != nil {
-		s.t.Fatal(err)
+	for {
+		f, err := s.stream.Recv()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if f.GetMembers() == nil || s.members {
+			return f
+		}
 	}
-	return f
 }

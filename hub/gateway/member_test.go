@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"slices"
 	"testing"
 	"time"
 
@@ -194,4 +195,20 @@ func TestPeersRefuseWhoIsNoMember(t *testing.T) {
 		_ = conn.Close()
 		t.Error("a runner's certificate is taken for a member's")
 	}
+}
+
+// A runner is told of a member that joins after its session began.
+func TestRunnerIsToldOfNewMember(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, open storetest.Opener) {
+		st := open(t)
+		first := newMember(t, st, "first", time.Second)
+		s := first.start(first.enrol())
+		s.members = true
+		second := newMember(t, st, "second", time.Second)
+		got := s.recv().GetMembers().GetGateways()
+		if want := []string{first.address, second.address}; !slices.Equal(got, want) {
+			t.Errorf("told %v, want %v", got, want)
+		}
+	})
 }

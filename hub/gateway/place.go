@@ -42,6 +42,7 @@ func (g *Gateway) watchPlace(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+		g.tellMembers()
 		switch {
 		case g.cfg.Better(ctx) && asked.IsZero():
 			asked = time.Now()
@@ -57,6 +58,33 @@ func (g *Gateway) watchPlace(ctx context.Context) {
 				g.spread(ctx)
 			}
 		}
+	}
+}
+
+func (g *Gateway) addSession(s *session) (remove func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sessions[s] = s.told
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.sessions, s)
+	}
+}
+
+// tellMembers tells runners of members that came after their session began. Of those
+// that went nothing is told: their runners find out, and a restart of the database, when
+// all look dead for a moment, must not make runners forget the way.
+func (g *Gateway) tellMembers() {
+	now := g.cfg.Gateways()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s, told := range g.sessions {
+		if !slices.ContainsFunc(now, func(a string) bool { return !slices.Contains(told, a) }) {
+			continue
+		}
+		g.sessions[s] = now
+		s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Members{Members: &runnerv1.Members{Gateways: now}}})
 	}
 }
 

@@ -82,7 +82,8 @@ type session struct {
 	end     context.CancelCauseFunc
 	greeted atomic.Bool
 
-	ref hub.SessionRef // set by the reader, before any lane
+	ref  hub.SessionRef // set by the reader, before any lane
+	told []string       // gateways of Welcome; set by the reader
 
 	mu     sync.Mutex
 	closed bool
@@ -195,6 +196,7 @@ func (s *session) greet(ctx context.Context) error {
 	}
 	s.greeted.Store(true)
 	s.ref = hub.SessionRef{RunnerID: s.id.ID, OrganisationID: s.id.OrganisationID, Epoch: welcome.SessionEpoch}
+	s.told = welcome.Members
 	for _, page := range welcomeFrames(version, welcome) {
 		s.push(page)
 	}
@@ -271,7 +273,11 @@ func (s *session) confirm(ctx context.Context, epoch uint64) error {
 	if s.closed || s.detach != nil {
 		return nil
 	}
-	s.detach = s.g.dispatch.Attach(s.ref, s)
+	detach, forget := s.g.dispatch.Attach(s.ref, s), s.g.addSession(s)
+	s.detach = func() {
+		forget()
+		detach()
+	}
 	return nil
 }
 

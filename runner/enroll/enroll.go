@@ -194,7 +194,7 @@ func callEnrol(ctx context.Context, cfg Config, info *hubInfo, key *ecdsa.Privat
 func call(ctx context.Context, address string, creds credentials.TransportCredentials, do func(context.Context, *grpc.ClientConn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	conn, err := grpc.NewClient(Target(address), DialOptions(creds)...)
+	conn, err := grpc.NewClient(Target(address), dialOptions(address, creds)...)
 	if err != nil {
 		return fmt.Errorf("setting up the connection: %w", err)
 	}

@@ -99,7 +99,7 @@ func TestEnrolRefuses(t *testing.T) {
 			token.Pin = wire.Pin(other.cert)
 			c.Token = token.String()
 		}, "another CA than the one this token pins", 0},
-		"gateway of another CA": {ca, other, func(*testHub, *Config) {}, "not from the hub's own CA", 0},
+		"gateway of another CA": {ca, other, func(*testHub, *Config) {}, "is not of this cluster's CA", 0},
 		"refused":               {ca, ca, func(h *testHub, _ *Config) { h.refuse = "token expired" }, "token expired", 1},
 		"no hub":                {ca, ca, func(_ *testHub, c *Config) { c.Hub = page.URL }, "does not answer like a Fairlead hub", 0},
 		"nothing there":         {ca, ca, func(_ *testHub, c *Config) { c.Hub = "http://127.0.0.1:1" }, "does not answer", 0},
@@ -268,7 +268,10 @@ func TestVerifyMember(t *testing.T) {
 		}, "not a member"},
 		"people's listener": {ca, func(c *x509.Certificate) { c.DNSNames = []string{wire.GatewayName(clusterID)} }, "0 URIs"},
 		"another name":      {ca, func(c *x509.Certificate) { member(c); c.DNSNames = []string{"hub.example"} }, "hub.example"},
-		"another CA":        {other, member, "opens TLS"},
+		"another CA":        {other, member, "not of this cluster's CA"},
+		"another CA and name": {other, func(c *x509.Certificate) {
+			c.DNSNames, c.NotAfter = []string{"hub.example"}, time.Now().Add(-time.Minute)
+		}, "not of this cluster's CA"},
 		"expired": {ca, func(c *x509.Certificate) {
 			member(c)
 			c.NotAfter = time.Now().Add(-time.Minute)

@@ -248,7 +248,7 @@ func verifyMember(cs tls.ConnectionState, clusterID string, cas []*x509.Certific
 		CurrentTime:   now(),
 	})
 	if err != nil {
-		return explainVerify(err)
+		return explainVerify(leaf, cas, err)
 	}
 	id, err := wire.ParseIdentity(leaf)
 	if err != nil {
@@ -260,15 +260,18 @@ func verifyMember(cs tls.ConnectionState, clusterID string, cas []*x509.Certific
 	return nil
 }
 
-// explainVerify says what a person can do about a certificate that does not verify.
-func explainVerify(err error) error {
+// errForeign: who answers has a certificate that the cluster's CA did not sign.
+var errForeign = errors.New("not of this cluster's CA")
+
+// explainVerify says what a person can do about a certificate that does not verify. Who
+// signed it comes first: of a stranger's, name and time say nothing.
+func explainVerify(leaf *x509.Certificate, cas []*x509.Certificate, err error) error {
 	var invalid x509.CertificateInvalidError
-	var authority x509.UnknownAuthorityError
 	switch {
+	case !slices.ContainsFunc(cas, func(ca *x509.Certificate) bool { return leaf.CheckSignatureFrom(ca) == nil }):
+		return fmt.Errorf("%w, but issued by %q for %q", errForeign, leaf.Issuer, leaf.Subject)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Errorf("the gateway's certificate is not valid at this machine's time, %s; check its clock: %w", time.Now().UTC().Format(time.RFC3339), err)
-	case errors.As(err, &authority):
-		return fmt.Errorf("the gateway's certificate is not from the hub's own CA: either this is another hub, or something between opens TLS (gateways must be passed through): %w", err)
 	default:
 		return fmt.Errorf("the gateway's certificate: %w", err)
 	}

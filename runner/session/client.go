@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync/atomic"
+	"slices"
 	"time"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
@@ -76,13 +76,14 @@ type Config struct {
 // Client keeps one session up.
 type Client struct {
 	c Config
-	// avoid is the address that was tried last and the next session does not go to, if
-	// there is another: its member asked to leave, or did not answer.
-	avoid atomic.Pointer[string]
+	// tried are the addresses that had their turn since a session lasted, the last of them
+	// in last; all in Run's goroutine.
+	tried map[string]bool
+	last  string
 }
 
 // New makes a client.
-func New(c Config) *Client { return &Client{c: c} }
+func New(c Config) *Client { return &Client{c: c, tried: map[string]bool{}} }
 
 // Run keeps a session up until ctx ends.
 func (c *Client) Run(ctx context.Context) error {
@@ -101,11 +102,13 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		if time.Since(began) >= lasting {
 			wait, failed = firstWait, 0
+			c.tried = map[string]bool{address: true}
 		}
 		failed++
 		if errors.Is(err, errLeave) {
 			c.c.Log.Info("moving to another member", "address", address)
 			wait = firstWait
+			c.tried = map[string]bool{address: true}
 			continue
 		}
 		c.c.Log.Warn("session ended", "address", address, "error", err, "tries", failed)
@@ -133,7 +136,6 @@ func (c *Client) once(ctx context.Context) (address string, err error) {
 	if err != nil {
 		return "", err
 	}
-	c.avoid.Store(&address)
 	conn, err := c.c.Dial(address)
 	if err != nil {
 		return address, fmt.Errorf("dialling %s: %w", address, err)
@@ -146,19 +148,30 @@ func (c *Client) once(ctx context.Context) (address string, err error) {
 	return address, errors.Join(err, conn.Close())
 }
 
-// pick draws an address, not the one that was tried last if there is another.
+// pick draws an address among those that had no turn yet, and begins a new round when
+// all had, not with the last one. A member that hangs takes greetTimeout to be found out
+// and a passive one refuses at once: drawn freely, those two could keep a runner from the
+// one that serves for minutes.
 func (c *Client) pick() (string, error) {
 	all := c.c.Addresses()
 	if len(all) == 0 {
 		return "", errors.New("no gateway is known: enrol the runner again, or set gateways")
 	}
-	address := all[rand.IntN(len(all))] //nolint:gosec // spread, not secrecy
-	if avoid := c.avoid.Swap(nil); avoid != nil && *avoid == address && len(all) > 1 {
-		for address == *avoid {
-			address = all[rand.IntN(len(all))] //nolint:gosec // the same
-		}
+	left := without(all, c.tried)
+	if len(left) == 0 {
+		c.tried = map[string]bool{}
+		left = without(all, map[string]bool{c.last: true})
 	}
-	return address, nil
+	if len(left) == 0 {
+		left = all
+	}
+	c.last = left[rand.IntN(len(left))] //nolint:gosec // spread, not secrecy
+	c.tried[c.last] = true
+	return c.last, nil
+}
+
+func without(all []string, tried map[string]bool) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(a string) bool { return tried[a] })
 }
 
 // pages splits a Hello whose inventory is too long for one frame.

@@ -1027,6 +1027,7 @@ type SessionResponse struct {
 	//	*SessionResponse_Drain
 	//	*SessionResponse_NewBundle
 	//	*SessionResponse_Holdings
+	//	*SessionResponse_Members
 	Frame         isSessionResponse_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1204,6 +1205,15 @@ func (x *SessionResponse) GetHoldings() *HoldingsPage {
 	return nil
 }
 
+func (x *SessionResponse) GetMembers() *Members {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionResponse_Members); ok {
+			return x.Members
+		}
+	}
+	return nil
+}
+
 type isSessionResponse_Frame interface {
 	isSessionResponse_Frame()
 }
@@ -1268,6 +1278,10 @@ type SessionResponse_Holdings struct {
 	Holdings *HoldingsPage `protobuf:"bytes,15,opt,name=holdings,proto3,oneof"`
 }
 
+type SessionResponse_Members struct {
+	Members *Members `protobuf:"bytes,16,opt,name=members,proto3,oneof"`
+}
+
 func (*SessionResponse_Welcome) isSessionResponse_Frame() {}
 
 func (*SessionResponse_Confirmed) isSessionResponse_Frame() {}
@@ -1297,6 +1311,8 @@ func (*SessionResponse_Drain) isSessionResponse_Frame() {}
 func (*SessionResponse_NewBundle) isSessionResponse_Frame() {}
 
 func (*SessionResponse_Holdings) isSessionResponse_Frame() {}
+
+func (*SessionResponse_Members) isSessionResponse_Frame() {}
 
 // DBMark proves to a later database what an earlier one had committed.
 type DBMark struct {
@@ -3893,6 +3909,53 @@ func (x *Drain) GetMembers() []string {
 	return nil
 }
 
+// Members tells the addresses of all gateways when there are others than Welcome told:
+// a runner that knew only the members of its first day could go nowhere when they are
+// gone.
+type Members struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateways      []string               `protobuf:"bytes,1,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Members) Reset() {
+	*x = Members{}
+	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Members) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Members) ProtoMessage() {}
+
+func (x *Members) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Members.ProtoReflect.Descriptor instead.
+func (*Members) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Members) GetGateways() []string {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
 // NewBundle replaces the CAs that members are verified against.
 type NewBundle struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -3903,7 +3966,7 @@ type NewBundle struct {
 
 func (x *NewBundle) Reset() {
 	*x = NewBundle{}
-	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	mi := &file_runner_v1_runner_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3915,7 +3978,7 @@ func (x *NewBundle) String() string {
 func (*NewBundle) ProtoMessage() {}
 
 func (x *NewBundle) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	mi := &file_runner_v1_runner_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3928,7 +3991,7 @@ func (x *NewBundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewBundle.ProtoReflect.Descriptor instead.
 func (*NewBundle) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{47}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *NewBundle) GetCaCertificates() [][]byte {
@@ -3975,7 +4038,7 @@ type Spec struct {
 
 func (x *Spec) Reset() {
 	*x = Spec{}
-	mi := &file_runner_v1_runner_proto_msgTypes[48]
+	mi := &file_runner_v1_runner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3987,7 +4050,7 @@ func (x *Spec) String() string {
 func (*Spec) ProtoMessage() {}
 
 func (x *Spec) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[48]
+	mi := &file_runner_v1_runner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4000,7 +4063,7 @@ func (x *Spec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spec.ProtoReflect.Descriptor instead.
 func (*Spec) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{48}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Spec) GetExecutionId() string {
@@ -4126,7 +4189,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_runner_v1_runner_proto_msgTypes[49]
+	mi := &file_runner_v1_runner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4138,7 +4201,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[49]
+	mi := &file_runner_v1_runner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4151,7 +4214,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{49}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Node) GetName() string {
@@ -4232,7 +4295,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_runner_v1_runner_proto_msgTypes[50]
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4244,7 +4307,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[50]
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4257,7 +4320,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{50}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Step) GetNumber() uint32 {
@@ -4394,7 +4457,7 @@ type Script struct {
 
 func (x *Script) Reset() {
 	*x = Script{}
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4406,7 +4469,7 @@ func (x *Script) String() string {
 func (*Script) ProtoMessage() {}
 
 func (x *Script) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4419,7 +4482,7 @@ func (x *Script) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Script.ProtoReflect.Descriptor instead.
 func (*Script) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Script) GetText() string {
@@ -4476,7 +4539,7 @@ type OutputRequest struct {
 
 func (x *OutputRequest) Reset() {
 	*x = OutputRequest{}
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4488,7 +4551,7 @@ func (x *OutputRequest) String() string {
 func (*OutputRequest) ProtoMessage() {}
 
 func (x *OutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4501,7 +4564,7 @@ func (x *OutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRequest.ProtoReflect.Descriptor instead.
 func (*OutputRequest) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *OutputRequest) GetFrame() isOutputRequest_Frame {
@@ -4543,7 +4606,7 @@ type OutputResponse struct {
 
 func (x *OutputResponse) Reset() {
 	*x = OutputResponse{}
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4555,7 +4618,7 @@ func (x *OutputResponse) String() string {
 func (*OutputResponse) ProtoMessage() {}
 
 func (x *OutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4568,7 +4631,7 @@ func (x *OutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputResponse.ProtoReflect.Descriptor instead.
 func (*OutputResponse) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *OutputResponse) GetFrame() isOutputResponse_Frame {
@@ -4633,7 +4696,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4645,7 +4708,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4658,7 +4721,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Chunk) GetFence() *Fence {
@@ -4722,7 +4785,7 @@ type ChunkAck struct {
 
 func (x *ChunkAck) Reset() {
 	*x = ChunkAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4734,7 +4797,7 @@ func (x *ChunkAck) String() string {
 func (*ChunkAck) ProtoMessage() {}
 
 func (x *ChunkAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4747,7 +4810,7 @@ func (x *ChunkAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkAck.ProtoReflect.Descriptor instead.
 func (*ChunkAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ChunkAck) GetFence() *Fence {
@@ -4785,7 +4848,7 @@ type ChunkNack struct {
 
 func (x *ChunkNack) Reset() {
 	*x = ChunkNack{}
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4797,7 +4860,7 @@ func (x *ChunkNack) String() string {
 func (*ChunkNack) ProtoMessage() {}
 
 func (x *ChunkNack) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4810,7 +4873,7 @@ func (x *ChunkNack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkNack.ProtoReflect.Descriptor instead.
 func (*ChunkNack) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ChunkNack) GetFence() *Fence {
@@ -4897,7 +4960,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\bstop_ack\x18\v \x01(\v2\x1b.fairlead.runner.v1.StopAckH\x00R\astopAck\x12A\n" +
 	"\tinventory\x18\f \x01(\v2!.fairlead.runner.v1.InventoryPageH\x00R\tinventory\x12=\n" +
 	"\tforgotten\x18\r \x01(\v2\x1d.fairlead.runner.v1.ForgottenH\x00R\tforgottenB\a\n" +
-	"\x05frame\"\xfa\x06\n" +
+	"\x05frame\"\xb3\a\n" +
 	"\x0fSessionResponse\x127\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1b.fairlead.runner.v1.WelcomeH\x00R\awelcome\x12=\n" +
 	"\tconfirmed\x18\x02 \x01(\v2\x1d.fairlead.runner.v1.ConfirmedH\x00R\tconfirmed\x12;\n" +
@@ -4916,7 +4979,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x05drain\x18\r \x01(\v2\x19.fairlead.runner.v1.DrainH\x00R\x05drain\x12>\n" +
 	"\n" +
 	"new_bundle\x18\x0e \x01(\v2\x1d.fairlead.runner.v1.NewBundleH\x00R\tnewBundle\x12>\n" +
-	"\bholdings\x18\x0f \x01(\v2 .fairlead.runner.v1.HoldingsPageH\x00R\bholdingsB\a\n" +
+	"\bholdings\x18\x0f \x01(\v2 .fairlead.runner.v1.HoldingsPageH\x00R\bholdings\x127\n" +
+	"\amembers\x18\x10 \x01(\v2\x1b.fairlead.runner.v1.MembersH\x00R\amembersB\a\n" +
 	"\x05frame\"D\n" +
 	"\x06DBMark\x12\x12\n" +
 	"\x04tick\x18\x01 \x01(\x04R\x04tick\x12\x14\n" +
@@ -5134,7 +5198,9 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x06Forget\x12/\n" +
 	"\x05fence\x18\x01 \x01(\v2\x19.fairlead.runner.v1.FenceR\x05fence\"!\n" +
 	"\x05Drain\x12\x18\n" +
-	"\amembers\x18\x01 \x03(\tR\amembers\"4\n" +
+	"\amembers\x18\x01 \x03(\tR\amembers\"%\n" +
+	"\aMembers\x12\x1a\n" +
+	"\bgateways\x18\x01 \x03(\tR\bgateways\"4\n" +
 	"\tNewBundle\x12'\n" +
 	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\xe7\x06\n" +
 	"\x04Spec\x12!\n" +
@@ -5260,7 +5326,7 @@ func file_runner_v1_runner_proto_rawDescGZIP() []byte {
 }
 
 var file_runner_v1_runner_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_runner_v1_runner_proto_goTypes = []any{
 	(Outcome)(0),                     // 0: fairlead.runner.v1.Outcome
 	(Strategy)(0),                    // 1: fairlead.runner.v1.Strategy
@@ -5314,23 +5380,24 @@ var file_runner_v1_runner_proto_goTypes = []any{
 	(*Stop)(nil),                     // 49: fairlead.runner.v1.Stop
 	(*Forget)(nil),                   // 50: fairlead.runner.v1.Forget
 	(*Drain)(nil),                    // 51: fairlead.runner.v1.Drain
-	(*NewBundle)(nil),                // 52: fairlead.runner.v1.NewBundle
-	(*Spec)(nil),                     // 53: fairlead.runner.v1.Spec
-	(*Node)(nil),                     // 54: fairlead.runner.v1.Node
-	(*Step)(nil),                     // 55: fairlead.runner.v1.Step
-	(*Script)(nil),                   // 56: fairlead.runner.v1.Script
-	(*OutputRequest)(nil),            // 57: fairlead.runner.v1.OutputRequest
-	(*OutputResponse)(nil),           // 58: fairlead.runner.v1.OutputResponse
-	(*Chunk)(nil),                    // 59: fairlead.runner.v1.Chunk
-	(*ChunkAck)(nil),                 // 60: fairlead.runner.v1.ChunkAck
-	(*ChunkNack)(nil),                // 61: fairlead.runner.v1.ChunkNack
-	nil,                              // 62: fairlead.runner.v1.Ended.DataEntry
-	nil,                              // 63: fairlead.runner.v1.Secrets.OptionsEntry
-	nil,                              // 64: fairlead.runner.v1.Secrets.KeysEntry
-	nil,                              // 65: fairlead.runner.v1.Spec.OptionsEntry
-	nil,                              // 66: fairlead.runner.v1.Spec.ContextEntry
-	nil,                              // 67: fairlead.runner.v1.Spec.ProjectEntry
-	nil,                              // 68: fairlead.runner.v1.Node.AttributesEntry
+	(*Members)(nil),                  // 52: fairlead.runner.v1.Members
+	(*NewBundle)(nil),                // 53: fairlead.runner.v1.NewBundle
+	(*Spec)(nil),                     // 54: fairlead.runner.v1.Spec
+	(*Node)(nil),                     // 55: fairlead.runner.v1.Node
+	(*Step)(nil),                     // 56: fairlead.runner.v1.Step
+	(*Script)(nil),                   // 57: fairlead.runner.v1.Script
+	(*OutputRequest)(nil),            // 58: fairlead.runner.v1.OutputRequest
+	(*OutputResponse)(nil),           // 59: fairlead.runner.v1.OutputResponse
+	(*Chunk)(nil),                    // 60: fairlead.runner.v1.Chunk
+	(*ChunkAck)(nil),                 // 61: fairlead.runner.v1.ChunkAck
+	(*ChunkNack)(nil),                // 62: fairlead.runner.v1.ChunkNack
+	nil,                              // 63: fairlead.runner.v1.Ended.DataEntry
+	nil,                              // 64: fairlead.runner.v1.Secrets.OptionsEntry
+	nil,                              // 65: fairlead.runner.v1.Secrets.KeysEntry
+	nil,                              // 66: fairlead.runner.v1.Spec.OptionsEntry
+	nil,                              // 67: fairlead.runner.v1.Spec.ContextEntry
+	nil,                              // 68: fairlead.runner.v1.Spec.ProjectEntry
+	nil,                              // 69: fairlead.runner.v1.Node.AttributesEntry
 }
 var file_runner_v1_runner_proto_depIdxs = []int32{
 	7,  // 0: fairlead.runner.v1.EnrolRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
@@ -5361,84 +5428,85 @@ var file_runner_v1_runner_proto_depIdxs = []int32{
 	49, // 25: fairlead.runner.v1.SessionResponse.stop:type_name -> fairlead.runner.v1.Stop
 	50, // 26: fairlead.runner.v1.SessionResponse.forget:type_name -> fairlead.runner.v1.Forget
 	51, // 27: fairlead.runner.v1.SessionResponse.drain:type_name -> fairlead.runner.v1.Drain
-	52, // 28: fairlead.runner.v1.SessionResponse.new_bundle:type_name -> fairlead.runner.v1.NewBundle
+	53, // 28: fairlead.runner.v1.SessionResponse.new_bundle:type_name -> fairlead.runner.v1.NewBundle
 	36, // 29: fairlead.runner.v1.SessionResponse.holdings:type_name -> fairlead.runner.v1.HoldingsPage
-	13, // 30: fairlead.runner.v1.Hello.db_marks:type_name -> fairlead.runner.v1.DBMark
-	7,  // 31: fairlead.runner.v1.Hello.info:type_name -> fairlead.runner.v1.RunnerInfo
-	16, // 32: fairlead.runner.v1.Hello.inventory:type_name -> fairlead.runner.v1.Holding
-	16, // 33: fairlead.runner.v1.InventoryPage.inventory:type_name -> fairlead.runner.v1.Holding
-	5,  // 34: fairlead.runner.v1.Holding.fence:type_name -> fairlead.runner.v1.Fence
-	2,  // 35: fairlead.runner.v1.Holding.state:type_name -> fairlead.runner.v1.Holding.State
-	5,  // 36: fairlead.runner.v1.Claim.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 37: fairlead.runner.v1.Refuse.fence:type_name -> fairlead.runner.v1.Fence
-	3,  // 38: fairlead.runner.v1.Refuse.reason:type_name -> fairlead.runner.v1.Refuse.Reason
-	5,  // 39: fairlead.runner.v1.NotStarted.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 40: fairlead.runner.v1.Resume.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 41: fairlead.runner.v1.Steps.fence:type_name -> fairlead.runner.v1.Fence
-	26, // 42: fairlead.runner.v1.Record.granted:type_name -> fairlead.runner.v1.Granted
-	27, // 43: fairlead.runner.v1.Record.started:type_name -> fairlead.runner.v1.Started
-	28, // 44: fairlead.runner.v1.Record.ended:type_name -> fairlead.runner.v1.Ended
-	29, // 45: fairlead.runner.v1.Record.stopped:type_name -> fairlead.runner.v1.Stopped
-	30, // 46: fairlead.runner.v1.Record.closed:type_name -> fairlead.runner.v1.Closed
-	5,  // 47: fairlead.runner.v1.Granted.fence:type_name -> fairlead.runner.v1.Fence
-	25, // 48: fairlead.runner.v1.Started.cell:type_name -> fairlead.runner.v1.Cell
-	25, // 49: fairlead.runner.v1.Ended.cell:type_name -> fairlead.runner.v1.Cell
-	0,  // 50: fairlead.runner.v1.Ended.outcome:type_name -> fairlead.runner.v1.Outcome
-	62, // 51: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
-	48, // 52: fairlead.runner.v1.Stopped.scope:type_name -> fairlead.runner.v1.StopScope
-	5,  // 53: fairlead.runner.v1.Result.fence:type_name -> fairlead.runner.v1.Fence
-	0,  // 54: fairlead.runner.v1.Result.outcome:type_name -> fairlead.runner.v1.Outcome
-	59, // 55: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
-	5,  // 56: fairlead.runner.v1.Renew.fences:type_name -> fairlead.runner.v1.Fence
-	5,  // 57: fairlead.runner.v1.StopAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 58: fairlead.runner.v1.Forgotten.fence:type_name -> fairlead.runner.v1.Fence
-	13, // 59: fairlead.runner.v1.Welcome.db_mark:type_name -> fairlead.runner.v1.DBMark
-	37, // 60: fairlead.runner.v1.Welcome.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
-	37, // 61: fairlead.runner.v1.HoldingsPage.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
-	5,  // 62: fairlead.runner.v1.HoldingAnswer.fence:type_name -> fairlead.runner.v1.Fence
-	48, // 63: fairlead.runner.v1.HoldingAnswer.stop:type_name -> fairlead.runner.v1.StopScope
-	5,  // 64: fairlead.runner.v1.SpecPart.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 65: fairlead.runner.v1.Offer.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 66: fairlead.runner.v1.Grant.fence:type_name -> fairlead.runner.v1.Fence
-	63, // 67: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
-	64, // 68: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
-	5,  // 69: fairlead.runner.v1.Refused.fence:type_name -> fairlead.runner.v1.Fence
-	4,  // 70: fairlead.runner.v1.Refused.reason:type_name -> fairlead.runner.v1.Refused.Reason
-	5,  // 71: fairlead.runner.v1.Resumed.fence:type_name -> fairlead.runner.v1.Fence
-	48, // 72: fairlead.runner.v1.Resumed.stop:type_name -> fairlead.runner.v1.StopScope
-	5,  // 73: fairlead.runner.v1.StepsAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 74: fairlead.runner.v1.ResultAck.fence:type_name -> fairlead.runner.v1.Fence
-	13, // 75: fairlead.runner.v1.RenewAck.db_mark:type_name -> fairlead.runner.v1.DBMark
-	5,  // 76: fairlead.runner.v1.Stop.fence:type_name -> fairlead.runner.v1.Fence
-	48, // 77: fairlead.runner.v1.Stop.scope:type_name -> fairlead.runner.v1.StopScope
-	5,  // 78: fairlead.runner.v1.Forget.fence:type_name -> fairlead.runner.v1.Fence
-	1,  // 79: fairlead.runner.v1.Spec.strategy:type_name -> fairlead.runner.v1.Strategy
-	54, // 80: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
-	55, // 81: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
-	65, // 82: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
-	66, // 83: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
-	67, // 84: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
-	68, // 85: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
-	56, // 86: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
-	59, // 87: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
-	60, // 88: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
-	61, // 89: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
-	5,  // 90: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 91: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 92: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
-	6,  // 93: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
-	9,  // 94: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
-	11, // 95: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
-	57, // 96: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
-	8,  // 97: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
-	10, // 98: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
-	12, // 99: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
-	58, // 100: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
-	97, // [97:101] is the sub-list for method output_type
-	93, // [93:97] is the sub-list for method input_type
-	93, // [93:93] is the sub-list for extension type_name
-	93, // [93:93] is the sub-list for extension extendee
-	0,  // [0:93] is the sub-list for field type_name
+	52, // 30: fairlead.runner.v1.SessionResponse.members:type_name -> fairlead.runner.v1.Members
+	13, // 31: fairlead.runner.v1.Hello.db_marks:type_name -> fairlead.runner.v1.DBMark
+	7,  // 32: fairlead.runner.v1.Hello.info:type_name -> fairlead.runner.v1.RunnerInfo
+	16, // 33: fairlead.runner.v1.Hello.inventory:type_name -> fairlead.runner.v1.Holding
+	16, // 34: fairlead.runner.v1.InventoryPage.inventory:type_name -> fairlead.runner.v1.Holding
+	5,  // 35: fairlead.runner.v1.Holding.fence:type_name -> fairlead.runner.v1.Fence
+	2,  // 36: fairlead.runner.v1.Holding.state:type_name -> fairlead.runner.v1.Holding.State
+	5,  // 37: fairlead.runner.v1.Claim.fence:type_name -> fairlead.runner.v1.Fence
+	5,  // 38: fairlead.runner.v1.Refuse.fence:type_name -> fairlead.runner.v1.Fence
+	3,  // 39: fairlead.runner.v1.Refuse.reason:type_name -> fairlead.runner.v1.Refuse.Reason
+	5,  // 40: fairlead.runner.v1.NotStarted.fence:type_name -> fairlead.runner.v1.Fence
+	5,  // 41: fairlead.runner.v1.Resume.fence:type_name -> fairlead.runner.v1.Fence
+	5,  // 42: fairlead.runner.v1.Steps.fence:type_name -> fairlead.runner.v1.Fence
+	26, // 43: fairlead.runner.v1.Record.granted:type_name -> fairlead.runner.v1.Granted
+	27, // 44: fairlead.runner.v1.Record.started:type_name -> fairlead.runner.v1.Started
+	28, // 45: fairlead.runner.v1.Record.ended:type_name -> fairlead.runner.v1.Ended
+	29, // 46: fairlead.runner.v1.Record.stopped:type_name -> fairlead.runner.v1.Stopped
+	30, // 47: fairlead.runner.v1.Record.closed:type_name -> fairlead.runner.v1.Closed
+	5,  // 48: fairlead.runner.v1.Granted.fence:type_name -> fairlead.runner.v1.Fence
+	25, // 49: fairlead.runner.v1.Started.cell:type_name -> fairlead.runner.v1.Cell
+	25, // 50: fairlead.runner.v1.Ended.cell:type_name -> fairlead.runner.v1.Cell
+	0,  // 51: fairlead.runner.v1.Ended.outcome:type_name -> fairlead.runner.v1.Outcome
+	63, // 52: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
+	48, // 53: fairlead.runner.v1.Stopped.scope:type_name -> fairlead.runner.v1.StopScope
+	5,  // 54: fairlead.runner.v1.Result.fence:type_name -> fairlead.runner.v1.Fence
+	0,  // 55: fairlead.runner.v1.Result.outcome:type_name -> fairlead.runner.v1.Outcome
+	60, // 56: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
+	5,  // 57: fairlead.runner.v1.Renew.fences:type_name -> fairlead.runner.v1.Fence
+	5,  // 58: fairlead.runner.v1.StopAck.fence:type_name -> fairlead.runner.v1.Fence
+	5,  // 59: fairlead.runner.v1.Forgotten.fence:type_name -> fairlead.runner.v1.Fence
+	13, // 60: fairlead.runner.v1.Welcome.db_mark:type_name -> fairlead.runner.v1.DBMark
+	37, // 61: fairlead.runner.v1.Welcome.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
+	37, // 62: fairlead.runner.v1.HoldingsPage.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
+	5,  // 63: fairlead.runner.v1.HoldingAnswer.fence:type_name -> fairlead.runner.v1.Fence
+	48, // 64: fairlead.runner.v1.HoldingAnswer.stop:type_name -> fairlead.runner.v1.StopScope
+	5,  // 65: fairlead.runner.v1.SpecPart.fence:type_name -> fairlead.runner.v1.Fence
+	5,  // 66: fairlead.runner.v1.Offer.fence:type_name -> fairlead.runner.v1.Fence
+	5,  // 67: fairlead.runner.v1.Grant.fence:type_name -> fairlead.runner.v1.Fence
+	64, // 68: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
+	65, // 69: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
+	5,  // 70: fairlead.runner.v1.Refused.fence:type_name -> fairlead.runner.v1.Fence
+	4,  // 71: fairlead.runner.v1.Refused.reason:type_name -> fairlead.runner.v1.Refused.Reason
+	5,  // 72: fairlead.runner.v1.Resumed.fence:type_name -> fairlead.runner.v1.Fence
+	48, // 73: fairlead.runner.v1.Resumed.stop:type_name -> fairlead.runner.v1.StopScope
+	5,  // 74: fairlead.runner.v1.StepsAck.fence:type_name -> fairlead.runner.v1.Fence
+	5,  // 75: fairlead.runner.v1.ResultAck.fence:type_name -> fairlead.runner.v1.Fence
+	13, // 76: fairlead.runner.v1.RenewAck.db_mark:type_name -> fairlead.runner.v1.DBMark
+	5,  // 77: fairlead.runner.v1.Stop.fence:type_name -> fairlead.runner.v1.Fence
+	48, // 78: fairlead.runner.v1.Stop.scope:type_name -> fairlead.runner.v1.StopScope
+	5,  // 79: fairlead.runner.v1.Forget.fence:type_name -> fairlead.runner.v1.Fence
+	1,  // 80: fairlead.runner.v1.Spec.strategy:type_name -> fairlead.runner.v1.Strategy
+	55, // 81: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
+	56, // 82: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
+	66, // 83: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
+	67, // 84: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
+	68, // 85: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
+	69, // 86: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
+	57, // 87: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
+	60, // 88: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
+	61, // 89: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
+	62, // 90: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
+	5,  // 91: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
+	5,  // 92: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
+	5,  // 93: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
+	6,  // 94: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
+	9,  // 95: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
+	11, // 96: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
+	58, // 97: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
+	8,  // 98: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
+	10, // 99: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
+	12, // 100: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
+	59, // 101: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
+	98, // [98:102] is the sub-list for method output_type
+	94, // [94:98] is the sub-list for method input_type
+	94, // [94:94] is the sub-list for extension type_name
+	94, // [94:94] is the sub-list for extension extendee
+	0,  // [0:94] is the sub-list for field type_name
 }
 
 func init() { file_runner_v1_runner_proto_init() }
@@ -5477,6 +5545,7 @@ func file_runner_v1_runner_proto_init() {
 		(*SessionResponse_Drain)(nil),
 		(*SessionResponse_NewBundle)(nil),
 		(*SessionResponse_Holdings)(nil),
+		(*SessionResponse_Members)(nil),
 	}
 	file_runner_v1_runner_proto_msgTypes[19].OneofWrappers = []any{
 		(*Record_Granted)(nil),
@@ -5485,14 +5554,14 @@ func file_runner_v1_runner_proto_init() {
 		(*Record_Stopped)(nil),
 		(*Record_Closed)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[50].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[51].OneofWrappers = []any{
 		(*Step_Exec)(nil),
 		(*Step_Script)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[52].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[53].OneofWrappers = []any{
 		(*OutputRequest_Chunk)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[53].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[54].OneofWrappers = []any{
 		(*OutputResponse_Ack)(nil),
 		(*OutputResponse_Nack)(nil),
 	}
@@ -5502,7 +5571,7 @@ func file_runner_v1_runner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runner_v1_runner_proto_rawDesc), len(file_runner_v1_runner_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   64,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
