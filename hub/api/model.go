@@ -119,6 +119,8 @@ type NodeImport struct {
 	Nodes   int `json:"nodes" doc:"How many the project has now"`
 	Added   int `json:"added"`
 	Removed int `json:"removed"`
+	// Warnings name attributes that people may count on in vain.
+	Warnings []FieldProblem `json:"warnings" doc:"What was taken without effect"`
 }
 
 // HostKey is an SSH host key that a runner saw.

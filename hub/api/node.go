@@ -115,7 +115,7 @@ func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*body[N
 	if err != nil {
 		return nil, err
 	}
-	out := NodeImport{Nodes: len(nodes)}
+	out := NodeImport{Nodes: len(nodes), Warnings: mapped(rundeck.NodeWarnings(nodes, p.Settings), toFieldProblem)}
 	err = s.Store.InTx(ctx, func(st *store.Store) error {
 		before, err := st.Nodes(ctx, p.ID)
 		if err != nil {

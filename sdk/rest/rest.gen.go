@@ -1089,6 +1089,9 @@ type NodeImport struct {
 	// Nodes How many the project has now
 	Nodes   int64 `json:"nodes"`
 	Removed int64 `json:"removed"`
+
+	// Warnings What was taken without effect
+	Warnings []FieldProblem `json:"warnings"`
 }
 
 // NodeList defines model for NodeList.

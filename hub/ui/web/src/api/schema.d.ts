@@ -1125,6 +1125,8 @@ export interface components {
             nodes: number;
             /** Format: int64 */
             removed: number;
+            /** @description What was taken without effect */
+            warnings: components["schemas"]["FieldProblem"][];
         };
         NodeList: {
             items: components["schemas"]["Node"][];

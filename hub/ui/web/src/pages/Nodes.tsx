@@ -145,7 +145,18 @@ export function Nodes() {
             return result;
           })
         }
-        report={(result) => t("nodes.imported", { n: result.nodes, added: result.added, removed: result.removed })}
+        report={(result) => (
+          <>
+            {t("nodes.imported", { n: result.nodes, added: result.added, removed: result.removed })}
+            <ul className="problems">
+              {result.warnings.map((w) => (
+                <li key={`${w.path} ${w.message}`}>
+                  <code className="mono">{w.path}</code> <bdi>{w.message}</bdi>
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
       />
     </Page>
   );
