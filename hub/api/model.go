@@ -121,6 +121,8 @@ type NodeImport struct {
 	Removed int `json:"removed"`
 	// Revision of the inventory.
 	Revision int64 `json:"revision" doc:"Of the inventory now"`
+	// Warnings name attributes that people may count on in vain.
+	Warnings []FieldProblem `json:"warnings" doc:"What was taken without effect"`
 }
 
 // HostKey is an SSH host key that a runner saw.

@@ -149,7 +149,7 @@ func (s *server) replaceNodes(ctx context.Context, st *store.Store, p *hub.Proje
 	if err != nil {
 		return nil, err
 	}
-	out := NodeImport{Nodes: len(nodes)}
+	out := NodeImport{Nodes: len(nodes), Warnings: mapped(rundeck.NodeWarnings(nodes, p.Settings), toFieldProblem)}
 	out.Added, out.Removed = difference(before, nodes)
 	if out.Revision, err = st.ReplaceNodes(ctx, p.ID, nodes); err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/fairlead/fairlead/hub/api"
 	"github.com/fairlead/fairlead/hub/api/apitest"
 )
@@ -72,9 +74,10 @@ func TestNodes(t *testing.T) {
 	file := func(ct, body string) call {
 		return call{method: "PUT", path: "/api/v1/projects/web/nodes", body: body, header: http.Header{"Content-Type": {ct}, "If-Match": {"*"}}}
 	}
-	done := get[api.NodeImport](t, h, 200, file("application/yaml", "web1:\n  hostname: web1.example\n  tags: web, prod\nweb2:\n  hostname: web2.example\n  tags: web\ndb1:\n  hostname: db1.example:2222\n  username: ops\n  ssh-key-storage-path: keys/db\n"))
-	if done != (api.NodeImport{Nodes: 3, Added: 3, Removed: 1, Revision: 2}) {
-		t.Errorf("import %+v", done)
+	done := get[api.NodeImport](t, h, 200, file("application/yaml", "web1:\n  hostname: web1.example\n  tags: web, prod\nweb2:\n  hostname: web2.example\n  tags: web\ndb1:\n  hostname: db1.example:2222\n  username: ops\n  ssh-key-storage-path: keys/db\n  retry-enable: 'true'\n"))
+	want := api.NodeImport{Nodes: 3, Added: 3, Removed: 1, Revision: 2, Warnings: []api.FieldProblem{{Path: "db1.retry-enable", Message: "not supported yet: it has no effect"}}}
+	if diff := cmp.Diff(want, done); diff != "" {
+		t.Error(diff)
 	}
 	list := get[api.NodeList](t, h, 200, call{method: "GET", path: "/api/v1/projects/web/nodes?filter=tags:+web&limit=1"})
 	if list.Total != 2 || len(list.Items) != 1 || list.Items[0].Name != "web1" || list.Next == "" {

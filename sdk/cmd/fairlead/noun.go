@@ -401,6 +401,9 @@ func (a *app) nodes() *cobra.Command {
 		if a.flags.output != "table" {
 			return a.encode(done)
 		}
+		for _, w := range done.Warnings {
+			a.say("%s: %s: %s", args[0], w.Path, w.Message)
+		}
 		a.say("%d nodes in project %s: %d new, %d gone.", done.Nodes, project, done.Added, done.Removed)
 		return nil
 	})

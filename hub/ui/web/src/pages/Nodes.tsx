@@ -132,7 +132,18 @@ export function Nodes() {
             }),
           ).finally(() => void client.invalidateQueries({ queryKey: keys.nodes(project) }))
         }
-        report={(result) => t("nodes.imported", { n: result.nodes, added: result.added, removed: result.removed })}
+        report={(result) => (
+          <>
+            {t("nodes.imported", { n: result.nodes, added: result.added, removed: result.removed })}
+            <ul className="problems">
+              {result.warnings.map((w) => (
+                <li key={`${w.path} ${w.message}`}>
+                  <code className="mono">{w.path}</code> <bdi>{w.message}</bdi>
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
       />
     </Page>
   );
