@@ -86,7 +86,7 @@ func (s *server) runCommand(ctx context.Context, in *runCommandInput) (*created[
 	if err != nil {
 		return nil, err
 	}
-	start := dispatch.StartRequest{ProjectID: p.ID, Definition: definition}
+	start := dispatch.StartRequest{ProjectID: p.ID, Definition: definition, Nodes: in.Body.Nodes}
 	return s.start(ctx, p, start, in.IdempotencyKey, in.WaitQuery, in.Body)
 }
 

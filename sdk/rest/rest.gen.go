@@ -716,6 +716,9 @@ type Execution struct {
 	CancelRequested bool    `json:"cancelRequested"`
 	CancelledBy     *string `json:"cancelledBy,omitempty"`
 
+	// Command What an ad-hoc command was, to run it again; only of a single execution
+	Command *RunCommand `json:"command,omitempty"`
+
 	// CreatedAt Examples: 2026-11-22T15:04:05.123Z
 	CreatedAt time.Time `json:"createdAt"`
 
@@ -1339,7 +1342,10 @@ type RunCommand struct {
 
 	// NodeFilter Which nodes; absent: the runner's own host
 	NodeFilter *string `json:"nodeFilter,omitempty"`
-	Script     *string `json:"script,omitempty"`
+
+	// Nodes Of the nodes that the filter gives, these alone
+	Nodes  *[]string `json:"nodes,omitempty"`
+	Script *string   `json:"script,omitempty"`
 
 	// Threadcount Nodes at once; 1 when absent
 	Threadcount *int64 `json:"threadcount,omitempty"`

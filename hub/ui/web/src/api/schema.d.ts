@@ -695,6 +695,8 @@ export interface components {
         Execution: {
             cancelRequested: boolean;
             cancelledBy?: string;
+            /** @description What an ad-hoc command was, to run it again; only of a single execution */
+            command?: components["schemas"]["RunCommand"];
             /**
              * Format: date-time
              * @example 2026-11-22T15:04:05.123Z
@@ -1211,6 +1213,8 @@ export interface components {
             keepgoing?: boolean;
             /** @description Which nodes; absent: the runner's own host */
             nodeFilter?: string;
+            /** @description Of the nodes that the filter gives, these alone */
+            nodes?: string[];
             script?: string;
             /**
              * Format: int64
