@@ -28,7 +28,7 @@ func (a *app) listExecutions() *cobra.Command {
 			return err
 		}
 		q.Project = first(a.flags.project, a.getenv("FAIRLEAD_PROJECT"))
-		all, err := client.Executions(cmd.Context(), q)
+		all, _, err := client.Executions(cmd.Context(), q)
 		if err != nil {
 			return err
 		}
