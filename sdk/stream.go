@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -103,14 +104,13 @@ func (c *Client) send(req *http.Request, as ...rest.RequestEditorFn) (*http.Resp
 	return resp, nil
 }
 
-// Do sends any request of the API: path begins with "/". The caller closes the body.
-func (c *Client) Do(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
+// Do sends any request of the API: path begins with "/", and header may be nil. The
+// caller closes the body.
+func (c *Client) Do(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.url+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("asking the hub: %w", err)
 	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
+	maps.Copy(req.Header, header)
 	return c.send(req)
 }

@@ -178,7 +178,10 @@ func (a *app) deleteProject() *cobra.Command {
 			if !a.asks {
 				return usage("deleting project %s deletes its jobs and nodes; say --yes", args[0])
 			}
-			if sure, err = a.confirm("Delete project " + args[0] + " with its jobs and nodes? [y/N] "); err != nil || !sure {
+			if sure, err = a.confirm("Delete project " + args[0] + " with its jobs and nodes? [y/N] "); err != nil {
+				return err
+			}
+			if !sure {
 				return &exitError{exitOther, fmt.Errorf("nothing was deleted")}
 			}
 		}
