@@ -63,8 +63,26 @@ func (h *Hub) Prefer(http, gateway string) {
 	}
 }
 
+// Elsewhere takes free addresses in place of those it has.
+func (h *Hub) Elsewhere() error {
+	other, err := NewHub(h.config)
+	if err != nil {
+		return err
+	}
+	h.HTTP, h.URL, h.Gateway = other.HTTP, other.URL, other.Gateway
+	return nil
+}
+
 // Start starts the hub and waits until it is ready.
 func (h *Hub) Start(ctx context.Context) error {
+	if err := h.Launch(); err != nil {
+		return err
+	}
+	return h.WaitReady(ctx)
+}
+
+// Launch starts the hub's process and waits for nothing.
+func (h *Hub) Launch() error {
 	args := []string{"serve", "--data-dir", h.DataDir, "--http", h.HTTP, "--gateway", h.Gateway}
 	if h.config.Database != "" {
 		args = append(args, "--database", h.config.Database)
@@ -79,7 +97,7 @@ func (h *Hub) Start(ctx context.Context) error {
 	}
 	h.Process = p
 	h.starts++
-	return h.WaitReady(ctx)
+	return nil
 }
 
 // SetAdvertise changes what runners are told the gateway's address is, from the next
@@ -89,7 +107,7 @@ func (h *Hub) SetAdvertise(addr string) { h.config.AdvertiseGateway = addr }
 // SetEnv replaces the environment of the next start.
 func (h *Hub) SetEnv(env ...string) { h.config.Env = env }
 
-// WaitReady waits until /health/ready says so.
+// WaitReady waits until /health/ready says so, and the administrator's token is known.
 func (h *Hub) WaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
@@ -111,6 +129,10 @@ func (h *Hub) WaitReady(ctx context.Context) error {
 		defer func() { _ = res.Body.Close() }()
 		if res.StatusCode != http.StatusOK {
 			return fmt.Errorf("the hub is not ready: %s", res.Status)
+		}
+		// Another hub may have got the address first; ours is about to end then.
+		if err := h.Do(ctx, http.MethodGet, "/me", nil, nil); err != nil {
+			return fmt.Errorf("what answers at %s is not this hub: %w", h.HTTP, err)
 		}
 		return nil
 	})

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,8 +27,15 @@ type Process struct {
 	once sync.Once
 }
 
+// Environ is this process's environment with more added, and without what steers
+// Fairlead's programs: a person's own settings must not reach what is started here.
+func Environ(more ...string) []string {
+	own := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "FAIRLEAD_") })
+	return append(own, more...)
+}
+
 // StartProcess starts a program in a process group of its own, output appended to
-// DIR/NAME.log. env is added to this process's environment.
+// DIR/NAME.log. env is added to Environ.
 func StartProcess(dir, name string, env []string, program string, args ...string) (*Process, error) {
 	p := &Process{Name: name, Log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	out, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -36,7 +45,7 @@ func StartProcess(dir, name string, env []string, program string, args ...string
 	defer func() { _ = out.Close() }()
 	p.Cmd = exec.CommandContext(context.Background(), program, args...)
 	p.Cmd.Stdout, p.Cmd.Stderr = out, out
-	p.Cmd.Env = append(os.Environ(), env...)
+	p.Cmd.Env = Environ(env...)
 	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.Cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
