@@ -170,9 +170,6 @@ func (a *app) authenticate(ctx context.Context, hub *hubContext, link, user stri
 	}
 	if link != "" {
 		cookie, err := c.SignInByLink(ctx, link)
-		if sdk.ErrorCode(err) == sdk.CodeUnauthenticated {
-			return &exitError{exitOther, fmt.Errorf("%w\nA link works once and for a limited time; on the hub's machine, fairlead-hub user link makes another", err)}
-		}
 		if err != nil {
 			return err
 		}
