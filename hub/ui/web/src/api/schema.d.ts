@@ -15,6 +15,41 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /** Say whether schedules fire */
+        patch: operations["change-cluster"];
+        trace?: never;
+    };
+    "/api/v1/cluster/members/{member}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Drain a member, or say whether schedules fire on it */
+        patch: operations["change-member"];
+        trace?: never;
+    };
+    "/api/v1/cluster/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a member of an active-passive cluster the active one */
+        post: operations["promote-member"];
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -605,10 +640,19 @@ export interface components {
         Cluster: {
             /** @enum {string} */
             database: "sqlite" | "postgres";
+            /**
+             * @description Passive: no schedule fires on any member
+             * @enum {string}
+             */
+            executionMode: "active" | "passive";
             id: string;
             /** Format: int64 */
             incarnation: number;
+            /** @description Work that one member does for all */
+            leases: components["schemas"]["LeaderLease"][];
             members: components["schemas"]["Member"][];
+            /** @enum {string} */
+            mode: "active-active" | "active-passive";
             /**
              * Format: int64
              * @description Of the lease clock, about one a second
@@ -620,6 +664,10 @@ export interface components {
              * @example 2026-11-22T15:04:05.123Z
              */
             time: string;
+        };
+        ClusterChange: {
+            /** @enum {string} */
+            executionMode: "active" | "passive";
         };
         CreatedRunnerToken: {
             /**
@@ -986,6 +1034,23 @@ export interface components {
             items: components["schemas"]["Key"][];
             next?: string;
         };
+        LeaderLease: {
+            /** @description Whether the lease is not over */
+            held: boolean;
+            /** @description Name of the member, or its id when it has left */
+            holder: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            takenAt: string;
+            /**
+             * Format: int64
+             * @description Rises with each holder
+             */
+            term: number;
+        };
         LogEnd: {
             /** @description Where to go on */
             cursor: string;
@@ -1060,7 +1125,12 @@ export interface components {
             version: string;
         };
         Member: {
+            /** @description In an active-passive cluster: whether it is the active one */
+            active: boolean;
             address: string;
+            draining: boolean;
+            /** @enum {string} */
+            executionMode: "active" | "passive";
             gateway: string;
             /**
              * Format: date-time
@@ -1073,6 +1143,11 @@ export interface components {
             /** @description Whether this member answered */
             self: boolean;
             /**
+             * Format: int64
+             * @description Runners that it serves
+             */
+            sessions: number;
+            /**
              * Format: date-time
              * @example 2026-11-22T15:04:05.123Z
              */
@@ -1080,6 +1155,15 @@ export interface components {
             /** @enum {string} */
             state: "active" | "inactive" | "dead";
             version: string;
+        };
+        MemberChange: {
+            /** @description Runners and people go elsewhere */
+            draining?: boolean;
+            /**
+             * @description Passive: no schedule fires on this member
+             * @enum {string}
+             */
+            executionMode?: "active" | "passive";
         };
         NewProject: {
             description?: string;
@@ -1197,6 +1281,10 @@ export interface components {
         ProjectList: {
             items: components["schemas"]["Project"][];
             next?: string;
+        };
+        Promotion: {
+            /** @description Name or id */
+            member: string;
         };
         Route: {
             /** @description A node filter; empty matches all */
@@ -1425,6 +1513,107 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                member: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "promote-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Promotion"];
+            };
+        };
         responses: {
             /** @description OK */
             200: {
