@@ -157,6 +157,10 @@ func (h *Hub) WaitReady(ctx context.Context) error {
 		if err := h.Do(ctx, http.MethodGet, "/me", nil, nil); err != nil {
 			return fmt.Errorf("what answers at %s is not this hub: %w", h.HTTP, err)
 		}
+		// Another hub may have got the address first; ours is about to end then.
+		if err := h.Do(ctx, http.MethodGet, "/me", nil, nil); err != nil {
+			return fmt.Errorf("what answers at %s is not this hub: %w", h.HTTP, err)
+		}
 		return nil
 	})
 }

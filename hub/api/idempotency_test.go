@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api"
 	"github.com/fairlead/fairlead/hub/api/apitest"
@@ -29,7 +31,7 @@ func TestFailedCreateKeepsKey(t *testing.T) {
 	wrong(t, h, 412, "meanwhile", nodes)
 	nodes.header.Set("If-Match", `"1"`)
 	first := get[api.NodeImport](t, h, 200, nodes)
-	if again := get[api.NodeImport](t, h, 200, nodes); again != first || first.Revision != 2 {
+	if again := get[api.NodeImport](t, h, 200, nodes); !cmp.Equal(again, first) || first.Revision != 2 {
 		t.Errorf("%+v and then %+v", first, again)
 	}
 }

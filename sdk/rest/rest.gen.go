@@ -1250,6 +1250,9 @@ type NodeImport struct {
 
 	// Revision Of the inventory now
 	Revision int64 `json:"revision"`
+
+	// Warnings What was taken without effect
+	Warnings []FieldProblem `json:"warnings"`
 }
 
 // NodeList defines model for NodeList.

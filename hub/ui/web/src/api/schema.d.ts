@@ -1227,6 +1227,8 @@ export interface components {
              * @description Of the inventory now
              */
             revision: number;
+            /** @description What was taken without effect */
+            warnings: components["schemas"]["FieldProblem"][];
         };
         NodeList: {
             items: components["schemas"]["Node"][];
