@@ -62,6 +62,9 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 	if err := checkRoutes(in.Body.Routes); err != nil {
 		return nil, err
 	}
+	if err := checkSettings(in.Body.Settings); err != nil {
+		return nil, err
+	}
 	id, err := s.earlier(ctx, r)
 	if err != nil {
 		return nil, err
@@ -121,6 +124,9 @@ func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*ta
 		p.Description = *in.Body.Description
 	}
 	if in.Body.Settings != nil {
+		if err := checkSettings(*in.Body.Settings); err != nil {
+			return nil, err
+		}
 		p.Settings = *in.Body.Settings
 	}
 	if in.Body.Routes != nil {
