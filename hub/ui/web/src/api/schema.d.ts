@@ -15,6 +15,41 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /** Say whether schedules fire */
+        patch: operations["change-cluster"];
+        trace?: never;
+    };
+    "/api/v1/cluster/members/{member}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Drain a member, or say whether schedules fire on it */
+        patch: operations["change-member"];
+        trace?: never;
+    };
+    "/api/v1/cluster/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a member of an active-passive cluster the active one */
+        post: operations["promote-member"];
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -346,6 +381,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/jobs/{job}/fires": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Coming fires of a job, and what became of past ones */
+        get: operations["list-fires"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job}/schedule/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop the schedule of a job */
+        post: operations["pause-schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job}/schedule/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let the schedule of a job go on from now */
+        post: operations["resume-schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/nodes": {
         parameters: {
             query?: never;
@@ -521,6 +607,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the schedules of jobs, and when they fire */
+        get: operations["list-schedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -605,10 +708,19 @@ export interface components {
         Cluster: {
             /** @enum {string} */
             database: "sqlite" | "postgres";
+            /**
+             * @description Passive: no schedule fires on any member
+             * @enum {string}
+             */
+            executionMode: "active" | "passive";
             id: string;
             /** Format: int64 */
             incarnation: number;
+            /** @description Work that one member does for all */
+            leases: components["schemas"]["LeaderLease"][];
             members: components["schemas"]["Member"][];
+            /** @enum {string} */
+            mode: "active-active" | "active-passive";
             /**
              * Format: int64
              * @description Of the lease clock, about one a second
@@ -620,6 +732,10 @@ export interface components {
              * @example 2026-11-22T15:04:05.123Z
              */
             time: string;
+        };
+        ClusterChange: {
+            /** @enum {string} */
+            executionMode: "active" | "passive";
         };
         CreatedRunnerToken: {
             /**
@@ -802,6 +918,32 @@ export interface components {
             /** @description Where, e.g. body.routes[0].filter */
             path: string;
         };
+        Fire: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            at: string;
+            executionId?: string;
+            /** @description Why it was missed or failed */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            recordedAt: string;
+            /** @enum {string} */
+            status: "started" | "missed" | "failed";
+        };
+        Fires: {
+            /** @description The earliest first */
+            coming: string[];
+            /** @description The newest first */
+            past: components["schemas"]["Fire"][];
+            timeZone: string;
+            /** @description Why nothing comes */
+            whyNot?: string;
+        };
         HostKey: {
             /** @description SHA256:..., as ssh-keygen -l shows it */
             fingerprint: string;
@@ -841,6 +983,8 @@ export interface components {
              */
             createdAt: string;
             description: string;
+            /** @description Every run is refused (executionEnabled: false) */
+            disabled: boolean;
             dispatch: components["schemas"]["JobDispatch"];
             /** @description e.g. ops/nightly; empty for none */
             group: string;
@@ -856,6 +1000,7 @@ export interface components {
             runnerTags: string[];
             /** Format: int64 */
             runnerTimeoutMs?: number;
+            schedule?: components["schemas"]["JobSchedule"];
             /** @description The definition as a Rundeck YAML document */
             source: string;
             steps: components["schemas"]["JobStep"][];
@@ -915,6 +1060,18 @@ export interface components {
             valueExposed: boolean;
             /** @description To choose from */
             values?: string[];
+        };
+        JobSchedule: {
+            enabled: boolean;
+            /** @description Quartz of 6 or 7 fields, or cron of 5 */
+            expression: string;
+            /**
+             * @description What becomes of fires that no member was there for
+             * @enum {string}
+             */
+            missed: "skip" | "once" | "all";
+            /** @description IANA name; the project's, else UTC, without */
+            timeZone?: string;
         };
         JobStep: {
             args?: string;
@@ -983,6 +1140,23 @@ export interface components {
         KeyList: {
             items: components["schemas"]["Key"][];
             next?: string;
+        };
+        LeaderLease: {
+            /** @description Whether the lease is not over */
+            held: boolean;
+            /** @description Name of the member, or its id when it has left */
+            holder: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            takenAt: string;
+            /**
+             * Format: int64
+             * @description Rises with each holder
+             */
+            term: number;
         };
         LogEnd: {
             /** @description Where to go on */
@@ -1058,7 +1232,12 @@ export interface components {
             version: string;
         };
         Member: {
+            /** @description In an active-passive cluster: whether it is the active one */
+            active: boolean;
             address: string;
+            draining: boolean;
+            /** @enum {string} */
+            executionMode: "active" | "passive";
             gateway: string;
             /**
              * Format: date-time
@@ -1071,6 +1250,11 @@ export interface components {
             /** @description Whether this member answered */
             self: boolean;
             /**
+             * Format: int64
+             * @description Runners that it serves
+             */
+            sessions: number;
+            /**
              * Format: date-time
              * @example 2026-11-22T15:04:05.123Z
              */
@@ -1078,6 +1262,15 @@ export interface components {
             /** @enum {string} */
             state: "active" | "inactive" | "dead";
             version: string;
+        };
+        MemberChange: {
+            /** @description Runners and people go elsewhere */
+            draining?: boolean;
+            /**
+             * @description Passive: no schedule fires on this member
+             * @enum {string}
+             */
+            executionMode?: "active" | "passive";
         };
         NewProject: {
             description?: string;
@@ -1195,6 +1388,10 @@ export interface components {
         ProjectList: {
             items: components["schemas"]["Project"][];
             next?: string;
+        };
+        Promotion: {
+            /** @description Name or id */
+            member: string;
         };
         Route: {
             /** @description A node filter; empty matches all */
@@ -1322,6 +1519,35 @@ export interface components {
             items: components["schemas"]["RunnerToken"][];
             next?: string;
         };
+        Schedule: {
+            expression: string;
+            group: string;
+            jobId: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            lastFireAt?: string;
+            /** @enum {string} */
+            missed: "skip" | "once" | "all";
+            name: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            nextFireAt?: string;
+            /** @description By a person */
+            paused: boolean;
+            project: string;
+            /** @description The zone that it is read in: the job's, the project's or UTC */
+            timeZone: string;
+            /** @description Why it does not fire; empty when it does */
+            whyNot?: string;
+        };
+        ScheduleList: {
+            items: components["schemas"]["Schedule"][];
+            next?: string;
+        };
         SignIn: {
             /** @description Secret of a one-time sign-in link */
             link?: string;
@@ -1421,6 +1647,107 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                member: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "promote-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Promotion"];
+            };
+        };
         responses: {
             /** @description OK */
             200: {
@@ -2320,6 +2647,111 @@ export interface operations {
             };
         };
     };
+    "list-fires": {
+        parameters: {
+            query?: {
+                /** @description How many coming and how many past fires at most */
+                count?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Fires"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "pause-schedule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resume-schedule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-nodes": {
         parameters: {
             query?: {
@@ -2820,6 +3252,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Runner"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-schedules": {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+                /** @description Name or id of a project; all projects without */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleList"];
                 };
             };
             /** @description Error */
