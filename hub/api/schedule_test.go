@@ -60,12 +60,12 @@ func TestSchedules(t *testing.T) {
 	wrong(t, h, 403, "administrator", call{method: "POST", path: job + "/schedule/pause", token: h.User(t, "bob")})
 	wrong(t, h, 409, "executionEnabled", call{method: "POST", path: "/api/v1/projects/web/jobs/by%20hand/executions", body: `{}`})
 
-	any := http.Header{"If-Match": {"*"}}
-	p := wrong(t, h, 400, "schedules", call{method: "PATCH", path: "/api/v1/projects/web", body: `{"settings":{"schedule-time-zone":"PST","schedule-enabled":"maybe"}}`, header: any})
+	anyRevision := http.Header{"If-Match": {"*"}}
+	p := wrong(t, h, 400, "schedules", call{method: "PATCH", path: "/api/v1/projects/web", body: `{"settings":{"schedule-time-zone":"PST","schedule-enabled":"maybe"}}`, header: anyRevision})
 	if len(p.Errors) != 2 || p.Errors[0].Path != "body.settings.schedule-time-zone" {
 		t.Errorf("errors %+v", p.Errors)
 	}
-	get[api.Project](t, h, 200, call{method: "PATCH", path: "/api/v1/projects/web", body: `{"settings":{"schedule-enabled":"false"}}`, header: any})
+	get[api.Project](t, h, 200, call{method: "PATCH", path: "/api/v1/projects/web", body: `{"settings":{"schedule-enabled":"false"}}`, header: anyRevision})
 	list = get[api.ScheduleList](t, h, 200, call{method: "GET", path: "/api/v1/schedules"}).Items
 	if len(list) != 2 || list[1].WhyNot == "" || list[1].NextFireAt != nil {
 		t.Errorf("schedules of a project that is off: %+v", list)
