@@ -19,6 +19,9 @@ type Job struct {
 	Options  []Option
 	Workflow Workflow
 	Dispatch Dispatch
+	Schedule JobSchedule
+	// ExecutionDisabled refuses every run, whoever asks.
+	ExecutionDisabled bool
 	// LostAfter is how many ticks without its runner make a running step unknown;
 	// 0: the installation's default, LostNever: wait for ever.
 	LostAfter int64

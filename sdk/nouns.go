@@ -317,3 +317,30 @@ func (c *Client) SetExecutionMode(ctx context.Context, mode string) (*rest.Clust
 func (c *Client) Cluster(ctx context.Context) (*rest.Cluster, error) {
 	return decode[rest.Cluster](ctx, c)(rest.NewGetClusterRequest(c.base))
 }
+
+// Schedules lists when jobs run by themselves, of one project or of all with "".
+func (c *Client) Schedules(ctx context.Context, project string) ([]rest.Schedule, error) {
+	return all(func(cursor *string) ([]rest.Schedule, *string, error) {
+		p, err := decode[rest.ScheduleList](ctx, c)(rest.NewListSchedulesRequest(c.base, &rest.ListSchedulesParams{Cursor: cursor, Project: optional(project)}))
+		if err != nil {
+			return nil, nil, err
+		}
+		return p.Items, p.Next, nil
+	})
+}
+
+// Fires tells the next count fires of a job, and what became of the last ones.
+func (c *Client) Fires(ctx context.Context, project, job string, count int) (*rest.Fires, error) {
+	n := int64(count)
+	return decode[rest.Fires](ctx, c)(rest.NewListFiresRequest(c.base, project, job, &rest.ListFiresParams{Count: &n}))
+}
+
+// PauseSchedule stops the schedule of a job until it is resumed.
+func (c *Client) PauseSchedule(ctx context.Context, project, job string) (*rest.Schedule, error) {
+	return decode[rest.Schedule](ctx, c)(rest.NewPauseScheduleRequest(c.base, project, job))
+}
+
+// ResumeSchedule lets the schedule of a job go on from now.
+func (c *Client) ResumeSchedule(ctx context.Context, project, job string) (*rest.Schedule, error) {
+	return decode[rest.Schedule](ctx, c)(rest.NewResumeScheduleRequest(c.base, project, job))
+}

@@ -125,6 +125,7 @@ func (s *server) routes() {
 	s.projectRoutes()
 	s.nodeRoutes()
 	s.jobRoutes()
+	s.scheduleRoutes()
 	s.executionRoutes()
 	s.logRoutes()
 	s.eventRoutes()

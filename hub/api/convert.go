@@ -64,8 +64,15 @@ func toJob(j *hub.Job, project string) Job {
 		JobSummary: toJobSummary(j, project), LogLevel: j.LogLevel, Timeout: j.Timeout,
 		Options: mapped(j.Options, toOption), Strategy: strategy(j.Workflow.Strategy), Keepgoing: j.Workflow.Keepgoing,
 		Steps: toSteps(j.Workflow.Steps), Dispatch: JobDispatch(j.Dispatch), RunnerTags: list(j.RunnerTags),
-		RunnerTimeoutMs: millis(j.RunnerTimeout), CreatedAt: Time(j.CreatedAt),
+		RunnerTimeoutMs: millis(j.RunnerTimeout), Schedule: toJobSchedule(j.Schedule), Disabled: j.ExecutionDisabled, CreatedAt: Time(j.CreatedAt),
 	}
+}
+
+func toJobSchedule(s hub.JobSchedule) *JobSchedule {
+	if s.Expression == "" {
+		return nil
+	}
+	return &JobSchedule{Expression: s.Expression, TimeZone: s.Zone, Missed: string(s.Missed), Enabled: !s.Disabled}
 }
 
 // strategy names the default where nothing is said.

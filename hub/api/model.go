@@ -167,17 +167,65 @@ type JobList struct {
 // Job is a definition.
 type Job struct {
 	JobSummary
-	LogLevel        string      `json:"logLevel"`
-	Timeout         string      `json:"timeout,omitempty" doc:"As written: 120, 6h 30m, ${option.t}"`
-	Options         []JobOption `json:"options"`
-	Strategy        string      `json:"strategy" enum:"node-first,sequential"`
-	Keepgoing       bool        `json:"keepgoing" doc:"Go on with the next step after a failure"`
-	Steps           []JobStep   `json:"steps"`
-	Dispatch        JobDispatch `json:"dispatch"`
-	RunnerTags      []string    `json:"runnerTags"`
-	RunnerTimeoutMs int64       `json:"runnerTimeoutMs,omitempty"`
-	CreatedAt       Time        `json:"createdAt"`
-	Source          string      `json:"source" doc:"The definition as a Rundeck YAML document"`
+	LogLevel        string       `json:"logLevel"`
+	Timeout         string       `json:"timeout,omitempty" doc:"As written: 120, 6h 30m, ${option.t}"`
+	Options         []JobOption  `json:"options"`
+	Strategy        string       `json:"strategy" enum:"node-first,sequential"`
+	Keepgoing       bool         `json:"keepgoing" doc:"Go on with the next step after a failure"`
+	Steps           []JobStep    `json:"steps"`
+	Dispatch        JobDispatch  `json:"dispatch"`
+	RunnerTags      []string     `json:"runnerTags"`
+	RunnerTimeoutMs int64        `json:"runnerTimeoutMs,omitempty"`
+	Schedule        *JobSchedule `json:"schedule,omitempty"`
+	Disabled        bool         `json:"disabled" doc:"Every run is refused (executionEnabled: false)"`
+	CreatedAt       Time         `json:"createdAt"`
+	Source          string       `json:"source" doc:"The definition as a Rundeck YAML document"`
+}
+
+// JobSchedule is when a job runs by itself.
+type JobSchedule struct {
+	Expression string `json:"expression" doc:"Quartz of 6 or 7 fields, or cron of 5"`
+	TimeZone   string `json:"timeZone,omitempty" doc:"IANA name; the project's, else UTC, without"`
+	Missed     string `json:"missed" enum:"skip,once,all" doc:"What becomes of fires that no member was there for"`
+	Enabled    bool   `json:"enabled"`
+}
+
+// Schedule is where a job with a schedule stands.
+type Schedule struct {
+	JobID      string `json:"jobId"`
+	Project    string `json:"project"`
+	Name       string `json:"name"`
+	Group      string `json:"group"`
+	Expression string `json:"expression"`
+	TimeZone   string `json:"timeZone" doc:"The zone that it is read in: the job's, the project's or UTC"`
+	Missed     string `json:"missed" enum:"skip,once,all"`
+	NextFireAt *Time  `json:"nextFireAt,omitempty"`
+	LastFireAt *Time  `json:"lastFireAt,omitempty"`
+	Paused     bool   `json:"paused" doc:"By a person"`
+	WhyNot     string `json:"whyNot,omitempty" doc:"Why it does not fire; empty when it does"`
+}
+
+// ScheduleList is a page of schedules.
+type ScheduleList struct {
+	Items []Schedule `json:"items"`
+	Next  string     `json:"next,omitempty"`
+}
+
+// Fires are the coming and the past fires of a job.
+type Fires struct {
+	TimeZone string `json:"timeZone"`
+	WhyNot   string `json:"whyNot,omitempty" doc:"Why nothing comes"`
+	Coming   []Time `json:"coming" doc:"The earliest first"`
+	Past     []Fire `json:"past" doc:"The newest first"`
+}
+
+// Fire is one time at which a job was due.
+type Fire struct {
+	At          Time   `json:"at"`
+	Status      string `json:"status" enum:"started,missed,failed"`
+	ExecutionID string `json:"executionId,omitempty"`
+	Reason      string `json:"reason,omitempty" doc:"Why it was missed or failed"`
+	RecordedAt  Time   `json:"recordedAt"`
 }
 
 // JobOption is an input of a job.

@@ -60,6 +60,9 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 	if err := checkRoutes(in.Body.Routes); err != nil {
 		return nil, err
 	}
+	if err := checkSettings(in.Body.Settings); err != nil {
+		return nil, err
+	}
 	p := &hub.Project{
 		OrganisationID: principal(ctx).OrganisationID, Name: in.Body.Name, Description: in.Body.Description,
 		Settings: in.Body.Settings, Routes: fromRoutes(in.Body.Routes),
@@ -108,6 +111,9 @@ func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*ta
 		p.Description = *in.Body.Description
 	}
 	if in.Body.Settings != nil {
+		if err := checkSettings(*in.Body.Settings); err != nil {
+			return nil, err
+		}
 		p.Settings = *in.Body.Settings
 	}
 	if in.Body.Routes != nil {

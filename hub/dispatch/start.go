@@ -52,6 +52,9 @@ func (d *Dispatcher) prepare(ctx context.Context, project *hub.Project, r *Start
 		if err != nil {
 			return nil, nil, err
 		}
+		if stored.ExecutionDisabled {
+			return nil, nil, hub.Errorf(hub.CodeConflict, "The job %s is disabled; set executionEnabled to true in its definition to run it.", stored.FullName())
+		}
 		def = stored
 	}
 	def = overridden(def, r)

@@ -162,6 +162,10 @@ func jobNode(j *hub.Job) *yaml.Node {
 		t["options"] = options
 	}
 	t["sequence"] = workflowNode(&j.Workflow)
+	if j.ExecutionDisabled {
+		t["executionEnabled"] = truthNode(false)
+	}
+	t.schedule(&j.Schedule)
 	return t.node()
 }
 

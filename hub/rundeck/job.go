@@ -19,6 +19,7 @@ func jobKeys() keys {
 	return supported(
 		"name", "group", "uuid", "id", "description", "loglevel", "timeout", "options", "sequence",
 		"nodefilters", "nodeFilterEditable",
+		"schedule", "timeZone", "scheduleEnabled", "executionEnabled", "missed",
 		"lostAfter", "onHubLoss", "runnerTags", "runnerTimeout",
 	).with(keys{
 		"loglimit":                   {unsupported: true},
@@ -26,11 +27,7 @@ func jobKeys() keys {
 		"loglimitStatus":             {unsupported: true},
 		"retry":                      {unsupported: true, asIs: []string{"0"}},
 		"orchestrator":               {unsupported: true},
-		"timeZone":                   {unsupported: true},
-		"schedule":                   {unsupported: true},
 		"schedules":                  {unsupported: true},
-		"scheduleEnabled":            {unsupported: true, asIs: []string{"true"}},
-		"executionEnabled":           {unsupported: true, asIs: []string{"true"}},
 		"multipleExecutions":         {unsupported: true, asIs: []string{"false"}},
 		"maxMultipleExecutions":      {unsupported: true, asIs: []string{"0"}},
 		"nodesSelectedByDefault":     {unsupported: true, asIs: []string{"true"}},
@@ -62,8 +59,10 @@ func readJob(p *problems, v *value) (*hub.Job, bool) {
 		Options:     readOptions(f),
 		Workflow:    readWorkflow(f),
 		Dispatch:    readDispatch(f),
+		Schedule:    readSchedule(f),
 		RunnerTags:  readRunnerTags(f),
 	}
+	job.ExecutionDisabled = !f.boolean("executionEnabled", true)
 	job.Timeout = readTimeout(f)
 	job.RunnerTimeout = f.duration("runnerTimeout")
 	job.LostAfter = readLostAfter(f)

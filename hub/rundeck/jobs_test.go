@@ -147,7 +147,15 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"unknown key far from all", string(job("  zzzzzzzzzz: 1\n")), "[0].zzzzzzzzzz", "known are defaultTab, description"},
 		{"unknown key in a step", "- name: j\n  sequence:\n    commands:\n    - exec: a\n    - exce: b\n      exec: c\n", "[0].sequence.commands[1].exce", `did you mean "exec"?`},
 		{"unknown key in dispatch", string(job("  nodefilters: {filter: a, dispatch: {threadCount: 1}}\n")), "[0].nodefilters.dispatch.threadCount", `did you mean "threadcount"?`},
-		{"schedule", string(job("  schedule: {time: {hour: '1'}}\n")), "[0].schedule", "not supported yet"},
+		{"bad crontab", string(job("  schedule: {crontab: '0 0 12 13 * FRI'}\n")), "[0].schedule.crontab", "both set"},
+		{"bad part of a schedule", string(job("  schedule: {time: {hour: '25'}}\n")), "[0].schedule.time.hour", "(line 5)"},
+		{"bad day of a schedule", string(job("  schedule: {weekday: {day: FUNDAY}}\n")), "[0].schedule.weekday.day", "FUNDAY"},
+		{"crontab and parts", string(job("  schedule: {crontab: '0 0 * * *', time: {hour: '1'}}\n")), "[0].schedule.time", "beside crontab"},
+		{"unknown part of a schedule", string(job("  schedule: {time: {hours: '1'}}\n")), "[0].schedule.time.hours", `did you mean "hour"?`},
+		{"schedule is a text", string(job("  schedule: '0 0 * * *'\n")), "[0].schedule", "must be a map"},
+		{"bad time zone", string(job("  timeZone: PST\n")), "[0].timeZone", "IANA"},
+		{"bad policy", string(job("  schedule: {crontab: '0 0 * * *'}\n  missed: maybe\n")), "[0].missed", "skip, once, all"},
+		{"shared schedule", string(job("  schedules: [{name: x}]\n")), "[0].schedules", "not supported yet"},
 		{"notification", string(job("  notification: {onfailure: {email: {recipients: a}}}\n")), "[0].notification", "not supported yet"},
 		{"multipleExecutions", string(job("  multipleExecutions: yes\n")), "[0].multipleExecutions", `or set it to "false"`},
 		{"jobref", "- name: j\n  sequence:\n    commands:\n    - jobref: {name: x}\n", "[0].sequence.commands[0].jobref", "not supported yet"},
@@ -212,7 +220,7 @@ func TestParseJobsTellsEverythingAtOnce(t *testing.T) {
 	for _, e := range report.Errors {
 		paths = append(paths, e.Path)
 	}
-	want := []string{"[0].foo", "[0].schedule", "[0].loglevel", "[2].sequence.commands[0]"}
+	want := []string{"[0].foo", "[0].loglevel", "[0].schedule.crontab", "[2].sequence.commands[0]"}
 	if diff := cmp.Diff(want, paths); diff != "" {
 		t.Error(diff)
 	}

@@ -54,7 +54,10 @@ func (s *Store) PutJob(ctx context.Context, j *hub.Job, by string) (change JobCh
 		}
 		if old == nil {
 			change = JobCreated
-			return s.insertJob(ctx, j, by)
+			if err := s.insertJob(ctx, j, by); err != nil {
+				return err
+			}
+			return s.putSchedule(ctx, j, &hub.Job{})
 		}
 		j.ID, j.UUID, j.OrganisationID = old.ID, old.UUID, old.OrganisationID
 		j.CreatedAt, j.UpdatedAt, j.Revision = old.CreatedAt, old.UpdatedAt, old.Revision
@@ -63,7 +66,10 @@ func (s *Store) PutJob(ctx context.Context, j *hub.Job, by string) (change JobCh
 			return nil
 		}
 		change = JobUpdated
-		return s.updateJob(ctx, j, by)
+		if err := s.updateJob(ctx, j, by); err != nil {
+			return err
+		}
+		return s.putSchedule(ctx, j, old)
 	})
 	if err != nil {
 		return "", fmt.Errorf("storing job %s: %w", j.FullName(), err)

@@ -67,22 +67,27 @@ func (s *Store) Projects(ctx context.Context, organisationID string, page Page) 
 // UpdateProject stores description, settings and routes if the project still has
 // p.Revision, and raises it; else it is a conflict. The name stays.
 func (s *Store) UpdateProject(ctx context.Context, p *hub.Project) error {
-	now := s.Now()
-	n, err := s.exec(ctx, `UPDATE project SET description = $1, settings = $2, routes = $3, revision = revision + 1, updated_at = $4
-		WHERE organisation_id = $5 AND id = $6 AND revision = $7`,
-		p.Description, asJSON(p.Settings), asJSON(p.Routes), at(now), p.OrganisationID, p.ID, p.Revision)
-	if err != nil {
-		return fmt.Errorf("changing project %s: %w", p.Name, err)
-	}
-	if n == 0 {
-		if _, err := s.Project(ctx, p.OrganisationID, p.ID); err != nil {
+	return s.InTx(ctx, func(s *Store) error {
+		if err := s.lockProject(ctx, p.ID); err != nil {
 			return err
 		}
-		return changedMeanwhile("project", p.Name)
-	}
-	p.Revision++
-	p.UpdatedAt = now
-	return nil
+		old, err := s.Project(ctx, p.OrganisationID, p.ID)
+		if err != nil {
+			return err
+		}
+		now := s.Now()
+		n, err := s.exec(ctx, `UPDATE project SET description = $1, settings = $2, routes = $3, revision = $7 + 1, updated_at = $4
+			WHERE organisation_id = $5 AND id = $6 AND revision = $7`,
+			p.Description, asJSON(p.Settings), asJSON(p.Routes), at(now), p.OrganisationID, p.ID, p.Revision)
+		if err != nil {
+			return fmt.Errorf("changing project %s: %w", p.Name, err)
+		}
+		if n == 0 {
+			return changedMeanwhile("project", p.Name)
+		}
+		p.Revision, p.UpdatedAt = old.Revision+1, now
+		return s.projectSchedules(ctx, old, p)
+	})
 }
 
 // changedMeanwhile is the answer to a lost compare-and-set of an editor.

@@ -174,6 +174,27 @@ func (e ExecutionStepKind) Valid() bool {
 	}
 }
 
+// Defines values for FireStatus.
+const (
+	FireStatusFailed  FireStatus = "failed"
+	FireStatusMissed  FireStatus = "missed"
+	FireStatusStarted FireStatus = "started"
+)
+
+// Valid indicates whether the value is a known member of the FireStatus enum.
+func (e FireStatus) Valid() bool {
+	switch e {
+	case FireStatusFailed:
+		return true
+	case FireStatusMissed:
+		return true
+	case FireStatusStarted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HostKeyState.
 const (
 	HostKeyStateAccepted HostKeyState = "accepted"
@@ -225,6 +246,27 @@ func (e JobStrategy) Valid() bool {
 	case JobStrategyNodeFirst:
 		return true
 	case JobStrategySequential:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobScheduleMissed.
+const (
+	JobScheduleMissedAll  JobScheduleMissed = "all"
+	JobScheduleMissedOnce JobScheduleMissed = "once"
+	JobScheduleMissedSkip JobScheduleMissed = "skip"
+)
+
+// Valid indicates whether the value is a known member of the JobScheduleMissed enum.
+func (e JobScheduleMissed) Valid() bool {
+	switch e {
+	case JobScheduleMissedAll:
+		return true
+	case JobScheduleMissedOnce:
+		return true
+	case JobScheduleMissedSkip:
 		return true
 	default:
 		return false
@@ -465,6 +507,27 @@ func (e RunnerTokenState) Valid() bool {
 	case RunnerTokenStateRevoked:
 		return true
 	case RunnerTokenStateUsed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ScheduleMissed.
+const (
+	ScheduleMissedAll  ScheduleMissed = "all"
+	ScheduleMissedOnce ScheduleMissed = "once"
+	ScheduleMissedSkip ScheduleMissed = "skip"
+)
+
+// Valid indicates whether the value is a known member of the ScheduleMissed enum.
+func (e ScheduleMissed) Valid() bool {
+	switch e {
+	case ScheduleMissedAll:
+		return true
+	case ScheduleMissedOnce:
+		return true
+	case ScheduleMissedSkip:
 		return true
 	default:
 		return false
@@ -834,6 +897,36 @@ type FieldProblem struct {
 	Path string `json:"path"`
 }
 
+// Fire defines model for Fire.
+type Fire struct {
+	// At Examples: 2026-11-22T15:04:05.123Z
+	At          time.Time `json:"at"`
+	ExecutionID *string   `json:"executionId,omitempty"`
+
+	// Reason Why it was missed or failed
+	Reason *string `json:"reason,omitempty"`
+
+	// RecordedAt Examples: 2026-11-22T15:04:05.123Z
+	RecordedAt time.Time  `json:"recordedAt"`
+	Status     FireStatus `json:"status"`
+}
+
+// FireStatus defines model for Fire.Status.
+type FireStatus string
+
+// Fires defines model for Fires.
+type Fires struct {
+	// Coming The earliest first
+	Coming []time.Time `json:"coming"`
+
+	// Past The newest first
+	Past     []Fire `json:"past"`
+	TimeZone string `json:"timeZone"`
+
+	// WhyNot Why nothing comes
+	WhyNot *string `json:"whyNot,omitempty"`
+}
+
 // HostKey defines model for HostKey.
 type HostKey struct {
 	// Fingerprint SHA256:..., as ssh-keygen -l shows it
@@ -885,23 +978,27 @@ type ImportedJobResult string
 // Job defines model for Job.
 type Job struct {
 	// CreatedAt Examples: 2026-11-22T15:04:05.123Z
-	CreatedAt   time.Time   `json:"createdAt"`
-	Description string      `json:"description"`
-	Dispatch    JobDispatch `json:"dispatch"`
+	CreatedAt   time.Time `json:"createdAt"`
+	Description string    `json:"description"`
+
+	// Disabled Every run is refused (executionEnabled: false)
+	Disabled bool        `json:"disabled"`
+	Dispatch JobDispatch `json:"dispatch"`
 
 	// Group e.g. ops/nightly; empty for none
 	Group string `json:"group"`
 	ID    string `json:"id"`
 
 	// Keepgoing Go on with the next step after a failure
-	Keepgoing       bool        `json:"keepgoing"`
-	LogLevel        string      `json:"logLevel"`
-	Name            string      `json:"name"`
-	Options         []JobOption `json:"options"`
-	Project         string      `json:"project"`
-	Revision        int64       `json:"revision"`
-	RunnerTags      []string    `json:"runnerTags"`
-	RunnerTimeoutMs *int64      `json:"runnerTimeoutMs,omitempty"`
+	Keepgoing       bool         `json:"keepgoing"`
+	LogLevel        string       `json:"logLevel"`
+	Name            string       `json:"name"`
+	Options         []JobOption  `json:"options"`
+	Project         string       `json:"project"`
+	Revision        int64        `json:"revision"`
+	RunnerTags      []string     `json:"runnerTags"`
+	RunnerTimeoutMs *int64       `json:"runnerTimeoutMs,omitempty"`
+	Schedule        *JobSchedule `json:"schedule,omitempty"`
 
 	// Source The definition as a Rundeck YAML document
 	Source   string      `json:"source"`
@@ -980,6 +1077,23 @@ type JobOption struct {
 	// Values To choose from
 	Values *[]string `json:"values,omitempty"`
 }
+
+// JobSchedule defines model for JobSchedule.
+type JobSchedule struct {
+	Enabled bool `json:"enabled"`
+
+	// Expression Quartz of 6 or 7 fields, or cron of 5
+	Expression string `json:"expression"`
+
+	// Missed What becomes of fires that no member was there for
+	Missed JobScheduleMissed `json:"missed"`
+
+	// TimeZone IANA name; the project's, else UTC, without
+	TimeZone *string `json:"timeZone,omitempty"`
+}
+
+// JobScheduleMissed What becomes of fires that no member was there for
+type JobScheduleMissed string
 
 // JobStep defines model for JobStep.
 type JobStep struct {
@@ -1469,6 +1583,40 @@ type RunnerTokenList struct {
 	Next  *string       `json:"next,omitempty"`
 }
 
+// Schedule defines model for Schedule.
+type Schedule struct {
+	Expression string `json:"expression"`
+	Group      string `json:"group"`
+	JobID      string `json:"jobId"`
+
+	// LastFireAt Examples: 2026-11-22T15:04:05.123Z
+	LastFireAt *time.Time     `json:"lastFireAt,omitempty"`
+	Missed     ScheduleMissed `json:"missed"`
+	Name       string         `json:"name"`
+
+	// NextFireAt Examples: 2026-11-22T15:04:05.123Z
+	NextFireAt *time.Time `json:"nextFireAt,omitempty"`
+
+	// Paused By a person
+	Paused  bool   `json:"paused"`
+	Project string `json:"project"`
+
+	// TimeZone The zone that it is read in: the job's, the project's or UTC
+	TimeZone string `json:"timeZone"`
+
+	// WhyNot Why it does not fire; empty when it does
+	WhyNot *string `json:"whyNot,omitempty"`
+}
+
+// ScheduleMissed defines model for Schedule.Missed.
+type ScheduleMissed string
+
+// ScheduleList defines model for ScheduleList.
+type ScheduleList struct {
+	Items []Schedule `json:"items"`
+	Next  *string    `json:"next,omitempty"`
+}
+
 // SignIn defines model for SignIn.
 type SignIn struct {
 	// Link Secret of a one-time sign-in link
@@ -1732,6 +1880,12 @@ type RunJobParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// ListFiresParams defines parameters for ListFires.
+type ListFiresParams struct {
+	// Count How many coming and how many past fires at most
+	Count *int64 `form:"count,omitempty" json:"count,omitempty"`
+}
+
 // ListNodesParams defines parameters for ListNodes.
 type ListNodesParams struct {
 	// Limit How many items at most
@@ -1775,6 +1929,18 @@ type CreateRunnerTokenParams struct {
 type ChangeRunnerParams struct {
 	// IfMatch The ETag of what is changed; * for whatever is there
 	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// ListSchedulesParams defines parameters for ListSchedules.
+type ListSchedulesParams struct {
+	// Limit How many items at most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where to go on: next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Project Name or id of a project; all projects without
+	Project *string `form:"project,omitempty" json:"project,omitempty"`
 }
 
 // CreateTokenParams defines parameters for CreateToken.
@@ -2120,6 +2286,21 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/projects/{project}/jobs/{job}/export (the `ExportJob` operationId).
 	ExportJob(ctx context.Context, project string, job string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListFires Coming fires of a job, and what became of past ones
+	//
+	// Corresponds with GET /api/v1/projects/{project}/jobs/{job}/fires (the `ListFires` operationId).
+	ListFires(ctx context.Context, project string, job string, params *ListFiresParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseSchedule Stop the schedule of a job
+	//
+	// Corresponds with POST /api/v1/projects/{project}/jobs/{job}/schedule/pause (the `PauseSchedule` operationId).
+	PauseSchedule(ctx context.Context, project string, job string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeSchedule Let the schedule of a job go on from now
+	//
+	// Corresponds with POST /api/v1/projects/{project}/jobs/{job}/schedule/resume (the `ResumeSchedule` operationId).
+	ResumeSchedule(ctx context.Context, project string, job string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListNodes List nodes, all or those that match a filter
 	//
 	// Corresponds with GET /api/v1/projects/{project}/nodes (the `ListNodes` operationId).
@@ -2230,6 +2411,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/runners/{id}/revoke (the `RevokeRunner` operationId).
 	RevokeRunner(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSchedules List the schedules of jobs, and when they fire
+	//
+	// Corresponds with GET /api/v1/schedules (the `ListSchedules` operationId).
+	ListSchedules(ctx context.Context, params *ListSchedulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateSessionWithBody Sign in by password or link
 	//
@@ -2866,6 +3052,51 @@ func (c *Client) ExportJob(ctx context.Context, project string, job string, reqE
 	return c.Client.Do(req)
 }
 
+// ListFires Coming fires of a job, and what became of past ones
+//
+// Corresponds with GET /api/v1/projects/{project}/jobs/{job}/fires (the `ListFires` operationId).
+func (c *Client) ListFires(ctx context.Context, project string, job string, params *ListFiresParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFiresRequest(c.Server, project, job, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseSchedule Stop the schedule of a job
+//
+// Corresponds with POST /api/v1/projects/{project}/jobs/{job}/schedule/pause (the `PauseSchedule` operationId).
+func (c *Client) PauseSchedule(ctx context.Context, project string, job string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseScheduleRequest(c.Server, project, job)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeSchedule Let the schedule of a job go on from now
+//
+// Corresponds with POST /api/v1/projects/{project}/jobs/{job}/schedule/resume (the `ResumeSchedule` operationId).
+func (c *Client) ResumeSchedule(ctx context.Context, project string, job string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeScheduleRequest(c.Server, project, job)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListNodes List nodes, all or those that match a filter
 //
 // Corresponds with GET /api/v1/projects/{project}/nodes (the `ListNodes` operationId).
@@ -3157,6 +3388,21 @@ func (c *Client) ReleaseRunner(ctx context.Context, id string, reqEditors ...Req
 // Corresponds with POST /api/v1/runners/{id}/revoke (the `RevokeRunner` operationId).
 func (c *Client) RevokeRunner(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeRunnerRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSchedules List the schedules of jobs, and when they fire
+//
+// Corresponds with GET /api/v1/schedules (the `ListSchedules` operationId).
+func (c *Client) ListSchedules(ctx context.Context, params *ListSchedulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSchedulesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5053,6 +5299,156 @@ func NewExportJobRequest(server string, project string, job string) (*http.Reque
 	return req, nil
 }
 
+// NewListFiresRequest constructs an http.Request for the ListFires method
+func NewListFiresRequest(server string, project string, job string, params *ListFiresParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "job", job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/jobs/%s/fires", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Count != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "count", *params.Count, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPauseScheduleRequest constructs an http.Request for the PauseSchedule method
+func NewPauseScheduleRequest(server string, project string, job string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "job", job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/jobs/%s/schedule/pause", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResumeScheduleRequest constructs an http.Request for the ResumeSchedule method
+func NewResumeScheduleRequest(server string, project string, job string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "job", job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/jobs/%s/schedule/resume", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListNodesRequest constructs an http.Request for the ListNodes method
 func NewListNodesRequest(server string, project string, params *ListNodesParams) (*http.Request, error) {
 	var err error
@@ -5761,6 +6157,84 @@ func NewRevokeRunnerRequest(server string, id string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListSchedulesRequest constructs an http.Request for the ListSchedules method
+func NewListSchedulesRequest(server string, params *ListSchedulesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/schedules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Project != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "project", *params.Project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}

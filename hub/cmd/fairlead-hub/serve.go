@@ -29,6 +29,7 @@ import (
 	"github.com/fairlead/fairlead/hub/gateway"
 	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/hub/schedule"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/ui"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -48,6 +49,7 @@ type server struct {
 	cluster  *cluster.Cluster
 	dispatch *dispatch.Dispatcher
 	output   *output.Output
+	schedule *schedule.Scheduler
 	gateway  *gateway.Gateway
 	peers    *gateway.Peers
 	api      http.Handler
@@ -219,6 +221,7 @@ func (s *server) edges(master *keys.Master) error {
 		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock,
 		Whole: s.dispatch.LogWhole, Events: s.dispatch.Subscribe, Accuse: s.dispatch.Accuse, Follow: s.peers.Follow, Retention: s.cfg.Output.Retention,
 	}, s.log)
+	s.schedule = schedule.New(s.st, s.dispatch, s.cluster, s.log)
 	s.gateway = gateway.New(s.st, s.ca, s.dispatch, s.output, gateway.Config{
 		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate, LastCommit: s.cluster.LastCommit,
 		Serves: s.cluster.Serves, Better: s.better, Members: s.cluster.OtherMembers,
@@ -288,7 +291,7 @@ func (s *server) run(ctx context.Context) error {
 		s.cluster.Leave()
 		stopEdges()
 	})()
-	for _, run := range []func(context.Context) error{s.cluster.Run, s.peers.Run, s.dispatch.Run, s.output.Run, s.auth.Run} {
+	for _, run := range []func(context.Context) error{s.cluster.Run, s.peers.Run, s.dispatch.Run, s.output.Run, s.schedule.Run, s.auth.Run} {
 		g.Go(func() error { return run(services) })
 	}
 	for _, k := range s.keepers {

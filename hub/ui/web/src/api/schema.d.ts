@@ -382,6 +382,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/jobs/{job}/fires": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Coming fires of a job, and what became of past ones */
+        get: operations["list-fires"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job}/schedule/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop the schedule of a job */
+        post: operations["pause-schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/jobs/{job}/schedule/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let the schedule of a job go on from now */
+        post: operations["resume-schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/nodes": {
         parameters: {
             query?: never;
@@ -551,6 +602,23 @@ export interface paths {
         put?: never;
         /** Refuse a runner for ever */
         post: operations["revoke-runner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the schedules of jobs, and when they fire */
+        get: operations["list-schedules"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -853,6 +921,32 @@ export interface components {
             /** @description Where, e.g. body.routes[0].filter */
             path: string;
         };
+        Fire: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            at: string;
+            executionId?: string;
+            /** @description Why it was missed or failed */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            recordedAt: string;
+            /** @enum {string} */
+            status: "started" | "missed" | "failed";
+        };
+        Fires: {
+            /** @description The earliest first */
+            coming: string[];
+            /** @description The newest first */
+            past: components["schemas"]["Fire"][];
+            timeZone: string;
+            /** @description Why nothing comes */
+            whyNot?: string;
+        };
         HostKey: {
             /** @description SHA256:..., as ssh-keygen -l shows it */
             fingerprint: string;
@@ -902,6 +996,8 @@ export interface components {
              */
             createdAt: string;
             description: string;
+            /** @description Every run is refused (executionEnabled: false) */
+            disabled: boolean;
             dispatch: components["schemas"]["JobDispatch"];
             /** @description e.g. ops/nightly; empty for none */
             group: string;
@@ -917,6 +1013,7 @@ export interface components {
             runnerTags: string[];
             /** Format: int64 */
             runnerTimeoutMs?: number;
+            schedule?: components["schemas"]["JobSchedule"];
             /** @description The definition as a Rundeck YAML document */
             source: string;
             steps: components["schemas"]["JobStep"][];
@@ -976,6 +1073,18 @@ export interface components {
             valueExposed: boolean;
             /** @description To choose from */
             values?: string[];
+        };
+        JobSchedule: {
+            enabled: boolean;
+            /** @description Quartz of 6 or 7 fields, or cron of 5 */
+            expression: string;
+            /**
+             * @description What becomes of fires that no member was there for
+             * @enum {string}
+             */
+            missed: "skip" | "once" | "all";
+            /** @description IANA name; the project's, else UTC, without */
+            timeZone?: string;
         };
         JobStep: {
             args?: string;
@@ -1430,6 +1539,35 @@ export interface components {
         };
         RunnerTokenList: {
             items: components["schemas"]["RunnerToken"][];
+            next?: string;
+        };
+        Schedule: {
+            expression: string;
+            group: string;
+            jobId: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            lastFireAt?: string;
+            /** @enum {string} */
+            missed: "skip" | "once" | "all";
+            name: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            nextFireAt?: string;
+            /** @description By a person */
+            paused: boolean;
+            project: string;
+            /** @description The zone that it is read in: the job's, the project's or UTC */
+            timeZone: string;
+            /** @description Why it does not fire; empty when it does */
+            whyNot?: string;
+        };
+        ScheduleList: {
+            items: components["schemas"]["Schedule"][];
             next?: string;
         };
         SignIn: {
@@ -2580,6 +2718,111 @@ export interface operations {
             };
         };
     };
+    "list-fires": {
+        parameters: {
+            query?: {
+                /** @description How many coming and how many past fires at most */
+                count?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Fires"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "pause-schedule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "resume-schedule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Id, group/name (escaped), or a name that is unique in the project */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-nodes": {
         parameters: {
             query?: {
@@ -3087,6 +3330,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Runner"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-schedules": {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+                /** @description Name or id of a project; all projects without */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleList"];
                 };
             };
             /** @description Error */

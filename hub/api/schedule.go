@@ -1,0 +1,151 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/cron"
+	"github.com/fairlead/fairlead/hub/schedule"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+type listSchedulesInput struct {
+	Page
+	Project string `query:"project" maxLength:"100" doc:"Name or id of a project; all projects without"`
+}
+
+type listFiresInput struct {
+	JobPath
+	Count int `query:"count" minimum:"1" maximum:"1000" default:"10" doc:"How many coming and how many past fires at most"`
+}
+
+func (s *server) scheduleRoutes() {
+	register(s, op{method: http.MethodGet, path: "/schedules", id: "list-schedules", summary: "List the schedules of jobs, and when they fire", right: read}, s.listSchedules)
+	register(s, op{method: http.MethodGet, path: "/projects/{project}/jobs/{job}/fires", id: "list-fires", summary: "Coming fires of a job, and what became of past ones", right: read}, s.listFires)
+	register(s, op{method: http.MethodPost, path: "/projects/{project}/jobs/{job}/schedule/pause", id: "pause-schedule", summary: "Stop the schedule of a job", right: admin}, s.pauseSchedule)
+	register(s, op{method: http.MethodPost, path: "/projects/{project}/jobs/{job}/schedule/resume", id: "resume-schedule", summary: "Let the schedule of a job go on from now", right: admin}, s.resumeSchedule)
+}
+
+func (s *server) listSchedules(ctx context.Context, in *listSchedulesInput) (*body[ScheduleList], error) {
+	projectID := ""
+	if in.Project != "" {
+		p, err := s.project(ctx, in.Project)
+		if err != nil {
+			return nil, err
+		}
+		projectID = p.ID
+	}
+	found, next, err := s.Store.Schedules(ctx, principal(ctx).OrganisationID, projectID, in.store())
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.Store.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items := mapped(found, func(f *hub.Schedule) Schedule { return toSchedule(f, row, s.Store.Now()) })
+	return &body[ScheduleList]{ScheduleList{Items: items, Next: next}}, nil
+}
+
+// toSchedule tells when a schedule comes next, also before the scheduler has planned it.
+func toSchedule(f *hub.Schedule, row *hub.Cluster, now time.Time) Schedule {
+	out := Schedule{
+		JobID: f.Job.ID, Project: f.Project, Name: f.Job.Name, Group: f.Job.Group, Expression: f.Job.Schedule.Expression,
+		TimeZone: f.Zone(), Missed: string(f.Job.Schedule.Missed), Paused: f.Paused, LastFireAt: timePtr(f.LastFire), WhyNot: f.Off(),
+	}
+	next := f.NextFire
+	if !f.Planned {
+		now = f.Since
+	}
+	if coming, err := schedule.Next(f, now, 1); err != nil {
+		out.WhyNot = hub.ErrorMessage(err)
+	} else if next.IsZero() && len(coming) > 0 {
+		next = coming[0]
+	}
+	out.NextFireAt = timePtr(next)
+	switch {
+	case out.WhyNot != "":
+	case next.IsZero():
+		out.WhyNot = "The expression has no time left."
+	case row.ExecutionMode == hub.ModePassive:
+		out.WhyNot = "The cluster fires no schedules (execution mode passive)."
+	}
+	return out
+}
+
+func (s *server) listFires(ctx context.Context, in *listFiresInput) (*body[Fires], error) {
+	_, j, err := s.job(ctx, &in.JobPath)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.Store.Schedule(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	coming, err := schedule.Next(f, s.Store.Now(), in.Count)
+	if err != nil {
+		return nil, err
+	}
+	past, err := s.Store.Fires(ctx, j.ID, in.Count)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Fires]{Fires{
+		TimeZone: f.Zone(), WhyNot: f.Off(),
+		Coming: mapped(coming, func(t time.Time) Time { return Time(t) }),
+		Past: mapped(past, func(f *hub.Fire) Fire {
+			return Fire{At: Time(f.At), Status: string(f.Status), ExecutionID: f.ExecutionID, Reason: f.Reason, RecordedAt: Time(f.RecordedAt)}
+		}),
+	}}, nil
+}
+
+func (s *server) pauseSchedule(ctx context.Context, in *JobPath) (*body[Schedule], error) {
+	return s.setPaused(ctx, in, true, "schedule.pause")
+}
+
+func (s *server) resumeSchedule(ctx context.Context, in *JobPath) (*body[Schedule], error) {
+	return s.setPaused(ctx, in, false, "schedule.resume")
+}
+
+func (s *server) setPaused(ctx context.Context, in *JobPath, paused bool, action string) (*body[Schedule], error) {
+	p, j, err := s.job(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	var f *hub.Schedule
+	err = s.Store.InTx(ctx, func(st *store.Store) error {
+		if err := st.PauseSchedule(ctx, j, paused); err != nil {
+			return err
+		}
+		if f, err = st.Schedule(ctx, j); err != nil {
+			return err
+		}
+		return s.audit(ctx, st, action, p.Name+"/"+j.FullName())
+	})
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.Store.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Schedule]{toSchedule(f, row, s.Store.Now())}, nil
+}
+
+// checkSettings refuses settings of a project that its schedules could not go by.
+func checkSettings(settings map[string]string) error {
+	var wrong []hub.FieldError
+	if zone := settings[hub.SettingTimeZone]; zone != "" {
+		if _, err := cron.LoadZone(zone); err != nil {
+			wrong = append(wrong, hub.FieldError{Path: "body.settings." + hub.SettingTimeZone, Message: hub.ErrorMessage(err)})
+		}
+	}
+	switch settings[hub.SettingSchedules] {
+	case "", "true", "false":
+	default:
+		wrong = append(wrong, hub.FieldError{Path: "body.settings." + hub.SettingSchedules, Message: "must be true or false"})
+	}
+	return hub.Invalid("The project's settings hold a value that its schedules cannot go by.", wrong)
+}

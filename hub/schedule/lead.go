@@ -1,0 +1,104 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+const (
+	// lookEvery bounds how long a change that another member made stays unseen.
+	lookEvery = time.Second
+	// batch is how many schedules are looked at together, atOnce how many are started at
+	// the same time: one that takes long keeps a place, not the others.
+	batch  = 200
+	atOnce = 4
+	// startTimeout bounds one start; what did not come to an end is tried again.
+	startTimeout = 15 * time.Second
+	// Records of fires are kept for so long; so many are deleted at each look.
+	keepFires    = 30 * 24 * time.Hour
+	deletedFires = 200
+)
+
+// leader is a Scheduler during one term.
+type leader struct {
+	*Scheduler
+	term int64
+
+	mu sync.Mutex
+	// madeUp counts by job the fires that were made up for in a row.
+	madeUp map[string]int
+}
+
+// errOver ends the work: another member leads.
+var errOver = errors.New("the term is over")
+
+// lead fires until ctx or the term ends.
+func (s *Scheduler) lead(ctx context.Context, term int64) error {
+	l := &leader{Scheduler: s, term: term, madeUp: map[string]int{}}
+	for {
+		wait, err := l.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errOver):
+			return err
+		case err != nil:
+			s.log.WarnContext(ctx, "schedules not fired; trying again", "error", err)
+			wait = lookEvery
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+// look fires what is due, one fire of each schedule, and tells how long to wait for the
+// next look.
+func (l *leader) look(ctx context.Context) (wait time.Duration, err error) {
+	due, err := l.st.DueSchedules(ctx, batch)
+	if err != nil {
+		return 0, err
+	}
+	if len(due) > 0 {
+		return 0, l.fireAll(ctx, due)
+	}
+	if err := l.deleteOld(ctx); err != nil {
+		return 0, err
+	}
+	first, err := l.st.EarliestFire(ctx)
+	if err != nil || first.IsZero() {
+		return lookEvery, err
+	}
+	return min(max(first.Sub(l.st.Now()), 0), lookEvery), nil
+}
+
+// fireAll handles schedules side by side. The error of one keeps no other from its fire.
+func (l *leader) fireAll(ctx context.Context, due []*hub.Schedule) error {
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, s := range due {
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, startTimeout)
+			defer cancel()
+			return l.handle(ctx, s)
+		})
+	}
+	return g.Wait()
+}
+
+func (l *leader) deleteOld(ctx context.Context) error {
+	return l.st.InBackgroundTx(ctx, func(st *store.Store) error {
+		return st.DeleteFires(ctx, st.Now().Add(-keepFires), deletedFires)
+	})
+}
