@@ -2506,7 +2506,12 @@ export interface operations {
     };
     "list-host-keys": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+            };
             header?: never;
             path: {
                 /** @description Name or id of the project */
@@ -2608,6 +2613,10 @@ export interface operations {
     "list-runners": {
         parameters: {
             query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
                 /** @description Revoked ones too */
                 revoked?: boolean;
             };
@@ -2639,7 +2648,12 @@ export interface operations {
     };
     "list-runner-tokens": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2969,7 +2983,12 @@ export interface operations {
     };
     "list-tokens": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
