@@ -148,11 +148,13 @@ func (c *Client) ImportNodes(ctx context.Context, project string, revision int64
 
 // HostKeys lists the SSH host keys seen of a node.
 func (c *Client) HostKeys(ctx context.Context, project, node string) ([]rest.HostKey, error) {
-	l, err := decode[rest.HostKeyList](ctx, c)(rest.NewListHostKeysRequest(c.base, project, node))
-	if err != nil {
-		return nil, err
-	}
-	return l.Items, nil
+	return all(func(cursor *string) ([]rest.HostKey, *string, error) {
+		l, err := decode[rest.HostKeyList](ctx, c)(rest.NewListHostKeysRequest(c.base, project, node, &rest.ListHostKeysParams{Cursor: cursor}))
+		if err != nil {
+			return nil, nil, err
+		}
+		return l.Items, l.Next, nil
+	})
 }
 
 // AcceptHostKey chooses the one host key of a node, as listed.
@@ -245,11 +247,13 @@ func barePath(path string) string {
 
 // Runners lists all runners, revoked ones too if asked.
 func (c *Client) Runners(ctx context.Context, revoked bool) ([]rest.Runner, error) {
-	l, err := decode[rest.RunnerList](ctx, c)(rest.NewListRunnersRequest(c.base, &rest.ListRunnersParams{Revoked: optional(revoked)}))
-	if err != nil {
-		return nil, err
-	}
-	return l.Items, nil
+	return all(func(cursor *string) ([]rest.Runner, *string, error) {
+		l, err := decode[rest.RunnerList](ctx, c)(rest.NewListRunnersRequest(c.base, &rest.ListRunnersParams{Revoked: optional(revoked), Cursor: cursor}))
+		if err != nil {
+			return nil, nil, err
+		}
+		return l.Items, l.Next, nil
+	})
 }
 
 // Runner shows one, by id or a name that is unique.
@@ -280,11 +284,13 @@ func (c *Client) DrainRunner(ctx context.Context, id string) (*rest.Runner, erro
 
 // RunnerTokens lists enrolment tokens, without their secrets.
 func (c *Client) RunnerTokens(ctx context.Context) ([]rest.RunnerToken, error) {
-	l, err := decode[rest.RunnerTokenList](ctx, c)(rest.NewListRunnerTokensRequest(c.base))
-	if err != nil {
-		return nil, err
-	}
-	return l.Items, nil
+	return all(func(cursor *string) ([]rest.RunnerToken, *string, error) {
+		l, err := decode[rest.RunnerTokenList](ctx, c)(rest.NewListRunnerTokensRequest(c.base, &rest.ListRunnerTokensParams{Cursor: cursor}))
+		if err != nil {
+			return nil, nil, err
+		}
+		return l.Items, l.Next, nil
+	})
 }
 
 // CreateRunnerToken makes a one-use enrolment token; its secret is shown this once.

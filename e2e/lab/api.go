@@ -247,5 +247,5 @@ func (a *API) Runners(ctx context.Context) ([]RunnerInfo, error) {
 	var page struct {
 		Items []RunnerInfo `json:"items"`
 	}
-	return page.Items, a.Do(ctx, http.MethodGet, "/runners", nil, &page)
+	return page.Items, a.Do(ctx, http.MethodGet, "/runners?limit=1000", nil, &page)
 }

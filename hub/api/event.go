@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 type eventsInput struct {
@@ -127,11 +129,14 @@ func gathered(waiting []hub.Event, more <-chan hub.Event) []hub.Event {
 	return out
 }
 
-// tell reads what changed and sends it.
+// tell reads what changed and sends it: the executions together, however many there are.
 func (s *server) tell(ctx context.Context, projectID string, changes []hub.Event, send func(Event) error) error {
-	names := map[string]string{}
+	executions, err := s.changed(ctx, projectID, changes)
+	if err != nil {
+		return err
+	}
 	for _, change := range changes {
-		e, ok, err := s.event(ctx, projectID, change, names)
+		e, ok, err := s.event(ctx, projectID, change, executions)
 		if err != nil {
 			return err
 		}
@@ -145,10 +150,42 @@ func (s *server) tell(ctx context.Context, projectID string, changes []hub.Event
 	return nil
 }
 
+// changed renders the executions among the changes, by id, as they are now.
+func (s *server) changed(ctx context.Context, projectID string, changes []hub.Event) (map[string]*Execution, error) {
+	var ids []string
+	for _, change := range changes {
+		if change.Kind == hub.EventExecution && !elsewhere(change, projectID) {
+			ids = append(ids, change.ExecutionID)
+		}
+	}
+	rows, err := s.Store.ExecutionRows(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	organisation := principal(ctx).OrganisationID
+	rows = slices.DeleteFunc(rows, func(r *store.ExecutionRow) bool {
+		return r.OrganisationID != organisation || projectID != "" && r.ProjectID != projectID
+	})
+	list, err := s.listed(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]*Execution, len(list))
+	for i := range list {
+		out[list[i].ID] = &list[i]
+	}
+	return out, nil
+}
+
+// elsewhere reports whether a change is known to be of another project.
+func elsewhere(change hub.Event, projectID string) bool {
+	return projectID != "" && change.ProjectID != "" && change.ProjectID != projectID
+}
+
 // event renders one change; ok is false for one that its reader need not hear of.
-func (s *server) event(ctx context.Context, projectID string, change hub.Event, names map[string]string) (e Event, ok bool, err error) {
+func (s *server) event(ctx context.Context, projectID string, change hub.Event, executions map[string]*Execution) (e Event, ok bool, err error) {
 	out := Event{Type: string(change.Kind), Time: s.timeNow(), ExecutionID: change.ExecutionID}
-	if projectID != "" && change.ProjectID != "" && change.ProjectID != projectID {
+	if elsewhere(change, projectID) {
 		return out, false, nil
 	}
 	switch change.Kind {
@@ -164,16 +201,8 @@ func (s *server) event(ctx context.Context, projectID string, change hub.Event, 
 		out.Runner = &r
 		return out, err == nil, err
 	case hub.EventExecution:
-		row, err := s.Store.ExecutionRow(ctx, principal(ctx).OrganisationID, change.ExecutionID)
-		if hub.ErrorCode(err) == hub.CodeNotFound {
-			return out, false, nil
-		}
-		if err != nil || (projectID != "" && row.ProjectID != projectID) {
-			return out, false, err
-		}
-		x, err := s.listed(ctx, &row.Execution, names)
-		out.Execution = &x
-		return out, err == nil, err
+		out.Execution = executions[change.ExecutionID]
+		return out, out.Execution != nil, nil
 	}
 	return out, false, nil
 }

@@ -166,23 +166,16 @@ func (s *server) cancelWhenDone(ctx context.Context, cancel func()) {
 
 // single renders an execution with its detail, and its nodes counted while it runs.
 func (s *server) single(ctx context.Context, e *hub.Execution, project string) (Execution, error) {
-	out, err := s.counting(ctx, e, project)
-	return withDetail(out, e), err
-}
-
-// counting renders an execution; the counts of one that has not ended are made here.
-func (s *server) counting(ctx context.Context, e *hub.Execution, project string) (Execution, error) {
-	if len(e.NodeCounts) == 0 && !e.Status.Final() {
-		rows, err := s.matrix(ctx, e)
-		if err != nil {
-			return Execution{}, err
-		}
-		e.NodeCounts = hub.NodeCounts{}
-		for _, row := range rows {
-			e.NodeCounts[hub.Status(row.Status)]++
-		}
+	row, err := s.Store.ExecutionRow(ctx, e.OrganisationID, e.ID)
+	if err != nil {
+		return Execution{}, err
 	}
-	return s.toExecution(e, project), nil
+	counts, err := s.Dispatch.Counts(ctx, []*store.ExecutionRow{row})
+	if err != nil {
+		return Execution{}, err
+	}
+	e.NodeCounts = counts[e.ID]
+	return withDetail(s.toExecution(e, project), e), nil
 }
 
 // executionByID finds the execution of a path, with the name of its project.
@@ -238,33 +231,37 @@ func (s *server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 	if err != nil {
 		return nil, err
 	}
-	out := ExecutionList{Items: []Execution{}}
+	var out ExecutionList
 	if len(rows) > in.Limit {
 		rows = rows[:in.Limit]
 		out.Next = strconv.FormatInt(rows[in.Limit-1].Number, 10)
 	}
-	names := map[string]string{}
-	for _, row := range rows {
-		item, err := s.listed(ctx, &row.Execution, names)
-		if err != nil {
-			return nil, err
-		}
-		out.Items = append(out.Items, item)
+	if out.Items, err = s.listed(ctx, rows); err != nil {
+		return nil, err
 	}
 	return &body[ExecutionList]{out}, nil
 }
 
-// listed renders an execution of a list; names remembers those of projects.
-func (s *server) listed(ctx context.Context, e *hub.Execution, names map[string]string) (Execution, error) {
-	name, ok := names[e.ProjectID]
-	if !ok {
-		var err error
-		if name, err = s.projectName(ctx, e.ProjectID); err != nil {
-			return Execution{}, err
-		}
-		names[e.ProjectID] = name
+// listed renders the executions of a list.
+func (s *server) listed(ctx context.Context, rows []*store.ExecutionRow) ([]Execution, error) {
+	counts, err := s.Dispatch.Counts(ctx, rows)
+	if err != nil {
+		return nil, err
 	}
-	return s.counting(ctx, e, name)
+	names := map[string]string{}
+	out := make([]Execution, 0, len(rows))
+	for _, row := range rows {
+		name, ok := names[row.ProjectID]
+		if !ok {
+			if name, err = s.projectName(ctx, row.ProjectID); err != nil {
+				return nil, err
+			}
+			names[row.ProjectID] = name
+		}
+		row.NodeCounts = counts[row.ID]
+		out = append(out, s.toExecution(&row.Execution, name))
+	}
+	return out, nil
 }
 
 func (s *server) getExecution(ctx context.Context, in *getExecutionInput) (*body[Execution], error) {
@@ -362,11 +359,6 @@ func (s *server) matrix(ctx context.Context, e *hub.Execution) ([]ExecutionNode,
 	if err != nil {
 		return nil, err
 	}
-	if e.Definition == nil { // of a list, which reads no wide columns
-		if e, err = s.Store.GetExecution(ctx, e.OrganisationID, e.ID); err != nil {
-			return nil, err
-		}
-	}
 	rows := make([]ExecutionNode, len(e.Nodes))
 	for i, n := range e.Nodes {
 		rows[i] = ExecutionNode{Node: n.Name, Position: i, Steps: []StepOn{}}
@@ -384,31 +376,9 @@ func (s *server) matrix(ctx context.Context, e *hub.Execution) ([]ExecutionNode,
 		}
 	}
 	for i := range rows {
-		rows[i].Status = nodeStatus(rows[i].Steps, folded.Nodes[i])
+		rows[i].Status = Status(workflow.NodeStatus(mapped(rows[i].Steps, func(s StepOn) hub.Status { return hub.Status(s.Status) }), folded.Nodes[i]))
 	}
 	return rows, nil
-}
-
-// nodeStatus is the state of a node: what its steps come to once none is open.
-func nodeStatus(steps []StepOn, folded hub.Status) Status {
-	open, begun := false, false
-	for _, step := range steps {
-		switch status := hub.Status(step.Status); {
-		case status == hub.StatusRunning:
-			return Status(hub.StatusRunning)
-		case status.Final():
-			begun = true
-		default:
-			open = true
-		}
-	}
-	switch {
-	case open && begun:
-		return Status(hub.StatusRunning)
-	case open, len(steps) == 0:
-		return Status(hub.StatusQueued)
-	}
-	return Status(folded)
 }
 
 // nameRunners tells of the rows which runner has them.

@@ -198,3 +198,57 @@ func text(t *testing.T, v any) string {
 	}
 	return string(b)
 }
+
+// A list, a single execution, its matrix and its events count the same nodes.
+func TestCountsAgree(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1", "web2", "web3")
+	imported(t, h, "web")
+	halfway, goOn := make(chan struct{}, 2), make(chan struct{})
+	h.Runner(t, "r1", func(ctx context.Context, a *apitest.Attempt) error {
+		a.Started(0, 0)
+		a.Ended(0, 0, hub.StatusSucceeded, 0)
+		halfway <- struct{}{}
+		<-goOn
+		a.Started(0, 1)
+		a.Ended(0, 1, hub.StatusFailed, 1)
+		return nil
+	})
+	for range 2 {
+		get[api.Execution](t, h, 201, call{method: "POST", path: runPath, body: `{"options":{"service":"x"},"threadcount":1}`})
+	}
+	<-halfway
+	<-halfway
+	counts := func() map[int64]map[string]int {
+		out := map[int64]map[string]int{}
+		for _, e := range get[api.ExecutionList](t, h, 200, call{method: "GET", path: "/api/v1/executions"}).Items {
+			out[e.Number] = e.Nodes
+			one := get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + e.ID})
+			rows := get[api.ExecutionNodeList](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + e.ID + "/nodes"})
+			matrix := map[string]int{}
+			for _, row := range rows.Items {
+				matrix[string(row.Status)]++
+			}
+			if diff := cmp.Diff(e.Nodes, one.Nodes) + cmp.Diff(e.Nodes, matrix); diff != "" {
+				t.Errorf("execution %d: list, single and matrix differ: %s", e.Number, diff)
+			}
+		}
+		return out
+	}
+	half := counts()
+	for number, nodes := range half {
+		if diff := cmp.Diff(map[string]int{"running": 1, "queued": 2}, nodes); diff != "" {
+			t.Errorf("execution %d halfway: %s", number, diff)
+		}
+	}
+	close(goOn)
+	for number := range half {
+		get[api.Execution](t, h, 200, call{method: "GET", path: fmt.Sprintf("/api/v1/executions/%d?wait=20s", number)})
+	}
+	for number, nodes := range counts() {
+		if nodes["failed"] != 1 || nodes["skipped"] != 2 {
+			t.Errorf("execution %d in the end: %v", number, nodes)
+		}
+	}
+}

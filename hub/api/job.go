@@ -266,7 +266,7 @@ func (s *server) runJob(ctx context.Context, in *runJobInput) (*created[Executio
 		return nil, err
 	}
 	if filter := in.Body.NodeFilter; !strings.Contains(filter, "${") { // else it can be read once it has its values
-		if err := checkFilters(filterAt{"body.nodeFilter", filter}); err != nil {
+		if err := checkFilters("", filterAt{"body.nodeFilter", filter}); err != nil {
 			return nil, err
 		}
 	}
@@ -286,7 +286,7 @@ func commandJob(in *RunCommand) (*hub.Job, error) {
 		const message = "Give either command or script."
 		return nil, hub.Invalid(message, []hub.FieldError{{Path: "body.command", Message: message}, {Path: "body.script", Message: message}})
 	}
-	if err := checkFilters(filterAt{"body.nodeFilter", in.NodeFilter}); err != nil {
+	if err := checkFilters("", filterAt{"body.nodeFilter", in.NodeFilter}); err != nil {
 		return nil, err
 	}
 	step := hub.Step{Exec: in.Command}

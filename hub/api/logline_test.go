@@ -91,28 +91,3 @@ func TestProblemHidesCauses(t *testing.T) {
 		t.Errorf("an error without a code became %+v", p)
 	}
 }
-
-func TestNodeStatus(t *testing.T) {
-	t.Parallel()
-	steps := func(words ...hub.Status) []StepOn {
-		var out []StepOn
-		for _, w := range words {
-			out = append(out, StepOn{Status: Status(w)})
-		}
-		return out
-	}
-	for _, c := range []struct {
-		steps []StepOn
-		want  hub.Status
-	}{
-		{steps(), hub.StatusQueued},
-		{steps(hub.StatusQueued, hub.StatusQueued), hub.StatusQueued},
-		{steps(hub.StatusSucceeded, hub.StatusQueued), hub.StatusRunning},
-		{steps(hub.StatusRunning, hub.StatusQueued), hub.StatusRunning},
-		{steps(hub.StatusSucceeded, hub.StatusFailed), hub.StatusFailed},
-	} {
-		if got := nodeStatus(c.steps, hub.StatusFailed); got != Status(c.want) {
-			t.Errorf("node of %v is %s, want %s", c.steps, got, c.want)
-		}
-	}
-}

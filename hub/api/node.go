@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -37,6 +38,11 @@ type NodePath struct {
 	Node string `path:"node" maxLength:"1000"`
 }
 
+type listHostKeysInput struct {
+	NodePath
+	Page
+}
+
 type acceptHostKeyInput struct {
 	NodePath
 	Body AcceptHostKey
@@ -58,7 +64,7 @@ func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*tagged[Nod
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFilters(filterAt{"query.filter", in.Filter}, filterAt{"query.exclude", in.Exclude}); err != nil {
+	if err := checkFilters("", filterAt{"query.filter", in.Filter}, filterAt{"query.exclude", in.Exclude}); err != nil {
 		return nil, err
 	}
 	nodes, err := s.Store.Nodes(ctx, p.ID)
@@ -83,8 +89,9 @@ func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*tagged[Nod
 // filterAt is a node filter and where in the input it stands.
 type filterAt struct{ path, filter string }
 
-// checkFilters tells all filters that cannot be read.
-func checkFilters(filters ...filterAt) error {
+// checkFilters tells all filters that cannot be read; message "" is what is wrong with the
+// first.
+func checkFilters(message string, filters ...filterAt) error {
 	var wrong []hub.FieldError
 	for _, f := range filters {
 		if _, err := nodefilter.Parse(f.filter); err != nil {
@@ -94,7 +101,7 @@ func checkFilters(filters ...filterAt) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return hub.Invalid("A node filter cannot be read: "+wrong[0].Message, wrong)
+	return hub.Invalid(cmp.Or(message, wrong[0].Message), wrong)
 }
 
 // slicePage cuts a page out of a list that is read whole; its cursor is a position.
@@ -210,7 +217,7 @@ func (s *server) node(ctx context.Context, in *NodePath) (*hub.Project, *hub.Nod
 	return p, n, err
 }
 
-func (s *server) listHostKeys(ctx context.Context, in *NodePath) (*body[HostKeyList], error) {
+func (s *server) listHostKeys(ctx context.Context, in *listHostKeysInput) (*body[HostKeyList], error) {
 	p, err := s.project(ctx, in.Project)
 	if err != nil {
 		return nil, err
@@ -219,7 +226,11 @@ func (s *server) listHostKeys(ctx context.Context, in *NodePath) (*body[HostKeyL
 	if err != nil {
 		return nil, err
 	}
-	return &body[HostKeyList]{HostKeyList{Items: mapped(keys, toHostKey)}}, nil
+	items, next, err := slicePage(keys, in.Page)
+	if err != nil {
+		return nil, err
+	}
+	return &body[HostKeyList]{HostKeyList{Items: mapped(items, toHostKey), Next: next}}, nil
 }
 
 func toHostKey(k hub.HostKey) HostKey {
@@ -255,7 +266,8 @@ func (s *server) acceptHostKey(ctx context.Context, in *acceptHostKeyInput) (*bo
 		if err != nil {
 			return nil, err
 		}
-		return s.listHostKeys(ctx, &in.NodePath)
+		k.State = hub.HostKeyAccepted
+		return &body[HostKeyList]{HostKeyList{Items: []HostKey{toHostKey(k)}}}, nil
 	}
 	return nil, hub.Errorf(hub.CodeNotFound, "No runner has seen this key at node %q; take one of those that are listed.", n.Name)
 }

@@ -88,7 +88,7 @@ func checkRoutes(routes []Route) error {
 	for i, r := range routes {
 		filters = append(filters, filterAt{"body.routes[" + strconv.Itoa(i) + "].filter", r.Filter})
 	}
-	return checkFilters(filters...)
+	return checkFilters("The project's routes hold a node filter that cannot be read.", filters...)
 }
 
 func (s *server) getProject(ctx context.Context, in *ProjectPath) (*tagged[Project], error) {

@@ -26,6 +26,7 @@ type changeRunnerInput struct {
 }
 
 type listRunnersInput struct {
+	Page
 	Revoked bool `query:"revoked" doc:"Revoked ones too"`
 }
 
@@ -119,7 +120,7 @@ func toRunner(r *hub.Runner, load dispatch.RunnerLoad, names map[string]string) 
 
 func (s *server) listRunners(ctx context.Context, in *listRunnersInput) (*body[RunnerList], error) {
 	organisation := principal(ctx).OrganisationID
-	runners, err := s.Store.Runners(ctx, organisation, in.Revoked)
+	runners, next, err := s.Store.ListRunners(ctx, organisation, in.Revoked, in.store())
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (s *server) listRunners(ctx context.Context, in *listRunnersInput) (*body[R
 	}
 	loads := s.Dispatch.Runners(organisation)
 	items := mapped(runners, func(r *hub.Runner) Runner { return toRunner(r, loads[r.ID], names) })
-	return &body[RunnerList]{RunnerList{Items: items}}, nil
+	return &body[RunnerList]{RunnerList{Items: items, Next: next}}, nil
 }
 
 // runner finds and renders one.
@@ -259,8 +260,8 @@ func (s *server) toRunnerToken(t *hub.EnrolmentToken, names map[string]string) R
 	return out
 }
 
-func (s *server) listRunnerTokens(ctx context.Context, _ *empty) (*body[RunnerTokenList], error) {
-	tokens, err := s.Store.EnrolmentTokens(ctx, principal(ctx).OrganisationID)
+func (s *server) listRunnerTokens(ctx context.Context, in *Page) (*body[RunnerTokenList], error) {
+	tokens, next, err := s.Store.EnrolmentTokens(ctx, principal(ctx).OrganisationID, in.store())
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +270,7 @@ func (s *server) listRunnerTokens(ctx context.Context, _ *empty) (*body[RunnerTo
 		return nil, err
 	}
 	items := mapped(tokens, func(t *hub.EnrolmentToken) RunnerToken { return s.toRunnerToken(t, names) })
-	return &body[RunnerTokenList]{RunnerTokenList{Items: items}}, nil
+	return &body[RunnerTokenList]{RunnerTokenList{Items: items, Next: next}}, nil
 }
 
 func (s *server) createRunnerToken(ctx context.Context, in *newRunnerTokenInput) (*created[CreatedRunnerToken], error) {

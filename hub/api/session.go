@@ -96,12 +96,16 @@ func (s *server) tokenRoutes() {
 // tokenLife is how long an API token lives when nothing is said.
 const tokenLife = 90 * 24 * time.Hour
 
-func (s *server) listTokens(ctx context.Context, _ *empty) (*body[TokenList], error) {
+func (s *server) listTokens(ctx context.Context, in *Page) (*body[TokenList], error) {
 	tokens, err := s.Auth.Tokens(ctx, principal(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return &body[TokenList]{TokenList{Items: mapped(tokens, toToken)}}, nil
+	items, next, err := slicePage(tokens, *in)
+	if err != nil {
+		return nil, err
+	}
+	return &body[TokenList]{TokenList{Items: mapped(items, toToken), Next: next}}, nil
 }
 
 func toToken(t *hub.APIToken) Token {

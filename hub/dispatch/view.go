@@ -70,6 +70,65 @@ func (d *Dispatcher) Matrix(ctx context.Context, organisationID, executionID str
 	return matrix(row, j, rows, assignments), nil
 }
 
+// Counts counts the nodes of executions by state: as it was told when they ended, and of
+// those that have not by what their cells say, with two queries for all of them.
+func (d *Dispatcher) Counts(ctx context.Context, rows []*store.ExecutionRow) (map[string]hub.NodeCounts, error) {
+	out := make(map[string]hub.NodeCounts, len(rows))
+	var open []string
+	for _, row := range rows {
+		if len(row.NodeCounts) > 0 || row.Status.Final() {
+			out[row.ID] = row.NodeCounts
+		} else {
+			open = append(open, row.ID)
+		}
+	}
+	if len(open) == 0 {
+		return out, nil
+	}
+	steps := map[string][]hub.NodeStep{}
+	statuses, err := d.st.NodeStatuses(ctx, open)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range statuses {
+		steps[n.ExecutionID] = append(steps[n.ExecutionID], n)
+	}
+	assignments := map[string][]*store.AssignmentRow{}
+	list, err := d.st.AssignmentsOf(ctx, open)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range list {
+		assignments[a.ExecutionID] = append(assignments[a.ExecutionID], a)
+	}
+	for _, row := range rows {
+		if _, done := out[row.ID]; done {
+			continue
+		}
+		j, err := d.job(ctx, d.st, row.OrganisationID, row.ID)
+		if err != nil {
+			return nil, err
+		}
+		out[row.ID] = count(j, matrix(row, j, steps[row.ID], assignments[row.ID]))
+	}
+	return out, nil
+}
+
+// count counts the nodes of an execution that has not ended by their cells, which are
+// ordered by node.
+func count(j *job, cells []hub.NodeStep) hub.NodeCounts {
+	folded := workflow.Fold(j.workflow, cells)
+	counts := hub.NodeCounts{}
+	for first := 0; first < len(cells); {
+		node, statuses := cells[first].Node, []hub.Status(nil)
+		for ; first < len(cells) && cells[first].Node == node; first++ {
+			statuses = append(statuses, cells[first].Status)
+		}
+		counts[workflow.NodeStatus(statuses, folded.Nodes[node])]++
+	}
+	return counts
+}
+
 // matrix fills the cells that have no row with what follows from the assignments.
 func matrix(row *store.ExecutionRow, j *job, rows []hub.NodeStep, assignments []*store.AssignmentRow) []hub.NodeStep {
 	out := workflow.Newest(rows)

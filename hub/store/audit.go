@@ -29,16 +29,12 @@ func (s *Store) Audit(ctx context.Context, e hub.AuditEvent) error {
 
 // AuditEvents lists the events of an organisation, newest first.
 func (s *Store) AuditEvents(ctx context.Context, organisationID string, page Page) ([]hub.AuditEvent, string, error) {
-	before, err := decodeCursor(page.Cursor, 1)
+	before, err := decodeNewest(page.Cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	// Ids sort by time; the letter g is after every hexadecimal digit.
-	if before[0] == "" {
-		before[0] = "g"
-	}
 	list, err := collect(ctx, s, scanAudit, `SELECT `+auditColumns+` FROM audit_event
-		WHERE organisation_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, organisationID, before[0], page.limit()+1)
+		WHERE organisation_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, organisationID, before, page.limit()+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("listing the audit: %w", err)
 	}

@@ -34,13 +34,18 @@ func (s *Store) CreateEnrolmentToken(ctx context.Context, t *hub.EnrolmentToken)
 
 // EnrolmentTokens lists the tokens of an organisation, newest first, used and expired
 // ones too.
-func (s *Store) EnrolmentTokens(ctx context.Context, organisationID string) ([]*hub.EnrolmentToken, error) {
-	list, err := collect(ctx, s, scanEnrolment, `SELECT `+enrolmentColumns+` FROM enrolment_token
-		WHERE organisation_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2`, organisationID, maxLimit)
+func (s *Store) EnrolmentTokens(ctx context.Context, organisationID string, page Page) ([]*hub.EnrolmentToken, string, error) {
+	before, err := decodeNewest(page.Cursor)
 	if err != nil {
-		return nil, fmt.Errorf("listing enrolment tokens: %w", err)
+		return nil, "", err
 	}
-	return list, nil
+	list, err := collect(ctx, s, scanEnrolment, `SELECT `+enrolmentColumns+` FROM enrolment_token
+		WHERE organisation_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3`, organisationID, before, page.limit()+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("listing enrolment tokens: %w", err)
+	}
+	list, next := cut(list, page.limit(), func(t *hub.EnrolmentToken) []string { return []string{t.ID} })
+	return list, next, nil
 }
 
 // UseEnrolmentToken takes a token's one use for a public key (the SHA-256 of its

@@ -60,6 +60,25 @@ func (s *Store) NodeSteps(ctx context.Context, executionID string) ([]hub.NodeSt
 	return collect(ctx, s, scanNodeStep, `SELECT `+nodeStepColumns+` FROM node_step WHERE execution_id = $1 ORDER BY node, step, try`, executionID)
 }
 
+// NodeStatuses reads of the node steps of executions what counts need: where they are,
+// their try and their status.
+func (s *Store) NodeStatuses(ctx context.Context, executionIDs []string) ([]hub.NodeStep, error) {
+	var all []hub.NodeStep
+	err := inPieces(len(executionIDs), func(from, to int) error {
+		part, err := collect(ctx, s, scanNodeStatus, `SELECT execution_id, node, step, try, status FROM node_step
+			WHERE execution_id IN (`+params(1, to-from)+`)`, anys(executionIDs[from:to])...)
+		all = append(all, part...)
+		return err
+	})
+	return all, err
+}
+
+func scanNodeStatus(r scanner) (hub.NodeStep, error) {
+	var n hub.NodeStep
+	err := r.Scan(&n.ExecutionID, &n.Node, &n.Step, &n.Try, &n.Status)
+	return n, err
+}
+
 // NodeStepsOfAttempt reads the node steps that an attempt has records of.
 func (s *Store) NodeStepsOfAttempt(ctx context.Context, attemptID string) ([]hub.NodeStep, error) {
 	return collect(ctx, s, scanNodeStep, `SELECT `+nodeStepColumns+` FROM node_step WHERE attempt_id = $1 ORDER BY node, step, try`, attemptID)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 
@@ -58,6 +59,16 @@ func decodeCursor(cursor string, want int) ([]string, error) {
 func BadCursor(cause error) error {
 	const message = "The cursor is not one that this list gave; begin again without one."
 	return &hub.Error{Code: hub.CodeInvalid, Message: message, Fields: []hub.FieldError{{Path: "cursor", Message: message}}, Cause: cause}
+}
+
+// decodeNewest is decodeCursor for a list by id, newest first: ids sort by time. Without a
+// cursor it is the letter g, which is after every hexadecimal digit.
+func decodeNewest(cursor string) (string, error) {
+	before, err := decodeCursor(cursor, 1)
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(before[0], "g"), nil
 }
 
 // cut makes a page of rows that were read with one more than the limit, and the

@@ -85,6 +85,22 @@ func (s *Store) Runners(ctx context.Context, organisationID string, revoked bool
 	return list, s.addLive(ctx, organisationID, list...)
 }
 
+// ListRunners is Runners by pages.
+func (s *Store) ListRunners(ctx context.Context, organisationID string, revoked bool, page Page) ([]*hub.Runner, string, error) {
+	after, err := decodeCursor(page.Cursor, 2)
+	if err != nil {
+		return nil, "", err
+	}
+	list, err := collect(ctx, s, scanRunner, `SELECT `+runnerColumns+` FROM runner
+		WHERE organisation_id = $1 AND (NOT revoked OR $2) AND (name, id) > ($3, $4) ORDER BY name, id LIMIT $5`,
+		organisationID, revoked, after[0], after[1], page.limit()+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("listing runners: %w", err)
+	}
+	list, next := cut(list, page.limit(), func(r *hub.Runner) []string { return []string{r.Name, r.ID} })
+	return list, next, s.addLive(ctx, organisationID, list...)
+}
+
 // addLive fills in which runners have a confirmed session that a live member holds, since its
 // own start, and how many attempts they hold.
 func (s *Store) addLive(ctx context.Context, organisationID string, runners ...*hub.Runner) error {

@@ -96,11 +96,13 @@ func TestEnrolmentTokenWorksForOneKey(t *testing.T) {
 			CreatedBy: "ann", ExpiresAt: later(st, time.Hour),
 		}
 		ok(t, st.CreateEnrolmentToken(ctx, tok))
-		same(t, must(st.EnrolmentTokens(ctx, org))(t), []*hub.EnrolmentToken{tok})
+		list, _, err := st.EnrolmentTokens(ctx, org, store.Page{})
+		ok(t, err)
+		same(t, list, []*hub.EnrolmentToken{tok})
 		use := func(id, secret, key, runner string) (*hub.EnrolmentToken, error) {
 			return st.UseEnrolmentToken(ctx, id, hash(secret), []byte(key), runner)
 		}
-		_, err := use(tok.ID, "forged", "k1", "r1")
+		_, err = use(tok.ID, "forged", "k1", "r1")
 		wantCode(t, err, hub.CodeUnauthenticated)
 		_, err = use("forged", "s", "k1", "r1")
 		wantCode(t, err, hub.CodeUnauthenticated)
@@ -176,5 +178,42 @@ func TestCertificatesSupersedeAtFirstUse(t *testing.T) {
 		same(t, must(st.DeleteOldCertificates(ctx, later(st, 2*time.Hour)))(t), int64(1))
 		ok(t, st.RevokeRunner(ctx, org, r.ID))
 		wantCode(t, use("2"), hub.CodeUnauthenticated)
+	})
+}
+
+func TestRunnersAndTokensByPages(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		var runners, tokens []string
+		for _, name := range []string{"a", "b", "c"} {
+			runners = append(runners, makeRunner(ctx, t, st, name).ID)
+			tok := &hub.EnrolmentToken{OrganisationID: org, SecretHash: hash(name), ExpiresAt: later(st, time.Hour)}
+			ok(t, st.CreateEnrolmentToken(ctx, tok))
+			tokens = append([]string{tok.ID}, tokens...)
+		}
+		pages := func(fetch func(store.Page) ([]string, string, error)) (all []string) {
+			page := store.Page{Limit: 2}
+			for {
+				ids, next, err := fetch(page)
+				ok(t, err)
+				all = append(all, ids...)
+				if page.Cursor = next; next == "" {
+					return all
+				}
+			}
+		}
+		same(t, pages(func(p store.Page) (ids []string, next string, err error) {
+			list, next, err := st.ListRunners(ctx, org, false, p)
+			for _, r := range list {
+				ids = append(ids, r.ID)
+			}
+			return ids, next, err
+		}), runners)
+		same(t, pages(func(p store.Page) (ids []string, next string, err error) {
+			list, next, err := st.EnrolmentTokens(ctx, org, p)
+			for _, tok := range list {
+				ids = append(ids, tok.ID)
+			}
+			return ids, next, err
+		}), tokens)
 	})
 }

@@ -66,6 +66,29 @@ func orSkipped(s hub.Status) hub.Status {
 	return s
 }
 
+// NodeStatus is the state of a node whose steps have these states, one of which at least
+// may still be open; folded is what they come to once none is.
+func NodeStatus(steps []hub.Status, folded hub.Status) hub.Status {
+	open, begun := false, false
+	for _, status := range steps {
+		switch {
+		case status == hub.StatusRunning:
+			return hub.StatusRunning
+		case status.Final():
+			begun = true
+		default:
+			open = true
+		}
+	}
+	switch {
+	case open && begun:
+		return hub.StatusRunning
+	case open, len(steps) == 0:
+		return hub.StatusQueued
+	}
+	return folded
+}
+
 // Newest returns the newest try of each step on each node, by node and step.
 func Newest(rows []hub.NodeStep) []hub.NodeStep {
 	list := slices.Clone(rows)

@@ -371,3 +371,21 @@ func TestFold(t *testing.T) {
 		})
 	}
 }
+
+func TestNodeStatus(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		steps []hub.Status
+		want  hub.Status
+	}{
+		{nil, hub.StatusQueued},
+		{[]hub.Status{hub.StatusQueued, hub.StatusQueued}, hub.StatusQueued},
+		{[]hub.Status{hub.StatusSucceeded, hub.StatusQueued}, hub.StatusRunning},
+		{[]hub.Status{hub.StatusRunning, hub.StatusQueued}, hub.StatusRunning},
+		{[]hub.Status{hub.StatusSucceeded, hub.StatusFailed}, hub.StatusFailed},
+	} {
+		if got := workflow.NodeStatus(c.steps, hub.StatusFailed); got != c.want {
+			t.Errorf("node of %v is %s, want %s", c.steps, got, c.want)
+		}
+	}
+}

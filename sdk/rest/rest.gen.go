@@ -1913,10 +1913,34 @@ type ImportNodesParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// ListHostKeysParams defines parameters for ListHostKeys.
+type ListHostKeysParams struct {
+	// Limit How many items at most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where to go on: next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListRunnersParams defines parameters for ListRunners.
 type ListRunnersParams struct {
+	// Limit How many items at most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where to go on: next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
 	// Revoked Revoked ones too
 	Revoked *bool `form:"revoked,omitempty" json:"revoked,omitempty"`
+}
+
+// ListRunnerTokensParams defines parameters for ListRunnerTokens.
+type ListRunnerTokensParams struct {
+	// Limit How many items at most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where to go on: next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateRunnerTokenParams defines parameters for CreateRunnerToken.
@@ -1941,6 +1965,15 @@ type ListSchedulesParams struct {
 
 	// Project Name or id of a project; all projects without
 	Project *string `form:"project,omitempty" json:"project,omitempty"`
+}
+
+// ListTokensParams defines parameters for ListTokens.
+type ListTokensParams struct {
+	// Limit How many items at most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where to go on: next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateTokenParams defines parameters for CreateToken.
@@ -2333,7 +2366,7 @@ type ClientInterface interface {
 	// ListHostKeys List the SSH host keys seen of a node
 	//
 	// Corresponds with GET /api/v1/projects/{project}/nodes/{node}/hostkeys (the `ListHostKeys` operationId).
-	ListHostKeys(ctx context.Context, project string, node string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListHostKeys(ctx context.Context, project string, node string, params *ListHostKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AcceptHostKeyWithBody Choose the one SSH host key of a node
 	//
@@ -2357,7 +2390,7 @@ type ClientInterface interface {
 	// ListRunnerTokens List enrolment tokens, newest first
 	//
 	// Corresponds with GET /api/v1/runners/tokens (the `ListRunnerTokens` operationId).
-	ListRunnerTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListRunnerTokens(ctx context.Context, params *ListRunnerTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateRunnerTokenWithBody Create a one-use enrolment token
 	//
@@ -2439,7 +2472,7 @@ type ClientInterface interface {
 	// ListTokens List own API tokens
 	//
 	// Corresponds with GET /api/v1/tokens (the `ListTokens` operationId).
-	ListTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListTokens(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateTokenWithBody Create an API token
 	//
@@ -3179,8 +3212,8 @@ func (c *Client) ForgetHostKeys(ctx context.Context, project string, node string
 // ListHostKeys List the SSH host keys seen of a node
 //
 // Corresponds with GET /api/v1/projects/{project}/nodes/{node}/hostkeys (the `ListHostKeys` operationId).
-func (c *Client) ListHostKeys(ctx context.Context, project string, node string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListHostKeysRequest(c.Server, project, node)
+func (c *Client) ListHostKeys(ctx context.Context, project string, node string, params *ListHostKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHostKeysRequest(c.Server, project, node, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3243,8 +3276,8 @@ func (c *Client) ListRunners(ctx context.Context, params *ListRunnersParams, req
 // ListRunnerTokens List enrolment tokens, newest first
 //
 // Corresponds with GET /api/v1/runners/tokens (the `ListRunnerTokens` operationId).
-func (c *Client) ListRunnerTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListRunnerTokensRequest(c.Server)
+func (c *Client) ListRunnerTokens(ctx context.Context, params *ListRunnerTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRunnerTokensRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3465,8 +3498,8 @@ func (c *Client) DeleteSession(ctx context.Context, reqEditors ...RequestEditorF
 // ListTokens List own API tokens
 //
 // Corresponds with GET /api/v1/tokens (the `ListTokens` operationId).
-func (c *Client) ListTokens(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListTokensRequest(c.Server)
+func (c *Client) ListTokens(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTokensRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5702,7 +5735,7 @@ func NewForgetHostKeysRequest(server string, project string, node string) (*http
 }
 
 // NewListHostKeysRequest constructs an http.Request for the ListHostKeys method
-func NewListHostKeysRequest(server string, project string, node string) (*http.Request, error) {
+func NewListHostKeysRequest(server string, project string, node string, params *ListHostKeysParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5732,6 +5765,45 @@ func NewListHostKeysRequest(server string, project string, node string) (*http.R
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -5824,6 +5896,30 @@ func NewListRunnersRequest(server string, params *ListRunnersParams) (*http.Requ
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Revoked != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "revoked", *params.Revoked, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
@@ -5851,7 +5947,7 @@ func NewListRunnersRequest(server string, params *ListRunnersParams) (*http.Requ
 }
 
 // NewListRunnerTokensRequest constructs an http.Request for the ListRunnerTokens method
-func NewListRunnerTokensRequest(server string) (*http.Request, error) {
+func NewListRunnerTokensRequest(server string, params *ListRunnerTokensParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -5867,6 +5963,45 @@ func NewListRunnerTokensRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -6310,7 +6445,7 @@ func NewDeleteSessionRequest(server string) (*http.Request, error) {
 }
 
 // NewListTokensRequest constructs an http.Request for the ListTokens method
-func NewListTokensRequest(server string) (*http.Request, error) {
+func NewListTokensRequest(server string, params *ListTokensParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -6326,6 +6461,45 @@ func NewListTokensRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)

@@ -168,8 +168,11 @@ export function useHostKeys(project: string, node: string) {
   return useQuery({
     queryKey: [...keys.nodes(project), "hostkeys", node],
     queryFn: ({ signal }) =>
-      must(
-        api.GET("/api/v1/projects/{project}/nodes/{node}/hostkeys", { params: { path: { project, node } }, signal }),
+      everyPage((query) =>
+        api.GET("/api/v1/projects/{project}/nodes/{node}/hostkeys", {
+          params: { path: { project, node }, query },
+          signal,
+        }),
       ),
   });
 }
@@ -177,7 +180,7 @@ export function useHostKeys(project: string, node: string) {
 export function useRunners() {
   return useQuery({
     queryKey: keys.runners,
-    queryFn: ({ signal }) => must(api.GET("/api/v1/runners", { signal })),
+    queryFn: ({ signal }) => everyPage((query) => api.GET("/api/v1/runners", { params: { query }, signal })),
     refetchInterval: 15_000,
   });
 }
@@ -194,7 +197,7 @@ export function useRunner(id: string) {
 export function useRunnerTokens(admin: boolean, every: number | false = false) {
   return useQuery({
     queryKey: keys.tokens,
-    queryFn: ({ signal }) => must(api.GET("/api/v1/runners/tokens", { signal })),
+    queryFn: ({ signal }) => everyPage((query) => api.GET("/api/v1/runners/tokens", { params: { query }, signal })),
     enabled: admin,
     refetchInterval: every,
   });
@@ -216,7 +219,7 @@ export function useKeys(prefix: string) {
 export function useOwnTokens() {
   return useQuery({
     queryKey: keys.ownTokens,
-    queryFn: ({ signal }) => must(api.GET("/api/v1/tokens", { signal })),
+    queryFn: ({ signal }) => everyPage((query) => api.GET("/api/v1/tokens", { params: { query }, signal })),
   });
 }
 
@@ -226,6 +229,20 @@ export function useCluster() {
     queryFn: ({ signal }) => must(api.GET("/api/v1/cluster", { signal })),
     refetchInterval: 5000,
   });
+}
+
+// everyPage reads a list that the pages show whole.
+async function everyPage<T>(
+  page: (query: { limit: number; cursor?: string }) => Parameters<typeof must<{ items: T[]; next?: string }>>[0],
+): Promise<{ items: T[] }> {
+  const items: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const answer = await must(page({ limit: 1000, ...given({ cursor }) }));
+    items.push(...answer.items);
+    cursor = answer.next;
+  } while (cursor);
+  return { items };
 }
 
 // given leaves out what is empty: an empty parameter is not an absent one.

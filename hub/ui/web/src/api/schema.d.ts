@@ -2944,7 +2944,12 @@ export interface operations {
     };
     "list-host-keys": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+            };
             header?: never;
             path: {
                 /** @description Name or id of the project */
@@ -3046,6 +3051,10 @@ export interface operations {
     "list-runners": {
         parameters: {
             query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
                 /** @description Revoked ones too */
                 revoked?: boolean;
             };
@@ -3077,7 +3086,12 @@ export interface operations {
     };
     "list-runner-tokens": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3443,7 +3457,12 @@ export interface operations {
     };
     "list-tokens": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
