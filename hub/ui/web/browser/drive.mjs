@@ -192,6 +192,13 @@ const acts = {
     await status(page, "Cancelled");
     await cell(page, "0:0", "Cancelled");
   },
+
+  async "and is filled in whole when it is to run again"() {
+    await page.getByRole("button", { name: "Run again" }).click();
+    await page.getByText("Filled in from execution").waitFor();
+    assert.equal(await page.getByLabel("Command line").inputValue(), endless);
+    assert.equal(await page.getByLabel("Node filter").inputValue(), "name: node001");
+  },
 };
 
 // Longer than what a label shows.

@@ -12,6 +12,8 @@ if (typeof window !== "undefined") {
     unobserve() {}
     disconnect() {}
   };
+  // jsdom has no fonts to wait for.
+  if (!document.fonts) Object.defineProperty(document, "fonts", { value: new EventTarget() });
   // A socket that never opens: pages must do without.
   window.WebSocket = class {
     close() {}

@@ -107,6 +107,7 @@ const single = [
   "options",
   "secureOptions",
   "steps",
+  "command",
 ] as const;
 
 // merge keeps what the newer one does not tell. Everything else that is absent from it

@@ -3,12 +3,12 @@ import { Button, Checkbox, NumberInput, SegmentedControl, Textarea, TextInput } 
 import { useDebouncedValue } from "@mantine/hooks";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, type KeyboardEvent, useState } from "react";
 import { api, type Execution, must } from "../api/client";
-import { useExecution } from "../api/queries";
+import { given, useExecution } from "../api/queries";
 import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
-import { Copy, ErrorNote, Loading, Page, Panel } from "../base/parts";
+import { Copy, ErrorNote, Loading, Note, Page, Panel } from "../base/parts";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 import { NodePreview } from "./NodePreview";
@@ -19,25 +19,58 @@ interface Address {
   command?: string;
 }
 
+// runOnEnter lets one line be run as it is in a shell; Shift and Enter begin another line.
+function runOnEnter(event: KeyboardEvent<HTMLTextAreaElement>) {
+  if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+  event.preventDefault();
+  event.currentTarget.form?.requestSubmit();
+}
+
 export function Command() {
   const { project } = useParams({ strict: false }) as { project: string };
   const search = useSearch({ strict: false }) as Address;
   const last = useExecution(search.from ?? "");
-  if (search.from !== undefined && !last.data && !last.isError) return <Loading />;
-  return <Form key={`${project} ${search.from ?? ""}`} project={project} search={search} last={last.data} />;
+  if (search.from !== undefined && !last.data && !last.isError)
+    return (
+      <Page title={t("nav.command")}>
+        <Loading />
+      </Page>
+    );
+  return (
+    <Form
+      key={`${project} ${search.from ?? ""}`}
+      project={project}
+      search={search}
+      last={last.data}
+      lastError={last.error}
+    />
+  );
 }
 
-function Form({ project, search, last }: { project: string; search: Address; last: Execution | undefined }) {
+function Form({
+  project,
+  search,
+  last,
+  lastError,
+}: {
+  project: string;
+  search: Address;
+  last: Execution | undefined;
+  lastError: unknown;
+}) {
   const navigate = useNavigate();
-  const before = last && last.steps?.length === 1 && last.steps[0]?.kind === "exec" ? last.steps[0].label : "";
-  const [kind, setKind] = useState("command");
-  const [command, setCommand] = useState(search.command ?? before);
-  const [script, setScript] = useState("#!/bin/sh\nset -eu\n\n");
-  const [args, setArgs] = useState("");
-  const [filter, setFilter] = useState(search.filter ?? last?.nodeFilter ?? "");
+  // Never a step's label in its place: that is one line of the command, cut short.
+  const before = last?.command;
+  const [kind, setKind] = useState(before?.script ? "script" : "command");
+  const [command, setCommand] = useState(search.command ?? before?.command ?? "");
+  const [script, setScript] = useState(before?.script ?? "#!/bin/sh\nset -eu\n\n");
+  const [args, setArgs] = useState(before?.args ?? "");
+  const [interpreter, setInterpreter] = useState(before?.interpreter ?? "");
+  const [filter, setFilter] = useState(search.filter ?? before?.nodeFilter ?? "");
   const [settled] = useDebouncedValue(filter, 250);
-  const [threads, setThreads] = useState<number | string>(last?.threadcount ?? 1);
-  const [keepgoing, setKeepgoing] = useState(last?.keepgoing ?? false);
+  const [threads, setThreads] = useState<number | string>(before?.threadcount ?? 1);
+  const [keepgoing, setKeepgoing] = useState(before?.keepgoing ?? false);
+  const [timeout, setTimeout] = useState<number | string>(before?.timeoutMs ? before.timeoutMs / 1000 : "");
   const { key, renew } = useRequestKey();
   const run = useMutation({
     mutationFn: () =>
@@ -45,9 +78,10 @@ function Form({ project, search, last }: { project: string; search: Address; las
         api.POST("/api/v1/projects/{project}/executions", {
           params: { path: { project }, header: { "Idempotency-Key": key } },
           body: {
-            ...(kind === "command" ? { command } : { script, ...(args ? { args } : {}) }),
+            ...(kind === "command" ? { command } : { script, ...given({ args, interpreter }) }),
             ...(filter.trim() ? { nodeFilter: filter } : {}),
             ...(typeof threads === "number" ? { threadcount: threads } : {}),
+            ...(typeof timeout === "number" ? { timeoutMs: timeout * 1000 } : {}),
             keepgoing,
           },
         }),
@@ -71,6 +105,14 @@ function Form({ project, search, last }: { project: string; search: Address; las
         <form onSubmit={submit} className="stack">
           <Panel>
             <div className="stack">
+              {search.from !== undefined && !before ? (
+                lastError && !last ? (
+                  <ErrorNote error={lastError} />
+                ) : (
+                  <Note kind="warn">{t("command.notFilled", { number: search.from })}</Note>
+                )
+              ) : null}
+              {before && last ? <Note>{t("command.filledFrom", { number: String(last.number) })}</Note> : null}
               <SegmentedControl
                 size="xs"
                 w={220}
@@ -82,9 +124,13 @@ function Form({ project, search, last }: { project: string; search: Address; las
                 ]}
               />
               {kind === "command" ? (
-                <TextInput
+                <Textarea
                   label={t("command.line")}
                   value={command}
+                  autosize
+                  minRows={1}
+                  maxRows={12}
+                  onKeyDown={runOnEnter}
                   onChange={(e) => setCommand(e.currentTarget.value)}
                   required
                   withAsterisk={false}
@@ -110,6 +156,14 @@ function Form({ project, search, last }: { project: string; search: Address; las
                     label={t("job.args")}
                     value={args}
                     onChange={(e) => setArgs(e.currentTarget.value)}
+                    classNames={{ input: "mono" }}
+                    spellCheck={false}
+                  />
+                  <TextInput
+                    label={t("command.interpreter")}
+                    description={t("command.interpreterHint")}
+                    value={interpreter}
+                    onChange={(e) => setInterpreter(e.currentTarget.value)}
                     classNames={{ input: "mono" }}
                     spellCheck={false}
                   />
@@ -139,6 +193,16 @@ function Form({ project, search, last }: { project: string; search: Address; las
                   max={10000}
                   value={threads}
                   onChange={setThreads}
+                  allowDecimal={false}
+                />
+                <NumberInput
+                  label={t("command.timeout")}
+                  w={140}
+                  min={1}
+                  max={31_622_400}
+                  value={timeout}
+                  placeholder={t("command.noTimeout")}
+                  onChange={setTimeout}
                   allowDecimal={false}
                 />
                 <Checkbox

@@ -286,6 +286,13 @@ export const en = {
   "strategy.sequential": "A step on all nodes, then the next step",
 
   "command.line": "Command line",
+  "command.filledFrom": "Filled in from execution #{number}.",
+  "command.notFilled":
+    "Execution #{number} does not tell its whole command, only one line of it, so nothing is filled in.",
+  "command.interpreter": "Interpreter",
+  "command.interpreterHint": "Empty: what the script's first line says, else the node's shell.",
+  "command.timeout": "Timeout, in seconds",
+  "command.noTimeout": "none",
   "command.filterHint": "Empty: the runner's own host.",
   "command.onRunner": "Runs on the host of one runner of this project.",
   "command.keepgoing": "Go on with other nodes after a failure",

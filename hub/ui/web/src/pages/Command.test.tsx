@@ -1,0 +1,75 @@
+// @vitest-environment jsdom
+import { fireEvent, screen, waitFor } from "@testing-library/react";
+import { expect, test } from "vitest";
+import { type Asked, open, refused } from "../test-page";
+
+const run = {
+  id: "e7",
+  number: 7,
+  project: "web",
+  name: "for host in a b; do ping -c 1 $host || echo the one that is gone is the host wi…",
+  status: "failed",
+  logComplete: true,
+  createdAt: "2026-11-22T15:04:05Z",
+  nodes: { failed: 1 },
+  nodeFilter: "tags: web",
+  steps: [
+    {
+      position: 0,
+      kind: "exec",
+      label: "for host in a b; do ping -c 1 $host || echo the one that is gone is the host wi…",
+    },
+  ],
+};
+
+function again(last: unknown, address = "/projects/web/command?from=7"): Asked[] {
+  return open(address, {
+    "GET /api/v1/executions/7": last,
+    "GET /api/v1/projects/web/nodes": { items: [], total: 0 },
+    "POST /api/v1/projects/web/executions": { ...run, id: "e8", number: 8 },
+  });
+}
+
+const sent = async (asked: Asked[]) => {
+  fireEvent.click(await screen.findByText("Run"));
+  await waitFor(() => expect(asked.some((a) => a.method === "POST")).toBe(true));
+  return asked.find((a) => a.method === "POST")?.body;
+};
+
+test("a command runs again as it was, with every line of it", async () => {
+  const definition = {
+    command: `for host in a b; do\n  ping -c 1 $host || echo ${"gone ".repeat(30)}\ndone`,
+    nodeFilter: "tags: web",
+    threadcount: 5,
+    keepgoing: true,
+    timeoutMs: 90_000,
+  };
+  const asked = again({ ...run, command: definition });
+  await screen.findByText("Filled in from execution #7.");
+  expect(await sent(asked)).toEqual(definition);
+});
+
+test("a script runs again with arguments and interpreter, here on the nodes that failed", async () => {
+  const definition = { script: "#!/bin/sh\nmake $1\n", args: "install", interpreter: "sh -e", nodeFilter: "tags: web" };
+  const asked = again({ ...run, command: definition }, "/projects/web/command?from=7&filter=name:+web2");
+  await screen.findByText("Filled in from execution #7.");
+  expect(await sent(asked)).toMatchObject({ ...definition, nodeFilter: "name: web2" });
+});
+
+test.each([
+  ["is not told whole", run, /does not tell its whole command/],
+  ["cannot be read", refused(500, "internal", "the database is away"), /the database is away/],
+])("a command that %s is not guessed", async (_, last, why) => {
+  again(last);
+  await screen.findByText(why);
+  expect(((await screen.findByLabelText("Command line")) as HTMLTextAreaElement).value).toBe("");
+});
+
+test("Enter runs the line, and Shift with it begins another", async () => {
+  const asked = again(undefined, "/projects/web/command?command=uptime");
+  const line = await screen.findByLabelText("Command line");
+  fireEvent.keyDown(line, { key: "Enter", shiftKey: true });
+  expect(asked.some((a) => a.method === "POST")).toBe(false);
+  fireEvent.keyDown(line, { key: "Enter" });
+  await waitFor(() => expect(asked.find((a) => a.method === "POST")?.body).toMatchObject({ command: "uptime" }));
+});
