@@ -3,6 +3,7 @@ package nodefilter
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/fairlead/fairlead/hub"
@@ -113,22 +114,22 @@ func valuePatterns(options []hub.Option, values map[string]string) (patterns map
 // language gives a meaning to of its own is written by its number.
 func literal(text string) string {
 	var b strings.Builder
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == ',' || c == '+' || c == '/' || c <= ' ' || c == 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, c)
-		case c < 0x80 && c != '_' && !alphanumeric(c):
+	for _, r := range text {
+		switch {
+		case r == ',' || r == '+' || r == '/' || r < ' ' || unicode.IsSpace(r):
+			fmt.Fprintf(&b, `\x{%x}`, r)
+		case r < utf8.RuneSelf && r != '_' && !alphanumeric(r):
 			b.WriteByte('\\')
-			b.WriteByte(c)
+			fallthrough
 		default:
-			b.WriteByte(c)
+			b.WriteRune(r)
 		}
 	}
 	return b.String()
 }
 
-func alphanumeric(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+func alphanumeric(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 }
 
 // quoteAround makes what stands around the references of a text literal.
