@@ -99,7 +99,7 @@ func (o *Option) Check(value string) string {
 			return err.Error()
 		}
 	}
-	for _, v := range o.split(value) {
+	for _, v := range o.Split(value) {
 		if o.Enforced && !slices.Contains(o.Values, v) {
 			return "the value " + o.show(v) + "is not allowed; allowed are " + shorten(strings.Join(o.Values, ", "))
 		}
@@ -110,8 +110,8 @@ func (o *Option) Check(value string) string {
 	return ""
 }
 
-// split returns the single values of a multivalued option's value.
-func (o *Option) split(value string) []string {
+// Split returns the single values of a multivalued option's value.
+func (o *Option) Split(value string) []string {
 	if !o.Multivalued {
 		return []string{value}
 	}

@@ -161,7 +161,7 @@ func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.J
 	dispatch := def.Dispatch
 	for _, text := range []*string{&dispatch.Filter, &dispatch.FilterExclude} {
 		var err error
-		if *text, err = nodefilter.Expand(*text, plain); err != nil {
+		if *text, err = nodefilter.Expand(*text, def.Options, plain); err != nil {
 			return nil, err
 		}
 	}

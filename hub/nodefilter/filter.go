@@ -14,7 +14,6 @@ package nodefilter
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -204,36 +203,6 @@ func cutWord(text string) (w, rest string, closed bool) {
 // quoteWord writes a word so that split returns it whole.
 func quoteWord(w string) string {
 	return `"` + strings.ReplaceAll(w, `"`, `""`) + `"`
-}
-
-// Expand puts option values into the ${option.x} of a filter. Where the whole filter
-// is one reference, the value is a filter; else each value is part of the word in
-// which it stands and cannot add keys, so that a run's input never widens what the
-// author selected.
-func Expand(text string, options map[string]string) (string, error) {
-	if !strings.Contains(text, "${option.") {
-		return text, nil
-	}
-	trimmed := strings.TrimSpace(text)
-	if strings.HasPrefix(trimmed, "${option.") && strings.IndexByte(trimmed, '}') == len(trimmed)-1 {
-		return hub.ExpandOptions(trimmed, options)
-	}
-	pairs, err := parsePairs(text)
-	if err != nil {
-		return "", err
-	}
-	parts := make([]string, len(pairs))
-	for i, p := range pairs {
-		value, err := hub.ExpandOptions(p.value, options)
-		if err != nil {
-			return "", fmt.Errorf("expand the node filter: %w", err)
-		}
-		if strings.TrimSpace(value) == "" {
-			return "", hub.Errorf(hub.CodeInvalid, "The node filter has no value for key %q: the option in %q is empty.", p.name(), p.value)
-		}
-		parts[i] = quoteWord(p.name()+":") + " " + quoteWord(value)
-	}
-	return strings.Join(parts, " "), nil
 }
 
 // attribute returns what a node has under a filter's key, "" for nothing.

@@ -196,35 +196,6 @@ func TestRankIsAnOrder(t *testing.T) {
 	}
 }
 
-func TestExpand(t *testing.T) {
-	t.Parallel()
-	options := map[string]string{"env": "prod", "all": "tags: web !name: web2", "evil": "x !name: y \"'", "blank": " ", "host": "10.0.0.1"}
-	tests := []struct{ text, want string }{
-		{"tags: ${option.env}", "web1 db1"},
-		{"tags: web+${option.env} name: web.*", "web1"},
-		{"${option.all}", "web1"},
-		{" ${option.all} ", "web1"},
-		{"name: ${option.evil}", ""},
-		{"hostname: ${option.host}", "db1"},
-		{"tags: web", "web1 web2"},
-	}
-	for _, test := range tests {
-		text, err := nodefilter.Expand(test.text, options)
-		if err != nil {
-			t.Errorf("%q: %v", test.text, err)
-			continue
-		}
-		if got := match(t, text); got != test.want {
-			t.Errorf("%q became %q and selects %q, want %q", test.text, text, got, test.want)
-		}
-	}
-	for _, text := range []string{"tags: ${option.nope}", "tags: ${option.blank}", "${option.env}: x", "${option.nope}"} {
-		if got, err := nodefilter.Expand(text, options); hub.ErrorCode(err) != hub.CodeInvalid {
-			t.Errorf("%q: %q, %v", text, got, err)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{"name: web.*", "tags: a+b,c", `!x: "a ""b"`, "/a|b/", "${option.x}"} {
 		f.Add(text, "web1")
@@ -240,26 +211,6 @@ func FuzzParse(f *testing.F) {
 		n := hub.Node{Name: value, Tags: []string{value}, Attributes: map[string]string{"x": value}}
 		if first, again := filter.Match(&n), filter.Match(&n); first != again {
 			t.Errorf("%q does not know what it wants", text)
-		}
-	})
-}
-
-// FuzzExpand: a value never adds a key to a filter that the author wrote around it.
-func FuzzExpand(f *testing.F) {
-	f.Add("web1 !name: web1")
-	f.Add(`"`)
-	f.Fuzz(func(t *testing.T, value string) {
-		text, err := nodefilter.Expand("name: ${option.x} rack: r1", map[string]string{"x": value})
-		if err != nil {
-			return
-		}
-		filter, err := nodefilter.Parse(text)
-		if err != nil {
-			return // a pattern that cannot be used
-		}
-		n := hub.Node{Name: value, Attributes: map[string]string{"rack": "r2"}}
-		if filter.Match(&n) {
-			t.Errorf("%q became %q, which lost the second key", value, text)
 		}
 	})
 }
