@@ -32,8 +32,12 @@ func TestNodeWarnings(t *testing.T) {
 		"of no effect": {
 			nodes: []hub.Node{node("a", "retry-enable", "true", "retry-counter", "3", "ssh-config-Compression", "yes", "file-copier", "my-plugin", "local-ssh-agent", "true", "sudo-prompt-max-lines", "12")},
 			want: []hub.FieldError{
-				{Path: "a.file-copier", Message: unsupported}, {Path: "a.local-ssh-agent", Message: unsupported}, {Path: "a.retry-counter", Message: unsupported},
-				{Path: "a.retry-enable", Message: unsupported}, {Path: "a.ssh-config-Compression", Message: unsupported}, {Path: "a.sudo-prompt-max-lines", Message: unsupported},
+				{Path: "a.file-copier", Message: unsupported},
+				{Path: "a.local-ssh-agent", Message: unsupported},
+				{Path: "a.retry-counter", Message: unsupported},
+				{Path: "a.retry-enable", Message: unsupported},
+				{Path: "a.ssh-config-Compression", Message: unsupported},
+				{Path: "a.sudo-prompt-max-lines", Message: unsupported},
 			},
 		},
 		"on many nodes": {

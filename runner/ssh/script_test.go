@@ -39,17 +39,20 @@ func wantEmptySoon(t *testing.T, dir string) {
 func TestCutCopy(t *testing.T) {
 	t.Parallel()
 	large := task.Script{Text: strings.Repeat("# secret\n", 4<<20)}
-	copying := func(t *testing.T, dir string) {
+	copying := func(t *testing.T, dir string, prepared <-chan error) {
 		t.Helper()
-		deadline := time.Now().Add(20 * time.Second)
+		limit := time.After(60 * time.Second)
 		for {
 			if found, _ := filepath.Glob(dir + "/fairlead-*/script"); len(found) > 0 {
 				return
 			}
-			if time.Now().After(deadline) {
+			select {
+			case err := <-prepared:
+				t.Fatalf("the copy ended before it could be cut: %v", err)
+			case <-limit:
 				t.Fatal("the copy never began")
+			case <-time.After(time.Millisecond):
 			}
-			<-time.After(time.Millisecond)
 		}
 	}
 	t.Run("cancelled", func(t *testing.T) {
@@ -61,7 +64,7 @@ func TestCutCopy(t *testing.T) {
 			_, err := newExecutor(t).Prepare(ctx, s.command("", withScript(large), set("file-copy-destination-dir", dir)))
 			prepared <- err
 		}()
-		copying(t, dir)
+		copying(t, dir, prepared)
 		cancel(task.ErrStopped)
 		if err := <-prepared; err == nil {
 			t.Fatal("it was prepared")
@@ -76,7 +79,7 @@ func TestCutCopy(t *testing.T) {
 			_, err := newExecutor(t).Prepare(t.Context(), s.command("", withScript(large), set("file-copy-destination-dir", dir)))
 			prepared <- err
 		}()
-		copying(t, dir)
+		copying(t, dir, prepared)
 		_ = s.process.Process.Kill() // nobody can connect again
 		s.killConnections(t)
 		if err := <-prepared; err == nil {

@@ -52,10 +52,6 @@ func (s *settings) sudo(c *task.Command) sudo {
 	}
 	calls := len(sudoCall.FindAllString(text, -1))
 	out := sudo{used: calls > 0, repeated: repeats.MatchString(text), timeout: s.milliseconds("sudo-prompt-max-timeout", defaultSudoTimeout)}
-	script := ""
-	if c.Script != nil {
-		script = c.Script.Text
-	}
 	for _, prefix := range []string{"sudo-", "sudo2-"} {
 		if !s.boolean(prefix+"command-enabled") || !s.matches(s.pattern(prefix+"command-pattern", sudoWord), text) {
 			continue
@@ -78,9 +74,15 @@ func (s *settings) sudo(c *task.Command) sudo {
 			password: password,
 		})
 	}
-	out.limit = max(calls+len(sudoCall.FindAllString(script, -1)), len(out.prompts))
-	if out.repeated || repeats.MatchString(script) {
-		out.limit = math.MaxInt
+	if len(out.prompts) > 0 {
+		out.limit = max(calls, len(out.prompts))
+		if c.Script != nil { // a long text: looked through only if it matters
+			out.limit += len(sudoCall.FindAllString(c.Script.Text, -1))
+			out.repeated = out.repeated || repeats.MatchString(c.Script.Text)
+		}
+		if out.repeated {
+			out.limit = math.MaxInt
+		}
 	}
 	return out
 }
