@@ -19,6 +19,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api/apitest"
+	"github.com/fairlead/fairlead/hub/auth"
 	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/sdk"
 	"github.com/fairlead/fairlead/sdk/rest"
@@ -519,9 +520,26 @@ func TestChangesAndTokens(t *testing.T) {
 	if _, err := c.ChangeRunner(t.Context(), "r1", before.Revision, rest.RunnerChange{Tags: &tags}); sdk.ErrorCode(err) != sdk.CodeConflict {
 		t.Errorf("a change of an older revision: %v", err)
 	}
-	made, err := c.CreateToken(t.Context(), "ci", time.Hour)
+	if _, err := c.CreateToken(t.Context(), "ci", time.Hour); sdk.ErrorCode(err) != sdk.CodeForbidden {
+		t.Errorf("a token made by another: %v", err)
+	}
+	link, err := h.Auth.CreateLink(t.Context(), hub.DefaultOrganisationID, auth.AdminName, time.Hour)
 	if err != nil {
 		t.Fatal(err)
+	}
+	session, err := c.SignInByLink(t.Context(), link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := c.CreateToken(t.Context(), "ci", time.Hour, sdk.WithCookie(session))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SignOut(t.Context(), session); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateToken(t.Context(), "ci", time.Hour, sdk.WithCookie(session)); sdk.ErrorCode(err) != sdk.CodeUnauthenticated {
+		t.Errorf("a token made in an ended session: %v", err)
 	}
 	if tokens, err := c.Tokens(t.Context()); err != nil || tokens[0].Name != "ci" {
 		t.Errorf("tokens %+v, %v", tokens, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -33,13 +34,13 @@ func (a *app) apiCommand() *cobra.Command {
 	})
 	c.Long = "Sends a request, such as: fairlead api PATCH runners/r1 --data '{\"tags\":[\"dc2\"]}'\n\n" +
 		"PATH is below /api/v1/ unless it begins with a slash. A POST bears an Idempotency-Key of its\n" +
-		"own, so that it may be repeated when no hub answers. A PATCH or DELETE needs the ETag of what\n" +
-		"it is based on: without --if-match, that of the same path is read first, and so what is there\n" +
-		"now is changed; --if-match ETAG changes nothing that was changed since, --if-match '*' asks no\n" +
-		"questions. An answer is printed as it comes; -o json or yaml makes JSON readable."
+		"own, so that it may be repeated when no hub answers. A change (PUT, PATCH, DELETE) needs the\n" +
+		"ETag of what it is based on: without --if-match, that of the same path is read first, and so\n" +
+		"what is there now is changed; --if-match ETAG changes nothing that was changed since,\n" +
+		"--if-match '*' asks no questions. An answer is printed as it comes; -o json or yaml makes JSON readable."
 	c.Flags().StringVar(&f.data, "data", "", "body: a text, @FILE, or @- for standard input")
 	c.Flags().StringVar(&f.contentType, "content-type", "application/json", "media type of the body")
-	c.Flags().StringVar(&f.ifMatch, "if-match", "", "ETag of what a PATCH or DELETE is based on, * for whatever is there")
+	c.Flags().StringVar(&f.ifMatch, "if-match", "", "ETag of what a change is based on, * for whatever is there")
 	c.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "a header, 'NAME: VALUE'")
 	return c
 }
@@ -69,7 +70,8 @@ func (a *app) request(ctx context.Context, client *sdk.Client, method, path stri
 	switch {
 	case method == http.MethodPost && header.Get("Idempotency-Key") == "":
 		header.Set("Idempotency-Key", uuid.NewString())
-	case (method == http.MethodPatch || method == http.MethodDelete) && header.Get("If-Match") == "":
+	case header.Get("If-Match") != "":
+	case method == http.MethodPut, method == http.MethodPatch, method == http.MethodDelete:
 		if tag := currentTag(ctx, client, path); tag != "" {
 			header.Set("If-Match", tag)
 		}
@@ -98,16 +100,19 @@ func (f apiFlags) header() (http.Header, error) {
 	return header, nil
 }
 
-// currentTag is the ETag of what is at path now, "" if it has none: then the request
-// goes without, and the hub says what it lacks.
+// currentTag is the ETag of what is at path now, * for what has none or is not there
+// yet, and "" if it cannot be read: then the hub says what the request lacks.
 func currentTag(ctx context.Context, client *sdk.Client, path string) string {
 	path, _, _ = strings.Cut(path, "?")
 	resp, err := client.Do(ctx, http.MethodGet, path, nil, nil)
+	if e, ok := errors.AsType[*sdk.Error](err); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed) {
+		return "*"
+	}
 	if err != nil {
 		return ""
 	}
 	_ = resp.Body.Close() // only its header was of use
-	return resp.Header.Get("ETag")
+	return first(resp.Header.Get("ETag"), "*")
 }
 
 // answer prints an answer: as it comes, a stream too, or JSON as -o says.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairlead/fairlead/sdk"
+	"github.com/fairlead/fairlead/sdk/rest"
 )
 
 // loginFlags of fairlead login.
@@ -72,12 +73,8 @@ func (a *app) login(ctx context.Context, args []string, f loginFlags) error {
 // loginTarget finds the hub's address, and the secret of a sign-in link if there is
 // one, in the argument and --link.
 func (a *app) loginTarget(arg, link string) (address, secret string, err error) {
-	if link == "-" {
-		b, err := a.readFile(link)
-		if err != nil {
-			return "", "", err
-		}
-		link = strings.TrimSpace(string(b))
+	if link, err = a.givenLink(link); err != nil {
+		return "", "", err
 	}
 	if link == "" && strings.Contains(arg, "link=") {
 		arg, link = "", arg
@@ -91,6 +88,15 @@ func (a *app) loginTarget(arg, link string) (address, secret string, err error) 
 		return "", "", usage("which hub? fairlead login URL, or a sign-in link")
 	}
 	return address, secret, nil
+}
+
+// givenLink is what --link says, - being standard input.
+func (a *app) givenLink(link string) (string, error) {
+	if link != "-" {
+		return link, nil
+	}
+	b, err := a.readFile(link)
+	return strings.TrimSpace(string(b)), err
 }
 
 // splitLink takes a sign-in link apart. What is wrong with it is told without it: it
@@ -168,28 +174,46 @@ func (a *app) authenticate(ctx context.Context, hub *hubContext, link, user stri
 	if err != nil {
 		return err
 	}
-	if link != "" {
-		cookie, err := c.SignInByLink(ctx, link)
-		if err != nil {
+	if link == "" {
+		if hub.Token, err = a.givenToken(); err != nil || hub.Token != "" {
 			return err
 		}
-		return makeToken(ctx, c, hub, cookie)
+		if !a.asks {
+			return usage("no token: give a sign-in link (--link -, on standard input) or --token-file FILE, or set FAIRLEAD_TOKEN; a password is only asked for at a terminal")
+		}
 	}
-	if hub.Token, err = a.givenToken(); err != nil || hub.Token != "" {
-		return err
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
 	}
-	cookie, err := a.passwordSession(ctx, c, user)
+	t, err := a.makeToken(ctx, c, "fairlead login on "+host, tokenTTL, link, user)
 	if err != nil {
 		return err
 	}
-	return makeToken(ctx, c, hub, cookie)
+	hub.Token, hub.TokenID = t.Secret, t.ID
+	return nil
 }
 
-// passwordSession signs in with a password.
-func (a *app) passwordSession(ctx context.Context, c *sdk.Client, user string) (*http.Cookie, error) {
-	if !a.asks {
-		return nil, usage("no token: give a sign-in link (--link -, on standard input) or --token-file FILE, or set FAIRLEAD_TOKEN; a password is only asked for at a terminal")
+// makeToken makes an API token in a session for it alone, which is begun by the secret
+// of a link or, with "", by a password.
+func (a *app) makeToken(ctx context.Context, c *sdk.Client, name string, ttl time.Duration, link, user string) (*rest.CreatedToken, error) {
+	var session *http.Cookie
+	var err error
+	if link != "" {
+		session, err = c.SignInByLink(ctx, link)
+	} else {
+		session, err = a.signIn(ctx, c, user)
 	}
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.CreateToken(ctx, name, ttl, sdk.WithCookie(session))
+	_ = c.SignOut(ctx, session) // it ends by itself if this fails
+	return t, err
+}
+
+// signIn asks for a password and signs in with it.
+func (a *app) signIn(ctx context.Context, c *sdk.Client, user string) (*http.Cookie, error) {
 	var err error
 	if user == "" {
 		if user, err = a.ask("User: "); err != nil {
@@ -207,21 +231,6 @@ func (a *app) passwordSession(ctx context.Context, c *sdk.Client, user string) (
 
 // tokenTTL is how long a token that login makes lives.
 const tokenTTL = 90 * 24 * time.Hour
-
-// makeToken makes an API token for this machine in a session, and ends that.
-func makeToken(ctx context.Context, c *sdk.Client, hub *hubContext, session *http.Cookie) error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	t, err := c.CreateToken(ctx, "fairlead login on "+host, tokenTTL, sdk.WithCookie(session))
-	_ = c.SignOut(ctx, session) // it ends by itself if this fails
-	if err != nil {
-		return err
-	}
-	hub.Token, hub.TokenID = t.Secret, t.ID
-	return nil
-}
 
 // logoutCommand forgets a context and ends its token.
 func (a *app) logoutCommand() *cobra.Command {

@@ -424,6 +424,26 @@ func TestLoginByLink(t *testing.T) {
 	}
 }
 
+// A token for a script is made in a session of its own, since no token makes another.
+func TestCreateToken(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	secret, err := h.Auth.CreateLink(t.Context(), hub.DefaultOrganisationID, auth.AdminName, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProgram(t, h)
+	p.in = strings.NewReader(h.URL + "/sign-in?link=" + secret + "\n")
+	p.expect(t, exitDone, "tokens", "create", "ci", "--ttl", "1h", "--link", "-", "-q")
+	script := newProgram(t, h)
+	script.env["FAIRLEAD_TOKEN"] = p.stdout.String()
+	script.expect(t, exitDone, "tokens", "list")
+	if !strings.Contains(script.stdout.String(), " ci ") {
+		t.Errorf("tokens: %s", &script.stdout)
+	}
+	newProgram(t, h).expect(t, exitUsage, "tokens", "create", "ci")
+}
+
 // Logging out ends the token that login made, and forgets the hub.
 func TestLogout(t *testing.T) {
 	t.Parallel()

@@ -10,25 +10,6 @@ import (
 
 func (a *app) tokens() *cobra.Command {
 	noun := a.noun("tokens", "Your own API tokens", "token")
-	var ttl time.Duration
-	create := verb("create NAME", "Create an API token and print it, this once; with -q nothing else", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
-		client, err := a.client()
-		if err != nil {
-			return err
-		}
-		t, err := client.CreateToken(c.Context(), args[0], ttl)
-		if err != nil {
-			return err
-		}
-		if a.flags.output != "table" {
-			return a.encode(t)
-		}
-		if !a.flags.quiet {
-			a.say("Token %s, valid until %s; it is not shown again:", t.ID, moment(t.ExpiresAt))
-		}
-		return a.writeFile("-", []byte(t.Secret+"\n"))
-	})
-	create.Flags().DurationVar(&ttl, "ttl", 0, "how long it may be used, such as 720h; 90 days when absent")
 	lists := verb("list", "List your API tokens, without their secrets", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
 		client, err := a.client()
 		if err != nil {
@@ -50,6 +31,46 @@ func (a *app) tokens() *cobra.Command {
 		}
 		return client.DeleteToken(c.Context(), args[0])
 	})
-	noun.AddCommand(create, lists, remove)
+	noun.AddCommand(a.createToken(), lists, remove)
 	return noun
+}
+
+func (a *app) createToken() *cobra.Command {
+	var ttl time.Duration
+	var link, user string
+	c := verb("create NAME", "Create an API token and print it, this once; with -q nothing else", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		secret := ""
+		if link, err = a.givenLink(link); err != nil {
+			return err
+		}
+		if link != "" {
+			if _, secret, err = splitLink(link); err != nil {
+				return err
+			}
+		} else if !a.asks {
+			return usage("an API token cannot make another one: sign in anew, with a sign-in link (--link -, on standard input), or with a password at a terminal")
+		}
+		t, err := a.makeToken(c.Context(), client, args[0], ttl, secret, user)
+		if err != nil {
+			return err
+		}
+		if a.flags.output != "table" {
+			return a.encode(t)
+		}
+		if !a.flags.quiet {
+			a.say("Token %s, valid until %s; it is not shown again:", t.ID, moment(t.ExpiresAt))
+		}
+		return a.writeFile("-", []byte(t.Secret+"\n"))
+	})
+	c.Long = "Creates an API token for what runs without a person. An API token cannot make another one,\n" +
+		"or one that was found would outlive its end: this signs in anew, with name and password or\n" +
+		"with a sign-in link, and out again."
+	c.Flags().DurationVar(&ttl, "ttl", 0, "how long it may be used, such as 720h; 90 days when absent")
+	c.Flags().StringVar(&user, "user", "", "user name, to sign in by password")
+	c.Flags().StringVar(&link, "link", "", "one-time sign-in link, - for standard input")
+	return c
 }
