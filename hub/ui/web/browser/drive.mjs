@@ -103,7 +103,7 @@ const acts = {
     await page.getByLabel("release").fill("2026.11");
     await page.getByRole("button", { name: "Run now" }).click();
     await page.waitForURL(/\/executions\/\d+$/);
-    await page.getByText("Waiting for a runner.").waitFor();
+    await page.getByText("Waiting for a runner:").waitFor();
     await page.locator(".exec-wait").getByText("3 nodes wait:").waitFor();
     await cell(page, "1:0", "Queued");
   },

@@ -29,6 +29,7 @@ for (const scheme of flag("schemes", "light,dark"))
       storageState,
     });
     const page = await context.newPage();
+    page.setDefaultTimeout(90_000);
     page.on("console", (m) => {
       if (m.type() !== "error" && m.type() !== "warning") return;
       bad++;
@@ -42,8 +43,7 @@ for (const scheme of flag("schemes", "light,dark"))
       console.log(`${scheme} ${width}: ${e}`);
     });
     for (const [name, path] of pages) {
-      await page.goto(base + path);
-      await page.waitForTimeout(900);
+      await page.goto(base + path, { waitUntil: "networkidle" });
       const wide = await page.evaluate(
         () => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1,
       );

@@ -1,4 +1,12 @@
-import { createRootRoute, createRoute, createRouter, Outlet, redirect, useNavigate } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  Link,
+  Outlet,
+  redirect,
+  useNavigate,
+} from "@tanstack/react-router";
 import { lazy, Suspense, useEffect } from "react";
 import { errorOf, signedOut } from "./api/client";
 import { useMe } from "./api/queries";
@@ -46,14 +54,7 @@ function ToSignIn() {
   return <Loading />;
 }
 
-const root = createRootRoute({
-  component: Outlet,
-  notFoundComponent: () => (
-    <Page title={t("notFound.title")}>
-      <Empty title={t("notFound.text")} />
-    </Page>
-  ),
-});
+const root = createRootRoute({ component: Outlet });
 const signIn = createRoute({ getParentRoute: () => root, path: "/sign-in", component: SignIn });
 const gate = createRoute({
   getParentRoute: () => root,
@@ -93,6 +94,18 @@ const runners = createRoute({ getParentRoute: () => gate, path: "/runners", comp
 const runner = createRoute({ getParentRoute: () => gate, path: "/runners/$id", component: RunnerPage });
 const keyStore = createRoute({ getParentRoute: () => gate, path: "/keys", component: Keys });
 const cluster = createRoute({ getParentRoute: () => gate, path: "/cluster", component: Cluster });
+// An address that is no page is told within the frame, so that its menu leads on.
+const nowhere = createRoute({
+  getParentRoute: () => gate,
+  path: "$",
+  component: () => (
+    <Page title={t("notFound.title")}>
+      <Empty title={t("notFound.text")}>
+        <Link to="/">{t("nav.home")}</Link>
+      </Empty>
+    </Page>
+  ),
+});
 const profile = createRoute({ getParentRoute: () => gate, path: "/profile", component: Profile });
 
 // Every search value is plain text: addresses are typed, pasted and read by people.
@@ -127,6 +140,7 @@ export const router = createRouter({
       keyStore,
       cluster,
       profile,
+      nowhere,
     ]),
   ]),
   parseSearch,

@@ -1,9 +1,10 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useRef } from "react";
 import type { Execution, ExecutionNode, ExecutionStep } from "../api/client";
+import { Icon } from "../base/icons";
 import { Elapsed } from "../base/parts";
 import { StatusText } from "../base/Status";
-import { Wait, waitOf } from "../base/Wait";
+import { Since, type WaitingFor, waitOf } from "../base/Wait";
 import { t } from "../text/t";
 import { cellOf, cellStatus, stepName } from "./grid";
 import type { Choice } from "./Matrix";
@@ -52,6 +53,8 @@ export function MatrixTable({
             if (!line) return null;
             const { row, step } = line;
             const cell = cellOf(row, step.position);
+            const status = cellStatus(row, step);
+            const wait = status === "queued" ? waitOf(execution, row) : undefined;
             return (
               <tr key={item.key} aria-rowindex={item.index + 2} style={{ height: 34 }}>
                 <td>
@@ -66,11 +69,12 @@ export function MatrixTable({
                 <td className="clip" style={{ maxWidth: 160 }} title={step.label}>
                   {stepName(step)} <bdi>{step.label}</bdi>
                 </td>
-                <td className="shrink">
-                  <CellStatus execution={execution} row={row} step={step} />
-                </td>
+                <td className="shrink">{status ? <StatusText status={status} /> : null}</td>
                 <td className="num">{cell?.code ?? ""}</td>
-                <td className="num">{cell?.startedAt ? <Elapsed from={cell.startedAt} to={cell.endedAt} /> : null}</td>
+                <td className="num" title={wait?.message}>
+                  {cell?.startedAt ? <Elapsed from={cell.startedAt} to={cell.endedAt} /> : null}
+                  {wait ? <Waits wait={wait} /> : null}
+                </td>
               </tr>
             );
           })}
@@ -81,14 +85,13 @@ export function MatrixTable({
   );
 }
 
-function CellStatus({ execution, row, step }: { execution: Execution; row: ExecutionNode; step: ExecutionStep }) {
-  const status = cellStatus(row, step);
-  const wait = status === "queued" ? waitOf(execution, row) : undefined;
-  if (!status) return null;
+// Waits is short: what all of them wait for stands above the table.
+function Waits({ wait }: { wait: WaitingFor }) {
   return (
-    <span className="row">
-      <StatusText status={status} />
-      {wait ? <Wait wait={wait} /> : null}
+    <span className="row" style={{ justifyContent: "flex-end" }}>
+      <span className="visually-hidden">{t("waiting.word", { message: wait.message })}</span>
+      <Icon name="hourglass" size={12} />
+      <Since wait={wait} />
     </span>
   );
 }

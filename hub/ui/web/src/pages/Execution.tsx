@@ -205,7 +205,17 @@ function Options({ execution: e }: { execution: ExecutionType }) {
       <Popover.Dropdown>
         <dl className="facts">
           {plain.map(([name, value]) => (
-            <OptionRow key={name} name={name} value={<bdi className="mono">{value}</bdi>} />
+            <OptionRow
+              key={name}
+              name={name}
+              value={
+                value === "" ? (
+                  <span className="muted">{t("execution.emptyOption")}</span>
+                ) : (
+                  <bdi className="mono">{value}</bdi>
+                )
+              }
+            />
           ))}
           {secure.map((name) => (
             <OptionRow key={name} name={name} value={<span className="muted">{t("execution.secure")}</span>} />

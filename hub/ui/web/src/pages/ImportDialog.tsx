@@ -78,6 +78,7 @@ export function ImportDialog<T>({
           rows={12}
           aria-label={t("import.text")}
           spellCheck={false}
+          data-autofocus
           classNames={{ input: "mono" }}
         />
         {run.error ? <ErrorNote error={run.error} /> : null}

@@ -234,10 +234,10 @@ function SetKey({ start, onDone }: { start: Setting; onDone: () => void }) {
         </>
       )}
       {save.error ? <ErrorNote error={save.error} /> : null}
+      <span className="muted" style={{ fontSize: "0.8rem" }}>
+        {t("keys.never")}
+      </span>
       <div className="row">
-        <span className="muted" style={{ fontSize: "0.8rem" }}>
-          {t("keys.never")}
-        </span>
         <span className="spread" />
         <Button variant="default" onClick={onDone}>
           {t("cancel")}

@@ -34,13 +34,13 @@ export function Projects() {
                 <tbody>
                   {data.items.map((p) => (
                     <tr key={p.id}>
-                      <td className="shrink">
-                        <Link to="/projects/$project/jobs" params={{ project: p.name }} style={{ fontWeight: 550 }}>
-                          <bdi>{p.name}</bdi>
-                        </Link>
-                      </td>
-                      <td className="grow muted clip">
-                        <bdi>{p.description}</bdi>
+                      <td className="grow">
+                        <div className="project-row">
+                          <Link to="/projects/$project/jobs" params={{ project: p.name }}>
+                            <bdi>{p.name}</bdi>
+                          </Link>
+                          <bdi className="muted clip">{p.description}</bdi>
+                        </div>
                       </td>
                       <td className="shrink muted wide-only">
                         <Ago at={p.updatedAt} />

@@ -156,7 +156,7 @@ function Tokens() {
             <tr>
               <th>{t("runners.projects")}</th>
               <th>{t("nodes.tags")}</th>
-              <th>{t("runners.by")}</th>
+              <th className="wide-only">{t("runners.by")}</th>
               <th>{t("runners.expires")}</th>
               <th />
             </tr>
@@ -174,7 +174,7 @@ function Tokens() {
                 <td>
                   <Tags tags={token.tags} />
                 </td>
-                <td>
+                <td className="wide-only">
                   <bdi>{token.createdBy}</bdi>
                 </td>
                 <td>

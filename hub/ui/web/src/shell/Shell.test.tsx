@@ -49,3 +49,9 @@ test("what changes in the address of the same page leaves the focus alone", asyn
   await act(async () => {});
   expect(document.activeElement).toBe(search);
 });
+
+test("an address that is no page is told within the frame", async () => {
+  open("/nowhere/at/all", hub);
+  await screen.findByText("There is no page at this address.");
+  expect(screen.getAllByText("Executions").length).toBeGreaterThan(0);
+});
