@@ -108,7 +108,9 @@ func (f *front) place(client *http.Client) []string {
 		m.SetAdvertise(f.everybody)
 		replace = append(replace, fmt.Sprintf("hub%d.example:8440", i+1), m.HTTP, fmt.Sprintf("hub%d.example:8441", i+1), m.Gateway)
 	}
-	return replace
+	// The third of the example is a member that is down.
+	gone := fmt.Sprintf("127.1.%d.3:", n)
+	return append(replace, "hub3.example:8440", gone+ports[0], "hub3.example:8441", gone+ports[1])
 }
 
 func (f *front) writeConfig(example string, replace []string) {
