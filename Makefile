@@ -35,8 +35,11 @@ check-node:
 	  echo "Fairlead needs Node 20.19 or later to build its web front end; found: $${found:-none}." >&2; \
 	  echo "The distributions' own is older: take it from https://nodejs.org/en/download and put its bin folder first in PATH." >&2; exit 1; fi
 
-demo: check-go check-node ## Build all, start hub, runner and three nodes, run a job (ONCE=1: end after it; KILL=1: kill the hub in its middle)
-	@go run ./e2e/demo $(if $(ONCE),-once) $(if $(KILL),-kill)
+demo: check-go check-node ## Build all, start hub, runner and three nodes, run a job (ONCE=1: end after it, with its exit status; KILL=1: kill the hub in its middle)
+	@echo Building; printf '  %-34s' demo; start=$${EPOCHREALTIME/,/.}; \
+	CGO_ENABLED=0 go build -trimpath -o bin/fairlead-demo ./e2e/demo; \
+	awk -v a="$$start" -v b="$${EPOCHREALTIME/,/.}" 'BEGIN {printf "%5.1f s\n", b - a}'; \
+	exec bin/fairlead-demo -version '$(VERSION)' $(if $(ONCE),-once) $(if $(KILL),-kill)
 
 build: check-go ui ## Build bin/fairlead-hub, bin/fairlead-runner and bin/fairlead
 	@mkdir -p bin

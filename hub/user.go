@@ -25,6 +25,14 @@ type Principal struct {
 	SessionID string
 }
 
+// Actor is who it is in the audit.
+func (p Principal) Actor() string {
+	if p.TokenID != "" {
+		return "token:" + p.Name
+	}
+	return "user:" + p.Name
+}
+
 // APIToken is a bearer token; only the hash of its secret is stored.
 type APIToken struct {
 	ID             string

@@ -36,6 +36,7 @@ type fakeHub struct {
 	gone     bool                                  // takes no connections
 	losing   bool                                  // chunks are lost on their way
 	lost     int
+	secrets  *runnerv1.Secrets
 	timeMs   int64         // limit of the jobs that are offered
 	debug    func() string // of the runner, for messages
 }
@@ -123,7 +124,7 @@ func (h *fakeHub) offer(id string, spec *runnerv1.Spec) *hubAttempt {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	a := &hubAttempt{fence: &runnerv1.Fence{Incarnation: 1, AttemptId: id, Epoch: 1}, spec: b, state: "offered", timeMs: h.timeMs}
+	a := &hubAttempt{fence: &runnerv1.Fence{Incarnation: 1, AttemptId: id, Epoch: 1}, spec: b, state: "offered", timeMs: h.timeMs, secrets: h.secrets}
 	h.attempts[id] = a
 	for s := range h.streams {
 		s.send(offerFrame(a))

@@ -518,6 +518,30 @@ func TestSecretsNeverReachTheDisk(t *testing.T) {
 	})
 }
 
+// Output that ends like the start of a secret shows while the command still runs.
+func TestHeldOutputShows(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		shown := make(chan struct{})
+		w.script = func(_ context.Context, _ *task.Command, out task.Output) task.End {
+			_ = out.Write(wire.Stdout, []byte("what next? hunt"))
+			<-shown
+			_ = out.Write(wire.Stdout, []byte("ing\n"))
+			return succeeded()
+		}
+		h.secrets = &runnerv1.Secrets{Options: map[string]string{"pw": "hunter2"}}
+		w.boot(h)
+		a := h.offer("a1", spec(1, 1))
+		began := time.Now()
+		h.until("all of it is there", func() bool { return len(a.chunks) > 0 && strings.HasSuffix(a.text(t), "hunt") })
+		if waited := time.Since(began); waited < 500*time.Millisecond {
+			t.Errorf("it was let go after %v", waited)
+		}
+		close(shown)
+		h.untilClosed(a)
+	})
+}
+
 func TestHubLossStopsAsTheJobSays(t *testing.T) {
 	simulate(t, func(t *testing.T) {
 		w, h := newWorld(t), newFakeHub(t)

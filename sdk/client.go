@@ -29,6 +29,9 @@ type Config struct {
 	Pinned bool
 	// Patience is how long a request that may be repeated is, while no hub answers.
 	Patience time.Duration
+	// Outage, if set, is called once when no hub answers any more, with why, and once
+	// with nil when one does again. Its calls do not overlap.
+	Outage func(error)
 	// UserAgent names the program; "" for the SDK's own.
 	UserAgent string
 }
@@ -51,7 +54,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &doer{client: &http.Client{Transport: transport, CheckRedirect: sameHost}, patience: c.Patience}
+	d := &doer{client: &http.Client{Transport: transport, CheckRedirect: sameHost}, patience: c.Patience, outage: c.Outage}
 	client, err := rest.NewClient(strings.TrimSuffix(c.URL, "/"), rest.WithHTTPClient(d), rest.WithRequestEditorFn(c.edit))
 	if err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", c.URL, err)
@@ -124,12 +127,12 @@ func decode[T any](ctx context.Context, c *Client, as ...rest.RequestEditorFn) f
 }
 
 // done is decode for an answer without content.
-func done(ctx context.Context, c *Client) func(*http.Request, error) error {
+func done(ctx context.Context, c *Client, as ...rest.RequestEditorFn) func(*http.Request, error) error {
 	return func(req *http.Request, err error) error {
 		if err != nil {
 			return fmt.Errorf("asking the hub: %w", err)
 		}
-		resp, err := c.send(req.WithContext(ctx))
+		resp, err := c.send(req.WithContext(ctx), as...)
 		if err != nil {
 			return err
 		}
@@ -170,6 +173,15 @@ func all[T any](fetch func(cursor *string) ([]T, *string, error)) ([]T, error) {
 
 // newKey makes an idempotency key.
 func newKey() *string { return optional(uuid.NewString()) }
+
+// WithIdempotencyKey makes a create use a key of the caller's own: who repeats it under
+// the same key, also from another process, within 24 h, gets what the first one made.
+func WithIdempotencyKey(key string) rest.RequestEditorFn {
+	return func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Idempotency-Key", key)
+		return nil
+	}
+}
 
 // optional is a pointer to v, or nil for its zero value: how the generated types
 // leave something out.

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -175,7 +178,8 @@ func TestRepeats(t *testing.T) {
 			_, err := c.CreateProject(t.Context(), rest.NewProject{Name: "a"})
 			return err
 		}, 3},
-		{"cancel has no key", 503, func(c *sdk.Client) error { _, err := c.Cancel(t.Context(), "1"); return err }, 1},
+		{"cancel", 503, func(c *sdk.Client) error { _, err := c.Cancel(t.Context(), "1"); return err }, 3},
+		{"sign-in", 503, func(c *sdk.Client) error { _, err := c.SignIn(t.Context(), "ann", "x"); return err }, 1},
 		{"refused", 403, func(c *sdk.Client) error { _, err := c.Me(t.Context()); return err }, 1},
 	} {
 		var count atomic.Int32
@@ -199,6 +203,77 @@ func TestRepeats(t *testing.T) {
 		if got := count.Load(); got != c.want || (err == nil) != (c.want == 3) {
 			t.Errorf("%s: sent %d times, want %d; error %v", c.name, got, c.want, err)
 		}
+	}
+}
+
+// A change whose answer was lost is repeated, is not made twice, and is answered as it
+// was the first time.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	h.Runner(t, "r1", apitest.UntilStopped)
+	direct := client(t, h)
+	command, filter := "sleep 100", ".*"
+	running, err := direct.RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*sdk.Client) (answer any, err error){
+		"nodes": func(c *sdk.Client) (any, error) {
+			done, err := c.ImportNodes(t.Context(), "web", 1, "application/yaml", []byte("a: {hostname: h}"))
+			if err == nil && (done.Revision != 2 || done.Added != 1) {
+				err = fmt.Errorf("imported twice: %+v", done)
+			}
+			return done, err
+		},
+		"key": func(c *sdk.Client) (any, error) {
+			k, err := c.SetKey(t.Context(), "db", 0, "password", []byte("hunter2-hunter2"))
+			if err == nil && k.Revision != 1 {
+				err = fmt.Errorf("set twice: %+v", k)
+			}
+			return k, err
+		},
+		"jobs": func(c *sdk.Client) (any, error) {
+			done, err := c.ImportJobs(t.Context(), "web", []byte("- {name: a, sequence: {commands: [{exec: x}]}}"), false)
+			if err == nil && done.Items[0].Result != "created" {
+				err = fmt.Errorf("imported twice: %+v", done)
+			}
+			return done, err
+		},
+		"cancel": func(c *sdk.Client) (any, error) { return c.Cancel(t.Context(), running.ID) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target, err := url.Parse(h.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var lost atomic.Bool
+			proxy := httptest.NewServer(&httputil.ReverseProxy{
+				Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+				ModifyResponse: func(r *http.Response) error {
+					if lost.Swap(true) {
+						return nil
+					}
+					if name == "cancel" {
+						if _, err := direct.Wait(t.Context(), running.ID); err != nil {
+							return err
+						}
+					}
+					return errors.New("the answer is lost")
+				},
+				ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+			})
+			defer proxy.Close()
+			c, err := sdk.New(sdk.Config{URL: proxy.URL, Token: apitest.Token, Patience: 20 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer, err := change(c); err != nil {
+				t.Errorf("%+v, %v", answer, err)
+			}
+		})
 	}
 }
 
@@ -287,5 +362,178 @@ func TestErrors(t *testing.T) {
 	page.Close()
 	if _, err := other.Me(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot reach the hub at "+page.URL) {
 		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// A create under the caller's own key happens once, however often it is asked for.
+func TestCallersIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	c := client(t, h)
+	filter, command := ".*", "x"
+	numbers := map[int64]bool{}
+	for range 3 {
+		e, err := c.RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter}, 0, sdk.WithIdempotencyKey("nightly-1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers[e.Number] = true
+	}
+	if len(numbers) != 1 {
+		t.Errorf("executions %v", numbers)
+	}
+}
+
+func TestExecutionsBeyondOnePage(t *testing.T) {
+	t.Parallel()
+	asked := []string{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RawQuery)
+		limit := 0
+		_, _ = fmt.Sscan(r.URL.Query().Get("limit"), &limit)
+		items := strings.Repeat(`{"url":"/x"},`, limit)
+		_, _ = io.WriteString(w, `{"items":[`+strings.TrimSuffix(items, ",")+`],"next":"n"}`)
+	}))
+	defer server.Close()
+	c, err := sdk.New(sdk.Config{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	items, more, err := c.Executions(t.Context(), sdk.ExecutionQuery{Limit: 2500})
+	if err != nil || len(items) != 2500 || !more || items[2499].URL != server.URL+"/x" {
+		t.Errorf("%d items, more %v, %v", len(items), more, err)
+	}
+	if diff := cmp.Diff([]string{"limit=1000", "limit=1000&cursor=n", "limit=500&cursor=n"}, asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLogRanges(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	h.Runner(t, "r1", func(_ context.Context, a *apitest.Attempt) error {
+		a.Started(0, 0)
+		a.Print(0, 0, "zero", "one", "two", "three")
+		a.Ended(0, 0, hub.StatusSucceeded, 0)
+		return nil
+	})
+	c := client(t, h)
+	filter, command := ".*", "x"
+	e, err := c.RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter}, 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	end, err := c.ReadLog(t.Context(), e.ID, sdk.LogOptions{Line: 1, Lines: 2}, func(l rest.LogLine) error {
+		got = append(got, l.Text)
+		return nil
+	})
+	if diff := cmp.Diff([]string{"one", "two"}, got); err != nil || !end.More || diff != "" {
+		t.Errorf("end %+v, %v: %s", end, err, diff)
+	}
+	text, err := c.LogText(t.Context(), e.ID, sdk.LogOptions{Bytes: "5-8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer text.Close()
+	if b, err := io.ReadAll(text); err != nil || string(b) != "one\n" {
+		t.Errorf("bytes %q, %v", b, err)
+	}
+}
+
+// Events go on after a restart; an outage is told once, and its end.
+func TestFollowEventsThroughRestart(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	told := make(chan error, 100)
+	c, err := sdk.New(sdk.Config{URL: h.URL, Token: apitest.Token, Patience: 20 * time.Second, Outage: func(err error) { told <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, done := make(chan rest.Event), make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		done <- c.FollowEvents(ctx, "web", func(e rest.Event) error {
+			select {
+			case events <- e:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	if e := <-events; e.Type != rest.EventTypeHello {
+		t.Errorf("first event %+v", e)
+	}
+	h.Restart(t, func() {
+		if err := <-told; err == nil {
+			t.Error("the outage was told without why")
+		}
+	})
+	if err := <-told; err != nil {
+		t.Errorf("the end of the outage was told as %v", err)
+	}
+	if e := <-events; e.Type != rest.EventTypeHello {
+		t.Errorf("first event after the restart %+v", e)
+	}
+	filter, command := ".*", "x"
+	e, err := c.RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for got := range events {
+		if got.ExecutionID != nil && *got.ExecutionID == e.ID {
+			break
+		}
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("ended by %v", err)
+	}
+	if len(told) > 0 {
+		t.Errorf("told more: %v", <-told)
+	}
+	if err := client(t, h).FollowEvents(t.Context(), "nowhere", nil); sdk.ErrorCode(err) != sdk.CodeNotFound {
+		t.Errorf("a project that does not exist: %v", err)
+	}
+}
+
+// Someone else's change between reading and writing is found out; tokens can be ended.
+func TestChangesAndTokens(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Runner(t, "r1", nil)
+	c := client(t, h)
+	before, err := c.Runner(t.Context(), "r1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags := []string{"dc2"}
+	after, err := c.ChangeRunner(t.Context(), "r1", before.Revision, rest.RunnerChange{Tags: &tags})
+	if err != nil || after.Tags[0] != "dc2" {
+		t.Errorf("runner %+v, %v", after, err)
+	}
+	if _, err := c.ChangeRunner(t.Context(), "r1", before.Revision, rest.RunnerChange{Tags: &tags}); sdk.ErrorCode(err) != sdk.CodeConflict {
+		t.Errorf("a change of an older revision: %v", err)
+	}
+	made, err := c.CreateToken(t.Context(), "ci", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tokens, err := c.Tokens(t.Context()); err != nil || tokens[0].Name != "ci" {
+		t.Errorf("tokens %+v, %v", tokens, err)
+	}
+	if err := c.DeleteToken(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	with, err := sdk.New(sdk.Config{URL: h.URL, Token: made.Secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := with.Me(t.Context()); sdk.ErrorCode(err) != sdk.CodeUnauthenticated {
+		t.Errorf("the deleted token: %v", err)
 	}
 }

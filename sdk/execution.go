@@ -28,15 +28,15 @@ func waitText(wait time.Duration) *string {
 }
 
 // RunJob runs a job, and with wait answers when it is final or wait is over.
-func (c *Client) RunJob(ctx context.Context, project, job string, in rest.RunJob, wait time.Duration) (*rest.Execution, error) {
+func (c *Client) RunJob(ctx context.Context, project, job string, in rest.RunJob, wait time.Duration, as ...rest.RequestEditorFn) (*rest.Execution, error) {
 	params := &rest.RunJobParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
-	return c.placed(decode[rest.Execution](ctx, c)(rest.NewRunJobRequest(c.base, project, job, params, in)))
+	return c.placed(decode[rest.Execution](ctx, c, as...)(rest.NewRunJobRequest(c.base, project, job, params, in)))
 }
 
 // RunCommand runs a command or script, and with wait answers as RunJob does.
-func (c *Client) RunCommand(ctx context.Context, project string, in rest.RunCommand, wait time.Duration) (*rest.Execution, error) {
+func (c *Client) RunCommand(ctx context.Context, project string, in rest.RunCommand, wait time.Duration, as ...rest.RequestEditorFn) (*rest.Execution, error) {
 	params := &rest.RunCommandParams{IdempotencyKey: newKey(), Wait: waitText(wait)}
-	return c.placed(decode[rest.Execution](ctx, c)(rest.NewRunCommandRequest(c.base, project, params, in)))
+	return c.placed(decode[rest.Execution](ctx, c, as...)(rest.NewRunCommandRequest(c.base, project, params, in)))
 }
 
 // ExecutionQuery narrows a list of executions; the zero value lists all.
@@ -49,20 +49,35 @@ type ExecutionQuery struct {
 	Limit int64
 }
 
-// Executions lists the newest executions.
-func (c *Client) Executions(ctx context.Context, q ExecutionQuery) ([]rest.Execution, error) {
-	params := &rest.ListExecutionsParams{Project: optional(q.Project), Job: optional(q.Job), Limit: optional(q.Limit)}
+// maxPage is how many items the API gives at once.
+const maxPage = 1000
+
+// Executions lists the newest executions; more says that there are older ones that the
+// limit left out.
+func (c *Client) Executions(ctx context.Context, q ExecutionQuery) (items []rest.Execution, more bool, err error) {
+	if q.Limit <= 0 {
+		q.Limit = 100
+	}
+	params := &rest.ListExecutionsParams{Project: optional(q.Project), Job: optional(q.Job)}
 	if len(q.Statuses) > 0 {
 		params.Status = &q.Statuses
 	}
-	l, err := decode[rest.ExecutionList](ctx, c)(rest.NewListExecutionsRequest(c.base, params))
-	if err != nil {
-		return nil, err
+	for {
+		params.Limit = optional(min(q.Limit-int64(len(items)), maxPage))
+		l, err := decode[rest.ExecutionList](ctx, c)(rest.NewListExecutionsRequest(c.base, params))
+		if err != nil {
+			return nil, false, err
+		}
+		for i := range l.Items {
+			c.place(&l.Items[i])
+		}
+		items = append(items, l.Items...)
+		more = l.Next != nil && *l.Next != ""
+		if !more || int64(len(items)) >= q.Limit {
+			return items, more, nil
+		}
+		params.Cursor = l.Next
 	}
-	for i := range l.Items {
-		c.place(&l.Items[i])
-	}
-	return l.Items, nil
 }
 
 // placed completes an execution that came without an error.
@@ -119,13 +134,13 @@ func (c *Client) Cancel(ctx context.Context, id string, nodes ...string) (*rest.
 	if len(nodes) > 0 {
 		in.Nodes = &nodes
 	}
-	return c.placed(decode[rest.Execution](ctx, c)(rest.NewCancelExecutionRequest(c.base, id, in)))
+	return c.placed(decode[rest.Execution](ctx, c)(rest.NewCancelExecutionRequest(c.base, id, &rest.CancelExecutionParams{IdempotencyKey: newKey()}, in)))
 }
 
 // ExecutionNodes returns the rows of the matrix of nodes and steps.
 func (c *Client) ExecutionNodes(ctx context.Context, id string) ([]rest.ExecutionNode, error) {
 	return all(func(cursor *string) ([]rest.ExecutionNode, *string, error) {
-		limit := int64(1000)
+		limit := int64(maxPage)
 		p, err := decode[rest.ExecutionNodeList](ctx, c)(rest.NewListExecutionNodesRequest(c.base, id, &rest.ListExecutionNodesParams{Cursor: cursor, Limit: &limit}))
 		if err != nil {
 			return nil, nil, err

@@ -18,9 +18,19 @@ func (c *Client) Me(ctx context.Context) (*rest.Me, error) {
 }
 
 // SignIn checks a password and returns the session's cookie, with which an API token
-// can be made (CreateToken with WithCookie).
+// can be made (CreateToken with WithCookie). SignOut ends the session.
 func (c *Client) SignIn(ctx context.Context, user, password string) (*http.Cookie, error) {
-	req, err := rest.NewCreateSessionRequest(c.base, rest.SignIn{User: &user, Password: &password})
+	return c.signIn(ctx, rest.SignIn{User: &user, Password: &password})
+}
+
+// SignInByLink does as SignIn with the secret of a one-time sign-in link, which is used
+// up by it.
+func (c *Client) SignInByLink(ctx context.Context, secret string) (*http.Cookie, error) {
+	return c.signIn(ctx, rest.SignIn{Link: &secret})
+}
+
+func (c *Client) signIn(ctx context.Context, in rest.SignIn) (*http.Cookie, error) {
+	req, err := rest.NewCreateSessionRequest(c.base, in)
 	if err != nil {
 		return nil, fmt.Errorf("asking the hub: %w", err)
 	}
@@ -33,6 +43,11 @@ func (c *Client) SignIn(ctx context.Context, user, password string) (*http.Cooki
 		return cookie, nil
 	}
 	return nil, &Error{Status: resp.StatusCode, Code: CodeInternal, Message: "the hub signed in without a session cookie"}
+}
+
+// SignOut ends the session of a cookie.
+func (c *Client) SignOut(ctx context.Context, cookie *http.Cookie) error {
+	return done(ctx, c, WithCookie(cookie))(rest.NewDeleteSessionRequest(c.base))
 }
 
 // WithCookie makes a request act as a session in place of a token.
@@ -48,6 +63,20 @@ func WithCookie(cookie *http.Cookie) rest.RequestEditorFn {
 func (c *Client) CreateToken(ctx context.Context, name string, ttl time.Duration, as ...rest.RequestEditorFn) (*rest.CreatedToken, error) {
 	in := rest.NewToken{Name: name, TTLMs: optional(ttl.Milliseconds())}
 	return decode[rest.CreatedToken](ctx, c, as...)(rest.NewCreateTokenRequest(c.base, &rest.CreateTokenParams{IdempotencyKey: newKey()}, in))
+}
+
+// Tokens lists the API tokens of who asks, without their secrets.
+func (c *Client) Tokens(ctx context.Context) ([]rest.Token, error) {
+	l, err := decode[rest.TokenList](ctx, c)(rest.NewListTokensRequest(c.base))
+	if err != nil {
+		return nil, err
+	}
+	return l.Items, nil
+}
+
+// DeleteToken ends an API token of who asks; it is refused at every member within 5 s.
+func (c *Client) DeleteToken(ctx context.Context, id string) error {
+	return done(ctx, c)(rest.NewDeleteTokenRequest(c.base, id))
 }
 
 // Projects lists all projects.
@@ -67,8 +96,8 @@ func (c *Client) Project(ctx context.Context, name string) (*rest.Project, error
 }
 
 // CreateProject makes one.
-func (c *Client) CreateProject(ctx context.Context, p rest.NewProject) (*rest.Project, error) {
-	return decode[rest.Project](ctx, c)(rest.NewCreateProjectRequest(c.base, &rest.CreateProjectParams{IdempotencyKey: newKey()}, p))
+func (c *Client) CreateProject(ctx context.Context, p rest.NewProject, as ...rest.RequestEditorFn) (*rest.Project, error) {
+	return decode[rest.Project](ctx, c, as...)(rest.NewCreateProjectRequest(c.base, &rest.CreateProjectParams{IdempotencyKey: newKey()}, p))
 }
 
 // ChangeProject changes what is set in change, if the project is still of the
@@ -85,7 +114,7 @@ func (c *Client) DeleteProject(ctx context.Context, name string) error {
 // Nodes lists the nodes that match a filter; "" for all.
 func (c *Client) Nodes(ctx context.Context, project, filter string) ([]rest.Node, error) {
 	return all(func(cursor *string) ([]rest.Node, *string, error) {
-		limit := int64(1000)
+		limit := int64(maxPage)
 		p, err := decode[rest.NodeList](ctx, c)(rest.NewListNodesRequest(c.base, project, &rest.ListNodesParams{Cursor: cursor, Limit: &limit, Filter: optional(filter)}))
 		if err != nil {
 			return nil, nil, err
@@ -99,10 +128,22 @@ func (c *Client) Node(ctx context.Context, project, name string) (*rest.Node, er
 	return decode[rest.Node](ctx, c)(rest.NewGetNodeRequest(c.base, project, name))
 }
 
-// ImportNodes replaces all nodes of a project by those of a file; mediaType is
-// application/yaml, application/json or application/xml.
-func (c *Client) ImportNodes(ctx context.Context, project, mediaType string, file []byte) (*rest.NodeImport, error) {
-	return decode[rest.NodeImport](ctx, c)(rest.NewImportNodesRequestWithBody(c.base, project, mediaType, bytes.NewReader(file)))
+// NodesRevision tells the revision of a project's nodes, 0 before the first import.
+func (c *Client) NodesRevision(ctx context.Context, project string) (int64, error) {
+	limit := int64(1)
+	p, err := decode[rest.NodeList](ctx, c)(rest.NewListNodesRequest(c.base, project, &rest.ListNodesParams{Limit: &limit}))
+	if err != nil {
+		return 0, err
+	}
+	return p.Revision, nil
+}
+
+// ImportNodes replaces all nodes of a project by those of a file, if they are still of
+// the revision; 0 replaces whatever is there. mediaType is application/yaml,
+// application/json or application/xml.
+func (c *Client) ImportNodes(ctx context.Context, project string, revision int64, mediaType string, file []byte) (*rest.NodeImport, error) {
+	params := &rest.ImportNodesParams{IfMatch: etag(revision), IdempotencyKey: newKey()}
+	return decode[rest.NodeImport](ctx, c)(rest.NewImportNodesRequestWithBody(c.base, project, params, mediaType, bytes.NewReader(file)))
 }
 
 // HostKeys lists the SSH host keys seen of a node.
@@ -143,7 +184,7 @@ func (c *Client) Job(ctx context.Context, project, job string) (*rest.Job, error
 
 // ImportJobs creates or updates the jobs of a file, all or none of them.
 func (c *Client) ImportJobs(ctx context.Context, project string, file []byte, dryRun bool) (*rest.JobImport, error) {
-	params := &rest.ImportJobsParams{DryRun: optional(dryRun)}
+	params := &rest.ImportJobsParams{DryRun: optional(dryRun), IdempotencyKey: newKey()}
 	return decode[rest.JobImport](ctx, c)(rest.NewImportJobsRequestWithBody(c.base, project, params, "application/yaml", bytes.NewReader(file)))
 }
 
@@ -180,15 +221,21 @@ func (c *Client) Keys(ctx context.Context, prefix string) ([]rest.Key, error) {
 	})
 }
 
-// SetKey stores a key; keyType is private-key, public-key or password.
-func (c *Client) SetKey(ctx context.Context, path, keyType string, value []byte) (*rest.Key, error) {
-	params := &rest.SetKeyParams{Type: rest.SetKeyParamsType(keyType)}
+// Key shows a key, without its value.
+func (c *Client) Key(ctx context.Context, path string) (*rest.Key, error) {
+	return decode[rest.Key](ctx, c)(rest.NewGetKeyRequest(c.base, barePath(path)))
+}
+
+// SetKey stores a key, in place of one that is still of the revision; 0 replaces
+// whatever is there. keyType is private-key, public-key or password.
+func (c *Client) SetKey(ctx context.Context, path string, revision int64, keyType string, value []byte) (*rest.Key, error) {
+	params := &rest.SetKeyParams{Type: rest.SetKeyParamsType(keyType), IfMatch: etag(revision), IdempotencyKey: newKey()}
 	return decode[rest.Key](ctx, c)(rest.NewSetKeyRequestWithBody(c.base, barePath(path), params, "application/octet-stream", bytes.NewReader(value)))
 }
 
-// DeleteKey deletes a key.
-func (c *Client) DeleteKey(ctx context.Context, path string) error {
-	return done(ctx, c)(rest.NewDeleteKeyRequest(c.base, barePath(path)))
+// DeleteKey deletes a key, if it is still of the revision; 0 deletes whatever is there.
+func (c *Client) DeleteKey(ctx context.Context, path string, revision int64) error {
+	return done(ctx, c)(rest.NewDeleteKeyRequest(c.base, barePath(path), &rest.DeleteKeyParams{IfMatch: etag(revision)}))
 }
 
 // barePath leaves out what every path of a key begins with.
@@ -208,6 +255,12 @@ func (c *Client) Runners(ctx context.Context, revoked bool) ([]rest.Runner, erro
 // Runner shows one, by id or a name that is unique.
 func (c *Client) Runner(ctx context.Context, id string) (*rest.Runner, error) {
 	return decode[rest.Runner](ctx, c)(rest.NewGetRunnerRequest(c.base, id))
+}
+
+// ChangeRunner changes what is set in change, if the runner is still of the revision;
+// 0 changes whatever is there.
+func (c *Client) ChangeRunner(ctx context.Context, id string, revision int64, change rest.RunnerChange) (*rest.Runner, error) {
+	return decode[rest.Runner](ctx, c)(rest.NewChangeRunnerRequest(c.base, id, &rest.ChangeRunnerParams{IfMatch: etag(revision)}, change))
 }
 
 // RevokeRunner refuses a runner for ever.
@@ -235,8 +288,8 @@ func (c *Client) RunnerTokens(ctx context.Context) ([]rest.RunnerToken, error) {
 }
 
 // CreateRunnerToken makes a one-use enrolment token; its secret is shown this once.
-func (c *Client) CreateRunnerToken(ctx context.Context, t rest.NewRunnerToken) (*rest.CreatedRunnerToken, error) {
-	return decode[rest.CreatedRunnerToken](ctx, c)(rest.NewCreateRunnerTokenRequest(c.base, &rest.CreateRunnerTokenParams{IdempotencyKey: newKey()}, t))
+func (c *Client) CreateRunnerToken(ctx context.Context, t rest.NewRunnerToken, as ...rest.RequestEditorFn) (*rest.CreatedRunnerToken, error) {
+	return decode[rest.CreatedRunnerToken](ctx, c, as...)(rest.NewCreateRunnerTokenRequest(c.base, &rest.CreateRunnerTokenParams{IdempotencyKey: newKey()}, t))
 }
 
 // RevokeRunnerToken makes a token useless.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -14,6 +15,10 @@ import (
 type doer struct {
 	client   *http.Client
 	patience time.Duration
+	outage   func(error) // may be nil
+
+	mu   sync.Mutex // guards down, and calls of outage
+	down bool
 }
 
 // Do implements rest.HttpRequestDoer.
@@ -21,8 +26,14 @@ func (d *doer) Do(r *http.Request) (*http.Response, error) {
 	deadline := time.Now().Add(d.patience)
 	for try := 0; ; try++ {
 		resp, err := d.client.Do(r)
-		again := shouldRepeat(resp, err) && mayRepeat(r) && time.Now().Before(deadline)
-		if !again {
+		if !shouldRepeat(resp, err) || !mayRepeat(r) {
+			if err == nil && !shouldRepeat(resp, nil) {
+				d.tell(false, nil, nil)
+			}
+			return resp, err
+		}
+		d.tell(true, resp, err)
+		if !time.Now().Before(deadline) {
 			return resp, err
 		}
 		if resp != nil {
@@ -38,6 +49,27 @@ func (d *doer) Do(r *http.Request) (*http.Response, error) {
 	}
 }
 
+// tell tells the caller that an outage has begun or ended, if one has.
+func (d *doer) tell(down bool, resp *http.Response, err error) {
+	if d.outage == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.down == down {
+		return
+	}
+	d.down = down
+	switch {
+	case !down:
+		d.outage(nil)
+	case err != nil:
+		d.outage(unreachable(err))
+	default:
+		d.outage(errors.New("the answer was " + resp.Status))
+	}
+}
+
 // mayRepeat reports whether sending r again does no harm.
 func mayRepeat(r *http.Request) bool {
 	switch r.Method {
@@ -47,7 +79,7 @@ func mayRepeat(r *http.Request) bool {
 			return false
 		}
 	}
-	return r.Body == nil || r.GetBody != nil
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 }
 
 // shouldRepeat reports whether what came back may be better next time.

@@ -22,6 +22,16 @@ func stage(out io.Writer, name string, run func() error) error {
 	return nil
 }
 
+// older reports whether file is older than source, or not there.
+func older(file, source string) bool {
+	f, err := os.Stat(file)
+	if err != nil {
+		return true
+	}
+	s, err := os.Stat(source)
+	return err == nil && f.ModTime().Before(s.ModTime())
+}
+
 func command(ctx context.Context, dir, program string, args ...string) func() error {
 	return func() error {
 		cmd := exec.CommandContext(ctx, program, args...)
@@ -34,13 +44,18 @@ func command(ctx context.Context, dir, program string, args ...string) func() er
 }
 
 // build makes the web front end and the three programs.
-func build(ctx context.Context, out io.Writer, root string) error {
+func build(ctx context.Context, out io.Writer, root, version string) error {
 	web := root + "/hub/ui/web"
 	if err := stage(out, "web front end: packages", func() error {
-		if _, err := os.Stat(web + "/node_modules/.package-lock.json"); err == nil {
+		installed := web + "/node_modules/.package-lock.json"
+		if !older(installed, web+"/package-lock.json") {
 			return nil
 		}
-		return command(ctx, web, "npm", "ci", "--no-audit", "--no-fund")()
+		if err := command(ctx, web, "npm", "ci", "--no-audit", "--no-fund")(); err != nil {
+			return err
+		}
+		now := time.Now()
+		return os.Chtimes(installed, now, now) // npm may give it the time of what it unpacked
 	}); err != nil {
 		return err
 	}
@@ -48,7 +63,7 @@ func build(ctx context.Context, out io.Writer, root string) error {
 		return err
 	}
 	for _, p := range [][2]string{{"hub", "./hub/cmd/fairlead-hub"}, {"runner", "./runner/cmd/fairlead-runner"}, {"command line", "./sdk/cmd/fairlead"}} {
-		if err := stage(out, p[0], command(ctx, root, "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", "bin/", p[1])); err != nil {
+		if err := stage(out, p[0], command(ctx, root, "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w -X main.version="+version, "-o", "bin/", p[1])); err != nil {
 			return err
 		}
 	}

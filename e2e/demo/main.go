@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -18,47 +17,67 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/fairlead/fairlead/e2e/lab"
 )
 
 func main() {
-	once := flag.Bool("once", false, "end after the job, with its exit status")
-	kill := flag.Bool("kill", false, "end the hub with kill -9 in the middle of the job, and start it again")
+	var o options
+	flag.BoolVar(&o.once, "once", false, "end after the job, with its exit status")
+	flag.BoolVar(&o.kill, "kill", false, "end the hub with kill -9 in the middle of the job, and start it again")
+	flag.StringVar(&o.version, "version", "dev", "what the programs tell as their version")
+	flag.StringVar(&o.binaries, "binaries", "", "directory of programs to use instead of building them")
+	flag.StringVar(&o.dir, "dir", "", "where .demo lies; the top of the source tree when absent")
 	flag.Parse()
+	os.Exit(run(o))
+}
+
+type options struct {
+	once, kill             bool
+	version, binaries, dir string
+}
+
+// exitInterrupted is the status of a demo that was ended before its job had.
+const exitInterrupted = 130
+
+// run runs the demo and returns its exit status: that of the job with -once.
+func run(o options) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	d := &demo{out: os.Stdout, kill: *kill}
-	code, err := d.run(ctx, *once)
-	d.stop()
-	if err != nil && !errors.Is(err, context.Canceled) {
+	d := &demo{out: os.Stdout}
+	defer d.stop()
+	code, err := d.run(ctx, o)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return exitInterrupted
+	default:
 		_, _ = fmt.Fprintln(os.Stderr, "demo:", err)
-		code = 1
+		code = max(code, 1)
 	}
-	os.Exit(code)
+	if o.once {
+		d.say("\nThe demo ends with exit status %d.", code)
+	}
+	return code
 }
 
 type demo struct {
 	out      io.Writer
-	kill     bool
 	root     string
 	dir      string // .demo
 	binaries lab.Binaries
 	hub      *lab.Hub
 	runner   *lab.Runner
-	stops    []func() // in the order of starting
+	keys     chan byte // pressed by a person; none come without a terminal
+	stops    []func()  // in the order of starting
 }
 
 func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
 
-func (d *demo) run(ctx context.Context, once bool) (int, error) {
-	var err error
-	if d.root, err = lab.Root(); err != nil {
-		return 1, err
-	}
-	d.dir, d.binaries = filepath.Join(d.root, ".demo"), lab.At(filepath.Join(d.root, "bin"))
-	d.say("Building")
-	if err := build(ctx, d.out, d.root); err != nil {
+// run does everything, and returns the job's exit status with o.once, else 0.
+func (d *demo) run(ctx context.Context, o options) (int, error) {
+	if err := d.programs(ctx, o); err != nil {
 		return 1, err
 	}
 	d.say("Starting")
@@ -68,11 +87,32 @@ func (d *demo) run(ctx context.Context, once bool) (int, error) {
 	if err := d.links(ctx); err != nil {
 		return 1, err
 	}
-	code, err := d.job(ctx)
-	if err != nil || once {
+	if err := d.listen(); err != nil {
+		return 1, err
+	}
+	code, err := d.job(ctx, o.kill)
+	if err != nil || o.once {
 		return code, err
 	}
 	return 0, d.stay(ctx)
+}
+
+// programs builds the programs, or takes those that were named.
+func (d *demo) programs(ctx context.Context, o options) error {
+	var err error
+	if d.root, err = lab.Root(); err != nil {
+		return err
+	}
+	d.dir = filepath.Join(d.root, ".demo")
+	if o.dir != "" {
+		d.dir = filepath.Join(o.dir, ".demo")
+	}
+	if o.binaries != "" {
+		d.binaries = lab.At(o.binaries)
+		return nil
+	}
+	d.binaries = lab.At(filepath.Join(d.root, "bin"))
+	return build(ctx, d.out, d.root, o.version)
 }
 
 // start brings up nodes, hub and runner in a new .demo.
@@ -103,27 +143,60 @@ func (d *demo) start(ctx context.Context) error {
 	if d.runner, err = d.hub.Enrol(ctx, d.binaries.Runner, d.dir, "demo-runner", "demo"); err != nil {
 		return err
 	}
-	if err := d.runner.Start(ctx); err != nil {
+	if err := d.runner.Launch(); err != nil {
 		return err
 	}
+	// From here on it is ended whatever happens, and found if this process is killed.
 	d.stops = append(d.stops, d.runner.Process.Kill)
+	if err := note(d.dir, d.runner.Process.Cmd.Process.Pid); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := d.runner.WaitConnected(bounded); err != nil {
+		return err
+	}
 	d.say("  runner   enrolled and connected")
-	return note(d.dir, d.runner.Process.Cmd.Process.Pid)
+	return nil
 }
 
 func (d *demo) startHub(ctx context.Context) error {
-	hub, err := lab.NewHub(lab.HubConfig{Binary: d.binaries.Hub, Dir: d.dir})
-	if err != nil {
+	var err error
+	if d.hub, err = lab.NewHub(lab.HubConfig{Binary: d.binaries.Hub, Dir: d.dir}); err != nil {
 		return err
 	}
-	hub.Prefer("127.0.0.1:8440", "127.0.0.1:8441")
-	if err := hub.Start(ctx); err != nil {
+	d.hub.Prefer("127.0.0.1:8440", "127.0.0.1:8441")
+	d.stops = append(d.stops, func() {
+		if d.hub.Process != nil {
+			d.hub.Process.Kill()
+		}
+	})
+	if err := d.launchHub(ctx); err != nil {
+		select {
+		case <-d.hub.Process.Done(): // perhaps somebody took a port that was free a moment ago
+		default:
+			return err
+		}
+		if err := d.hub.Elsewhere(); err != nil {
+			return err
+		}
+		if err := d.launchHub(ctx); err != nil {
+			return err
+		}
+	}
+	d.say("  hub      %s (SQLite in .demo/hub)", d.hub.URL)
+	return nil
+}
+
+// launchHub starts the hub's process, notes it and waits until it is ready.
+func (d *demo) launchHub(ctx context.Context) error {
+	if err := d.hub.Launch(); err != nil {
 		return err
 	}
-	d.hub = hub
-	d.stops = append(d.stops, func() { d.hub.Process.Kill() })
-	d.say("  hub      %s (SQLite in .demo/hub)", hub.URL)
-	return note(d.dir, hub.Process.Cmd.Process.Pid)
+	if err := note(d.dir, d.hub.Process.Cmd.Process.Pid); err != nil {
+		return err
+	}
+	return d.hub.WaitReady(ctx)
 }
 
 func (d *demo) project(ctx context.Context, nodesYAML, keyFile string) error {
@@ -147,6 +220,7 @@ func (d *demo) project(ctx context.Context, nodesYAML, keyFile string) error {
 // links prints how to look at it in a browser.
 func (d *demo) links(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, d.binaries.Hub, "user", "link", "--data-dir", d.hub.DataDir, "--public-url", d.hub.URL)
+	cmd.Env = lab.Environ()
 	out, err := cmd.Output()
 	if err != nil {
 		return fmt.Errorf("making a sign-in link: %w", err)
@@ -158,20 +232,24 @@ func (d *demo) links(ctx context.Context) error {
 		}
 	}
 	d.say("\nOpen in a browser, no typing needed:\n\n  %s\n", link)
-	if os.Getenv("SSH_CONNECTION") != "" {
-		d.say("This is an SSH session. On your own machine, first:\n\n  ssh -L %s:%s %s\n", d.hub.HTTP[strings.LastIndexByte(d.hub.HTTP, ':')+1:], d.hub.HTTP, sshTarget())
+	if connection := os.Getenv("SSH_CONNECTION"); connection != "" {
+		d.say("This is an SSH session. On your own machine, first:\n\n  %s\n", forward(d.hub.HTTP, connection, os.Getenv("USER")))
 	}
 	return nil
 }
 
-// sshTarget is user@address of this machine as the present SSH session reached it.
-func sshTarget() string {
-	fields := strings.Fields(os.Getenv("SSH_CONNECTION"))
-	user := os.Getenv("USER")
-	if len(fields) < 4 {
-		return user + "@this-machine"
+// forward is the command that brings addr of this machine to another one, which has
+// reached it by the SSH connection: client's address and port, server's address and port.
+func forward(addr, connection, user string) string {
+	host, port := "this-machine", "22"
+	if fields := strings.Fields(connection); len(fields) == 4 {
+		host, port = fields[2], fields[3]
 	}
-	return user + "@" + fields[2]
+	command := "ssh -L " + addr[strings.LastIndexByte(addr, ':')+1:] + ":" + addr
+	if port != "22" {
+		command += " -p " + port
+	}
+	return command + " " + user + "@" + host
 }
 
 // stop ends everything, last started first.

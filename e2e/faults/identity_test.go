@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fairlead/fairlead/e2e/lab"
 )
 
 // A second process on the same data directory is refused; the first does not notice.
@@ -143,7 +145,7 @@ func TestEnrolmentRefused(t *testing.T) {
 // enrol runs the enrolment command with a new data directory.
 func (w *world) enrol(token, name string) (string, error) {
 	cmd := exec.CommandContext(w.ctx, binaries.Runner, "enroll", "--hub", w.hub.URL, "--data-dir", filepath.Join(w.dir, "enrol-"+name), "--name", name)
-	cmd.Env = append(os.Environ(), "FAIRLEAD_RUNNER_TOKEN="+token)
+	cmd.Env = lab.Environ("FAIRLEAD_RUNNER_TOKEN=" + token)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -36,8 +37,8 @@ func TestBadNodes(t *testing.T) {
 		node("node-noname", "no-such-host.invalid:22") +
 		node("node-wrongkey", sshd.Addrs[1], "ssh-host-key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPQp4KnSMiVcGrpU7L8iQcmGhKCrYDvAKz9fVhOJxTlG'") +
 		node("node-nokey", sshd.Addrs[2], "ssh-key-storage-path: keys/project/p/absent") +
-		node("node-password", sshd.Addrs[3], "ssh-authentication: password", "ssh-password-storage-path: keys/project/p/password")})
-	w.must(w.hub.SetKey(w.ctx, "keys/project/p/password", "password", []byte("wrong")))
+		node("node-password", sshd.Addrs[3], "ssh-authentication: password", "ssh-password-storage-path: keys/project/p/password")}) // takes none
+	w.must(w.hub.SetKey(w.ctx, "keys/project/p/password", "password", []byte("any")))
 	w.job(8, true, "node-first", w.witnessStep(3, "0"))
 	id := w.run()
 	w.end(id, "failed", 60*time.Second)
@@ -53,6 +54,43 @@ func TestBadNodes(t *testing.T) {
 	}
 	if s := w.step(id, "node001", 1); s.Status != "succeeded" {
 		t.Errorf("the good node is %s", s.Status)
+	}
+}
+
+// A stored password signs in where it is the right one, as PAM sees it, and sudo takes
+// it; a wrong one fails, not started, and says so.
+func TestPasswords(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("only root can make an account")
+		return
+	}
+	w, _ := newWorld(t, setup{})
+	account, err := lab.NewAccount(w.ctx)
+	w.must(err)
+	t.Cleanup(func() {
+		if err := account.Remove(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	server, err := lab.StartSSHD(w.ctx, filepath.Join(w.dir, "pam"), 2, "UsePAM yes", "PasswordAuthentication yes")
+	w.must(err)
+	t.Cleanup(server.Stop)
+	server.User = account.Name
+	w.must(w.hub.ImportNodes(w.ctx, "p", server.NodesYAML(2, "ssh-authentication: password", "ssh-password-storage-path: keys/project/p/NAME",
+		"sudo-command-enabled: 'true'", "sudo-password-storage-path: keys/project/p/node001")))
+	w.must(w.hub.SetKey(w.ctx, "keys/project/p/node001", "password", []byte(account.Password)))
+	w.must(w.hub.SetKey(w.ctx, "keys/project/p/node002", "password", []byte("wrong")))
+	w.job(2, true, "node-first", "id -un; sudo id -un")
+	id := w.run()
+	w.end(id, "failed", 60*time.Second)
+	text, err := w.hub.Log(w.ctx, id, "format=text&node=node001")
+	w.must(err)
+	if s := w.step(id, "node001", 1); s.Status != "succeeded" || !strings.Contains(text, account.Name+"\nroot\n") {
+		t.Errorf("with the right password: %+v, %q", s, text)
+	}
+	if s := w.step(id, "node002", 1); s.Status != "failed" || s.Reason != "authentication_failed" {
+		t.Errorf("with a wrong password: %+v", s)
 	}
 }
 

@@ -51,7 +51,7 @@ func run(m *testing.M) (int, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	if binaries, err = lab.Build(ctx, dir, "grpcnotrace,failpoints"); err != nil {
+	if binaries, err = lab.Build(ctx, dir, "grpcnotrace,failpoints", "./e2e/demo"); err != nil {
 		return 1, err
 	}
 	if sshd, err = lab.StartSSHD(ctx, dir, sharedNodes); err != nil {

@@ -21,14 +21,18 @@ func At(dir string) Binaries {
 	}
 }
 
-// Build builds the programs into dir with the given tags, as make build does.
-func Build(ctx context.Context, dir, tags string) (Binaries, error) {
+// Build builds the programs into dir with the given tags, as make build does, and more
+// packages beside them.
+func Build(ctx context.Context, dir, tags string, more ...string) (Binaries, error) {
 	root, err := Root()
 	if err != nil {
 		return Binaries{}, err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", tags, "-ldflags", "-s -w -X main.version=lab", "-o", dir+"/",
-		"./hub/cmd/fairlead-hub", "./runner/cmd/fairlead-runner", "./sdk/cmd/fairlead")
+	args := []string{
+		"build", "-trimpath", "-tags", tags, "-ldflags", "-s -w -X main.version=lab", "-o", dir + "/",
+		"./hub/cmd/fairlead-hub", "./runner/cmd/fairlead-runner", "./sdk/cmd/fairlead",
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, more...)...)
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return Binaries{}, fmt.Errorf("building the programs: %w\n%s", err, out)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -84,6 +85,16 @@ func (h *Hub) Prefer(http, gateway string) {
 	}
 }
 
+// Elsewhere takes free addresses in place of those it has.
+func (h *Hub) Elsewhere() error {
+	other, err := NewHub(h.config)
+	if err != nil {
+		return err
+	}
+	h.HTTP, h.URL, h.Gateway = other.HTTP, other.URL, other.Gateway
+	return nil
+}
+
 // Start starts the hub and waits until it is ready.
 func (h *Hub) Start(ctx context.Context) error {
 	if err := h.Launch(); err != nil {
@@ -128,7 +139,7 @@ func (h *Hub) SetAdvertise(addr string) { h.config.AdvertiseGateway = addr }
 // SetEnv replaces the environment of the next start.
 func (h *Hub) SetEnv(env ...string) { h.config.Env = env }
 
-// WaitReady waits until /health/ready says so.
+// WaitReady waits until /health/ready says so, and the administrator's token is known.
 func (h *Hub) WaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
@@ -139,7 +150,18 @@ func (h *Hub) WaitReady(ctx context.Context) error {
 			return fmt.Errorf("the hub ended: %w\n%s", h.Process.err, h.Process.Tail())
 		default:
 		}
-		return h.Health(ctx, "ready")
+		if err := h.Health(ctx, "ready"); err != nil {
+			return err
+		}
+		// Another hub may have got the address first; ours is about to end then.
+		if err := h.Do(ctx, http.MethodGet, "/me", nil, nil); err != nil {
+			return fmt.Errorf("what answers at %s is not this hub: %w", h.HTTP, err)
+		}
+		// Another hub may have got the address first; ours is about to end then.
+		if err := h.Do(ctx, http.MethodGet, "/me", nil, nil); err != nil {
+			return fmt.Errorf("what answers at %s is not this hub: %w", h.HTTP, err)
+		}
+		return nil
 	})
 }
 

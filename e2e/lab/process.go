@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,11 +27,18 @@ type Process struct {
 	once sync.Once
 }
 
+// Environ is this process's environment with more added, and without what steers
+// Fairlead's programs: a person's own settings must not reach what is started here.
+func Environ(more ...string) []string {
+	own := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "FAIRLEAD_") })
+	return append(own, more...)
+}
+
 // Starter is StartProcess, or what starts a process in some odd way.
 type Starter func(dir, name string, env []string, program string, args ...string) (*Process, error)
 
 // StartProcess starts a program in a process group of its own, output appended to
-// DIR/NAME.log. env is added to this process's environment.
+// DIR/NAME.log. env is added to Environ.
 func StartProcess(dir, name string, env []string, program string, args ...string) (*Process, error) {
 	return startProcess((*exec.Cmd).Start, dir, name, env, program, args...)
 }
@@ -43,7 +52,7 @@ func startProcess(start func(*exec.Cmd) error, dir, name string, env []string, p
 	defer func() { _ = out.Close() }()
 	p.Cmd = exec.CommandContext(context.Background(), program, args...)
 	p.Cmd.Stdout, p.Cmd.Stderr = out, out
-	p.Cmd.Env = append(os.Environ(), env...)
+	p.Cmd.Env = Environ(env...)
 	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := start(p.Cmd); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)

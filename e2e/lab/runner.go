@@ -29,7 +29,7 @@ func (h *Hub) Enrol(ctx context.Context, binary, dir, name, project string, tags
 	}
 	r := &Runner{Name: name, DataDir: filepath.Join(dir, name), binary: binary, dir: dir, hub: h}
 	cmd := exec.CommandContext(ctx, binary, "enroll", "--hub", h.URL, "--data-dir", r.DataDir, "--name", name)
-	cmd.Env = append(os.Environ(), "FAIRLEAD_RUNNER_TOKEN="+token)
+	cmd.Env = Environ("FAIRLEAD_RUNNER_TOKEN=" + token)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("enrolling %s: %w\n%s", name, err, out)
 	}

@@ -93,8 +93,9 @@ func register[I, O any](s *server, o op, handle func(context.Context, *I) (*O, e
 		if err == nil {
 			return out, nil
 		}
+		err = rooted(err, len(o.takes) > 0)
 		if hub.ErrorCode(err) == hub.CodeForbidden {
-			s.auditRefused(ctx, o.id, err)
+			s.auditRefused(ctx, o.id, "", err)
 		}
 		return nil, s.problem(ctx, err)
 	})

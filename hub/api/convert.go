@@ -179,6 +179,9 @@ func withDetail(out Execution, e *hub.Execution) Execution {
 	if e.Definition == nil {
 		return out
 	}
+	if e.JobID == "" {
+		out.Command = commandOf(e)
+	}
 	w := &e.Definition.Workflow
 	for position := range 2 * len(w.Steps) {
 		step, of := w.StepAt(position)
@@ -193,6 +196,21 @@ func withDetail(out Execution, e *hub.Execution) Execution {
 			column.HandlerOf = &of
 		}
 		out.Steps = append(out.Steps, column)
+	}
+	return out
+}
+
+// commandOf is what an ad-hoc execution was asked to run: the way back from commandJob.
+func commandOf(e *hub.Execution) *RunCommand {
+	step := &e.Definition.Workflow.Steps[0]
+	out := &RunCommand{
+		Command: step.Exec, Threadcount: e.Threads, Keepgoing: e.Keepgoing, TimeoutMs: millis(e.Timeout),
+	}
+	if e.Definition.Dispatch.Nodes {
+		out.NodeFilter = e.NodeFilter
+	}
+	if step.Script != nil {
+		out.Script, out.Args, out.Interpreter = step.Script.Text, step.Script.Args, step.Script.Interpreter
 	}
 	return out
 }

@@ -31,9 +31,9 @@ type runCommandInput struct {
 
 type listExecutionsInput struct {
 	Page
-	Project string   `query:"project" maxLength:"100"`
-	Job     string   `query:"job" maxLength:"1000" doc:"Id of a job, or its name with a project"`
-	Status  []string `query:"status" doc:"Any of these states"`
+	StatusFilter
+	Project string `query:"project" maxLength:"100"`
+	Job     string `query:"job" maxLength:"1000" doc:"Id of a job, or its name with a project"`
 }
 
 // ExecutionPath names an execution in a path.
@@ -48,13 +48,14 @@ type getExecutionInput struct {
 
 type cancelInput struct {
 	ExecutionPath
+	IdempotencyHeader
 	Body CancelExecution
 }
 
 type executionNodesInput struct {
 	ExecutionPath
 	Page
-	Status []string `query:"status" doc:"Rows in any of these states"`
+	StatusFilter
 }
 
 func (s *server) executionRoutes() {
@@ -86,7 +87,7 @@ func (s *server) runCommand(ctx context.Context, in *runCommandInput) (*created[
 	if err != nil {
 		return nil, err
 	}
-	start := dispatch.StartRequest{ProjectID: p.ID, Definition: definition}
+	start := dispatch.StartRequest{ProjectID: p.ID, Definition: definition, Nodes: in.Body.Nodes}
 	return s.start(ctx, p, start, in.IdempotencyKey, in.WaitQuery, in.Body)
 }
 
@@ -97,7 +98,7 @@ func (s *server) start(ctx context.Context, p *hub.Project, start dispatch.Start
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRequest(ctx, key, "run "+p.ID, input)
+	r, err := s.newRequest(ctx, key, "run "+p.ID, input)
 	if err != nil {
 		return nil, err
 	}
@@ -211,12 +212,13 @@ func (s *server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 	if in.Cursor != "" {
 		n, err := strconv.ParseInt(in.Cursor, 10, 64)
 		if err != nil || n < 1 {
-			return nil, hub.Errorf(hub.CodeInvalid, "The cursor is not one that this list gave; begin again without one.")
+			return nil, store.BadCursor(err)
 		}
 		f.Before = n
 	}
-	for _, status := range in.Status {
-		f.Statuses = append(f.Statuses, hub.Status(status))
+	var err error
+	if f.Statuses, err = in.statuses(); err != nil {
+		return nil, err
 	}
 	if in.Project != "" {
 		p, err := s.project(ctx, in.Project)
@@ -289,14 +291,14 @@ func (s *server) cancelExecution(ctx context.Context, in *cancelInput) (*body[Ex
 	if err != nil {
 		return nil, err
 	}
-	p := principal(ctx)
-	if err := s.Dispatch.Cancel(ctx, p.OrganisationID, e.ID, dispatch.CancelRequest{Nodes: in.Body.Nodes, By: p.Name}); err != nil {
+	r, err := s.newRequest(ctx, in.IdempotencyKey, "cancel "+e.ID, in.Body)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.audit(ctx, s.Store, "execution.cancel", strconv.FormatInt(e.Number, 10)); err != nil {
+	if err := s.cancel(ctx, r, e, in.Body.Nodes); err != nil {
 		return nil, err
 	}
-	if e, err = s.Store.GetExecution(ctx, p.OrganisationID, e.ID); err != nil {
+	if e, err = s.Store.GetExecution(ctx, e.OrganisationID, e.ID); err != nil {
 		return nil, err
 	}
 	out, err := s.single(ctx, e, project)
@@ -306,7 +308,33 @@ func (s *server) cancelExecution(ctx context.Context, in *cancelInput) (*body[Ex
 	return &body[Execution]{out}, nil
 }
 
+// cancel ends an execution or nodes of it, unless the same request did so before: a
+// repeat that comes when it has ended is no conflict then.
+func (s *server) cancel(ctx context.Context, r request, e *hub.Execution, nodes []string) error {
+	done, err := s.earlier(ctx, r)
+	if err != nil || done != "" {
+		return err
+	}
+	number := strconv.FormatInt(e.Number, 10)
+	err = s.Dispatch.Cancel(ctx, e.OrganisationID, e.ID, dispatch.CancelRequest{
+		Nodes: nodes, By: principal(ctx).Name, InTx: func(ctx context.Context, st *store.Store) error {
+			if err := r.keep(ctx, st, number); err != nil {
+				return err
+			}
+			return s.audit(ctx, st, "execution.cancel", number)
+		},
+	})
+	if errors.Is(err, errRepeated) {
+		_, err = s.earlier(ctx, r)
+	}
+	return err
+}
+
 func (s *server) listExecutionNodes(ctx context.Context, in *executionNodesInput) (*body[ExecutionNodeList], error) {
+	wanted, err := in.statuses()
+	if err != nil {
+		return nil, err
+	}
 	e, _, err := s.executionByID(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -315,8 +343,8 @@ func (s *server) listExecutionNodes(ctx context.Context, in *executionNodesInput
 	if err != nil {
 		return nil, err
 	}
-	if len(in.Status) > 0 {
-		rows = slices.DeleteFunc(rows, func(r ExecutionNode) bool { return !slices.Contains(in.Status, string(r.Status)) })
+	if len(wanted) > 0 {
+		rows = slices.DeleteFunc(rows, func(r ExecutionNode) bool { return !slices.Contains(wanted, hub.Status(r.Status)) })
 	}
 	items, next, err := slicePage(rows, in.Page)
 	if err != nil {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -161,4 +162,39 @@ func TestFailedAndCancelled(t *testing.T) {
 	}
 	wrong(t, h, 409, "", call{method: "POST", path: "/api/v1/executions/" + e.ID + "/cancel", body: `{}`})
 	wrong(t, h, 404, "", call{method: "POST", path: "/api/v1/executions/9999/cancel", body: `{}`})
+}
+
+// What an ad-hoc execution tells of its command runs the same again, on some nodes if asked.
+func TestCommandRunsAgain(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1", "web2")
+	const path = "/api/v1/projects/web/executions"
+	for _, in := range []api.RunCommand{
+		{Command: "line one\nline two " + strings.Repeat("x", 100), NodeFilter: "tags: demo", Threadcount: 2, Keepgoing: true, TimeoutMs: 60000},
+		{Script: "#!/bin/sh\necho $1", Args: "a b", Interpreter: "sh", Threadcount: 1},
+	} {
+		first := get[api.Execution](t, h, 201, call{method: "POST", path: path, body: text(t, in)})
+		shown := get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + first.ID})
+		if shown.Command == nil {
+			t.Fatalf("no command in %+v", shown)
+		}
+		if diff := cmp.Diff(in, *shown.Command); diff != "" {
+			t.Error(diff)
+		}
+	}
+	e := get[api.Execution](t, h, 201, call{method: "POST", path: path, body: `{"command":"x","nodeFilter":"tags: demo","nodes":["web2"]}`})
+	if e.Nodes["queued"] != 1 {
+		t.Errorf("of two nodes one was named: %v", e.Nodes)
+	}
+}
+
+// text is v as JSON.
+func text(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

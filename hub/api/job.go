@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,6 +26,7 @@ type listJobsInput struct {
 
 type importJobsInput struct {
 	ProjectPath
+	IdempotencyHeader
 	DryRun  bool   `query:"dryRun" doc:"Check and report, change nothing"`
 	RawBody []byte `contentType:"application/yaml"`
 }
@@ -82,28 +84,63 @@ func (s *server) importJobs(ctx context.Context, in *importJobsInput) (*body[Job
 	if err := report.Err(); err != nil {
 		return nil, err
 	}
-	out := JobImport{DryRun: in.DryRun, Warnings: mapped(report.Warnings, toFieldProblem)}
-	err = s.Store.InTx(ctx, func(st *store.Store) error {
-		out.Items = []ImportedJob{}
-		for _, parsed := range jobs {
-			done, err := s.importJob(ctx, st, p, parsed.Job)
-			if err != nil {
-				return atPath(err, "["+strconv.Itoa(parsed.Index)+"]")
-			}
-			out.Items = append(out.Items, done)
-		}
-		if in.DryRun {
-			return errDryRun
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errDryRun) {
+	if in.DryRun {
+		in.IdempotencyKey = "" // nothing is done that a repeat could do twice
+	}
+	r, err := s.newRequest(ctx, in.IdempotencyKey, "import-jobs "+p.ID, in.RawBody)
+	if err != nil {
 		return nil, err
 	}
-	if in.DryRun {
+	out := &JobImport{DryRun: in.DryRun, Warnings: mapped(report.Warnings, toFieldProblem)}
+	done, err := onceJSON(ctx, s, r, func(st *store.Store) (*JobImport, error) {
+		var err error
+		if out.Items, err = s.importAll(ctx, st, p, jobs); err != nil {
+			return nil, err
+		}
+		if in.DryRun {
+			return nil, errDryRun
+		}
+		return out, nil
+	})
+	if errors.Is(err, errDryRun) {
 		withoutNewIDs(out.Items)
+		return &body[JobImport]{*out}, nil
 	}
-	return &body[JobImport]{out}, nil
+	if err != nil {
+		return nil, err
+	}
+	return &body[JobImport]{*done}, nil
+}
+
+// importAll stores the jobs of a file.
+func (s *server) importAll(ctx context.Context, st *store.Store, p *hub.Project, jobs []rundeck.ParsedJob) ([]ImportedJob, error) {
+	items := []ImportedJob{}
+	var wrong *hub.Error
+	for _, parsed := range jobs {
+		done, err := s.importJob(ctx, st, p, parsed.Job)
+		var e *hub.Error
+		if errors.As(err, &e) && (e.Code == hub.CodeInvalid || e.Code == hub.CodeConflict) {
+			wrong = alsoWrong(wrong, e, "["+strconv.Itoa(parsed.Index)+"]")
+			continue // the other jobs' problems are told too
+		}
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, done)
+	}
+	if wrong != nil {
+		return nil, wrong
+	}
+	return items, nil
+}
+
+// alsoWrong adds to what is wrong with a file what is wrong with one of its jobs.
+func alsoWrong(wrong, e *hub.Error, path string) *hub.Error {
+	if wrong == nil {
+		wrong = &hub.Error{Code: e.Code, Message: e.Message, Cause: e}
+	}
+	wrong.Fields = append(wrong.Fields, hub.FieldError{Path: path, Message: e.Message})
+	return wrong
 }
 
 // importJob stores one job of a file.
@@ -122,7 +159,11 @@ func (s *server) importJob(ctx context.Context, st *store.Store, p *hub.Project,
 			return ImportedJob{}, err
 		}
 	}
-	return ImportedJob{ID: j.ID, UUID: j.UUID, Name: j.Name, Group: j.Group, Result: string(change)}, nil
+	out := ImportedJob{ID: j.ID, UUID: j.UUID, Name: j.Name, Group: j.Group, Result: string(change), Revision: j.Revision}
+	if change == store.JobUpdated {
+		out.Replaced = j.Revision - 1
+	}
+	return out, nil
 }
 
 // withoutNewIDs leaves out ids that were made in a transaction that was undone.
@@ -224,6 +265,11 @@ func (s *server) runJob(ctx context.Context, in *runJobInput) (*created[Executio
 	if err != nil {
 		return nil, err
 	}
+	if filter := in.Body.NodeFilter; !strings.Contains(filter, "${") { // else it can be read once it has its values
+		if err := checkFilters(filterAt{"body.nodeFilter", filter}); err != nil {
+			return nil, err
+		}
+	}
 	start := dispatch.StartRequest{
 		ProjectID: p.ID, JobID: j.ID, Options: in.Body.Options, NodeFilter: in.Body.NodeFilter, Nodes: in.Body.Nodes,
 		Threads: in.Body.Threadcount, Keepgoing: in.Body.Keepgoing,
@@ -237,7 +283,11 @@ func (s *server) runJob(ctx context.Context, in *runJobInput) (*created[Executio
 // commandJob is the definition that an ad-hoc command is.
 func commandJob(in *RunCommand) (*hub.Job, error) {
 	if (in.Command == "") == (in.Script == "") {
-		return nil, hub.Errorf(hub.CodeInvalid, "Give either command or script.")
+		const message = "Give either command or script."
+		return nil, hub.Invalid(message, []hub.FieldError{{Path: "body.command", Message: message}, {Path: "body.script", Message: message}})
+	}
+	if err := checkFilters(filterAt{"body.nodeFilter", in.NodeFilter}); err != nil {
+		return nil, err
 	}
 	step := hub.Step{Exec: in.Command}
 	if in.Script != "" {

@@ -208,7 +208,7 @@ func TestLogSocket(t *testing.T) {
 
 func TestSocketOrigins(t *testing.T) {
 	t.Parallel()
-	h := apitest.Start(t)
+	h := apitest.Start(t, apitest.PublicURL("https://hub.example:443"))
 	session, err := h.Auth.CreateLink(t.Context(), hub.DefaultOrganisationID, "admin", time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +216,7 @@ func TestSocketOrigins(t *testing.T) {
 	a := do(t, h, call{method: "POST", path: "/api/v1/sessions", body: `{"link":"` + session + `"}`, token: "-"})
 	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
 	for origin, want := range map[string]int{
-		h.URL: 101, "": 403, "null": 403, "http://evil.example": 403, "http://sub.127.0.0.1": 403, "http://127.0.0.1:1": 403,
+		h.URL: 101, "https" + strings.TrimPrefix(h.URL, "http"): 403, "https://hub.example": 101, "http://hub.example": 403, "https://hub.example:443": 403, "": 403, "null": 403, "http://evil.example": 403, "http://sub.127.0.0.1": 403, "http://127.0.0.1:1": 403,
 	} {
 		header := http.Header{"Cookie": {cookie}}
 		if origin != "" {
@@ -283,5 +283,34 @@ func TestEvents(t *testing.T) {
 	}
 	if a := do(t, h, call{method: "GET", path: "/api/v1/events"}); a.status != 200 || !strings.HasPrefix(string(a.body), `{"type":"hello"`) {
 		t.Errorf("NDJSON: %d %s", a.status, a.body)
+	}
+}
+
+// Who lost their right is out of an open stream within five seconds.
+func TestRevokedTokenEndsStream(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	token := h.User(t, "bob")
+	conn, _ := dial(t, h, "/api/v1/events", http.Header{"Authorization": {"Bearer " + token}})
+	var hello api.Event
+	if err := conn.ReadJSON(&hello); err != nil {
+		t.Fatal(err)
+	}
+	u, err := h.Store.UserByName(t.Context(), hub.DefaultOrganisationID, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// At another member: nothing of this one's cache is forgotten.
+	tokens, err := h.Store.APITokens(t.Context(), u.ID)
+	if err != nil || len(tokens) != 1 {
+		t.Fatal(tokens, err)
+	}
+	begin := time.Now()
+	if err := h.Store.DeleteAPIToken(t.Context(), u.ID, tokens[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = conn.ReadMessage()
+	if took := time.Since(begin); !websocket.IsCloseError(err, 4401) || took > 6*time.Second {
+		t.Errorf("after %s: %v", took, err)
 	}
 }

@@ -119,6 +119,10 @@ type NodeImport struct {
 	Nodes   int `json:"nodes" doc:"How many the project has now"`
 	Added   int `json:"added"`
 	Removed int `json:"removed"`
+	// Revision of the inventory.
+	Revision int64 `json:"revision" doc:"Of the inventory now"`
+	// Warnings name attributes that people may count on in vain.
+	Warnings []FieldProblem `json:"warnings" doc:"What was taken without effect"`
 }
 
 // HostKey is an SSH host key that a runner saw.
@@ -242,6 +246,9 @@ type ImportedJob struct {
 	Name   string `json:"name"`
 	Group  string `json:"group"`
 	Result string `json:"result" enum:"created,updated,unchanged"`
+	// Revision is the job's now, Replaced the one that an update took the place of.
+	Revision int64 `json:"revision" doc:"Of the job after the import"`
+	Replaced int64 `json:"replaced,omitempty" doc:"Revision that an update took the place of; it is kept"`
 }
 
 // RunJob asks for an execution of a job.
@@ -255,14 +262,15 @@ type RunJob struct {
 
 // RunCommand asks for an execution of a command or a script.
 type RunCommand struct {
-	Command     string `json:"command,omitempty" maxLength:"100000" doc:"A command line; exactly one of command and script"`
-	Script      string `json:"script,omitempty" maxLength:"500000"`
-	Args        string `json:"args,omitempty" maxLength:"10000" doc:"Arguments of the script"`
-	Interpreter string `json:"interpreter,omitempty" maxLength:"1000"`
-	NodeFilter  string `json:"nodeFilter,omitempty" maxLength:"10000" doc:"Which nodes; absent: the runner's own host"`
-	Threadcount int    `json:"threadcount,omitempty" minimum:"1" maximum:"10000" doc:"Nodes at once; 1 when absent"`
-	Keepgoing   bool   `json:"keepgoing,omitempty" doc:"Go on with other nodes after a failure"`
-	TimeoutMs   int64  `json:"timeoutMs,omitempty" minimum:"1000" maximum:"31622400000"`
+	Command     string   `json:"command,omitempty" maxLength:"100000" doc:"A command line; exactly one of command and script"`
+	Script      string   `json:"script,omitempty" maxLength:"500000"`
+	Args        string   `json:"args,omitempty" maxLength:"10000" doc:"Arguments of the script"`
+	Interpreter string   `json:"interpreter,omitempty" maxLength:"1000"`
+	NodeFilter  string   `json:"nodeFilter,omitempty" maxLength:"10000" doc:"Which nodes; absent: the runner's own host"`
+	Nodes       []string `json:"nodes,omitempty" maxItems:"10000" doc:"Of the nodes that the filter gives, these alone"`
+	Threadcount int      `json:"threadcount,omitempty" minimum:"1" maximum:"10000" doc:"Nodes at once; 1 when absent"`
+	Keepgoing   bool     `json:"keepgoing,omitempty" doc:"Go on with other nodes after a failure"`
+	TimeoutMs   int64    `json:"timeoutMs,omitempty" minimum:"1000" maximum:"31622400000"`
 }
 
 // Execution is one run of a job or of an ad-hoc command.
@@ -295,6 +303,7 @@ type Execution struct {
 	SecureOptions   []string          `json:"secureOptions,omitempty" doc:"Names of secure options that had a value"`
 	Steps           []ExecutionStep   `json:"steps,omitempty" doc:"Columns of the matrix; only of a single execution"`
 	CancelRequested bool              `json:"cancelRequested"`
+	Command         *RunCommand       `json:"command,omitempty" doc:"What an ad-hoc command was, to run it again; only of a single execution"`
 }
 
 // ExecutionJob is the job of an execution as it was.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"mime"
 	"net/http"
 	"strconv"
@@ -26,6 +25,8 @@ type listNodesInput struct {
 
 type importNodesInput struct {
 	ProjectPath
+	IfMatchHeader
+	IdempotencyHeader
 	ContentType string `header:"Content-Type" hidden:"true"`
 	RawBody     []byte `contentType:"application/yaml"`
 }
@@ -52,9 +53,12 @@ func (s *server) nodeRoutes() {
 	register(s, op{method: http.MethodDelete, path: "/projects/{project}/nodes/{node}/hostkeys", id: "forget-host-keys", summary: "Forget the SSH host keys of a node, so that the next contact records them anew", right: admin}, s.forgetHostKeys)
 }
 
-func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*body[NodeList], error) {
+func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*tagged[NodeList], error) {
 	p, err := s.project(ctx, in.Project)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkFilters(filterAt{"query.filter", in.Filter}, filterAt{"query.exclude", in.Exclude}); err != nil {
 		return nil, err
 	}
 	nodes, err := s.Store.Nodes(ctx, p.ID)
@@ -64,25 +68,33 @@ func (s *server) listNodes(ctx context.Context, in *listNodesInput) (*body[NodeL
 	if in.Filter != "" || in.Exclude != "" {
 		d := hub.Dispatch{Nodes: true, Filter: in.Filter, FilterExclude: in.Exclude, ExcludePrecedence: true}
 		if nodes, err = nodefilter.Select(d, "", nodes); err != nil {
-			return nil, atPath(err, "query.filter")
+			return nil, err
 		}
 	}
 	items, next, err := slicePage(nodes, in.Page)
 	if err != nil {
 		return nil, err
 	}
-	return &body[NodeList]{NodeList{Items: mapped(items, toNode), Next: next, Total: len(nodes), Revision: p.NodesRevision}}, nil
+	// The revision was read before the nodes: it may be older than they, never newer.
+	list := NodeList{Items: mapped(items, toNode), Next: next, Total: len(nodes), Revision: p.NodesRevision}
+	return &tagged[NodeList]{ETag: etag(p.NodesRevision), Body: list}, nil
 }
 
-// atPath says which input an error of bad input is about.
-func atPath(err error, path string) error {
-	var e *hub.Error
-	if !errors.As(err, &e) || e.Code != hub.CodeInvalid || len(e.Fields) > 0 {
-		return err
+// filterAt is a node filter and where in the input it stands.
+type filterAt struct{ path, filter string }
+
+// checkFilters tells all filters that cannot be read.
+func checkFilters(filters ...filterAt) error {
+	var wrong []hub.FieldError
+	for _, f := range filters {
+		if _, err := nodefilter.Parse(f.filter); err != nil {
+			wrong = append(wrong, hub.FieldError{Path: f.path, Message: hub.ErrorMessage(err)})
+		}
 	}
-	with := *e
-	with.Fields = []hub.FieldError{{Path: path, Message: e.Message}}
-	return &with
+	if len(wrong) == 0 {
+		return nil
+	}
+	return hub.Invalid("A node filter cannot be read: "+wrong[0].Message, wrong)
 }
 
 // slicePage cuts a page out of a list that is read whole; its cursor is a position.
@@ -91,7 +103,7 @@ func slicePage[T any](all []T, p Page) ([]T, string, error) {
 	if p.Cursor != "" {
 		n, err := strconv.Atoi(p.Cursor)
 		if err != nil || n < 0 {
-			return nil, "", hub.Errorf(hub.CodeInvalid, "The cursor is not one that this list gave; begin again without one.")
+			return nil, "", store.BadCursor(err)
 		}
 		first = min(n, len(all))
 	}
@@ -102,7 +114,7 @@ func slicePage[T any](all []T, p Page) ([]T, string, error) {
 	return all[first:last], strconv.Itoa(last), nil
 }
 
-func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*body[NodeImport], error) {
+func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*tagged[NodeImport], error) {
 	p, err := s.project(ctx, in.Project)
 	if err != nil {
 		return nil, err
@@ -115,22 +127,38 @@ func (s *server) importNodes(ctx context.Context, in *importNodesInput) (*body[N
 	if err != nil {
 		return nil, err
 	}
-	out := NodeImport{Nodes: len(nodes)}
-	err = s.Store.InTx(ctx, func(st *store.Store) error {
-		before, err := st.Nodes(ctx, p.ID)
-		if err != nil {
-			return err
-		}
-		out.Added, out.Removed = difference(before, nodes)
-		if _, err = st.ReplaceNodes(ctx, p.ID, nodes); err != nil {
-			return err
-		}
-		return s.audit(ctx, st, "node.import", p.Name)
+	r, err := s.newRequest(ctx, in.IdempotencyKey, "import-nodes "+p.ID, struct {
+		Format rundeck.NodeFormat
+		File   []byte
+	}{format, in.RawBody})
+	if err != nil {
+		return nil, err
+	}
+	out, err := onceJSON(ctx, s, r, func(st *store.Store) (*NodeImport, error) {
+		return s.replaceNodes(ctx, st, p, in.IfMatchHeader, nodes)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &body[NodeImport]{out}, nil
+	return &tagged[NodeImport]{ETag: etag(out.Revision), Body: *out}, nil
+}
+
+// replaceNodes makes nodes the inventory of a project, if that is still what match says.
+func (s *server) replaceNodes(ctx context.Context, st *store.Store, p *hub.Project, match IfMatchHeader, nodes []hub.Node) (*NodeImport, error) {
+	before, err := st.Nodes(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := NodeImport{Nodes: len(nodes), Warnings: mapped(rundeck.NodeWarnings(nodes, p.Settings), toFieldProblem)}
+	out.Added, out.Removed = difference(before, nodes)
+	if out.Revision, err = st.ReplaceNodes(ctx, p.ID, nodes); err != nil {
+		return nil, err
+	}
+	// The project's row is locked now, so that nobody comes between check and change.
+	if err := match.check(out.Revision-1, "inventory of project", p.Name); err != nil {
+		return nil, err
+	}
+	return &out, s.audit(ctx, st, "node.import", p.Name)
 }
 
 // nodeFormat reads a media type.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // metrics counts requests.
@@ -33,10 +32,6 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 		registry.MustRegister(m.requests, m.seconds)
 	}
 	return m
-}
-
-func (s *server) metricsHandler() http.Handler {
-	return promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})
 }
 
 // observe counts and logs every request, and turns a panic into an answer.

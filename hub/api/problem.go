@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -112,6 +113,29 @@ func problemOf(err error) *Problem {
 		}
 	}
 	return p
+}
+
+// rooted gives the paths of an error the roots that schemas use: what a service names by
+// itself ("options.env", "cursor") is of the body, or of the query. Paths into a file
+// that came as the body begin at the file's own root.
+func rooted(err error, file bool) error {
+	var e *hub.Error
+	if !errors.As(err, &e) || len(e.Fields) == 0 {
+		return err
+	}
+	with := *e
+	with.Fields = slices.Clone(e.Fields)
+	for i, f := range with.Fields {
+		root, _, _ := strings.Cut(f.Path, ".")
+		switch {
+		case f.Path == "cursor":
+			with.Fields[i].Path = "query.cursor"
+		case !file && root != "body" && root != "query" && root != "path":
+			with.Fields[i].Path = "body." + f.Path
+		}
+	}
+	with.Cause = err
+	return &with
 }
 
 // useProblems makes huma's own errors problems too, and lists plain arrays instead of

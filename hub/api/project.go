@@ -2,13 +2,11 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/fairlead/fairlead/hub"
-	"github.com/fairlead/fairlead/hub/nodefilter"
 	"github.com/fairlead/fairlead/hub/store"
 )
 
@@ -55,33 +53,24 @@ func (s *server) listProjects(ctx context.Context, in *Page) (*body[ProjectList]
 }
 
 func (s *server) createProject(ctx context.Context, in *newProjectInput) (*created[Project], error) {
-	r, err := newRequest(ctx, in.IdempotencyKey, "create-project", in.Body)
+	r, err := s.newRequest(ctx, in.IdempotencyKey, "create-project", in.Body)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkRoutes(in.Body.Routes); err != nil {
 		return nil, err
 	}
-	id, err := s.earlier(ctx, r)
-	if err != nil {
-		return nil, err
-	}
 	p := &hub.Project{
 		OrganisationID: principal(ctx).OrganisationID, Name: in.Body.Name, Description: in.Body.Description,
 		Settings: in.Body.Settings, Routes: fromRoutes(in.Body.Routes),
 	}
-	if id == "" {
-		err = s.Store.InTx(ctx, func(st *store.Store) error {
-			if err := st.CreateProject(ctx, p); err != nil {
-				return err
-			}
-			return r.keep(ctx, st, p.ID)
-		})
-		if errors.Is(err, errRepeated) {
-			id, err = s.earlier(ctx, r)
+	id, again, err := s.once(ctx, r, func(st *store.Store) (string, error) {
+		if err := st.CreateProject(ctx, p); err != nil {
+			return "", err
 		}
-	}
-	if err == nil && id != "" {
+		return p.ID, s.audit(ctx, st, "project.create", p.Name)
+	})
+	if err == nil && again {
 		p, err = s.project(ctx, id)
 	}
 	if err != nil {
@@ -92,13 +81,11 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 
 // checkRoutes refuses filters that would route nothing when it matters.
 func checkRoutes(routes []Route) error {
-	var wrong []hub.FieldError
+	var filters []filterAt
 	for i, r := range routes {
-		if _, err := nodefilter.Parse(r.Filter); err != nil {
-			wrong = append(wrong, hub.FieldError{Path: "body.routes[" + strconv.Itoa(i) + "].filter", Message: hub.ErrorMessage(err)})
-		}
+		filters = append(filters, filterAt{"body.routes[" + strconv.Itoa(i) + "].filter", r.Filter})
 	}
-	return hub.Invalid("The project's routes hold a node filter that cannot be read.", wrong)
+	return checkFilters(filters...)
 }
 
 func (s *server) getProject(ctx context.Context, in *ProjectPath) (*tagged[Project], error) {
@@ -129,10 +116,18 @@ func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*ta
 		}
 		p.Routes = fromRoutes(*in.Body.Routes)
 	}
-	if err := s.Store.UpdateProject(ctx, p); err != nil {
+	var changed hub.Project
+	err = s.Store.InTx(ctx, func(st *store.Store) error {
+		changed = *p // another try must see the revision that was read
+		if err := st.UpdateProject(ctx, &changed); err != nil {
+			return err
+		}
+		return s.audit(ctx, st, "project.change", p.Name)
+	})
+	if err != nil {
 		return nil, err
 	}
-	return &tagged[Project]{ETag: etag(p.Revision), Body: toProject(p)}, nil
+	return &tagged[Project]{ETag: etag(changed.Revision), Body: toProject(&changed)}, nil
 }
 
 func (s *server) deleteProject(ctx context.Context, in *deleteProjectInput) (*empty, error) {
@@ -143,19 +138,28 @@ func (s *server) deleteProject(ctx context.Context, in *deleteProjectInput) (*em
 	if err := in.check(p.Revision, "project", p.Name); err != nil {
 		return nil, err
 	}
-	return &empty{}, s.Store.DeleteProject(ctx, p.OrganisationID, p.ID, in.revision(p.Revision))
+	return &empty{}, s.Store.InTx(ctx, func(st *store.Store) error {
+		if err := st.DeleteProject(ctx, p.OrganisationID, p.ID, in.revision(p.Revision)); err != nil {
+			return err
+		}
+		return s.audit(ctx, st, "project.delete", p.Name)
+	})
 }
 
 // etag is a revision as a header.
 func etag(revision int64) string { return strconv.Quote(strconv.FormatInt(revision, 10)) }
 
 // check compares If-Match with what is there. A change without it is refused: two
-// people who edit at once must find out.
+// people who edit at once must find out. Where nothing is yet (revision 0) there is
+// nothing to overwrite, and no need of it.
 func (h IfMatchHeader) check(revision int64, noun, name string) error {
 	switch tag := strings.TrimPrefix(strings.TrimSpace(h.IfMatch), "W/"); tag {
 	case "":
+		if revision == 0 {
+			return nil
+		}
 		return newProblem(http.StatusPreconditionRequired,
-			"A change needs the header If-Match with the ETag of what it is based on, or * for whatever is there.")
+			"The "+noun+" \""+name+"\" is there already: a change needs the header If-Match with the ETag of what it is based on, or * for whatever is there.")
 	case "*", etag(revision):
 		return nil
 	default:

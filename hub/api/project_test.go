@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/fairlead/fairlead/hub/api"
 	"github.com/fairlead/fairlead/hub/api/apitest"
 )
@@ -70,11 +72,12 @@ func TestNodes(t *testing.T) {
 	h := apitest.Start(t)
 	h.Project(t, "web", "old")
 	file := func(ct, body string) call {
-		return call{method: "PUT", path: "/api/v1/projects/web/nodes", body: body, header: http.Header{"Content-Type": {ct}}}
+		return call{method: "PUT", path: "/api/v1/projects/web/nodes", body: body, header: http.Header{"Content-Type": {ct}, "If-Match": {"*"}}}
 	}
-	done := get[api.NodeImport](t, h, 200, file("application/yaml", "web1:\n  hostname: web1.example\n  tags: web, prod\nweb2:\n  hostname: web2.example\n  tags: web\ndb1:\n  hostname: db1.example:2222\n  username: ops\n  ssh-key-storage-path: keys/db\n"))
-	if done != (api.NodeImport{Nodes: 3, Added: 3, Removed: 1}) {
-		t.Errorf("import %+v", done)
+	done := get[api.NodeImport](t, h, 200, file("application/yaml", "web1:\n  hostname: web1.example\n  tags: web, prod\nweb2:\n  hostname: web2.example\n  tags: web\ndb1:\n  hostname: db1.example:2222\n  username: ops\n  ssh-key-storage-path: keys/db\n  retry-enable: 'true'\n"))
+	want := api.NodeImport{Nodes: 3, Added: 3, Removed: 1, Revision: 2, Warnings: []api.FieldProblem{{Path: "db1.retry-enable", Message: "not supported yet: it has no effect"}}}
+	if diff := cmp.Diff(want, done); diff != "" {
+		t.Error(diff)
 	}
 	list := get[api.NodeList](t, h, 200, call{method: "GET", path: "/api/v1/projects/web/nodes?filter=tags:+web&limit=1"})
 	if list.Total != 2 || len(list.Items) != 1 || list.Items[0].Name != "web1" || list.Next == "" {
@@ -173,8 +176,9 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	h := apitest.Start(t)
 	raw := http.Header{"Content-Type": {"application/octet-stream"}}
+	anyRaw := http.Header{"Content-Type": {"application/octet-stream"}, "If-Match": {"*"}}
 	for _, path := range []string{"project/web/db", "keys/project/web/db"} { // the same key
-		k := get[api.Key](t, h, 200, call{method: "PUT", path: "/api/v1/keys/" + path + "?type=password", body: "hunter2-hunter2", header: raw})
+		k := get[api.Key](t, h, 200, call{method: "PUT", path: "/api/v1/keys/" + path + "?type=password", body: "hunter2-hunter2", header: anyRaw})
 		if k.Path != "keys/project/web/db" || k.Size != 15 {
 			t.Errorf("key %+v", k)
 		}
@@ -188,8 +192,8 @@ func TestKeys(t *testing.T) {
 	wrong(t, h, 400, "", call{method: "PUT", path: "/api/v1/keys/a/..%2Fb?type=password", body: "x", header: raw})
 	wrong(t, h, 400, "type", call{method: "PUT", path: "/api/v1/keys/a?type=other", body: "x", header: raw})
 	wrong(t, h, 413, "too large", call{method: "PUT", path: "/api/v1/keys/a?type=password", body: strings.Repeat("x", 65<<10), header: raw})
-	if a := do(t, h, call{method: "DELETE", path: "/api/v1/keys/project/web/db"}); a.status != 204 {
+	if a := do(t, h, call{method: "DELETE", path: "/api/v1/keys/project/web/db", header: http.Header{"If-Match": {`"2"`}}}); a.status != 204 {
 		t.Errorf("delete: %d %s", a.status, a.body)
 	}
-	wrong(t, h, 404, "no key", call{method: "DELETE", path: "/api/v1/keys/project/web/db"})
+	wrong(t, h, 404, "no key", call{method: "DELETE", path: "/api/v1/keys/project/web/db", header: http.Header{"If-Match": {"*"}}})
 }

@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -76,12 +78,21 @@ func named(ids []string, names map[string]string) []string {
 // projectIDs turns names of projects into ids.
 func (s *server) projectIDs(ctx context.Context, names []string) ([]string, error) {
 	ids := []string{}
-	for _, name := range names {
+	var unknown *hub.Error
+	for i, name := range names {
 		p, err := s.project(ctx, name)
+		var e *hub.Error
+		if errors.As(err, &e) && e.Code == hub.CodeNotFound {
+			unknown = alsoWrong(unknown, e, "body.projects["+strconv.Itoa(i)+"]")
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		ids = append(ids, p.ID)
+	}
+	if unknown != nil {
+		return nil, unknown
 	}
 	return ids, nil
 }
@@ -271,15 +282,15 @@ func (s *server) createRunnerToken(ctx context.Context, in *newRunnerTokenInput)
 	if err != nil {
 		return nil, err
 	}
-	return secretOnce(ctx, s, in.IdempotencyKey, "create-runner-token", in.Body, func() (*created[CreatedRunnerToken], error) {
-		text, t, err := s.CA.CreateToken(ctx, ca.NewToken{
+	return secretOnce(ctx, s, in.IdempotencyKey, "create-runner-token", in.Body, func(st *store.Store) (*created[CreatedRunnerToken], error) {
+		text, t, err := s.CA.In(st).CreateToken(ctx, ca.NewToken{
 			OrganisationID: p.OrganisationID, ProjectIDs: ids, Tags: slices.Compact(slices.Sorted(slices.Values(in.Body.Tags))),
 			Life: time.Duration(in.Body.TTLMs) * time.Millisecond, By: p.Name,
 		})
 		if err != nil {
 			return nil, err
 		}
-		if err := s.audit(ctx, s.Store, "runner.token.create", t.ID); err != nil {
+		if err := s.audit(ctx, st, "runner.token.create", t.ID); err != nil {
 			return nil, err
 		}
 		out := CreatedRunnerToken{RunnerToken: s.toRunnerToken(t, names), Token: text, HubURL: s.PublicURL}

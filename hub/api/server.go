@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -56,10 +57,10 @@ type server struct {
 	Deps
 	huma huma.API
 	mux  *http.ServeMux
-	// publicHost is the host of PublicURL, for the origins of WebSockets.
-	publicHost string
-	openAPI    []byte
-	counted    *metrics
+	// publicOrigin is that of PublicURL as browsers name it, "" when there is none.
+	publicOrigin string
+	openAPI      []byte
+	counted      *metrics
 }
 
 // New makes the handler of everything that people's listener serves.
@@ -76,13 +77,30 @@ func New(d Deps) (http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(s.crossOrigin))
 	if u, uerr := url.Parse(d.PublicURL); uerr == nil && u.Host != "" {
-		s.publicHost = u.Host
-		if err := protection.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+		s.publicOrigin = origin(u)
+		if err := protection.AddTrustedOrigin(s.publicOrigin); err != nil {
 			return nil, hub.Errorf(hub.CodeInvalid, "The public URL %q is not one that a browser can use as an origin; it looks like https://hub.example:8440.", d.PublicURL)
 		}
 	}
 	s.counted = newMetrics(d.Metrics)
+	if d.Metrics != nil {
+		if err := d.Metrics.Register(newWork(s)); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
 	return s.observe(s.headers(protection.Handler(s.sockets(s.mux)))), nil
+}
+
+// origin is that of an address as browsers write it: without the port that its scheme
+// implies.
+func origin(u *url.URL) string {
+	host := u.Host
+	if u.Scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	} else {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return strings.ToLower(u.Scheme + "://" + host)
 }
 
 // sockets lets a WebSocket be opened at the path of its NDJSON twin.
@@ -107,7 +125,7 @@ func (s *server) plainRoutes() {
 	s.mux.HandleFunc("GET /health/active", s.active)
 	s.mux.HandleFunc("/api/", s.unknown)
 	if s.Metrics != nil {
-		s.mux.Handle("GET /metrics", s.metricsHandler())
+		s.mux.HandleFunc("GET /metrics", s.scraped)
 	}
 	if s.UI != nil {
 		s.mux.Handle("/", s.UI)
@@ -136,7 +154,7 @@ func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
 	p, err := s.allowed(r, needed)
 	if err != nil {
 		if hub.ErrorCode(err) == hub.CodeForbidden {
-			s.auditRefused(context.WithValue(r.Context(), principalKey{}, p), ctx.Operation().OperationID, err)
+			s.auditRefused(context.WithValue(r.Context(), principalKey{}, p), ctx.Operation().OperationID, "", err)
 		}
 		s.fail(w, r, err)
 		return
@@ -144,9 +162,14 @@ func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
 	next(huma.WithValue(ctx, principalKey{}, p))
 }
 
-// allowed returns who r comes from if they have the right.
+// allowed returns who r comes from if they have the right. Opening a WebSocket is no use
+// of a session: a page opens it again by itself.
 func (s *server) allowed(r *http.Request, needed right) (hub.Principal, error) {
-	p, err := s.Auth.Authenticate(r)
+	identify := s.Auth.Authenticate
+	if websocket.IsWebSocketUpgrade(r) {
+		identify = s.Auth.Recheck
+	}
+	p, err := identify(r)
 	if err != nil {
 		return p, err
 	}
@@ -204,7 +227,8 @@ func (s *server) headers(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("X-Frame-Options", "DENY")
-		if r.TLS != nil {
+		// Also when a proxy in front speaks TLS for this hub.
+		if r.TLS != nil || strings.HasPrefix(s.publicOrigin, "https://") {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if strings.HasPrefix(r.URL.Path, "/api/") {
@@ -215,9 +239,16 @@ func (s *server) headers(next http.Handler) http.Handler {
 	})
 }
 
-// crossOrigin answers a change that a page of another site asked for.
+// crossOrigin answers a change that a page of another site asked for. It is written down
+// when it came with somebody's session: without one it could have done nothing, and
+// anybody could fill the audit.
 func (s *server) crossOrigin(w http.ResponseWriter, r *http.Request) {
-	s.fail(w, r, hub.Errorf(hub.CodeForbidden, "The request came from a page of another site and was refused; if people reach this hub through a proxy, set its public URL (--public-url)."))
+	err := hub.Errorf(hub.CodeForbidden, "The request came from a page of another site and was refused; if people reach this hub through a proxy, set its public URL (--public-url).")
+	if p, aerr := s.Auth.Authenticate(r); aerr == nil {
+		what := r.Method + " " + r.URL.EscapedPath()
+		s.auditRefused(context.WithValue(r.Context(), principalKey{}, p), "request.cross_origin", what[:min(len(what), maxAuditObject)], err)
+	}
+	s.fail(w, r, err)
 }
 
 // unknown answers paths that do not exist, and methods that a path does not have.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/auth"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 type signInInput struct {
@@ -38,7 +39,8 @@ func (s *server) signIn(ctx context.Context, in *signInInput) (*signedIn, error)
 	case in.Body.Link == "" && in.Body.User != "":
 		session, err = s.Auth.SignIn(ctx, in.Body.User, in.Body.Password)
 	default:
-		err = hub.Errorf(hub.CodeInvalid, "Give either user and password, or link.")
+		const message = "Give either user and password, or link."
+		err = hub.Invalid(message, []hub.FieldError{{Path: "body.user", Message: message}, {Path: "body.link", Message: message}})
 	}
 	if err != nil {
 		return nil, err
@@ -111,8 +113,8 @@ func (s *server) createToken(ctx context.Context, in *newTokenInput) (*created[C
 	if life == 0 {
 		life = tokenLife
 	}
-	return secretOnce(ctx, s, in.IdempotencyKey, "create-token", in.Body, func() (*created[CreatedToken], error) {
-		text, t, err := s.Auth.CreateToken(ctx, principal(ctx), in.Body.Name, life)
+	return secretOnce(ctx, s, in.IdempotencyKey, "create-token", in.Body, func(st *store.Store) (*created[CreatedToken], error) {
+		text, t, err := s.Auth.In(st).CreateToken(ctx, principal(ctx), in.Body.Name, life)
 		if err != nil {
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -19,8 +18,9 @@ const (
 	headersAfter = 250 * time.Millisecond
 	// heartbeat is how often an idle stream shows that it lives.
 	heartbeat = 10 * time.Second
-	// recheck is how often the right to an open stream is looked at again.
-	recheck = 5 * time.Second
+	// recheck is how often the right to an open stream is looked at again. With the 3 s
+	// that hub/auth may give an answer again, who lost it is out within 5 s.
+	recheck = 2 * time.Second
 )
 
 // streamWriter writes an answer that grows. An error before the first byte can still
@@ -124,7 +124,7 @@ func (s *server) keep(ctx context.Context, r *http.Request, beat func() error) {
 		case <-beats.C:
 			err = beat()
 		case <-rights.C:
-			if _, aerr := s.allowed(r, read); refusal(aerr) {
+			if _, aerr := s.Auth.Recheck(r); refusal(aerr) {
 				err = aerr
 			}
 		}
@@ -179,6 +179,7 @@ const (
 // client leaves, the right is gone or the server shuts down.
 func (s *server) serveSocket(w http.ResponseWriter, r *http.Request, produce func(context.Context, *socket) error) {
 	if err := s.checkOrigin(r); err != nil {
+		s.auditRefused(r.Context(), "websocket.open", r.URL.Path, err)
 		s.fail(w, r, err)
 		return
 	}
@@ -207,7 +208,7 @@ func (s *server) serveSocket(w http.ResponseWriter, r *http.Request, produce fun
 	code, why := websocket.CloseNormalClosure, ""
 	if err != nil || ctx.Err() != nil {
 		code, why = closeAgain, "come back with the last cursor"
-		if _, aerr := s.allowed(r, read); refusal(aerr) {
+		if _, aerr := s.Auth.Recheck(r); refusal(aerr) {
 			code, why = closeRefused, "sign in again"
 		}
 	}
@@ -241,8 +242,12 @@ func (s *server) checkOrigin(r *http.Request) error {
 		}
 		return hub.Errorf(hub.CodeForbidden, "A WebSocket needs an Origin header, or an API token.")
 	}
-	u, err := url.Parse(origin)
-	if err == nil && u.Host != "" && (strings.EqualFold(u.Host, r.Host) || strings.EqualFold(u.Host, s.publicHost)) {
+	own := "http://" + r.Host
+	if r.TLS != nil {
+		own = "https://" + r.Host
+	}
+	// The scheme too: a page that came over plain HTTP may be anybody's.
+	if strings.EqualFold(origin, own) || s.publicOrigin != "" && strings.EqualFold(origin, s.publicOrigin) {
 		return nil
 	}
 	return hub.Errorf(hub.CodeForbidden, "The WebSocket was opened by a page of another site and was refused; if people reach this hub through a proxy, set its public URL (--public-url).")

@@ -2,7 +2,10 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -41,12 +44,37 @@ func timePtr(t time.Time) *Time {
 // Status is hub.Status, with its words in the OpenAPI document as one named type.
 type Status string
 
+var statusWords = [...]hub.Status{
+	hub.StatusScheduled, hub.StatusQueued, hub.StatusRunning, hub.StatusCancelling, hub.StatusHeld,
+	hub.StatusSucceeded, hub.StatusFailed, hub.StatusCancelled, hub.StatusTimedOut, hub.StatusUnknown,
+	hub.StatusMissed, hub.StatusSkipped,
+}
+
 // Schema registers the words once and refers to them.
 func (Status) Schema(r huma.Registry) *huma.Schema {
-	return enumSchema(r, "Status", "State of an execution, node or step",
-		hub.StatusScheduled, hub.StatusQueued, hub.StatusRunning, hub.StatusCancelling, hub.StatusHeld,
-		hub.StatusSucceeded, hub.StatusFailed, hub.StatusCancelled, hub.StatusTimedOut, hub.StatusUnknown,
-		hub.StatusMissed, hub.StatusSkipped)
+	return enumSchema(r, "Status", "State of an execution, node or step", statusWords[:]...)
+}
+
+// StatusFilter is the input of lists that are narrowed by state.
+type StatusFilter struct {
+	Status []string `query:"status" doc:"Any of these states"`
+}
+
+// statuses reads the filter: a word that is none would look like a list without rows.
+func (f StatusFilter) statuses() ([]hub.Status, error) {
+	var out []hub.Status
+	var wrong []hub.FieldError
+	for _, word := range f.Status {
+		if !slices.Contains(statusWords[:], hub.Status(word)) {
+			wrong = append(wrong, hub.FieldError{Path: "query.status", Message: fmt.Sprintf("there is no state %q", word)})
+		}
+		out = append(out, hub.Status(word))
+	}
+	return out, hub.Invalid(fmt.Sprintf("A state to filter by is not one; there are %s.", joined(statusWords[:])), wrong)
+}
+
+func joined[T ~string](words []T) string {
+	return strings.Join(mapped(words, func(w T) string { return string(w) }), ", ")
 }
 
 // enumSchema makes a named string type with fixed words.

@@ -31,7 +31,8 @@ type Auth struct {
 	cfg     Config
 	log     *slog.Logger
 	seen    *cache
-	slow    slowdown
+	slow    *slowdown
+	refused *refusals
 	hashing chan struct{}
 }
 
@@ -43,7 +44,14 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Auth {
 	if cfg.Absolute == 0 {
 		cfg.Absolute = 12 * time.Hour
 	}
-	return &Auth{st: st, cfg: cfg, log: log, seen: newCache(), hashing: make(chan struct{}, maxHashing)}
+	return &Auth{st: st, cfg: cfg, log: log, seen: newCache(), slow: &slowdown{}, refused: &refusals{}, hashing: make(chan struct{}, maxHashing)}
+}
+
+// In returns an Auth that works in a transaction of its caller.
+func (a *Auth) In(st *store.Store) *Auth {
+	in := *a
+	in.st = st
+	return &in
 }
 
 // touchEvery is how fine the last use of sessions and tokens is told: a write for each
@@ -55,23 +63,43 @@ const maxCredential = 512
 
 var errNobody = &hub.Error{Code: hub.CodeUnauthenticated, Message: "Sign in first, or send an API token as \"Authorization: Bearer TOKEN\"."}
 
+// BackgroundHeader marks a request that a page makes by itself while nobody is at it: it
+// does not count as use of the session, or an open page would keep it alive for ever.
+const BackgroundHeader = "Fairlead-Background"
+
 // Authenticate says who a request comes from: by bearer token, else by cookie. The
 // error has code unauthenticated when nothing valid was presented. An answer may be as
 // old as trust: what is revoked elsewhere ends here within it.
 func (a *Auth) Authenticate(r *http.Request) (hub.Principal, error) {
+	return a.identify(r, r.Header.Get(BackgroundHeader) == "")
+}
+
+// Recheck says who the request of a stream that is open still comes from. It is no use
+// of the session.
+func (a *Auth) Recheck(r *http.Request) (hub.Principal, error) { return a.identify(r, false) }
+
+func (a *Auth) identify(r *http.Request, use bool) (hub.Principal, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
 		token = strings.TrimSpace(token)
 		if !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > maxCredential {
 			return hub.Principal{}, errNobody
 		}
-		return a.seen.get(r.Context(), "t"+token, a.byToken)
+		return a.seen.get(r.Context(), credential{token, byToken, use}, a.ask)
 	}
 	cookie, err := r.Cookie(a.cookieName())
 	if err != nil || cookie.Value == "" || len(cookie.Value) > maxCredential {
 		return hub.Principal{}, errNobody
 	}
-	return a.seen.get(r.Context(), "s"+cookie.Value, a.bySession)
+	return a.seen.get(r.Context(), credential{cookie.Value, bySession, use}, a.ask)
+}
+
+// ask asks the database about a credential.
+func (a *Auth) ask(ctx context.Context, c credential) (hub.Principal, error) {
+	if c.kind == byToken {
+		return a.byToken(ctx, c.secret, c.use)
+	}
+	return a.bySession(ctx, c.secret, c.use)
 }
 
 // principal is the account as a request acts as it. An account that is gone or
@@ -103,13 +131,6 @@ func hashSecret(secret string) []byte {
 }
 
 func sameHash(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
-
-// audit appends an event; that it failed is logged, since what it tells has happened.
-func (a *Auth) audit(ctx context.Context, e hub.AuditEvent) {
-	if err := a.st.Audit(ctx, e); err != nil {
-		a.log.ErrorContext(ctx, "audit event not written", "action", e.Action, "error", err)
-	}
-}
 
 // Run removes what has expired, every hour, until ctx ends.
 func (a *Auth) Run(ctx context.Context) error {

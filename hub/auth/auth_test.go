@@ -221,6 +221,9 @@ func TestTokens(t *testing.T) {
 	if err != nil || got.Name != "ann" || got.TokenID != row.ID {
 		t.Errorf("principal %+v, %v", got, err)
 	}
+	if _, _, err := a.CreateToken(ctx, got, "child", time.Hour); hub.ErrorCode(err) != hub.CodeForbidden {
+		t.Errorf("a token made another: %v", err)
+	}
 	id := tokenText(row.ID, "")
 	for name, token := range map[string]string{
 		"altered":        text[:len(text)-1] + "!",
@@ -290,12 +293,12 @@ func TestDisabledAccountIsNobody(t *testing.T) {
 func TestCacheEnds(t *testing.T) {
 	t.Parallel()
 	c, asked := newCache(), 0
-	ask := func(context.Context, string) (hub.Principal, error) {
+	ask := func(context.Context, credential) (hub.Principal, error) {
 		asked++
 		return hub.Principal{Name: "ann"}, nil
 	}
 	for range 3 {
-		if p, err := c.get(context.Background(), "tx", ask); err != nil || p.Name != "ann" {
+		if p, err := c.get(context.Background(), credential{secret: "x", kind: byToken}, ask); err != nil || p.Name != "ann" {
 			t.Fatal(p, err)
 		}
 	}
@@ -306,7 +309,7 @@ func TestCacheEnds(t *testing.T) {
 		e.until = time.Now().Add(-time.Second)
 		c.entries[key] = e
 	}
-	if _, err := c.get(context.Background(), "tx", ask); err != nil || asked != 2 {
+	if _, err := c.get(context.Background(), credential{secret: "x", kind: byToken}, ask); err != nil || asked != 2 {
 		t.Errorf("asked %d times, want 2; %v", asked, err)
 	}
 }
@@ -368,5 +371,45 @@ func TestVerifyPasswordRefusesForeignHashes(t *testing.T) {
 		if ok, err := verifyPassword(hash, "correct horse battery"); ok || err == nil {
 			t.Errorf("%.30q: %v, %v", hash, ok, err)
 		}
+	}
+}
+
+// A page that asks by itself, and a stream that is open, do not keep a session alive;
+// its user does, also while the page asks.
+func TestOnlyUseKeepsASessionAlive(t *testing.T) {
+	t.Parallel()
+	ctx, st := context.Background(), storetest.New(t)
+	a := newAuth(t, st, Config{})
+	u, err := a.CreateUser(ctx, org, "ann", "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret = "cookie"
+	earlier := st.Now().Add(-5 * time.Minute).Truncate(time.Millisecond)
+	if err := st.CreateUserSession(ctx, &hub.UserSession{
+		IDHash: hashSecret(secret), UserID: u.ID, OrganisationID: org, CreatedAt: earlier, LastUsedAt: earlier, ExpiresAt: st.Now().Add(time.Hour),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	used := func() bool {
+		s, err := st.UserSession(ctx, hashSecret(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.LastUsedAt.After(earlier)
+	}
+	r := with("", a.cookie(secret, time.Hour))
+	background := with("", a.cookie(secret, time.Hour))
+	background.Header.Set(BackgroundHeader, "true")
+	for _, ask := range []func() (hub.Principal, error){
+		func() (hub.Principal, error) { return a.Recheck(r) },
+		func() (hub.Principal, error) { return a.Authenticate(background) },
+	} {
+		if p, err := ask(); err != nil || p.Name != "ann" || used() {
+			t.Errorf("%+v, %v; used: %v", p, err, used())
+		}
+	}
+	if _, err := a.Authenticate(r); err != nil || !used() {
+		t.Errorf("a request of its user is no use: %v", err)
 	}
 }

@@ -36,17 +36,21 @@ func (a *Auth) Bootstrap(ctx context.Context, token string) (link string, err er
 		if err != nil {
 			return err
 		}
-		if err := st.CreateUser(ctx, u); err != nil {
+		if err := createUser(ctx, st, u); err != nil {
 			return err
 		}
 		if token == "" {
-			link, err = createLink(ctx, st, u.ID, firstLinkLife)
+			link, err = createLink(ctx, st, u, firstLinkLife)
 			return err
 		}
-		return st.CreateAPIToken(ctx, &hub.APIToken{
+		t := &hub.APIToken{
 			ID: tokenID(token), OrganisationID: u.OrganisationID, UserID: u.ID,
 			Name: "bootstrap", SecretHash: hashSecret(token),
-		})
+		}
+		if err := st.CreateAPIToken(ctx, t); err != nil {
+			return err
+		}
+		return done(ctx, st, u.OrganisationID, hubActor, "token.create", t.ID, t.Name)
 	})
 	if hub.ErrorCode(err) == hub.CodeConflict {
 		return "", nil // another member was first, with its own token or link

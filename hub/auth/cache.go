@@ -16,6 +16,30 @@ const trust = 3 * time.Second
 // maxCached bounds the cache; when it is full, everything is asked anew.
 const maxCached = 10_000
 
+// credential is what a request presents.
+type credential struct {
+	secret string
+	kind   credentialKind
+	// use: it counts as use. Answers are kept apart by this, else a page that asks in the
+	// background would keep a request of its user from being noted.
+	use bool
+}
+
+type credentialKind byte
+
+const (
+	byToken   credentialKind = 't'
+	bySession credentialKind = 's'
+)
+
+func (c credential) hash() [sha256.Size]byte {
+	use := byte('-')
+	if c.use {
+		use = '+'
+	}
+	return sha256.Sum256(append([]byte{byte(c.kind), use}, c.secret...))
+}
+
 // cache keeps who valid credentials belong to, under their hashes.
 type cache struct {
 	mu      sync.Mutex
@@ -30,16 +54,15 @@ type cached struct {
 func newCache() *cache { return &cache{entries: map[[sha256.Size]byte]cached{}} }
 
 // get returns the principal of a credential, asking when it is not known freshly.
-// credential begins with a letter for its kind, which ask does not get.
-func (c *cache) get(ctx context.Context, credential string, ask func(context.Context, string) (hub.Principal, error)) (hub.Principal, error) {
-	key := sha256.Sum256([]byte(credential))
+func (c *cache) get(ctx context.Context, of credential, ask func(context.Context, credential) (hub.Principal, error)) (hub.Principal, error) {
+	key := of.hash()
 	c.mu.Lock()
 	e, ok := c.entries[key]
 	c.mu.Unlock()
 	if ok && time.Now().Before(e.until) {
 		return e.principal, nil
 	}
-	p, err := ask(ctx, credential[1:])
+	p, err := ask(ctx, of)
 	if err != nil {
 		return p, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 // Session is a browser that was just signed in. Cookie bears its secret.
@@ -38,15 +39,19 @@ func (a *Auth) cookie(value string, life time.Duration) *http.Cookie {
 // SignIn starts a session for a name and its password in the default organisation.
 // Wrong names and wrong passwords look alike.
 func (a *Auth) SignIn(ctx context.Context, name, password string) (*Session, error) {
+	s, err := a.byPassword(ctx, name, password)
+	if err != nil {
+		a.auditRefusal(ctx, "password", name, err)
+	}
+	return s, err
+}
+
+func (a *Auth) byPassword(ctx context.Context, name, password string) (*Session, error) {
 	if len(name) > 256 || len(password) > maxPassword {
 		return nil, errSignIn
 	}
 	u, err := a.checkPassword(ctx, name, password)
 	if err != nil {
-		a.audit(ctx, hub.AuditEvent{
-			OrganisationID: hub.DefaultOrganisationID, Actor: "user:" + name, Action: "session.create",
-			Object: name, Result: string(hub.ErrorCode(err)),
-		})
 		return nil, err
 	}
 	return a.start(ctx, u, "password")
@@ -54,14 +59,32 @@ func (a *Auth) SignIn(ctx context.Context, name, password string) (*Session, err
 
 // SignInByLink starts a session for the secret of a sign-in link, which works once.
 func (a *Auth) SignInByLink(ctx context.Context, secret string) (*Session, error) {
-	if len(secret) > maxCredential {
-		return nil, errSignIn
-	}
-	u, err := a.st.UseSignInLink(ctx, hashSecret(secret))
+	s, name, err := a.byLink(ctx, secret)
 	if err != nil {
-		return nil, err
+		a.auditRefusal(ctx, "link", name, err)
 	}
-	return a.start(ctx, u, "link")
+	return s, err
+}
+
+// byLink takes the link's one use and starts the session in one transaction, so that
+// neither happens alone. With an error, name is whose link it was, if it was one.
+func (a *Auth) byLink(ctx context.Context, secret string) (s *Session, name string, err error) {
+	if len(secret) > maxCredential {
+		return nil, "", errSignIn
+	}
+	err = a.st.InTx(ctx, func(st *store.Store) error {
+		u, err := st.UseSignInLink(ctx, hashSecret(secret))
+		if err != nil {
+			return err
+		}
+		name = u.Name
+		s, err = a.In(st).start(ctx, u, "link")
+		return err
+	})
+	if err != nil {
+		return nil, name, err
+	}
+	return s, name, nil
 }
 
 // start makes a new session, whatever cookie the browser had before.
@@ -74,21 +97,21 @@ func (a *Auth) start(ctx context.Context, u *hub.User, how string) (*Session, er
 		IDHash: hashSecret(secret), UserID: u.ID, OrganisationID: u.OrganisationID,
 		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(a.cfg.Absolute),
 	}
-	if err := a.st.CreateUserSession(ctx, s); err != nil {
+	p := hub.Principal{UserID: u.ID, OrganisationID: u.OrganisationID, Name: u.Name, Admin: u.Admin, SessionID: string(s.IDHash)}
+	err := a.st.InTx(ctx, func(st *store.Store) error {
+		if err := st.CreateUserSession(ctx, s); err != nil {
+			return err
+		}
+		return done(ctx, st, u.OrganisationID, p.Actor(), "session.create", u.Name, "by "+how)
+	})
+	if err != nil {
 		return nil, err
 	}
-	a.audit(ctx, hub.AuditEvent{
-		OrganisationID: u.OrganisationID, Actor: "user:" + u.Name, Action: "session.create",
-		Object: u.Name, Result: "done", Detail: "by " + how,
-	})
-	return &Session{
-		Principal: hub.Principal{UserID: u.ID, OrganisationID: u.OrganisationID, Name: u.Name, Admin: u.Admin, SessionID: string(s.IDHash)},
-		Cookie:    a.cookie(secret, a.cfg.Absolute), ExpiresAt: s.ExpiresAt,
-	}, nil
+	return &Session{Principal: p, Cookie: a.cookie(secret, a.cfg.Absolute), ExpiresAt: s.ExpiresAt}, nil
 }
 
 // bySession asks the database about a cookie.
-func (a *Auth) bySession(ctx context.Context, secret string) (hub.Principal, error) {
+func (a *Auth) bySession(ctx context.Context, secret string, use bool) (hub.Principal, error) {
 	s, err := a.st.UserSession(ctx, hashSecret(secret))
 	if err != nil {
 		return hub.Principal{}, err
@@ -101,7 +124,7 @@ func (a *Auth) bySession(ctx context.Context, secret string) (hub.Principal, err
 		return hub.Principal{}, err
 	}
 	p.SessionID = string(s.IDHash)
-	if a.st.Now().Sub(s.LastUsedAt) < touchEvery {
+	if !use || a.st.Now().Sub(s.LastUsedAt) < touchEvery {
 		return p, nil
 	}
 	return p, a.st.TouchUserSession(ctx, s.IDHash)
@@ -110,7 +133,13 @@ func (a *Auth) bySession(ctx context.Context, secret string) (hub.Principal, err
 // SignOut ends the session of p, if it is one, and returns the cookie that clears its own.
 func (a *Auth) SignOut(ctx context.Context, p hub.Principal) (*http.Cookie, error) {
 	if p.SessionID != "" {
-		if err := a.st.DeleteUserSession(ctx, []byte(p.SessionID)); err != nil {
+		err := a.st.InTx(ctx, func(st *store.Store) error {
+			if err := st.DeleteUserSession(ctx, []byte(p.SessionID)); err != nil {
+				return err
+			}
+			return done(ctx, st, p.OrganisationID, p.Actor(), "session.delete", p.Name, "")
+		})
+		if err != nil {
 			return nil, err
 		}
 		a.seen.forget()

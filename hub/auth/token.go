@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 // tokenPrefix lets secret scanners find a token that was published.
@@ -31,8 +32,12 @@ func tokenID(text string) string {
 }
 
 // CreateToken makes an API token for p's own user. text is shown once. life 0: it
-// never ends.
+// never ends. A token cannot make another: whoever found one would keep their way in
+// after it was deleted or had expired.
 func (a *Auth) CreateToken(ctx context.Context, p hub.Principal, name string, life time.Duration) (text string, t *hub.APIToken, err error) {
+	if p.TokenID != "" {
+		return "", nil, hub.Errorf(hub.CodeForbidden, "An API token cannot make another one. Sign in in the browser and make it in the profile, or with: fairlead login")
+	}
 	if life < 0 {
 		return "", nil, hub.Errorf(hub.CodeInvalid, "The token's life of %s is negative.", life)
 	}
@@ -45,7 +50,13 @@ func (a *Auth) CreateToken(ctx context.Context, p hub.Principal, name string, li
 	if life > 0 {
 		t.ExpiresAt = a.st.Now().Add(life)
 	}
-	if err := a.st.CreateAPIToken(ctx, t); err != nil {
+	err = a.st.InTx(ctx, func(st *store.Store) error {
+		if err := st.CreateAPIToken(ctx, t); err != nil {
+			return err
+		}
+		return done(ctx, st, p.OrganisationID, p.Actor(), "token.create", t.ID, t.Name)
+	})
+	if err != nil {
 		return "", nil, err
 	}
 	return text, t, nil
@@ -58,7 +69,13 @@ func (a *Auth) Tokens(ctx context.Context, p hub.Principal) ([]*hub.APIToken, er
 
 // DeleteToken ends one of p's own API tokens, at every member within 5 s.
 func (a *Auth) DeleteToken(ctx context.Context, p hub.Principal, id string) error {
-	if err := a.st.DeleteAPIToken(ctx, p.UserID, id); err != nil {
+	err := a.st.InTx(ctx, func(st *store.Store) error {
+		if err := st.DeleteAPIToken(ctx, p.UserID, id); err != nil {
+			return err
+		}
+		return done(ctx, st, p.OrganisationID, p.Actor(), "token.delete", id, "")
+	})
+	if err != nil {
 		return err
 	}
 	a.seen.forget()
@@ -67,7 +84,7 @@ func (a *Auth) DeleteToken(ctx context.Context, p hub.Principal, id string) erro
 
 // byToken asks the database about a token. Whatever is wrong with it, the answer is
 // the same but for one that has expired.
-func (a *Auth) byToken(ctx context.Context, text string) (hub.Principal, error) {
+func (a *Auth) byToken(ctx context.Context, text string, use bool) (hub.Principal, error) {
 	const wrong = "The API token is not one of this hub, or was deleted; make one in the profile, or with: fairlead login"
 	t, err := a.st.APIToken(ctx, tokenID(text))
 	switch {
@@ -85,7 +102,7 @@ func (a *Auth) byToken(ctx context.Context, text string) (hub.Principal, error) 
 		return hub.Principal{}, err
 	}
 	p.TokenID = t.ID
-	if a.st.Now().Sub(t.LastUsedAt) < touchEvery {
+	if !use || a.st.Now().Sub(t.LastUsedAt) < touchEvery {
 		return p, nil
 	}
 	return p, a.st.TouchAPIToken(ctx, t.ID)

@@ -76,7 +76,19 @@ func (a *Auth) CreateUser(ctx context.Context, organisationID, name, password st
 	if err != nil {
 		return nil, err
 	}
-	return u, a.st.CreateUser(ctx, u)
+	return u, a.st.InTx(ctx, func(st *store.Store) error { return createUser(ctx, st, u) })
+}
+
+// createUser stores a new account and writes that down.
+func createUser(ctx context.Context, st *store.Store, u *hub.User) error {
+	if err := st.CreateUser(ctx, u); err != nil {
+		return err
+	}
+	detail := ""
+	if u.Admin {
+		detail = "administrator"
+	}
+	return done(ctx, st, u.OrganisationID, hubActor, "user.create", u.Name, detail)
 }
 
 func newUser(organisationID, name, password string, admin bool) (*hub.User, error) {
@@ -109,7 +121,10 @@ func (a *Auth) SetPassword(ctx context.Context, organisationID, userName, passwo
 		if err := st.UpdateUser(ctx, u); err != nil {
 			return err
 		}
-		return st.DeleteUserSessions(ctx, u.ID)
+		if err := st.DeleteUserSessions(ctx, u.ID); err != nil {
+			return err
+		}
+		return done(ctx, st, u.OrganisationID, hubActor, "user.password", u.Name, "signed out everywhere")
 	})
 	a.seen.forget()
 	return err
@@ -121,14 +136,21 @@ func (a *Auth) CreateLink(ctx context.Context, organisationID, userName string, 
 	if err != nil {
 		return "", err
 	}
-	return createLink(ctx, a.st, u.ID, life)
+	err = a.st.InTx(ctx, func(st *store.Store) error {
+		secret, err = createLink(ctx, st, u, life)
+		return err
+	})
+	return secret, err
 }
 
-func createLink(ctx context.Context, st *store.Store, userID string, life time.Duration) (string, error) {
+func createLink(ctx context.Context, st *store.Store, u *hub.User, life time.Duration) (string, error) {
 	if life == 0 {
 		life = time.Hour
 	}
 	secret := newSecret()
-	err := st.CreateSignInLink(ctx, &hub.SignInLink{SecretHash: hashSecret(secret), UserID: userID, ExpiresAt: st.Now().Add(life)})
-	return secret, err
+	err := st.CreateSignInLink(ctx, &hub.SignInLink{SecretHash: hashSecret(secret), UserID: u.ID, ExpiresAt: st.Now().Add(life)})
+	if err != nil {
+		return "", err
+	}
+	return secret, done(ctx, st, u.OrganisationID, hubActor, "user.link", u.Name, "works once, for "+life.String())
 }

@@ -19,6 +19,11 @@ type CA struct {
 	authority *authority
 }
 
+// In returns the CA as it works in a transaction of its caller.
+func (c *CA) In(st *store.Store) *CA {
+	return &CA{st: st, clusterID: c.clusterID, authority: c.authority}
+}
+
 // Open reads the CA of the installation, and makes it when there is none; two members
 // that start at once end up with the same. Another master key than the one it was made
 // under is told as such, and so found at start rather than at the first secret.

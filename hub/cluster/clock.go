@@ -43,6 +43,7 @@ func (c *Cluster) beats(ctx context.Context) error {
 		err := c.st.Heartbeat(bounded, c.cfg.ID, c.nonce, c.cfg.Sessions())
 		if err == nil {
 			c.committed()
+			c.compareClocks(ctx)
 			err = c.learnMembers(bounded)
 		}
 		switch {
@@ -55,6 +56,22 @@ func (c *Cluster) beats(ctx context.Context) error {
 		c.log.WarnContext(ctx, "heartbeat not written", "error", err)
 		return nil
 	})
+}
+
+// clocksApart is how far this machine's clock may be from the database's.
+const clocksApart = 5 * time.Second
+
+// compareClocks warns of a clock that is wrong: nothing here depends on it, but logs,
+// certificates and what people compare them with do.
+func (c *Cluster) compareClocks(ctx context.Context) {
+	apart := time.Since(c.st.Now()).Abs() > clocksApart
+	c.mu.Lock()
+	told := c.clockTold
+	c.clockTold = apart
+	c.mu.Unlock()
+	if apart && !told {
+		c.log.WarnContext(ctx, "the clocks of this machine and of the database differ; set them right", "by", time.Since(c.st.Now()).Round(time.Second).String())
+	}
 }
 
 // learnMembers reads who else is there.

@@ -63,6 +63,7 @@ type Cluster struct {
 	gateways    []string
 	elsewhere   []string      // gateways of others that runners may be at now
 	others      []*hub.Member // not dead
+	clockTold   bool          // a warning of it was logged
 	leaving     bool          // this process is about to end
 	self        *hub.Member   // as its row says
 	activeTerm  int64         // of the lease to be the active one; 0 without it

@@ -37,6 +37,7 @@ type Config struct {
 	Attempts       Attempt `key:"attempts"`
 	Output         Output  `key:"output"`
 	Sessions       Session `key:"sessions"`
+	Metrics        Metrics `key:"metrics"`
 }
 
 // TLS is a certificate for people's listener in place of one of the hub's own CA.
@@ -91,6 +92,11 @@ type Session struct {
 	Absolute time.Duration `key:"absolute" help:"until a browser must sign in again"`
 }
 
+// Metrics is where scrapers come to.
+type Metrics struct {
+	Listen string `key:"listen" help:"address of a listener for /metrics alone, plain HTTP and without sign-in; empty: none"`
+}
+
 // Default returns the configuration of a hub that is told nothing. home is the
 // environment of the process as far as the data directory depends on it.
 func Default(home Home) Config {
@@ -137,8 +143,8 @@ func (c *Config) Validate() error {
 	if c.DataDir == "" {
 		bad("dataDir", "is empty; give --data-dir DIR")
 	}
-	for _, a := range []struct{ key, value string }{{"http", c.HTTP}, {"gateway", c.Gateway}} {
-		if _, _, err := net.SplitHostPort(a.value); err != nil {
+	for _, a := range []struct{ key, value string }{{"http", c.HTTP}, {"gateway", c.Gateway}, {"metrics.listen", c.Metrics.Listen}} {
+		if _, _, err := net.SplitHostPort(a.value); err != nil && (a.value != "" || a.key != "metrics.listen") {
 			bad(a.key, "%q is not host:port, such as :8440 or 127.0.0.1:8440", a.value)
 		}
 	}
@@ -212,8 +218,10 @@ func (c *Config) validateCluster(bad func(path, format string, args ...any)) {
 
 // Modes of a cluster, and policies of takeover.
 const (
+	// ModeActiveActive is the default.
 	ModeActiveActive  = "active-active"
 	ModeActivePassive = "active-passive"
+	// TakeoverAutomatic is the default.
 	TakeoverAutomatic = "automatic"
 	TakeoverManual    = "manual"
 )
@@ -221,7 +229,7 @@ const (
 // List takes a value of names apart that are separated by commas.
 func List(text string) []string {
 	var out []string
-	for _, s := range strings.Split(text, ",") {
+	for s := range strings.SplitSeq(text, ",") {
 		if s = strings.TrimSpace(s); s != "" {
 			out = append(out, s)
 		}

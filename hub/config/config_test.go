@@ -155,6 +155,7 @@ func TestValidate(t *testing.T) {
 		"cluster.heartbeat.interval": func(c *Config) { c.Cluster.Heartbeat.Interval = time.Millisecond },
 		"cluster.heartbeat":          func(c *Config) { c.Cluster.Heartbeat.ConsiderDead = time.Second },
 		"attempts.lostAfterTicks":    func(c *Config) { c.Attempts.LostAfterTicks = 0 },
+		"metrics.listen":             func(c *Config) { c.Metrics.Listen = "9090" },
 		"output.retention":           func(c *Config) { c.Output.Retention = -1 },
 		"sessions":                   func(c *Config) { c.Sessions.Idle = 0 },
 	} {

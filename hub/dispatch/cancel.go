@@ -29,6 +29,11 @@ func (d *Dispatcher) Cancel(ctx context.Context, organisationID, executionID str
 		if !x.row.EndedAt.IsZero() || x.row.Outcome != "" {
 			return hub.Errorf(hub.CodeConflict, "Execution %d has ended already: %s.", row.Number, x.row.Outcome)
 		}
+		if r.InTx != nil {
+			if err := r.InTx(ctx, st); err != nil {
+				return err
+			}
+		}
 		if len(r.Nodes) > 0 {
 			return d.cancelNodes(ctx, st, fx, x, r)
 		}

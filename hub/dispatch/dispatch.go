@@ -90,6 +90,8 @@ type StartRequest struct {
 type CancelRequest struct {
 	Nodes []string
 	By    string
+	// InTx, if set, runs in the transaction of the cancel, as that of StartRequest does.
+	InTx func(ctx context.Context, st *store.Store) error
 }
 
 // RunnerLoad is what this member knows of a runner now.

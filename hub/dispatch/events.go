@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/fairlead/fairlead/hub"
@@ -13,6 +14,8 @@ const subscriberBuffer = 256
 type subscribers struct {
 	mu   sync.Mutex
 	list map[*subscriber]struct{}
+	// ended counts the executions whose end was told, for Ended.
+	ended map[hub.Status]int64
 }
 
 type subscriber struct {
@@ -63,6 +66,14 @@ func (d *Dispatcher) subscribe(i hub.Interest, other bool) (events <-chan hub.Ev
 	}
 }
 
+// Ended tells in which states how many executions ended by a transaction of this member
+// since it started.
+func (d *Dispatcher) Ended() map[hub.Status]int64 {
+	d.subs.mu.Lock()
+	defer d.subs.mu.Unlock()
+	return maps.Clone(d.subs.ended)
+}
+
 // publish tells subscribers, never waiting for one.
 func (s *subscribers) publish(e hub.Event) { s.tell(e, false) }
 
@@ -70,6 +81,12 @@ func (s *subscribers) publish(e hub.Event) { s.tell(e, false) }
 func (s *subscribers) tell(e hub.Event, came bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if e.Kind == hub.EventExecution && e.Status.Final() {
+		if s.ended == nil {
+			s.ended = map[hub.Status]int64{}
+		}
+		s.ended[e.Status]++
+	}
 	for sub := range s.list {
 		if came && sub.other || !sub.wants(&e) {
 			continue

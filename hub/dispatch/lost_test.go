@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fairlead/fairlead/hub"
@@ -14,8 +15,12 @@ func TestSilentRunnerIsOnlyAWorry(t *testing.T) {
 		a := r.claim()
 		b.tick.Add(300)
 		b.later(t)
-		if got := b.get(e); got.Status != hub.StatusRunning || got.Outcome != "" {
+		got := b.get(e)
+		if got.Status != hub.StatusRunning || got.Outcome != "" {
 			t.Fatalf("execution is %+v", got)
+		}
+		if w := got.WaitingFor; w == nil || w.Kind != "runner" || !strings.Contains(w.Message, "runner one") {
+			t.Errorf("it waits for %+v", w)
 		}
 		b.later(t)
 		if len(r.offers) > 0 {
@@ -23,6 +28,9 @@ func TestSilentRunnerIsOnlyAWorry(t *testing.T) {
 		}
 		if _, _, err := b.d.Renew(t.Context(), r.ref, []hub.Fence{a.fence}); err != nil {
 			t.Fatal(err)
+		}
+		if w := b.get(e).WaitingFor; w != nil {
+			t.Errorf("its runner is back, and it waits for %+v", w)
 		}
 		b.tick.Add(600)
 		b.later(t)

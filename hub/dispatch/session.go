@@ -15,13 +15,20 @@ type sessionRequest struct {
 	ref   hub.SessionRef
 }
 
-type sessionAnswer struct{ welcome hub.Welcome }
+type sessionAnswer struct {
+	welcome hub.Welcome
+	// back are attempts of the inventory that were disconnected before.
+	back []string
+}
 
 type sessionCall = batch.Call[sessionRequest, sessionAnswer]
 
 // Hello opens a session: one commit.
 func (d *Dispatcher) Hello(ctx context.Context, h hub.Hello) (hub.Welcome, error) {
 	answer, err := d.hellos.Do(ctx, sessionRequest{hello: &h, ref: hub.SessionRef{RunnerID: h.RunnerID, OrganisationID: h.OrganisationID}})
+	if err == nil {
+		d.heardAgain(ctx, answer.back)
+	}
 	return answer.welcome, err
 }
 
@@ -230,7 +237,7 @@ func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCal
 		Members: d.cfg.Gateways(), Quarantined: r.Quarantined != "",
 	}
 	var err error
-	if w.Holdings, err = d.answers(ctx, st, h); err != nil {
+	if w.Holdings, c.Answer.back, err = d.answers(ctx, st, h); err != nil {
 		return err
 	}
 	if r.Version != h.Version || r.Hostname != h.Hostname || r.OS != h.OS || r.Arch != h.Arch || r.Slots != h.Slots || r.LastSeenAt.IsZero() {
@@ -254,10 +261,11 @@ func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCal
 	return nil
 }
 
-// answers says what to do with each attempt of an inventory.
-func (d *Dispatcher) answers(ctx context.Context, st *store.Store, h *hub.Hello) ([]hub.HoldingAnswer, error) {
+// answers says what to do with each attempt of an inventory; back are those that were
+// disconnected before.
+func (d *Dispatcher) answers(ctx context.Context, st *store.Store, h *hub.Hello) (out []hub.HoldingAnswer, back []string, err error) {
 	if len(h.Inventory) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	ids := make([]string, len(h.Inventory))
 	for i, holding := range h.Inventory {
@@ -265,11 +273,11 @@ func (d *Dispatcher) answers(ctx context.Context, st *store.Store, h *hub.Hello)
 	}
 	attempts, err := st.Attempts(ctx, ids, false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	logs, err := st.Logs(ctx, ids)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rowOf, logOf := make(map[string]*store.AttemptRow), make(map[string]*store.LogState)
 	for _, t := range attempts {
@@ -278,7 +286,6 @@ func (d *Dispatcher) answers(ctx context.Context, st *store.Store, h *hub.Hello)
 	for _, l := range logs {
 		logOf[l.AttemptID] = l
 	}
-	var out []hub.HoldingAnswer
 	var live, runners []string
 	for _, holding := range h.Inventory {
 		t, l := rowOf[holding.Fence.AttemptID], logOf[holding.Fence.AttemptID]
@@ -288,7 +295,7 @@ func (d *Dispatcher) answers(ctx context.Context, st *store.Store, h *hub.Hello)
 		}
 		a, err := d.answer(ctx, st, t, l)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out = append(out, a)
 		if t.State.Live() {
@@ -296,8 +303,8 @@ func (d *Dispatcher) answers(ctx context.Context, st *store.Store, h *hub.Hello)
 		}
 	}
 	// An inventory that shows an attempt renews its lease.
-	_, err = st.RenewLeases(ctx, live, runners, d.tick())
-	return out, err
+	back, err = st.RenewLeases(ctx, live, runners, d.tick())
+	return out, back, err
 }
 
 func (d *Dispatcher) answer(ctx context.Context, st *store.Store, t *store.AttemptRow, l *store.LogState) (hub.HoldingAnswer, error) {
@@ -362,9 +369,9 @@ func (d *Dispatcher) commitRenewals(ctx context.Context, calls []*batch.Call[ren
 	for i, id := range ids {
 		runners[i] = owner[id]
 	}
-	return d.st.InTx(ctx, func(st *store.Store) error {
-		back, err := st.RenewLeases(ctx, ids, runners, d.tick())
-		if err != nil {
+	var back []string
+	err := d.st.InTx(ctx, func(st *store.Store) (err error) {
+		if back, err = st.RenewLeases(ctx, ids, runners, d.tick()); err != nil {
 			return err
 		}
 		var notes []store.AttemptEvent
@@ -373,6 +380,18 @@ func (d *Dispatcher) commitRenewals(ctx context.Context, calls []*batch.Call[ren
 		}
 		return st.InsertAttemptEvents(ctx, notes)
 	})
+	if err == nil {
+		d.heardAgain(ctx, back)
+	}
+	return err
+}
+
+// heardAgain ends the waits of executions for a runner. It comes behind the commit, since
+// executions are taken before leases everywhere else.
+func (d *Dispatcher) heardAgain(ctx context.Context, attempts []string) {
+	if err := d.st.HeardAgain(ctx, attempts); err != nil {
+		d.log.Warn("executions still say that they wait for a runner that is back", "error", err)
+	}
 }
 
 // StopAck notes that a stop is in the runner's journal, or that the attempt had closed

@@ -3,6 +3,8 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -184,6 +186,10 @@ func (d *Dispatcher) loseSilent(ctx context.Context, tick int64) error {
 			for _, s := range worry {
 				notes = append(notes, store.AttemptEvent{AttemptID: s.AttemptID, Event: "disconnected", State: hub.AttemptRunning})
 			}
+			// Executions first, as everywhere.
+			if err := d.sayGone(ctx, st, worry); err != nil {
+				return err
+			}
 			if err := st.Disconnect(ctx, worry); err != nil {
 				return err
 			}
@@ -197,6 +203,27 @@ func (d *Dispatcher) loseSilent(ctx context.Context, tick int64) error {
 		}
 	}
 	return errors.Join(all...)
+}
+
+// sayGone says of executions that they wait for a runner that holds something of them.
+func (d *Dispatcher) sayGone(ctx context.Context, st *store.Store, worry []store.Silent) error {
+	byRunner := make(map[string][]string)
+	for _, s := range worry {
+		byRunner[s.RunnerID] = append(byRunner[s.RunnerID], s.ExecutionID)
+	}
+	runners, err := st.RunnersByID(ctx, unique(slices.Collect(maps.Keys(byRunner))))
+	if err != nil {
+		return err
+	}
+	for _, r := range runners {
+		err := st.SetWaiting(ctx, unique(byRunner[r.ID]), hub.WaitingFor{
+			Kind: "runner", Since: st.Now(), Message: "runner " + r.Name + ", which has steps of it, is not connected; what runs there goes on",
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // requeue is mutant M5: an expired claim goes back to ready, with a grant out.

@@ -20,6 +20,13 @@ type Keys struct {
 // New makes a Keys that encrypts under master.
 func New(st *store.Store, master *Master) *Keys { return &Keys{st: st, master: master} }
 
+// In returns a Keys that works in a transaction of its caller.
+func (k *Keys) In(st *store.Store) *Keys { return &Keys{st: st, master: k.master} }
+
+// MAC authenticates parts for one purpose under the master key: a hash that nobody who
+// reads the database can try guesses against.
+func (k *Keys) MAC(purpose string, parts ...[]byte) []byte { return k.master.MAC(purpose, parts...) }
+
 // place is where a key's value belongs: its envelope opens nowhere else, not even at
 // an earlier revision of the same path.
 func place(organisationID, path string, revision int64) string {
@@ -64,9 +71,10 @@ func (k *Keys) Get(ctx context.Context, organisationID, path string) (*hub.Key, 
 	return key, value, nil
 }
 
-// Delete removes a key. Jobs that name it fail from then on, and say so.
-func (k *Keys) Delete(ctx context.Context, organisationID, path string) error {
-	return k.st.DeleteKey(ctx, organisationID, path)
+// Delete removes a key, if it still has the revision (0: whatever it has). Jobs that
+// name it fail from then on, and say so.
+func (k *Keys) Delete(ctx context.Context, organisationID, path string, revision int64) error {
+	return k.st.DeleteKey(ctx, organisationID, path, revision)
 }
 
 // SealOptions closes the values of secure options that were given to a run, to be

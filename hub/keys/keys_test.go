@@ -65,7 +65,7 @@ func TestSetAndGet(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].Path != path || next != "" {
 			t.Errorf("list %v, next %q, error %v", list, next, err)
 		}
-		if err := k.Delete(ctx, org, path); err != nil {
+		if err := k.Delete(ctx, org, path, 0); err != nil {
 			t.Error(err)
 		}
 		if _, _, err := k.Get(ctx, org, path); hub.ErrorCode(err) != hub.CodeNotFound {

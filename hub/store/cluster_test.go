@@ -160,6 +160,9 @@ func TestIdempotencyKeys(t *testing.T) {
 		if got := must(st.KeepIdempotent(ctx, other))(t); got != nil {
 			t.Errorf("another principal's key was taken for the same")
 		}
+		ok(t, st.AnswerIdempotent(ctx, r.Principal, r.Key, `{"id":"2"}`))
+		same(t, must(st.Idempotent(ctx, r.Principal, r.Key, r.RequestHash))(t).Response, `{"id":"2"}`)
+		same(t, must(st.Idempotent(ctx, other.Principal, other.Key, other.RequestHash))(t).Response, other.Response)
 		same(t, must(st.DeleteOldIdempotency(ctx))(t), int64(0))
 	})
 }

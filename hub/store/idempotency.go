@@ -62,6 +62,16 @@ func (s *Store) KeepIdempotent(ctx context.Context, r IdempotentResponse) (*Idem
 	return s.Idempotent(ctx, r.Principal, r.Key, r.RequestHash)
 }
 
+// AnswerIdempotent fills in the response of a key that KeepIdempotent stored in the same
+// transaction.
+func (s *Store) AnswerIdempotent(ctx context.Context, principal, key, response string) error {
+	_, err := s.exec(ctx, `UPDATE idempotency_key SET response = $1 WHERE principal = $2 AND key = $3`, response, principal, key)
+	if err != nil {
+		return fmt.Errorf("storing the answer to an idempotency key: %w", err)
+	}
+	return nil
+}
+
 // DeleteOldIdempotency removes keys that answer no repeats any more; how many it were.
 func (s *Store) DeleteOldIdempotency(ctx context.Context) (int64, error) {
 	n, err := s.exec(ctx, `DELETE FROM idempotency_key WHERE created_at <= $1`, at(s.Now().Add(-keepIdempotency)))

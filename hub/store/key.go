@@ -83,14 +83,20 @@ func (s *Store) Keys(ctx context.Context, organisationID, prefix string, page Pa
 	return list, next, nil
 }
 
-// DeleteKey deletes a key.
-func (s *Store) DeleteKey(ctx context.Context, organisationID, path string) error {
-	n, err := s.exec(ctx, `DELETE FROM key_store WHERE organisation_id = $1 AND path = $2`, organisationID, path)
-	if err != nil {
-		return fmt.Errorf("deleting key %s: %w", path, err)
-	}
-	if n == 0 {
-		return hub.Errorf(hub.CodeNotFound, "There is no key %q.", path)
-	}
-	return nil
+// DeleteKey deletes a key, if it still has the revision (0: whatever it has).
+func (s *Store) DeleteKey(ctx context.Context, organisationID, path string, revision int64) error {
+	return s.InTx(ctx, func(s *Store) error {
+		n, err := s.exec(ctx, `DELETE FROM key_store WHERE organisation_id = $1 AND path = $2 AND (CAST($3 AS BIGINT) = 0 OR revision = $3)`,
+			organisationID, path, revision)
+		if err != nil {
+			return fmt.Errorf("deleting key %s: %w", path, err)
+		}
+		if n > 0 {
+			return nil
+		}
+		if _, err := s.Key(ctx, organisationID, path); err != nil {
+			return err
+		}
+		return changedMeanwhile("key", path)
+	})
 }

@@ -56,8 +56,9 @@ func TestKeys(t *testing.T) {
 		}
 		same(t, paths(""), []string{"keys/Web/x", "keys/web/deploy", "keys/web/z"})
 		same(t, paths("keys/w"), []string{"keys/web/deploy", "keys/web/z"})
-		ok(t, st.DeleteKey(ctx, org, "keys/web/z"))
-		wantCode(t, st.DeleteKey(ctx, org, "keys/web/z"), hub.CodeNotFound)
+		wantCode(t, st.DeleteKey(ctx, org, "keys/web/z", 2), hub.CodeConflict)
+		ok(t, st.DeleteKey(ctx, org, "keys/web/z", 1))
+		wantCode(t, st.DeleteKey(ctx, org, "keys/web/z", 0), hub.CodeNotFound)
 		_, err = st.Key(ctx, org, "keys/web/z")
 		wantCode(t, err, hub.CodeNotFound)
 		_, err = st.Key(ctx, "other", k.Path)

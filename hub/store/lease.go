@@ -48,6 +48,19 @@ func (s *Store) SilentAttempts(ctx context.Context, before int64, limit int) ([]
 		WHERE t.state IN ('claimed', 'running') AND COALESCE(l.tick, t.claim_tick) < $1 ORDER BY t.id LIMIT $2`, before, limit)
 }
 
+// HeardAgain ends the wait of executions for runners that hold attempts of them, if none of
+// those is disconnected any more. attempts are those whose runner was heard again.
+func (s *Store) HeardAgain(ctx context.Context, attempts []string) error {
+	return inPieces(len(attempts), func(from, to int) error {
+		_, err := s.exec(ctx, `UPDATE execution SET waiting_kind = '', waiting_since = 0, waiting_message = ''
+			WHERE waiting_kind = 'runner' AND ended_at = 0
+				AND id IN (SELECT t.execution_id FROM attempt t WHERE t.id IN (`+params(1, to-from)+`))
+				AND NOT EXISTS (SELECT 1 FROM attempt t JOIN attempt_lease l ON l.attempt_id = t.id
+					WHERE t.execution_id = execution.id AND t.state IN ('claimed', 'running') AND l.disconnected)`, anys(attempts[from:to])...)
+		return err
+	})
+}
+
 // Disconnect flags the leases of attempts.
 func (s *Store) Disconnect(ctx context.Context, list []Silent) error {
 	return inPieces(len(list), func(from, to int) error {

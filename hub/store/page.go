@@ -49,9 +49,15 @@ func decodeCursor(cursor string, want int) ([]string, error) {
 		err = json.Unmarshal(b, &key)
 	}
 	if err != nil || len(key) != want {
-		return nil, &hub.Error{Code: hub.CodeInvalid, Message: "The cursor is not one that this list gave; begin again without one.", Cause: err}
+		return nil, BadCursor(err)
 	}
 	return key, nil
+}
+
+// BadCursor is the error for a cursor that no list gave.
+func BadCursor(cause error) error {
+	const message = "The cursor is not one that this list gave; begin again without one."
+	return &hub.Error{Code: hub.CodeInvalid, Message: message, Fields: []hub.FieldError{{Path: "cursor", Message: message}}, Cause: cause}
 }
 
 // cut makes a page of rows that were read with one more than the limit, and the

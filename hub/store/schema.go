@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,27 +45,48 @@ func (s *Store) Schema(ctx context.Context) (*Schema, error) {
 // LookAtSchema is Schema for a database that is not open, and may be in use by a hub or
 // not be there at all: nothing is made, locked or changed.
 func LookAtSchema(ctx context.Context, cfg Config) (schema *Schema, err error) {
-	if cfg.Path == "" {
-		st, err := Open(ctx, cfg)
-		if err != nil {
-			return nil, err
-		}
+	err = lookAt(ctx, cfg, func(st *Store) error {
 		schema, err = st.Schema(ctx)
-		return schema, errors.Join(err, st.Close())
-	}
-	if err := refuseNetworkFS(filepath.Dir(cfg.Path)); err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(cfg.Path); errors.Is(err, fs.ErrNotExist) {
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
 		known, err := migrationList(migrationsOf("sqlite"))
 		return compareSchema(nil, known), err
 	}
-	st, err := openToRead(cfg)
-	if err != nil {
-		return nil, err
+	return schema, err
+}
+
+// HasSecrets looks as LookAtSchema does whether there is a CA, whose key is sealed under
+// the master key.
+func HasSecrets(ctx context.Context, cfg Config) (sealed bool, err error) {
+	err = lookAt(ctx, cfg, func(st *Store) error {
+		schema, err := st.Schema(ctx)
+		if err != nil || schema.Database == 0 {
+			return err
+		}
+		_, key, err := st.ClusterCA(ctx)
+		sealed = key != nil
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	schema, err = st.Schema(ctx)
-	return schema, errors.Join(err, st.Close())
+	return sealed, err
+}
+
+// lookAt opens a database for do; fs.ErrNotExist when the file is not there.
+func lookAt(ctx context.Context, cfg Config, do func(*Store) error) error {
+	var st *Store
+	var err error
+	if cfg.Path == "" {
+		st, err = Open(ctx, cfg)
+	} else {
+		st, err = openToRead(cfg)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(st), st.Close())
 }
 
 func compareSchema(applied []int64, known []Migration) *Schema {

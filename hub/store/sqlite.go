@@ -97,6 +97,12 @@ func openToRead(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the database file: %w", err)
 	}
+	if err := refuseNetworkFS(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("looking for the database file: %w", err)
+	}
 	q := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(10000)", "query_only(1)"}}
 	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
 		// Nobody has it open; SQLite would make a log and shared memory beside it even so.

@@ -51,6 +51,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Holds reports whether bytes are held back.
+func (w *Writer) Holds() bool { return len(w.held) > 0 }
+
 // Flush writes what was held back: the stream is over, nothing can complete it.
 func (w *Writer) Flush() error {
 	err := w.release(len(w.held))

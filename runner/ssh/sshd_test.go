@@ -72,22 +72,25 @@ func startSSHD(t testing.TB, lines ...string) *sshd {
 	s.port = freePort(t)
 	// A home without start-up files: bash reads ~/.bashrc even for a command over SSH,
 	// and a developer's may take a second.
-	env := "SetEnv HOME=" + s.dir
+	env, home := "SetEnv", " HOME="+s.dir
 	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
 		more, found := strings.CutPrefix(line, "SetEnv")
 		if found {
 			env += more
+			if strings.Contains(more, "HOME=") {
+				home = ""
+			}
 		}
 		return found
 	})
-	config := append([]string{
-		env,
-		"ListenAddress 0.0.0.0:" + s.port,
-		"HostKey " + filepath.Join(s.dir, "host_key"),
-		"AuthorizedKeysFile " + filepath.Join(s.dir, "authorized_keys"),
+	config := append(lines, // sshd keeps the first value it reads
+		env+home,
+		"ListenAddress 0.0.0.0:"+s.port,
+		"HostKey "+filepath.Join(s.dir, "host_key"),
+		"AuthorizedKeysFile "+filepath.Join(s.dir, "authorized_keys"),
 		"PidFile none", "StrictModes no", "UsePAM no", "PermitRootLogin yes",
 		"MaxStartups 500:1:1000", "PrintMotd no", "LogLevel ERROR",
-	}, lines...)
+	)
 	s.write(t, "sshd_config", []byte(strings.Join(config, "\n")+"\n"))
 	s.start(t)
 	return s

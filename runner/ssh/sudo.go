@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"math"
 	"regexp"
 	"strings"
 	"sync"
@@ -14,10 +15,15 @@ type sudo struct {
 	// used: the command calls sudo at all, so that its processes may be another
 	// user's.
 	used bool
-	// expected is how many calls the text shows; 0: no question is answered.
+	// expected is how many calls the text shows; 0: no question is answered. repeated:
+	// there may be any number of them.
 	expected int
+	repeated bool
 	password []byte
-	timeout  time.Duration
+	// limit is how many questions are answered in a terminal, where a script's own calls
+	// are seen, too.
+	limit   int
+	timeout time.Duration
 	// prompts are answered in a terminal, where sudo asks there.
 	prompts []prompt
 }
@@ -35,6 +41,9 @@ const (
 
 var sudoCall = regexp.MustCompile(sudoWord)
 
+// repeats finds what may make a shell run the same text again.
+var repeats = regexp.MustCompile(`(^|[^A-Za-z0-9_./-])(while\s|until\s|for\s*\(\(|for\s+\w+\s*(\sin\s|[;\n]))|\(\s*\)`)
+
 // sudo reads the sudo-* settings.
 func (s *settings) sudo(c *task.Command) sudo {
 	text := c.Text
@@ -42,7 +51,11 @@ func (s *settings) sudo(c *task.Command) sudo {
 		text = c.Script.Interpreter
 	}
 	calls := len(sudoCall.FindAllString(text, -1))
-	out := sudo{used: calls > 0, timeout: s.milliseconds("sudo-prompt-max-timeout", defaultSudoTimeout)}
+	out := sudo{used: calls > 0, repeated: repeats.MatchString(text), timeout: s.milliseconds("sudo-prompt-max-timeout", defaultSudoTimeout)}
+	script := ""
+	if c.Script != nil {
+		script = c.Script.Text
+	}
 	for _, prefix := range []string{"sudo-", "sudo2-"} {
 		if !s.boolean(prefix+"command-enabled") || !s.matches(s.pattern(prefix+"command-pattern", sudoWord), text) {
 			continue
@@ -65,6 +78,10 @@ func (s *settings) sudo(c *task.Command) sudo {
 			password: password,
 		})
 	}
+	out.limit = max(calls+len(sudoCall.FindAllString(script, -1)), len(out.prompts))
+	if out.repeated || repeats.MatchString(script) {
+		out.limit = math.MaxInt
+	}
 	return out
 }
 
@@ -84,15 +101,20 @@ func (s *settings) matches(re *regexp.Regexp, text string) bool {
 
 // prelude makes sudo a function that asks over stderr with a mark of our own and reads
 // the answer from the channel, which no other command of the line has as its stdin.
-// Where something is piped into sudo, the password is given in a call before.
+// Where something is piped into sudo, and where nobody knows how often it is called and
+// so when that channel may be closed, the password is given in a call before.
 func (s *sudo) prelude(p *process) string {
 	if s.expected == 0 || p.target.pty {
 		return ""
 	}
+	before := "[ -p /dev/stdin ] || [ -f /dev/stdin ]"
+	if s.repeated {
+		before = "true"
+	}
 	q := "'" + p.mark + string(markQuestion) + "'"
 	return "exec 3<&0 </dev/null\n" +
 		"sudo() { echo '" + p.mark + string(markSudo) + "' >&2; " +
-		"if [ -p /dev/stdin ] || [ -f /dev/stdin ]; then " +
+		"if " + before + "; then " +
 		"command sudo -S -p " + q + " -v <&3 3<&- && command sudo \"$@\" 3<&-; " +
 		"else command sudo -S -p " + q + " \"$@\" <&3 3<&-; fi; }\n"
 }
@@ -110,7 +132,7 @@ type answerer struct {
 	refused  bool
 	timer    *time.Timer
 	tail     []byte
-	given    int
+	given    int // in a terminal
 }
 
 // calling notes that sudo was called: only now can it ask.
@@ -127,7 +149,7 @@ func (a *answerer) waitLocked() {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	if a.called >= a.sudo.expected {
+	if a.called >= a.sudo.expected && !a.sudo.repeated {
 		a.timer = time.AfterFunc(a.sudo.timeout, a.finish)
 	}
 }
@@ -176,8 +198,12 @@ func (a *answerer) seen(p []byte) {
 			a.write([]byte{4}) // end of input, for a terminal
 			return
 		}
-		a.given++
-		a.write(append(append([]byte(nil), pr.password...), '\n'))
+		// Anything can print what looks like a question. What the text does not call
+		// gets no password.
+		if a.given < a.sudo.limit {
+			a.given++
+			a.write(append(append([]byte(nil), pr.password...), '\n'))
+		}
 		return
 	}
 }

@@ -71,6 +71,7 @@ func TestSudoPassword(t *testing.T) {
 	}{
 		{name: "one call", text: "sudo echo yes", stdout: "yes\n"},
 		{name: "two calls", text: "sudo echo a && sudo echo b", stdout: "a\nb\n"},
+		{name: "in a loop", text: "for i in 1 2; do sudo echo $i; sleep 1.2; done", stdout: "1\n2\n"},
 		{name: "others read no password", text: "cat; sudo echo a; cat", stdout: "a\n"},
 		{name: "a command under sudo that reads stdin", text: "sudo cat", stdout: ""},
 		{name: "something piped in", text: "echo piped | sudo cat", stdout: "piped\n"},
@@ -84,6 +85,10 @@ func TestSudoPassword(t *testing.T) {
 		{name: "terminal", text: "sudo echo yes", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: yes\r\n"},
 		{name: "terminal, inside", text: "sh -c 'sudo echo yes' # sudo", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: yes\r\n"},
 		{name: "terminal, piped", text: "echo piped | sudo cat", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: piped\r\n"},
+		{
+			name: "terminal, and something that looks like a question", text: `sudo echo yes; printf '[su%s] password for me: ' do; read -r -t 1 x; echo "got $x."`,
+			change: []func(*task.Command){pty, set("ssh-shell", "/bin/bash")}, stdout: "[sudo] password for me: yes\r\n[sudo] password for me: got .\r\n",
+		},
 		{name: "terminal, wrong password", text: "sudo echo yes", change: []func(*task.Command){pty, withPassword("wrong")}, reason: "sudo_password_refused", stdout: "*"},
 	}
 	for _, test := range tests {

@@ -9,6 +9,10 @@ import (
 	"github.com/fairlead/fairlead/runner/mask"
 )
 
+// quietFlush is how long bytes are held back that may begin a secret: a prompt must show
+// while the command waits for an answer.
+const quietFlush = 500 * time.Millisecond
+
 // partialAfter is how long a line may wait for its end before it is shown without.
 const partialAfter = 100 * time.Millisecond
 
@@ -39,10 +43,13 @@ type cutOffset struct {
 // line is one stream of a cell. Guarded by cutter.mu.
 type line struct {
 	masker *mask.Writer
-	rest   []byte // of a line whose end has not come
-	since  time.Time
-	flags  uint8
-	offset uint64 // where rest ends
+	// quiet lets go of what the masker holds back; written is when something came last.
+	quiet   *time.Timer
+	written time.Time
+	rest    []byte // of a line whose end has not come
+	since   time.Time
+	flags   uint8
+	offset  uint64 // where rest ends
 }
 
 var _ SyncedOutput = (*cellOutput)(nil)
@@ -60,8 +67,29 @@ func newCellOutput(c Cell, cut *cutter, m *mask.Masker) *cellOutput {
 func (o *cellOutput) Write(stream wire.Stream, p []byte) error {
 	o.cutter.mu.Lock()
 	defer o.cutter.mu.Unlock()
-	_, err := o.lines[stream].masker.Write(p)
+	l := &o.lines[stream]
+	_, err := l.masker.Write(p)
+	if l.masker.Holds() {
+		l.written = time.Now()
+		o.watch(l)
+	}
 	return err
+}
+
+// watch sees to it that what is held back is let go when nothing more comes. The caller
+// holds mu.
+func (o *cellOutput) watch(l *line) {
+	if l.quiet != nil {
+		l.quiet.Reset(quietFlush)
+		return
+	}
+	l.quiet = time.AfterFunc(quietFlush, func() {
+		o.cutter.mu.Lock()
+		defer o.cutter.mu.Unlock()
+		if time.Since(l.written) >= quietFlush {
+			_ = l.masker.Flush() // the error stays in cutter.err
+		}
+	})
 }
 
 // WriteMasked implements Output. Only one stream at a time has an unfinished line, so
@@ -203,6 +231,9 @@ func (o *cellOutput) close() {
 	defer o.cutter.mu.Unlock()
 	for i := range o.lines {
 		l := &o.lines[i]
+		if l.quiet != nil {
+			l.quiet.Stop()
+		}
 		_ = l.masker.Flush() // the error stays in cutter.err
 		if len(l.rest) > 0 {
 			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)

@@ -716,6 +716,9 @@ type Execution struct {
 	CancelRequested bool    `json:"cancelRequested"`
 	CancelledBy     *string `json:"cancelledBy,omitempty"`
 
+	// Command What an ad-hoc command was, to run it again; only of a single execution
+	Command *RunCommand `json:"command,omitempty"`
+
 	// CreatedAt Examples: 2026-11-22T15:04:05.123Z
 	CreatedAt time.Time `json:"createdAt"`
 
@@ -864,10 +867,16 @@ type ImportedJob struct {
 	Group string `json:"group"`
 
 	// ID Absent in a dry run of a new job
-	ID     *string           `json:"id,omitempty"`
-	Name   string            `json:"name"`
-	Result ImportedJobResult `json:"result"`
-	UUID   *string           `json:"uuid,omitempty"`
+	ID   *string `json:"id,omitempty"`
+	Name string  `json:"name"`
+
+	// Replaced Revision that an update took the place of; it is kept
+	Replaced *int64            `json:"replaced,omitempty"`
+	Result   ImportedJobResult `json:"result"`
+
+	// Revision Of the job after the import
+	Revision int64   `json:"revision"`
+	UUID     *string `json:"uuid,omitempty"`
 }
 
 // ImportedJobResult defines model for ImportedJob.Result.
@@ -1238,6 +1247,12 @@ type NodeImport struct {
 	// Nodes How many the project has now
 	Nodes   int64 `json:"nodes"`
 	Removed int64 `json:"removed"`
+
+	// Revision Of the inventory now
+	Revision int64 `json:"revision"`
+
+	// Warnings What was taken without effect
+	Warnings []FieldProblem `json:"warnings"`
 }
 
 // NodeList defines model for NodeList.
@@ -1339,7 +1354,10 @@ type RunCommand struct {
 
 	// NodeFilter Which nodes; absent: the runner's own host
 	NodeFilter *string `json:"nodeFilter,omitempty"`
-	Script     *string `json:"script,omitempty"`
+
+	// Nodes Of the nodes that the filter gives, these alone
+	Nodes  *[]string `json:"nodes,omitempty"`
+	Script *string   `json:"script,omitempty"`
 
 	// Threadcount Nodes at once; 1 when absent
 	Threadcount *int64 `json:"threadcount,omitempty"`
@@ -1543,20 +1561,26 @@ type ListExecutionsParams struct {
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor Where to go on: next of the page before
-	Cursor  *string `form:"cursor,omitempty" json:"cursor,omitempty"`
-	Project *string `form:"project,omitempty" json:"project,omitempty"`
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Any of these states
+	Status  *[]string `form:"status,omitempty" json:"status,omitempty"`
+	Project *string   `form:"project,omitempty" json:"project,omitempty"`
 
 	// Job Id of a job, or its name with a project
 	Job *string `form:"job,omitempty" json:"job,omitempty"`
-
-	// Status Any of these states
-	Status *[]string `form:"status,omitempty" json:"status,omitempty"`
 }
 
 // GetExecutionParams defines parameters for GetExecution.
 type GetExecutionParams struct {
 	// Wait Answer only when the execution is final, or after this long (30s, 5m; at most 10m)
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// CancelExecutionParams defines parameters for CancelExecution.
+type CancelExecutionParams struct {
+	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // GetLogParams defines parameters for GetLog.
@@ -1600,7 +1624,7 @@ type ListExecutionNodesParams struct {
 	// Cursor Where to go on: next of the page before
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Status Rows in any of these states
+	// Status Any of these states
 	Status *[]string `form:"status,omitempty" json:"status,omitempty"`
 }
 
@@ -1616,9 +1640,21 @@ type ListKeysParams struct {
 	Prefix *string `form:"prefix,omitempty" json:"prefix,omitempty"`
 }
 
+// DeleteKeyParams defines parameters for DeleteKey.
+type DeleteKeyParams struct {
+	// IfMatch The ETag of what is changed; * for whatever is there
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // SetKeyParams defines parameters for SetKey.
 type SetKeyParams struct {
 	Type SetKeyParamsType `form:"type" json:"type"`
+
+	// IfMatch The ETag of what is changed; * for whatever is there
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // SetKeyParamsType defines parameters for SetKey.
@@ -1676,6 +1712,9 @@ type ListJobsParams struct {
 type ImportJobsParams struct {
 	// DryRun Check and report, change nothing
 	DryRun *bool `form:"dryRun,omitempty" json:"dryRun,omitempty"`
+
+	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // DeleteJobParams defines parameters for DeleteJob.
@@ -1710,6 +1749,15 @@ type ListNodesParams struct {
 
 // ImportNodesJSONBody defines parameters for ImportNodes.
 type ImportNodesJSONBody = openapi_types.File
+
+// ImportNodesParams defines parameters for ImportNodes.
+type ImportNodesParams struct {
+	// IfMatch The ETag of what is changed; * for whatever is there
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
 
 // ListRunnersParams defines parameters for ListRunners.
 type ListRunnersParams struct {
@@ -1923,14 +1971,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
-	CancelExecutionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CancelExecutionWithBody(ctx context.Context, id string, params *CancelExecutionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelExecution Cancel an execution or single nodes of it
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
-	CancelExecution(ctx context.Context, id string, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CancelExecution(ctx context.Context, id string, params *CancelExecutionParams, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetLog Read or follow the log
 	//
@@ -1950,7 +1998,12 @@ type ClientInterface interface {
 	// DeleteKey Delete a key
 	//
 	// Corresponds with DELETE /api/v1/keys/{path} (the `DeleteKey` operationId).
-	DeleteKey(ctx context.Context, path string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteKey(ctx context.Context, path string, params *DeleteKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetKey Show a key, without its value
+	//
+	// Corresponds with GET /api/v1/keys/{path} (the `GetKey` operationId).
+	GetKey(ctx context.Context, path string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SetKeyWithBody Store a key; the body is its value
 	//
@@ -2077,14 +2130,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/v1/projects/{project}/nodes (the `ImportNodes` operationId).
-	ImportNodesWithBody(ctx context.Context, project string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ImportNodesWithBody(ctx context.Context, project string, params *ImportNodesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ImportNodes Replace all nodes by those of a file
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/v1/projects/{project}/nodes (the `ImportNodes` operationId).
-	ImportNodes(ctx context.Context, project string, body ImportNodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ImportNodes(ctx context.Context, project string, params *ImportNodesParams, body ImportNodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetNode Show a node
 	//
@@ -2404,8 +2457,8 @@ func (c *Client) GetExecution(ctx context.Context, id string, params *GetExecuti
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
-func (c *Client) CancelExecutionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCancelExecutionRequestWithBody(c.Server, id, contentType, body)
+func (c *Client) CancelExecutionWithBody(ctx context.Context, id string, params *CancelExecutionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelExecutionRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2421,8 +2474,8 @@ func (c *Client) CancelExecutionWithBody(ctx context.Context, id string, content
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
-func (c *Client) CancelExecution(ctx context.Context, id string, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCancelExecutionRequest(c.Server, id, body)
+func (c *Client) CancelExecution(ctx context.Context, id string, params *CancelExecutionParams, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelExecutionRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2481,8 +2534,23 @@ func (c *Client) ListKeys(ctx context.Context, params *ListKeysParams, reqEditor
 // DeleteKey Delete a key
 //
 // Corresponds with DELETE /api/v1/keys/{path} (the `DeleteKey` operationId).
-func (c *Client) DeleteKey(ctx context.Context, path string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteKeyRequest(c.Server, path)
+func (c *Client) DeleteKey(ctx context.Context, path string, params *DeleteKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteKeyRequest(c.Server, path, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetKey Show a key, without its value
+//
+// Corresponds with GET /api/v1/keys/{path} (the `GetKey` operationId).
+func (c *Client) GetKey(ctx context.Context, path string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKeyRequest(c.Server, path)
 	if err != nil {
 		return nil, err
 	}
@@ -2818,8 +2886,8 @@ func (c *Client) ListNodes(ctx context.Context, project string, params *ListNode
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /api/v1/projects/{project}/nodes (the `ImportNodes` operationId).
-func (c *Client) ImportNodesWithBody(ctx context.Context, project string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewImportNodesRequestWithBody(c.Server, project, contentType, body)
+func (c *Client) ImportNodesWithBody(ctx context.Context, project string, params *ImportNodesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportNodesRequestWithBody(c.Server, project, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2835,8 +2903,8 @@ func (c *Client) ImportNodesWithBody(ctx context.Context, project string, conten
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /api/v1/projects/{project}/nodes (the `ImportNodes` operationId).
-func (c *Client) ImportNodes(ctx context.Context, project string, body ImportNodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewImportNodesRequest(c.Server, project, body)
+func (c *Client) ImportNodes(ctx context.Context, project string, params *ImportNodesParams, body ImportNodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportNodesRequest(c.Server, project, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3511,6 +3579,18 @@ func NewListExecutionsRequest(server string, params *ListExecutionsParams) (*htt
 
 		}
 
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Project != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "project", *params.Project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -3526,18 +3606,6 @@ func NewListExecutionsRequest(server string, params *ListExecutionsParams) (*htt
 		if params.Job != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "job", *params.Job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Status != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -3623,18 +3691,18 @@ func NewGetExecutionRequest(server string, id string, params *GetExecutionParams
 }
 
 // NewCancelExecutionRequest calls the generic CancelExecution builder with application/json body
-func NewCancelExecutionRequest(server string, id string, body CancelExecutionJSONRequestBody) (*http.Request, error) {
+func NewCancelExecutionRequest(server string, id string, params *CancelExecutionParams, body CancelExecutionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCancelExecutionRequestWithBody(server, id, "application/json", bodyReader)
+	return NewCancelExecutionRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewCancelExecutionRequestWithBody constructs an http.Request for the CancelExecution method, with any body, and a specified content type
-func NewCancelExecutionRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCancelExecutionRequestWithBody(server string, id string, params *CancelExecutionParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3665,6 +3733,21 @@ func NewCancelExecutionRequestWithBody(server string, id string, contentType str
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3990,7 +4073,7 @@ func NewListKeysRequest(server string, params *ListKeysParams) (*http.Request, e
 }
 
 // NewDeleteKeyRequest constructs an http.Request for the DeleteKey method
-func NewDeleteKeyRequest(server string, path string) (*http.Request, error) {
+func NewDeleteKeyRequest(server string, path string, params *DeleteKeyParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4016,6 +4099,55 @@ func NewDeleteKeyRequest(server string, path string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetKeyRequest constructs an http.Request for the GetKey method
+func NewGetKeyRequest(server string, path string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "path", path, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -4078,6 +4210,32 @@ func NewSetKeyRequestWithBody(server string, path string, params *SetKeyParams, 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4643,6 +4801,21 @@ func NewImportJobsRequestWithBody(server string, project string, params *ImportJ
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -4978,18 +5151,18 @@ func NewListNodesRequest(server string, project string, params *ListNodesParams)
 }
 
 // NewImportNodesRequest calls the generic ImportNodes builder with application/json body
-func NewImportNodesRequest(server string, project string, body ImportNodesJSONRequestBody) (*http.Request, error) {
+func NewImportNodesRequest(server string, project string, params *ImportNodesParams, body ImportNodesJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewImportNodesRequestWithBody(server, project, "application/json", bodyReader)
+	return NewImportNodesRequestWithBody(server, project, params, "application/json", bodyReader)
 }
 
 // NewImportNodesRequestWithBody constructs an http.Request for the ImportNodes method, with any body, and a specified content type
-func NewImportNodesRequestWithBody(server string, project string, contentType string, body io.Reader) (*http.Request, error) {
+func NewImportNodesRequestWithBody(server string, project string, params *ImportNodesParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5020,6 +5193,32 @@ func NewImportNodesRequestWithBody(server string, project string, contentType st
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }

@@ -41,6 +41,7 @@ type Hub struct {
 	Deps     api.Deps
 
 	tls    bool
+	public string
 	mu     sync.Mutex // guards server
 	server *httptest.Server
 }
@@ -50,6 +51,9 @@ type Option func(*Hub)
 
 // TLS serves HTTPS with a certificate of the hub's own CA.
 func TLS(h *Hub) { h.tls = true }
+
+// PublicURL tells the hub the address that people reach it at.
+func PublicURL(url string) Option { return func(h *Hub) { h.public = url } }
 
 // Start starts a hub that ends with the test.
 func Start(t testing.TB, options ...Option) *Hub {
@@ -73,7 +77,7 @@ func Start(t testing.TB, options ...Option) *Hub {
 	h.services(members, secrets, t)
 	h.Deps = api.Deps{
 		Store: h.Store, Dispatch: h.Dispatch, Output: h.Output, Auth: h.Auth, Keys: secrets, CA: h.CA, Log: log,
-		Cluster: members, MemberName: "test", Version: "test", Metrics: prometheus.NewRegistry(), Done: ctx.Done(), RunnerDir: t.TempDir(),
+		Cluster: members, MemberName: "test", Version: "test", Done: ctx.Done(), RunnerDir: t.TempDir(), PublicURL: h.public,
 	}
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context) error{members.Run, h.Auth.Run, h.Dispatch.Run, h.Output.Run} {
@@ -92,7 +96,7 @@ func Start(t testing.TB, options ...Option) *Hub {
 func (h *Hub) serve(t testing.TB, address string) {
 	t.Helper()
 	deps := h.Deps
-	deps.Metrics = nil // a registry takes each metric once
+	deps.Metrics = prometheus.NewRegistry() // one takes each metric once
 	handler, err := api.New(deps)
 	must(t, err)
 	var lc net.ListenConfig

@@ -18,6 +18,8 @@ type addresses struct {
 	// names are what people may call the HTTPS listener by.
 	names []string
 	https bool
+	// secure: people come over HTTPS, which this hub or a proxy in front of it speaks.
+	secure bool
 }
 
 // findAddresses works out the addresses from the configuration and what the listeners
@@ -44,6 +46,7 @@ func findAddresses(cfg *config.Config, httpAddr, gatewayAddr net.Addr) addresses
 		}
 		a.public = scheme + "://" + withHost(httpAddr, host)
 	}
+	a.secure = a.https || strings.HasPrefix(a.public, "https://")
 	if a.gateway = cfg.AdvertiseGateway; a.gateway == "" {
 		a.gateway = withHost(gatewayAddr, host)
 	}

@@ -24,7 +24,7 @@ import (
 const (
 	adminSocket  = "admin.sock"
 	adminTimeout = 30 * time.Second
-	// maxSocketPath is what fits into a socket's address on every system.
+	// maxSocketPath is what fits into a socket's address on every system, in bytes.
 	maxSocketPath = 100
 )
 
@@ -67,21 +67,45 @@ func doUser(ctx context.Context, a *auth.Auth, public string, r userRequest) (us
 	return userAnswer{URL: signInURL(public, secret)}, err
 }
 
-// listenAdmin opens the socket. The data directory is locked, so one that is there was
-// left by a hub that was killed.
-func listenAdmin(ctx context.Context, dir string) (net.Listener, error) {
+// atSocket calls use with a path of the socket in dir that fits into a socket's address.
+// The path of a deep directory does not: there it leads through the directory opened,
+// as Linux has it, which is valid only until use returns.
+func atSocket(dir string, use func(path string) error) error {
 	path, err := filepath.Abs(filepath.Join(dir, adminSocket))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the path %s is too long for a socket", path)
+	if len(path) <= maxSocketPath {
+		return use(path)
 	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }() // nothing was written
+	if err := use(fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), adminSocket)); err != nil {
+		return fmt.Errorf("the path %s is too long for a socket, and the way around it fails: %w", path, err)
+	}
+	return nil
+}
+
+// listenAdmin opens the socket. The data directory is locked, so one that is there was
+// left by a hub that ended before.
+func listenAdmin(ctx context.Context, dir string) (net.Listener, error) {
+	path := filepath.Join(dir, adminSocket)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", path)
+	var l net.Listener
+	err := atSocket(dir, func(short string) (err error) {
+		var lc net.ListenConfig
+		if l, err = lc.Listen(ctx, "unix", short); err != nil {
+			return err
+		}
+		// The path it was opened by may be another file's when it is closed.
+		l.(*net.UnixListener).SetUnlinkOnClose(false)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -114,14 +138,18 @@ func (s *server) serveAdmin(ctx context.Context) error {
 	return nil
 }
 
-func dialAdmin(ctx context.Context, path string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "unix", path)
+func dialAdmin(ctx context.Context, dir string) (c net.Conn, err error) {
+	err = atSocket(dir, func(path string) (err error) {
+		var d net.Dialer
+		c, err = d.DialContext(ctx, "unix", path)
+		return err
+	})
+	return c, err
 }
 
 // hubRuns reports whether a hub answers in the data directory.
 func hubRuns(ctx context.Context, dir string) bool {
-	c, err := dialAdmin(ctx, filepath.Join(dir, adminSocket))
+	c, err := dialAdmin(ctx, dir)
 	return err == nil && c.Close() == nil
 }
 
@@ -130,15 +158,11 @@ var errNoHub = errors.New("no hub answers on the local socket")
 
 // askHub sends a user command to the hub that runs in dir.
 func askHub(ctx context.Context, dir string, r userRequest) (userAnswer, error) {
-	path, err := filepath.Abs(filepath.Join(dir, adminSocket))
-	if err != nil {
-		return userAnswer{}, err
-	}
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, adminSocket)); err != nil {
 		return userAnswer{}, errNoHub
 	}
 	client := &http.Client{Timeout: adminTimeout, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAdmin(ctx, path) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAdmin(ctx, dir) },
 	}}
 	defer client.CloseIdleConnections()
 	body, err := json.Marshal(r) //nolint:gosec // to a socket that this user alone can open

@@ -8,7 +8,7 @@ import (
 )
 
 func (p *program) configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Look at the configuration"}
+	c := group(&cobra.Command{Use: "config", Short: "Look at the configuration"})
 	c.AddCommand(
 		&cobra.Command{Use: "show", Short: "Show each value and where it came from, secrets hidden", Args: noArgs, RunE: p.configShow},
 		&cobra.Command{Use: "check", Short: "Tell what is wrong with the configuration, if anything", Args: noArgs, RunE: p.configCheck},

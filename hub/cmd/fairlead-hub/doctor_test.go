@@ -46,6 +46,9 @@ func TestDoctorBesideAHub(t *testing.T) {
 	if code, _ := h.get("/health/ready", ""); code != 200 {
 		t.Errorf("the hub is not ready: %d", code)
 	}
+	h.end()
+	ok(t, os.Remove(filepath.Join(dir, "master.key")))
+	says(t, exitOther, nil, args, "fail|master key|has secrets under a master key that is not at", "ok|listeners|is free for the gateway")
 }
 
 func TestDoctorFindsWhatIsWrong(t *testing.T) {
@@ -77,7 +80,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	if code, _, errs := command(t, nil, "migrate", "--data-dir", dir); code != 0 {
 		t.Fatalf("migrate: %d %s", code, errs)
 	}
-	says(t, exitOther, nil, append(free, dir), "fail|master key|the database has been used before", "ok|database|SQLite")
+	says(t, 0, nil, append(free, dir), "warn|master key|the first start makes it", "ok|database|SQLite", "ok|schema|as this program's")
 }
 
 func TestDoctorOnPostgres(t *testing.T) {

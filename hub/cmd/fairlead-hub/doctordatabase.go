@@ -23,7 +23,7 @@ func checkDatabase(ctx context.Context, cfg *config.Config) []finding {
 	if file := cfg.DatabaseFile(); file != "" {
 		return []finding{checkSQLiteFile(file)}
 	}
-	r, err := store.Examine(ctx, store.Config{URL: cfg.Database})
+	r, err := store.Examine(ctx, storeConfig(cfg, nil))
 	if err != nil {
 		return []finding{failed(err)}
 	}
@@ -113,7 +113,7 @@ func checkPooler(r *store.ServerReport) finding {
 }
 
 func checkSchemaVersion(ctx context.Context, cfg *config.Config) []finding {
-	schema, err := store.LookAtSchema(ctx, store.Config{URL: cfg.Database, Path: cfg.DatabaseFile()})
+	schema, err := store.LookAtSchema(ctx, storeConfig(cfg, nil))
 	if err == nil {
 		err = schema.Refusal()
 	}

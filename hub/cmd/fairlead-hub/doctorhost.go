@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/config"
 	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/store"
@@ -73,11 +74,13 @@ func exists(path string) bool {
 func checkMasterKey(ctx context.Context, cfg *config.Config) []finding {
 	path := cfg.MasterKeyFile()
 	if cfg.MasterKey == "" && !exists(path) {
-		schema, err := store.LookAtSchema(ctx, store.Config{URL: cfg.Database, Path: cfg.DatabaseFile()})
-		if err == nil && schema.Database > 0 {
-			return []finding{fail("put the database's own key there (from another member, or your copy of it): one that is made new opens nothing", "%s is missing, and the database has been used before", path)}
+		sealed, err := store.HasSecrets(ctx, storeConfig(cfg, nil))
+		if err != nil {
+			return []finding{warn("make the database readable, then look again", "%s is not there, and whether the database needs it cannot be told: %s", path, hub.ErrorMessage(err))}
 		}
-		return []finding{warn("", "%s is not there yet; the first start makes it. Keep a copy apart from the database's backups", path)}
+		if !sealed {
+			return []finding{warn("keep a copy of it then, apart from the database's backups", "%s is not there yet; the first start makes it", path)}
+		}
 	}
 	if _, _, err := keys.LoadMaster(cfg.MasterKey, path, true); err != nil {
 		return []finding{failed(err)}

@@ -102,6 +102,7 @@ func (p *program) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; `%s --help` lists the flags", err, c.CommandPath())}
 	})
+	group(root)
 	p.addFlags(root.PersistentFlags())
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Serve UI, API and runners until told to end", Args: noArgs, RunE: p.serve},
@@ -112,6 +113,22 @@ func (p *program) command() *cobra.Command {
 		&cobra.Command{Use: "version", Short: "Tell the version", Args: noArgs, RunE: p.version},
 	)
 	return root
+}
+
+// group makes c one that only has commands: an unknown one is a wrong call, which cobra
+// tells from others by its text alone, or not at all. The root without any helps.
+func group(c *cobra.Command) *cobra.Command {
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usageError{fmt.Errorf("%s has no command %q; `%s --help` lists those there are", c.CommandPath(), args[0], c.CommandPath())}
+		}
+		if err := c.Help(); err != nil || !c.HasParent() {
+			return err
+		}
+		return usageError{fmt.Errorf("%s needs one of its commands", c.CommandPath())}
+	}
+	return c
 }
 
 func noArgs(c *cobra.Command, args []string) error {

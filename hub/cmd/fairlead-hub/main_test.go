@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -230,6 +231,27 @@ func TestBootstrapToken(t *testing.T) {
 	}
 }
 
+// Scrapers may have a listener of their own, which serves nothing else.
+func TestMetricsListener(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h := serve(t, t.TempDir(), []string{"FAIRLEAD_HUB_METRICS_LISTEN=" + at})
+	h.url = "http://" + at
+	if code, body := h.get("/metrics", ""); code != http.StatusOK || !strings.Contains(body, "fairlead_hub_member_ready 1\n") {
+		t.Errorf("metrics: %d %.200s", code, body)
+	}
+	if code, _ := h.get("/api/v1/enrolment", ""); code != http.StatusNotFound {
+		t.Errorf("it serves more than metrics: %d", code)
+	}
+}
+
 // Beyond loopback people come over HTTPS, by a certificate of the hub's own CA.
 func TestHTTPSBeyondLoopback(t *testing.T) {
 	t.Parallel()
@@ -264,6 +286,32 @@ func TestInsecureHTTPIsAChoice(t *testing.T) {
 	h := serve(t, t.TempDir(), nil, "--http", "0.0.0.0:0", "--insecure-http")
 	if !strings.HasPrefix(h.url, "http://") || !strings.Contains(h.errs.String(), "readable") {
 		t.Errorf("address %s, log:\n%s", h.url, h.errs.String())
+	}
+}
+
+// A data directory whose path does not fit into a socket's address is like any other.
+func TestDeepDataDir(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	dir := filepath.Join(top, strings.Repeat("deep/", 30))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second finds the socket of the first
+		h := serve(t, dir, nil)
+		code, out, errs := command(t, nil, "user", "link", "--data-dir", dir)
+		if code != 0 || !strings.HasPrefix(out, h.url+"/sign-in?link=") {
+			t.Fatalf("user link: %d %q %q\n%s", code, out, errs, h.errs.String())
+		}
+		if info, err := os.Stat(filepath.Join(dir, adminSocket)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("socket %v, %v", info, err)
+		}
+		if code := h.end(); code != 0 {
+			t.Fatalf("ended with %d:\n%s", code, h.errs.String())
+		}
+	}
+	if code, _, errs := command(t, nil, "user", "link", "--data-dir", dir); code != 0 {
+		t.Errorf("user link, hub stopped: %d %q", code, errs)
 	}
 }
 
@@ -312,17 +360,24 @@ func TestCannotServe(t *testing.T) {
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"serve --htpp :1":                         "unknown flag: --htpp",
-		"serve now":                               "takes no arguments",
-		"user create":                             "needs one NAME",
-		"user password ann":                       "--password-file",
-		"user link a b":                           "accepts at most 1",
-		"config check --http 8440":                "not host:port",
-		"user link --data-dir /nonexistent/x":     "There is no hub in",
+		"serve --htpp :1":                     "unknown flag: --htpp",
+		"serve now":                           "takes no arguments",
+		"frobnicate":                          `no command "frobnicate"`,
+		"user frobnicate":                     `no command "frobnicate"`,
+		"config":                              "needs one of its commands",
+		"user create":                         "needs one NAME",
+		"user password ann":                   "--password-file",
+		"user link a b":                       "accepts at most 1",
+		"config check --http 8440":            "not host:port",
+		"user link --data-dir /nonexistent/x": "There is no hub in",
 		"config check --config /nonexistent.yaml": "cannot be read",
 	} {
 		code, _, errs := command(t, nil, strings.Fields(line)...)
-		if code == 0 || !strings.Contains(errs, want) {
+		wrong := exitUsage
+		if strings.Contains(line, "/nonexistent/x") {
+			wrong = exitOther
+		}
+		if code != wrong || !strings.Contains(errs, want) {
 			t.Errorf("%s: %d %q, want %q", line, code, errs, want)
 		}
 	}

@@ -56,6 +56,8 @@ type server struct {
 
 	http, grpc net.Listener
 	admin      net.Listener // nil: not to be had here
+	metrics    net.Listener // nil: not wanted
+	registry   *prometheus.Registry
 	keepers    []*ca.Keeper
 	tls        *tls.Config // of the HTTP listener; nil: plain
 	link       string      // secret of the first sign-in link, "" if there is none
@@ -106,7 +108,7 @@ func (s *server) open(ctx context.Context) error {
 	if err = s.join(ctx, master); err != nil {
 		return err
 	}
-	s.auth = auth.New(s.st, auth.Config{SecureCookies: s.addr.https, Idle: s.cfg.Sessions.Idle, Absolute: s.cfg.Sessions.Absolute}, s.log)
+	s.auth = auth.New(s.st, auth.Config{SecureCookies: s.addr.secure, Idle: s.cfg.Sessions.Idle, Absolute: s.cfg.Sessions.Absolute}, s.log)
 	if s.link, err = s.auth.Bootstrap(ctx, s.cfg.BootstrapToken); err != nil {
 		return err
 	}
@@ -124,6 +126,11 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	if s.grpc, err = lc.Listen(ctx, "tcp", s.cfg.Gateway); err != nil {
 		return errors.Join(hub.Errorf(hub.CodeUnavailable, "The gateway cannot listen on %s: %v. Choose another address with --gateway.", s.cfg.Gateway, err), s.http.Close())
+	}
+	if s.cfg.Metrics.Listen != "" {
+		if s.metrics, err = lc.Listen(ctx, "tcp", s.cfg.Metrics.Listen); err != nil {
+			return errors.Join(hub.Errorf(hub.CodeUnavailable, "The metrics cannot listen on %s: %v. Choose another address in metrics.listen.", s.cfg.Metrics.Listen, err), s.http.Close(), s.grpc.Close())
+		}
 	}
 	s.addr = findAddresses(s.cfg, s.http.Addr(), s.grpc.Addr())
 	if s.admin, err = listenAdmin(ctx, s.cfg.DataDir); err != nil {
@@ -217,13 +224,13 @@ func (s *server) edges(master *keys.Master) error {
 		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate, LastCommit: s.cluster.LastCommit,
 		Serves: s.cluster.Serves, Better: s.better, Members: s.cluster.OtherMembers,
 	}, s.log)
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.registry = prometheus.NewRegistry()
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	s.api, err = api.New(api.Deps{
 		Store: s.st, Dispatch: s.dispatch, Output: s.output, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
 		Cluster: s.cluster, MemberName: s.cfg.MemberName(), Version: version,
-		PublicURL: s.cfg.PublicURL, RunnerDir: binaryDir(), Metrics: metrics, UI: ui.Handler(), Done: s.streams,
+		PublicURL: s.cfg.PublicURL, RunnerDir: binaryDir(), Metrics: s.registry, UI: ui.Handler(), Done: s.streams,
 	})
 	return err
 }
@@ -293,6 +300,9 @@ func (s *server) run(ctx context.Context) error {
 		serving, ctx := errgroup.WithContext(edges)
 		serving.Go(func() error { return s.serveHTTP(ctx) })
 		serving.Go(func() error { return s.gateway.Run(ctx, s.grpc) })
+		if s.metrics != nil {
+			serving.Go(func() error { return s.serveMetrics(ctx) })
+		}
 		if s.admin != nil {
 			serving.Go(func() error { return s.serveAdmin(ctx) })
 		}

@@ -17,7 +17,7 @@ import (
 )
 
 func (p *program) userCommand() *cobra.Command {
-	c := &cobra.Command{Use: "user", Short: "Accounts of people, from the hub's own machine"}
+	c := group(&cobra.Command{Use: "user", Short: "Accounts of people, from the hub's own machine"})
 	var life time.Duration
 	link := &cobra.Command{
 		Use: "link [NAME]", Short: "Print a link that signs NAME (default: admin) in once", Args: maxArgs(1),

@@ -1,33 +1,32 @@
 package storetest
 
 import (
-	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
-// pooler starts PgBouncer, says so once it takes connections, and ends it when standard
-// input ends: then the test is over, or its process gone.
+// pooler runs PgBouncer, and ends it when standard input ends: then the test is over, or
+// its process gone.
 const pooler = `
 dir=$1 program=$2
-exec 2>>"$dir/log"
+exec >>"$dir/log" 2>&1
 cd "$dir" || exit 1
-"$program" -q "$dir/ini" >>"$dir/log" &
+"$program" -q "$dir/ini" &
 trap 'kill $! 2>/dev/null; wait; cd /; rm -rf "$dir"' EXIT
 trap '' INT HUP
-until [ -S "$dir/.s.PGSQL.6432" ]; do
-	kill -0 $! 2>/dev/null || exit 1
-	sleep 0.02
-done
-echo ready
 cat >/dev/null
 `
+
+// poolerTime bounds the start of PgBouncer.
+const poolerTime = 30 * time.Second
 
 // Pooler starts a PgBouncer in front of the server for one test, in the mode session,
 // transaction or statement, and returns how URL of the server is written through it.
@@ -57,10 +56,6 @@ func (s *Server) Pooler(t testing.TB, mode string) func(database string) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting PgBouncer: %v", err)
 	}
@@ -68,12 +63,32 @@ func (s *Server) Pooler(t testing.TB, mode string) func(database string) string 
 		_ = in.Close()
 		_ = cmd.Wait() // ends as it was told
 	})
-	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+	if !answers(t, filepath.Join(dir, ".s.PGSQL.6432")) {
 		log, _ := os.ReadFile(filepath.Join(dir, "log"))
 		t.Fatalf("PgBouncer did not start:\n%s", log)
 	}
 	return func(database string) string {
 		q := url.Values{"host": {dir}, "port": {"6432"}, "user": {"postgres"}, "sslmode": {"disable"}}
 		return "postgres:///" + database + "?" + q.Encode()
+	}
+}
+
+// answers waits until a socket takes connections: its file is there a moment before.
+func answers(t testing.TB, socket string) bool {
+	ctx, cancel := context.WithTimeout(t.Context(), poolerTime)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var d net.Dialer
+	for {
+		if c, err := d.DialContext(ctx, "unix", socket); err == nil {
+			_ = c.Close() // nothing was said
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
 	}
 }

@@ -82,6 +82,7 @@ func (p *program) command() *cobra.Command {
 		Use: "fairlead-runner", Short: "Runs jobs of a Fairlead hub in this network",
 		SilenceUsage: true, SilenceErrors: true,
 	}
+	root.Args, root.RunE = cobra.ArbitraryArgs, chooseCommand
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -98,6 +99,15 @@ func (p *program) command() *cobra.Command {
 		p.statusCommand(),
 		&cobra.Command{Use: "version", Short: "Tell the version", Args: noArgs, RunE: p.version})
 	return root
+}
+
+// chooseCommand runs for a command that is not known: a wrong call. Without any it
+// helps.
+func chooseCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	return usageError{fmt.Errorf("%s has no command %q; see %s --help", c.CommandPath(), args[0], c.CommandPath())}
 }
 
 func noArgs(c *cobra.Command, args []string) error {

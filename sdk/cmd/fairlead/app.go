@@ -20,12 +20,14 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) string
-	// signals asks the program to stop; nil: nothing does.
+	// signals asks the program to stop; nil: nothing does. release gives them back to
+	// the system, so that the next one ends the process whatever it does.
 	signals <-chan os.Signal
+	release func()
 	// asks: a person sits there and may be asked. colour: stdout is a terminal.
 	asks, colour bool
 	// hidden reads a line without showing it.
-	hidden func() ([]byte, error)
+	hidden func(context.Context) ([]byte, error)
 
 	flags flags
 	// onInterrupt, if set, is asked what to do about a signal; true: dealt with.
@@ -75,6 +77,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go a.watchSignals(ctx, cancel)
+	a.in = &interruptible{ctx: ctx, in: a.in}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.in)
@@ -95,6 +98,9 @@ func (a *app) watchSignals(ctx context.Context, cancel func()) {
 				continue
 			}
 			a.interrupted.Store(true)
+			if a.release != nil {
+				a.release()
+			}
 			cancel()
 			return
 		}
@@ -107,13 +113,13 @@ func (a *app) report(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case a.interrupted.Load() && errors.Is(err, context.Canceled):
+		return exitInterrupted
 	case errors.As(err, &exit):
 		if exit.err != nil {
 			a.say("Error: %v", exit.err)
 		}
 		return exit.code
-	case a.interrupted.Load() && errors.Is(err, context.Canceled):
-		return exitInterrupted
 	}
 	a.say("Error: %v", err)
 	switch code := sdk.ErrorCode(err); {
@@ -162,10 +168,10 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.flags.caFile, "ca-file", "", "PEM file of CAs to trust in place of the system's")
 	f.StringVar(&a.flags.context, "context", "", "which of the hubs of fairlead login")
 	f.StringVarP(&a.flags.output, "output", "o", "table", "table, json or yaml")
-	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "ids alone")
+	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "ids alone; no output of what runs")
 	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours")
-	root.AddCommand(a.projects(), a.nodes(), a.jobs(), a.executions(), a.keys(), a.runners(), a.cluster(),
-		a.runCommand(), a.execCommand(), a.loginCommand(), a.contexts(), a.apiCommand())
+	root.AddCommand(a.projects(), a.nodes(), a.jobs(), a.executions(), a.keys(), a.runners(), a.tokens(), a.cluster(),
+		a.runCommand(), a.execCommand(), a.loginCommand(), a.logoutCommand(), a.contexts(), a.apiCommand())
 	return root
 }
 
@@ -189,11 +195,21 @@ func (a *app) client() (*sdk.Client, error) {
 func (a *app) clientOf(hub hubContext) (*sdk.Client, error) {
 	c, err := sdk.New(sdk.Config{
 		URL: hub.URL, Token: hub.Token, CAs: []byte(hub.CA), Pinned: hub.Pinned, Patience: patience, UserAgent: "fairlead/" + version,
+		Outage: a.tellOutage,
 	})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	return c, nil
+}
+
+// tellOutage says that no hub answers, once, and that one does again.
+func (a *app) tellOutage(err error) {
+	if err == nil {
+		a.say("The hub answers again.")
+		return
+	}
+	a.say("Trying again: %v", err)
 }
 
 // inProject makes a client and finds out which project is meant.

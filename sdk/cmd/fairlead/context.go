@@ -1,23 +1,17 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
-
-	"github.com/fairlead/fairlead/sdk"
 )
 
 // hubContext is one hub as it is known here.
@@ -25,6 +19,9 @@ type hubContext struct {
 	URL     string `yaml:"url"`
 	Token   string `yaml:"token,omitempty"`
 	Project string `yaml:"project,omitempty"`
+	// TokenID is of a token that fairlead login made, for fairlead logout to end; "" for
+	// one that was given.
+	TokenID string `yaml:"tokenId,omitempty"`
 	// CA is PEM. Pinned: it is the hub's own, not one that a file gave.
 	CA     string `yaml:"ca,omitempty"`
 	Pinned bool   `yaml:"pinned,omitempty"`
@@ -128,7 +125,7 @@ func (a *app) hub() (hubContext, error) {
 	}
 	token, err := a.givenToken()
 	if token != "" {
-		kept.Token = token
+		kept.Token, kept.TokenID = token, ""
 	}
 	return kept, err
 }
@@ -227,167 +224,4 @@ func (a *app) contexts() *cobra.Command {
 	}
 	noun.AddCommand(use)
 	return noun
-}
-
-// loginFlags of fairlead login.
-type loginFlags struct{ name, user, pin string }
-
-// loginCommand signs in and keeps the context.
-func (a *app) loginCommand() *cobra.Command {
-	var f loginFlags
-	c := &cobra.Command{
-		Use: "login URL", Short: "Sign in to a hub and keep that", Args: cobra.ExactArgs(1),
-		Long: "Signs in with an API token (--token-file, FAIRLEAD_TOKEN) or, at a terminal, with name and\n" +
-			"password, for which it makes an API token. A hub with a CA of its own is trusted by that\n" +
-			"CA's pin, which the hub prints when it starts: give it with --ca-pin, or compare it when\n" +
-			"asked. An enrolment token pins the same CA and will do for --ca-pin.",
-		RunE: func(c *cobra.Command, args []string) error { return a.login(c.Context(), args[0], f) },
-	}
-	c.Flags().StringVar(&f.name, "name", "", "name of the context; the host when absent")
-	c.Flags().StringVar(&f.user, "user", "", "user name, to sign in by password")
-	c.Flags().StringVar(&f.pin, "ca-pin", "", "pin of the hub's own CA")
-	return c
-}
-
-func (a *app) login(ctx context.Context, address string, f loginFlags) error {
-	address = strings.TrimSuffix(address, "/")
-	hub := hubContext{URL: address}
-	if err := a.overrideCA(&hub); err != nil {
-		return err
-	}
-	if err := a.trust(ctx, &hub, f.pin); err != nil {
-		return err
-	}
-	var err error
-	if hub.Token, err = a.givenToken(); err != nil {
-		return err
-	}
-	if hub.Token == "" {
-		if hub.Token, err = a.passwordToken(ctx, hub, f.user); err != nil {
-			return err
-		}
-	}
-	c, err := a.clientOf(hub)
-	if err != nil {
-		return err
-	}
-	me, err := c.Me(ctx)
-	if err != nil {
-		return err
-	}
-	contexts, err := a.readContexts()
-	if err != nil {
-		return err
-	}
-	name := f.name
-	if name == "" {
-		u, err := url.Parse(address)
-		if err != nil {
-			return usage("%q is not an address", address)
-		}
-		name = u.Host
-	}
-	if contexts.Contexts == nil {
-		contexts.Contexts = map[string]hubContext{}
-	}
-	hub.Project = contexts.Contexts[name].Project
-	contexts.Contexts[name], contexts.Current = hub, name
-	if err := a.writeContexts(contexts); err != nil {
-		return err
-	}
-	a.say("Signed in to %s as %s; commands speak to it from now on.", address, me.Name)
-	return nil
-}
-
-// trust finds out whether the hub's certificate is of a known CA, and else pins the
-// hub's own.
-func (a *app) trust(ctx context.Context, hub *hubContext, pin string) error {
-	c, err := a.clientOf(*hub)
-	if err != nil {
-		return err
-	}
-	resp, err := c.Rest().GetEnrolment(ctx)
-	if err == nil {
-		_ = resp.Body.Close()
-		if pin == "" {
-			return nil
-		}
-	} else if !sdk.Distrusted(err) || hub.CA != "" {
-		return fmt.Errorf("cannot reach the hub: %w", err)
-	}
-	ca, err := sdk.FetchCA(ctx, hub.URL)
-	if err != nil {
-		return err
-	}
-	switch {
-	case pin != "" && !ca.Matches(pin):
-		return &exitError{exitOther, fmt.Errorf("the hub's CA has the pin %s, not the one given: do not sign in before you know why", ca.Pin)}
-	case pin == "" && !a.asks:
-		return usage("the hub has a CA of its own with the pin\n  %s\nCompare it with what the hub printed when it started, then give it: --ca-pin PIN", ca.Pin)
-	case pin == "":
-		a.say("The hub has a CA of its own. Its pin, which it printed when it started, is\n  %s", ca.Pin)
-		if yes, err := a.confirm("Trust it? [y/N] "); err != nil || !yes {
-			return &exitError{exitOther, errors.New("not trusted, nothing was kept")}
-		}
-	}
-	hub.CA, hub.Pinned = string(ca.PEM), true
-	return nil
-}
-
-// confirm asks a question that only a person may answer.
-func (a *app) confirm(question string) (bool, error) {
-	answer, err := a.ask(question)
-	answer = strings.ToLower(answer)
-	return answer == "y" || answer == "yes", err
-}
-
-// ask reads one line.
-func (a *app) ask(question string) (string, error) {
-	_, _ = fmt.Fprint(a.err, question) // nobody is left to ask
-	reader, ok := a.in.(*bufio.Reader)
-	if !ok {
-		reader = bufio.NewReader(a.in)
-		a.in = reader
-	}
-	line, err := reader.ReadString('\n')
-	return strings.TrimSpace(line), err
-}
-
-// tokenTTL is how long a token that login makes lives.
-const tokenTTL = 90 * 24 * time.Hour
-
-// passwordToken makes an API token with a password.
-func (a *app) passwordToken(ctx context.Context, hub hubContext, user string) (string, error) {
-	if !a.asks {
-		return "", usage("no token: give --token-file FILE (- for standard input) or set FAIRLEAD_TOKEN; a password is only asked for at a terminal")
-	}
-	var err error
-	if user == "" {
-		if user, err = a.ask("User: "); err != nil {
-			return "", err
-		}
-	}
-	_, _ = fmt.Fprint(a.err, "Password: ") // nobody is left to ask
-	password, err := a.hidden()
-	a.say("")
-	if err != nil {
-		return "", fmt.Errorf("reading the password: %w", err)
-	}
-	c, err := a.clientOf(hub)
-	if err != nil {
-		return "", err
-	}
-	cookie, err := c.SignIn(ctx, user, string(password))
-	if err != nil {
-		return "", err
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	t, err := c.CreateToken(ctx, "fairlead login on "+host, tokenTTL, sdk.WithCookie(cookie))
-	if err != nil {
-		return "", err
-	}
-	return t.Secret, nil
 }

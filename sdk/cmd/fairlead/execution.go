@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,33 +16,63 @@ import (
 
 func (a *app) executions() *cobra.Command {
 	noun := a.noun("executions", "Runs of jobs and commands", "execution")
-	noun.AddCommand(a.listExecutions(), a.showExecution(), a.logCommand(), a.waitCommand(), a.cancelCommand())
+	noun.AddCommand(a.listExecutions(), a.showExecution(), a.logCommand(), a.waitCommand(), a.cancelCommand(), a.rerunCommand(), a.retryCommand())
 	return noun
 }
 
 func (a *app) listExecutions() *cobra.Command {
 	var q sdk.ExecutionQuery
+	var all bool
 	c := verb("list", "List executions, newest first", cobra.NoArgs, nil)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := a.client()
+		hub, err := a.hub()
 		if err != nil {
 			return err
 		}
-		q.Project = first(a.flags.project, a.getenv("FAIRLEAD_PROJECT"))
-		all, err := client.Executions(cmd.Context(), q)
+		client, err := a.clientOf(hub)
 		if err != nil {
 			return err
 		}
-		return list(a, all, func(e rest.Execution) string { return e.ID }, []string{"NUMBER", "STATUS", "PROJECT", "NAME", "NODES", "STARTED BY", "CREATED"},
-			func(e rest.Execution) []string {
-				return []string{strconv.FormatInt(e.Number, 10), string(e.Status), e.Project, e.Name, counts(e.Nodes), e.StartedBy, moment(&e.CreatedAt)}
-			})
+		q.Project = a.flags.project
+		if !c.Flags().Changed("project") {
+			q.Project = first(a.getenv("FAIRLEAD_PROJECT"), hub.Project)
+		}
+		if all {
+			q.Limit = math.MaxInt64
+		}
+		items, more, err := client.Executions(cmd.Context(), q)
+		if err != nil {
+			return err
+		}
+		if err := a.showExecutions(items); err != nil {
+			return err
+		}
+		if more {
+			a.say("There are older ones; --limit N shows more of them, --all shows all.")
+		}
+		return nil
 	}
-	a.projectFlag(c)
+	c.Flags().StringVarP(&a.flags.project, "project", "p", "", "of this project; '' for all, also when the context has one")
 	c.Flags().StringVar(&q.Job, "job", "", "of this job: its id, or its name with -p")
 	c.Flags().StringSliceVar(&q.Statuses, "status", nil, "in any of these states")
 	c.Flags().Int64Var(&q.Limit, "limit", 0, "how many at most; 100 when absent")
+	c.Flags().BoolVar(&all, "all", false, "all there are")
 	return c
+}
+
+func (a *app) showExecutions(items []rest.Execution) error {
+	return list(a, items, func(e rest.Execution) string { return e.ID }, []string{"NUMBER", "STATUS", "PROJECT", "NAME", "NODES", "STARTED BY", "CREATED", "WAITING FOR"},
+		func(e rest.Execution) []string {
+			return []string{strconv.FormatInt(e.Number, 10), string(e.Status), e.Project, e.Name, counts(e.Nodes), e.StartedBy, moment(&e.CreatedAt), waiting(e.WaitingFor)}
+		})
+}
+
+// waiting tells what an execution waits for, "" for nothing.
+func waiting(w *rest.WaitingFor) string {
+	if w == nil {
+		return ""
+	}
+	return string(w.Kind) + ": " + w.Message
 }
 
 func (a *app) showExecution() *cobra.Command {
@@ -66,9 +97,9 @@ func (a *app) showExecution() *cobra.Command {
 
 // show answers with one execution.
 func (a *app) show(e *rest.Execution) error {
-	waiting := ""
+	since := ""
 	if e.WaitingFor != nil {
-		waiting = e.WaitingFor.Message
+		since = moment(&e.WaitingFor.Since)
 	}
 	outcome := ""
 	if !sdk.Final(e.Status) {
@@ -81,7 +112,8 @@ func (a *app) show(e *rest.Execution) error {
 		{"Project", e.Project},
 		{"Status", string(e.Status)},
 		{"Outcome", outcome},
-		{"Waiting for", waiting},
+		{"Waiting for", waiting(e.WaitingFor)},
+		{"Waiting since", since},
 		{"Nodes", counts(e.Nodes)},
 		{"Log", yes(sdk.Final(e.Status) && !e.LogComplete, "incomplete")},
 		{"Started by", e.StartedBy},
@@ -127,60 +159,6 @@ func (a *app) showMatrix(ctx context.Context, client *sdk.Client, e *rest.Execut
 	})
 }
 
-func (a *app) logCommand() *cobra.Command {
-	var f followFlags
-	var o sdk.LogOptions
-	var following bool
-	var format, step string
-	c := verb("log ID", "Show or follow the output of an execution", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
-		client, err := a.client()
-		if err != nil {
-			return err
-		}
-		if o.Step, err = stepPosition(step); err != nil {
-			return err
-		}
-		w := &lineWriter{out: a.out, prefix: !f.noPrefix, terminal: a.colour}
-		each := w.line
-		switch format {
-		case "text":
-		case "ndjson":
-			each = func(l rest.LogLine) error {
-				b, err := record(l)
-				if err != nil {
-					return err
-				}
-				_, err = a.out.Write(b)
-				return err
-			}
-		default:
-			return usage("--format is text or ndjson, not %q", format)
-		}
-		read, waiting := client.ReadLog, func() {}
-		if following {
-			read, waiting = client.FollowLog, a.tellWaiting(c.Context(), client, args[0], w)
-		}
-		_, err = read(c.Context(), args[0], o, each)
-		waiting()
-		if err != nil {
-			if following && a.interrupted.Load() {
-				a.say("\nStopped following; the execution is not affected. To cancel it: fairlead executions cancel %s", args[0])
-				return &exitError{exitInterrupted, nil}
-			}
-			return err
-		}
-		return w.flush()
-	})
-	f.add(c)
-	_ = c.Flags().MarkHidden("cancel-on-interrupt") // fails for flags that do not exist
-	c.Flags().BoolVarP(&following, "follow", "f", false, "stay until the execution has ended, also when a hub restarts")
-	c.Flags().StringVar(&format, "format", "text", "text or ndjson")
-	c.Flags().StringVar(&o.Node, "node", "", "lines of this node alone")
-	c.Flags().StringVar(&step, "step", "", "lines of this step alone, from 1")
-	c.Flags().Int64Var(&o.Tail, "tail", 0, "begin with the last so many lines")
-	return c
-}
-
 func (a *app) waitCommand() *cobra.Command {
 	var timeout time.Duration
 	c := verb("wait ID", "Wait until an execution has ended; the exit code tells how", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
@@ -194,17 +172,11 @@ func (a *app) waitCommand() *cobra.Command {
 			ctx, cancel = context.WithTimeout(ctx, timeout)
 			defer cancel()
 		}
-		e, err := client.Wait(ctx, args[0])
-		if err != nil {
-			if c.Context().Err() == nil && ctx.Err() != nil {
-				return &exitError{exitOther, fmt.Errorf("execution %s has not ended within %s; it goes on", args[0], timeout)}
-			}
-			return err
+		err = a.watch(client, args[0], args[0], false).await(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return &exitError{exitOther, fmt.Errorf("execution %s has not ended within %s; it goes on", args[0], timeout)}
 		}
-		if err := a.show(e); err != nil {
-			return err
-		}
-		return verdict(e)
+		return err
 	})
 	c.Flags().DurationVar(&timeout, "timeout", 0, "give up waiting after this long")
 	return c
@@ -239,176 +211,4 @@ func (a *app) cancelCommand() *cobra.Command {
 	c.Flags().StringSliceVar(&nodes, "node", nil, "only these nodes")
 	c.Flags().BoolVar(&wait, "wait", false, "until it has ended")
 	return c
-}
-
-// runFlags are those that run and exec share.
-type runFlags struct {
-	filter      string
-	threadcount int64
-	keepgoing   bool
-	wait        bool
-	follow      followFlags
-}
-
-func (f *runFlags) add(a *app, c *cobra.Command) {
-	a.projectFlag(c)
-	f.follow.add(c)
-	c.Flags().StringVar(&f.filter, "filter", "", "a node filter, such as 'tags: web'")
-	c.Flags().Int64Var(&f.threadcount, "threadcount", 0, "nodes at once")
-	c.Flags().BoolVar(&f.keepgoing, "keepgoing", false, "go on with other nodes after a failure")
-	c.Flags().BoolVar(&f.wait, "wait", false, "wait for the end without output; the exit code tells it")
-}
-
-func (a *app) runCommand() *cobra.Command {
-	var f runFlags
-	var options []string
-	var following bool
-	c := verb("run JOB", "Run a job; prints the execution and returns", cobra.ExactArgs(1), nil)
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		client, project, err := a.inProject()
-		if err != nil {
-			return err
-		}
-		values, err := a.options(options)
-		if err != nil {
-			return err
-		}
-		in := rest.RunJob{}
-		if len(values) > 0 {
-			in.Options = &values
-		}
-		if f.filter != "" {
-			in.NodeFilter = &f.filter
-		}
-		if f.threadcount > 0 {
-			in.Threadcount = &f.threadcount
-		}
-		if c.Flags().Changed("keepgoing") {
-			in.Keepgoing = &f.keepgoing
-		}
-		e, err := client.RunJob(cmd.Context(), project, args[0], in, 0)
-		if err != nil {
-			return err
-		}
-		return a.started(cmd.Context(), client, e, f, following)
-	}
-	f.add(a, c)
-	c.Flags().BoolVarP(&following, "follow", "f", false, "show the output until it has ended; the exit code tells how")
-	c.Flags().StringArrayVar(&options, "opt", nil, "an option's value, NAME=VALUE; NAME=@FILE takes it from a file, NAME=@- from standard input")
-	return c
-}
-
-// options reads --opt. Secrets come by file, so that no command line shows them.
-func (a *app) options(texts []string) (map[string]string, error) {
-	values, err := pairs(texts)
-	if err != nil {
-		return nil, err
-	}
-	for name, value := range values {
-		file, isFile := strings.CutPrefix(value, "@")
-		if !isFile {
-			continue
-		}
-		if literal, escaped := strings.CutPrefix(file, "@"); escaped {
-			values[name] = "@" + literal
-			continue
-		}
-		b, err := a.readFile(file)
-		if err != nil {
-			return nil, err
-		}
-		values[name] = strings.TrimRight(string(b), "\r\n")
-	}
-	return values, nil
-}
-
-// started goes on with an execution as the flags say.
-func (a *app) started(ctx context.Context, client *sdk.Client, e *rest.Execution, f runFlags, following bool) error {
-	switch {
-	case following && !a.flags.quiet:
-		if a.flags.output == "table" {
-			a.say("Execution %d: %s", e.Number, e.URL)
-		}
-		return a.follow(ctx, client, e, f.follow)
-	case f.wait:
-		end, err := client.Wait(ctx, e.ID)
-		if err != nil {
-			return err
-		}
-		if err := a.show(end); err != nil {
-			return err
-		}
-		return verdict(end)
-	}
-	return a.show(e)
-}
-
-func (a *app) execCommand() *cobra.Command {
-	var f runFlags
-	var script, interpreter string
-	var detach, local bool
-	var timeout time.Duration
-	c := verb("exec -- COMMAND", "Run a command on nodes and show its output; the exit code tells how it ended", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
-		client, project, err := a.inProject()
-		if err != nil {
-			return err
-		}
-		if (f.filter == "") != local {
-			return usage("where? give --filter, such as 'tags: web', or --local for the runner's own host")
-		}
-		in := rest.RunCommand{}
-		if err := a.whatToRun(&in, args, script, interpreter); err != nil {
-			return err
-		}
-		if f.filter != "" {
-			in.NodeFilter = &f.filter
-		}
-		if f.threadcount > 0 {
-			in.Threadcount = &f.threadcount
-		}
-		if f.keepgoing {
-			in.Keepgoing = &f.keepgoing
-		}
-		if timeout > 0 {
-			ms := timeout.Milliseconds()
-			in.TimeoutMs = &ms
-		}
-		e, err := client.RunCommand(c.Context(), project, in, 0)
-		if err != nil {
-			return err
-		}
-		return a.started(c.Context(), client, e, f, !detach && !f.wait)
-	})
-	f.add(a, c)
-	c.Flags().StringVar(&script, "script", "", "file with a script to run instead, - for standard input; COMMAND is its arguments")
-	c.Flags().StringVar(&interpreter, "interpreter", "", "what runs the script, such as bash")
-	c.Flags().BoolVar(&detach, "detach", false, "print the execution and return")
-	c.Flags().BoolVar(&local, "local", false, "on the runner's own host")
-	c.Flags().DurationVar(&timeout, "timeout", 0, "end it after this long")
-	return c
-}
-
-// whatToRun puts the command or script into a request.
-func (a *app) whatToRun(in *rest.RunCommand, args []string, script, interpreter string) error {
-	command := strings.Join(args, " ")
-	if script == "" {
-		if strings.TrimSpace(command) == "" {
-			return usage("which command? fairlead exec -p P --filter F -- COMMAND")
-		}
-		in.Command = &command
-		return nil
-	}
-	b, err := a.readFile(script)
-	if err != nil {
-		return err
-	}
-	body := string(b)
-	in.Script = &body
-	if command != "" {
-		in.Args = &command
-	}
-	if interpreter != "" {
-		in.Interpreter = &interpreter
-	}
-	return nil
 }

@@ -4,16 +4,23 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api/apitest"
+	"github.com/fairlead/fairlead/hub/auth"
 	"github.com/fairlead/fairlead/sdk"
 	"github.com/fairlead/fairlead/sdk/rest"
 )
@@ -111,28 +118,96 @@ func TestFixedNamesOfExecution(t *testing.T) {
 	}
 }
 
+// interrupted runs the program, sends it a signal when ready returns, and returns its
+// exit code.
+func (p *program) interrupted(t *testing.T, ready func(), args ...string) int {
+	t.Helper()
+	signals, released := make(chan os.Signal, 1), false
+	p.signals, p.release = signals, func() { released = true }
+	done := make(chan int)
+	go func() { done <- p.main(t.Context(), args) }()
+	ready()
+	signals <- os.Interrupt
+	code := <-done
+	if code == exitInterrupted && !released {
+		t.Error("another signal would not end the process")
+	}
+	return code
+}
+
 // Ctrl-C stops following and nothing else.
 func TestInterruptStopsFollowing(t *testing.T) {
 	t.Parallel()
 	h := apitest.Start(t)
 	h.Project(t, "web", "web1")
 	h.Runner(t, "r1", apitest.UntilStopped)
-	p := newProgram(t, h)
-	signals := make(chan os.Signal, 1)
-	p.signals = signals
-	done := make(chan int)
-	go func() { done <- p.main(t.Context(), []string{"exec", "--filter", "web1", "--", "sleep 100"}) }()
-	p.stdout.await(t, "web1 | running on web1")
-	signals <- os.Interrupt
-	if code := <-done; code != exitInterrupted {
-		t.Errorf("exit %d", code)
-	}
-	if !strings.Contains(p.stderr.String(), "execution 1 goes on") || !strings.Contains(p.stderr.String(), "fairlead executions cancel 1") {
-		t.Errorf("it said %q", &p.stderr)
+	for _, args := range [][]string{
+		{"exec", "--filter", "web1", "--", "sleep 100"},
+		{"executions", "log", "1", "--follow"},
+		{"executions", "log", "1", "--follow", "--format", "ndjson"},
+	} {
+		p := newProgram(t, h)
+		if code := p.interrupted(t, func() { p.stdout.await(t, "running on web1") }, args...); code != exitInterrupted {
+			t.Errorf("%v: exit %d", args, code)
+		}
+		if !strings.Contains(p.stderr.String(), "execution 1 goes on. To cancel it: fairlead executions cancel 1") {
+			t.Errorf("%v: it said %q", args, &p.stderr)
+		}
 	}
 	e, err := h.Store.GetExecution(t.Context(), hub.DefaultOrganisationID, "1")
 	if err != nil || e.CancelRequested {
 		t.Errorf("execution %+v, %v", e, err)
+	}
+}
+
+// Ctrl-C ends what waits for an answer, and tells what goes on.
+func TestInterruptEndsWaiting(t *testing.T) {
+	t.Parallel()
+	const still = "Execution 7 is still running. To cancel it: fairlead executions cancel 7"
+	for line, says := range map[string]string{
+		"executions wait 7":              still,
+		"run job --wait":                 still,
+		"run job --follow -q":            still,
+		"exec --local -q -- sleep 100":   still,
+		"executions log 7":               "",
+		"api GET executions/7?wait=100s": "",
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			arrived := make(chan struct{}, 10)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					w.WriteHeader(http.StatusCreated)
+					_, _ = io.WriteString(w, `{"id":"7","number":7,"status":"queued"}`)
+					return
+				}
+				_ = http.NewResponseController(w).Flush()
+				arrived <- struct{}{}
+				<-r.Context().Done()
+			}))
+			defer server.Close()
+			p := newProgram(t, nil)
+			p.env["FAIRLEAD_URL"], p.env["FAIRLEAD_TOKEN"] = server.URL, "t"
+			if code := p.interrupted(t, func() { <-arrived }, strings.Fields(line)...); code != exitInterrupted {
+				t.Errorf("exit %d: %s", code, &p.stderr)
+			}
+			if got := strings.TrimSpace(p.stderr.String()); got != says {
+				t.Errorf("it said %q", got)
+			}
+		})
+	}
+}
+
+// Ctrl-C at a question ends the program without an answer.
+func TestInterruptAtQuestion(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t, apitest.TLS)
+	silent, writer := io.Pipe()
+	defer writer.Close()
+	p := newProgram(t, nil)
+	p.asks, p.in = true, silent
+	if code := p.interrupted(t, func() { p.stderr.await(t, "Trust it?") }, "login", h.URL); code != exitInterrupted {
+		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 }
 
@@ -152,6 +227,71 @@ func TestCancelOnInterrupt(t *testing.T) {
 	signals <- os.Interrupt
 	if code := <-done; code != exitCancelled {
 		t.Errorf("exit %d: %s", code, &p.stderr)
+	}
+}
+
+// --cancel-on-interrupt cancels whatever the command waits by.
+func TestCancelOnInterruptEverywhere(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{
+		"exec --filter web1 --wait --cancel-on-interrupt -- sleep 100",
+		"exec --filter web1 -q --cancel-on-interrupt -- sleep 100",
+		"executions log 1 --follow --cancel-on-interrupt",
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			h := apitest.Start(t)
+			h.Project(t, "web", "web1")
+			begun := make(chan struct{})
+			h.Runner(t, "r1", func(ctx context.Context, a *apitest.Attempt) error {
+				close(begun)
+				return apitest.UntilStopped(ctx, a)
+			})
+			if strings.Contains(line, "log") {
+				newProgram(t, h).expect(t, exitDone, "exec", "--filter", "web1", "--detach", "--", "sleep 100")
+			}
+			p := newProgram(t, h)
+			if code := p.interrupted(t, func() { <-begun; p.caught(t) }, strings.Fields(line)...); code != exitCancelled {
+				t.Errorf("exit %d: %s", code, &p.stderr)
+			}
+		})
+	}
+}
+
+// caught returns when the program has begun to deal with signals itself.
+func (p *program) caught(t *testing.T) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for p.onInterrupt.Load() == nil {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("it never dealt with signals")
+		}
+	}
+}
+
+// Who follows hears once that the hub is gone, once that it is back, and once what is
+// waited for.
+func TestFollowerIsTold(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	p := newProgram(t, h)
+	done := make(chan int)
+	go func() { done <- p.main(t.Context(), []string{"exec", "--filter", "web1", "--", "x"}) }()
+	p.stderr.await(t, "Waiting for runner: ")
+	h.Restart(t, func() { p.stderr.await(t, "Trying again: cannot reach the hub") })
+	p.stderr.await(t, "The hub answers again.")
+	h.Runner(t, "r1", nil)
+	if code := <-done; code != exitDone {
+		t.Errorf("exit %d: %s", code, &p.stderr)
+	}
+	for _, text := range []string{"Waiting for", "Trying again", "answers again"} {
+		if n := strings.Count(p.stderr.String(), text); n != 1 {
+			t.Errorf("%q was said %d times:\n%s", text, n, &p.stderr)
+		}
 	}
 }
 
@@ -236,7 +376,7 @@ func TestLoginByPassword(t *testing.T) {
 	}
 	p := newProgram(t, nil)
 	p.asks, p.in = true, strings.NewReader("yes\nann\n")
-	p.hidden = func() ([]byte, error) { return []byte("correct horse battery"), nil }
+	p.hidden = func(context.Context) ([]byte, error) { return []byte("correct horse battery"), nil }
 	p.expect(t, exitDone, "login", h.URL)
 	p.expect(t, exitDone, "api", "GET", "me")
 	if !strings.Contains(p.stdout.String(), `"name":"ann"`) || !strings.Contains(p.stdout.String(), `"method":"token"`) {
@@ -244,6 +384,127 @@ func TestLoginByPassword(t *testing.T) {
 	}
 	if strings.Contains(p.stderr.String(), "horse") {
 		t.Error("the password was shown")
+	}
+}
+
+// A fresh hub's administrator has no password: its first link signs the command line
+// in, by argument or standard input.
+func TestLoginByLink(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	for name, args := range map[string][]string{
+		"argument":                 {"login", "{link}"},
+		"flag":                     {"login", "--link", "{link}"},
+		"standard input":           {"login", "--link", "-"},
+		"standard input, with URL": {"login", h.URL, "--link", "-"},
+	} {
+		secret, err := h.Auth.CreateLink(t.Context(), hub.DefaultOrganisationID, auth.AdminName, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		link := h.URL + "/sign-in?link=" + secret
+		p := newProgram(t, nil)
+		p.in = strings.NewReader(link + "\n")
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "{link}", link)
+		}
+		p.expect(t, exitDone, args...)
+		p.expect(t, exitDone, "api", "GET", "me")
+		if !strings.Contains(p.stdout.String(), `"method":"token"`) {
+			t.Errorf("%s: me: %s", name, &p.stdout)
+		}
+		p.in = strings.NewReader(link + "\n")
+		p.expect(t, exitOther, args...)
+		if !strings.Contains(p.stderr.String(), "fairlead-hub user link") || strings.Contains(p.stderr.String(), secret) {
+			t.Errorf("%s: a used link: %s", name, &p.stderr)
+		}
+	}
+	for _, args := range [][]string{{"login"}, {"login", "--link", "nonsense"}, {"login", h.URL + "/sign-in?link="}} {
+		newProgram(t, nil).expect(t, exitUsage, args...)
+	}
+}
+
+// Logging out ends the token that login made, and forgets the hub.
+func TestLogout(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	secret, err := h.Auth.CreateLink(t.Context(), hub.DefaultOrganisationID, auth.AdminName, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProgram(t, nil)
+	p.expect(t, exitDone, "login", h.URL+"/sign-in?link="+secret, "--name", "lab")
+	kept, err := p.readContexts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, exitDone, "logout")
+	p.expect(t, exitUsage, "logout")
+	p.expect(t, exitUsage, "projects", "list")
+	other := newProgram(t, h)
+	other.env["FAIRLEAD_TOKEN"] = kept.Contexts["lab"].Token
+	other.expect(t, exitOther, "projects", "list")
+	if !strings.Contains(other.stderr.String(), "was deleted") {
+		t.Errorf("the ended token: %s", &other.stderr)
+	}
+
+	given := newProgram(t, h)
+	given.expect(t, exitDone, "login", h.URL)
+	given.expect(t, exitDone, "logout")
+	if !strings.Contains(given.stderr.String(), "not ended") {
+		t.Errorf("a token that was given: %s", &given.stderr)
+	}
+	newProgram(t, h).expect(t, exitDone, "projects", "list")
+}
+
+// A context's project counts everywhere, and an empty one lifts it.
+func TestContextProject(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	h.Project(t, "db", "db1")
+	h.Runner(t, "r1", nil)
+	p := newProgram(t, h)
+	delete(p.env, "FAIRLEAD_PROJECT")
+	p.expect(t, exitDone, "login", h.URL, "--name", "lab")
+	p.expect(t, exitDone, "context", "use", "lab", "--project", "db")
+	again := func() *program {
+		x := newProgram(t, h)
+		x.env = p.env
+		return x
+	}
+	again().expect(t, exitDone, "exec", "-p", "web", "--filter", "web1", "-q", "--", "x")
+	again().expect(t, exitDone, "exec", "--filter", "db1", "-q", "--", "x")
+	for want, args := range map[int][]string{1: {}, 2: {"-p", ""}} {
+		lister := again()
+		lister.expect(t, exitDone, append([]string{"executions", "list", "-q"}, args...)...)
+		if n := strings.Count(lister.stdout.String(), "\n"); n != want {
+			t.Errorf("%v: %d executions", args, n)
+		}
+	}
+}
+
+// YAML has the numbers and texts of the JSON.
+func TestYAML(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	a := &app{out: &out, flags: flags{output: "yaml"}}
+	if err := a.print([]byte(`{"big":9007199254740993,"small":12345678,"text":"2026-01-01","odd":"a: b\u2028\ud83d\ude00<\t\"","yes":"yes","list":[]}`)); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Big, Small     int64
+		Text, Odd, Yes string
+		List           []string
+	}
+	if err := yaml.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Big != 9007199254740993 || got.Small != 12345678 || got.Text != "2026-01-01" || got.Odd != "a: b\u2028😀<\t\"" || got.Yes != "yes" || got.List == nil {
+		t.Errorf("%+v from\n%s", got, &out)
+	}
+	if !strings.Contains(out.String(), "small: 12345678\n") {
+		t.Errorf("a number in\n%s", &out)
 	}
 }
 
@@ -278,6 +539,8 @@ func TestHarmless(t *testing.T) {
 		"dos\r\n":                  "dos\n",
 		"over\rwrite\n":            "over\\x0dwrite\n",
 		"bell\a\u009b2J\n":         "bell\\x07\\x9b2J\n",
+		"raw \x9b2J \xff\n":        "raw \\x9b2J \\xff\n",
+		"turned \u202egnp.exe\n":   "turned \\u202egnp.exe\n",
 	} {
 		if got := string(harmless([]byte(in))); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
@@ -294,21 +557,27 @@ func TestLineWriter(t *testing.T) {
 		{Node: "b", Text: "other", Stream: rest.LogLineStreamStdout},
 		{Node: "a", Text: "err", Stream: rest.LogLineStreamStderr},
 		{Node: "a", Text: "end", Stream: rest.LogLineStreamStdout},
+		{Node: "b", Text: "lines were dropped", Stream: rest.LogLineStreamSystem},
 		{Node: "b", Text: "no newline", Partial: &yes, Stream: rest.LogLineStreamStdout},
 	}
 	for prefix, want := range map[bool]string{
-		true:  "b | other\na | err\na | begin end\nb | no newline\n",
+		true:  "b | other\na | err\na | begin end\nb | lines were dropped\nb | no newline\n",
 		false: "begin other\nerr\nend\nno newline",
 	} {
 		var out bytes.Buffer
-		w := &lineWriter{out: &out, prefix: prefix}
+		var told []string
+		system := func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }
+		w := &lineWriter{out: &out, prefix: prefix, system: system}
 		for _, l := range lines {
 			if err := w.line(l); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := w.flush(); err != nil {
+		if err := w.end(&rest.LogEnd{}); err != nil {
 			t.Fatal(err)
+		}
+		if !prefix && (len(told) != 1 || told[0] != "b: lines were dropped") {
+			t.Errorf("what is not of the commands was told as %q", told)
 		}
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("prefix %v: %s", prefix, diff)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairlead/fairlead/sdk"
 	"github.com/fairlead/fairlead/sdk/rest"
 )
 
@@ -178,7 +180,10 @@ func (a *app) deleteProject() *cobra.Command {
 			if !a.asks {
 				return usage("deleting project %s deletes its jobs and nodes; say --yes", args[0])
 			}
-			if sure, err = a.confirm("Delete project " + args[0] + " with its jobs and nodes? [y/N] "); err != nil || !sure {
+			if sure, err = a.confirm("Delete project " + args[0] + " with its jobs and nodes? [y/N] "); err != nil {
+				return err
+			}
+			if !sure {
 				return &exitError{exitOther, fmt.Errorf("nothing was deleted")}
 			}
 		}
@@ -221,6 +226,11 @@ func (a *app) keys() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		// What was there before this command began is what it replaces.
+		revision, err := keyRevision(c.Context(), client, args[0])
+		if err != nil {
+			return err
+		}
 		value, err := a.readFile(file)
 		if err != nil {
 			return err
@@ -228,7 +238,7 @@ func (a *app) keys() *cobra.Command {
 		if keyType == "password" {
 			value = []byte(strings.TrimRight(string(value), "\r\n"))
 		}
-		k, err := client.SetKey(c.Context(), args[0], keyType, value)
+		k, err := client.SetKey(c.Context(), args[0], revision, keyType, value)
 		if err != nil {
 			return err
 		}
@@ -245,9 +255,21 @@ func (a *app) keys() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return client.DeleteKey(c.Context(), args[0])
+		return client.DeleteKey(c.Context(), args[0], 0)
 	}))
 	return noun
+}
+
+// keyRevision is the revision of a key, 0 for one that is not there yet.
+func keyRevision(ctx context.Context, client *sdk.Client, path string) (int64, error) {
+	k, err := client.Key(ctx, path)
+	switch {
+	case sdk.ErrorCode(err) == sdk.CodeNotFound:
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	return k.Revision, nil
 }
 
 func (a *app) cluster() *cobra.Command {
@@ -363,16 +385,24 @@ func (a *app) nodes() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		// What was there before this command began is what it replaces.
+		revision, err := client.NodesRevision(c.Context(), project)
+		if err != nil {
+			return err
+		}
 		file, err := a.readFile(args[0])
 		if err != nil {
 			return err
 		}
-		done, err := client.ImportNodes(c.Context(), project, media, file)
+		done, err := client.ImportNodes(c.Context(), project, revision, media, file)
 		if err != nil {
 			return err
 		}
 		if a.flags.output != "table" {
 			return a.encode(done)
+		}
+		for _, w := range done.Warnings {
+			a.say("%s: %s: %s", args[0], w.Path, w.Message)
 		}
 		a.say("%d nodes in project %s: %d new, %d gone.", done.Nodes, project, done.Added, done.Removed)
 		return nil

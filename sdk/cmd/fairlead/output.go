@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -71,24 +72,65 @@ func one[T any](a *app, item T, id string, fields []field) error {
 
 // encode writes v as JSON or YAML.
 func (a *app) encode(v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
+	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encoding the answer: %w", err)
 	}
+	return a.print(b)
+}
+
+// print writes JSON for people, or as YAML with the same names.
+func (a *app) print(b []byte) error {
 	if a.flags.output == "yaml" {
-		// By way of JSON, so that both have the same names.
-		var plain any
-		if err := json.Unmarshal(b, &plain); err != nil {
-			return fmt.Errorf("encoding the answer: %w", err)
-		}
-		if b, err = yaml.Marshal(plain); err != nil {
-			return fmt.Errorf("encoding the answer: %w", err)
-		}
-		_, err = a.out.Write(b)
-		return err
+		return a.printYAML(b)
 	}
-	_, err = a.out.Write(append(b, '\n'))
+	var out bytes.Buffer
+	if err := json.Indent(&out, bytes.TrimSpace(b), "", "  "); err != nil {
+		return fmt.Errorf("encoding the answer: %w", err)
+	}
+	out.WriteByte('\n')
+	_, err := a.out.Write(out.Bytes())
 	return err
+}
+
+func (a *app) printYAML(b []byte) error {
+	in := json.NewDecoder(bytes.NewReader(b))
+	in.UseNumber()
+	var v any
+	if err := in.Decode(&v); err != nil {
+		return fmt.Errorf("encoding the answer: %w", err)
+	}
+	text, err := yaml.Marshal(numbered(v))
+	if err != nil {
+		return fmt.Errorf("encoding the answer: %w", err)
+	}
+	_, err = a.out.Write(text)
+	return err
+}
+
+// numbered puts whole numbers in the place of JSON's: as floats, which encoding/json
+// makes of them else, large ones lose digits and YAML writes 1e+07.
+func numbered(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name := range v {
+			v[name] = numbered(v[name])
+		}
+	case []any:
+		for i := range v {
+			v[i] = numbered(v[i])
+		}
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return v.String()
+		}
+		return f
+	}
+	return v
 }
 
 // oneLine makes a text fit a cell, and keeps what others named from steering the

@@ -36,7 +36,7 @@ func (a *app) runners() *cobra.Command {
 	noun.AddCommand(lists, a.runnerVerb("show RUNNER", "Show a runner", nil, (*sdk.Client).Runner),
 		a.runnerVerb("drain RUNNER", "Give a runner no more work", nil, (*sdk.Client).DrainRunner),
 		a.runnerVerb("release RUNNER", "Give a quarantined or drained runner work again", []string{"resume"}, (*sdk.Client).ReleaseRunner),
-		a.runnerVerb("revoke RUNNER", "Refuse a runner for ever", nil, (*sdk.Client).RevokeRunner), a.runnerTokens())
+		a.runnerVerb("revoke RUNNER", "Refuse a runner for ever", nil, (*sdk.Client).RevokeRunner), a.editRunner(), a.runnerTokens())
 	return noun
 }
 
@@ -51,23 +51,72 @@ func (a *app) runnerVerb(use, short string, aliases []string, do func(*sdk.Clien
 		if err != nil {
 			return err
 		}
-		return one(a, r, r.ID, []field{
-			{"Name", r.Name},
-			{"Id", r.ID},
-			{"State", string(r.State)},
-			{"Quarantined", text(r.Quarantined)},
-			{"Tags", strings.Join(r.Tags, ",")},
-			{"Projects", strings.Join(r.Projects, ",")},
-			{"Host", text(r.Hostname)},
-			{"System", strings.Trim(text(r.Os)+"/"+text(r.Arch), "/")},
-			{"Version", text(r.Version)},
-			{"Runs", strconv.FormatInt(r.Live, 10) + " of " + strconv.FormatInt(r.Slots, 10)},
-			{"Enrolled", moment(&r.EnrolledAt)},
-			{"Seen", moment(r.LastSeenAt)},
-			{"Certificate until", moment(r.CertificateExpiresAt)},
-		})
+		return a.showRunner(r)
 	})
 	c.Aliases = aliases
+	return c
+}
+
+func (a *app) showRunner(r *rest.Runner) error {
+	return one(a, r, r.ID, []field{
+		{"Name", r.Name},
+		{"Id", r.ID},
+		{"State", string(r.State)},
+		{"Quarantined", text(r.Quarantined)},
+		{"Tags", strings.Join(r.Tags, ",")},
+		{"Projects", strings.Join(r.Projects, ",")},
+		{"Host", text(r.Hostname)},
+		{"System", strings.Trim(text(r.Os)+"/"+text(r.Arch), "/")},
+		{"Version", text(r.Version)},
+		{"Runs", strconv.FormatInt(r.Live, 10) + " of " + strconv.FormatInt(r.Slots, 10)},
+		{"Enrolled", moment(&r.EnrolledAt)},
+		{"Seen", moment(r.LastSeenAt)},
+		{"Certificate until", moment(r.CertificateExpiresAt)},
+	})
+}
+
+func (a *app) editRunner() *cobra.Command {
+	var name, tags string
+	var projects []string
+	var anyProject bool
+	c := verb("edit RUNNER", "Change a runner's name, tags and projects", cobra.ExactArgs(1), nil)
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		change := rest.RunnerChange{}
+		if c.Flags().Changed("name") {
+			change.Name = &name
+		}
+		if c.Flags().Changed("tags") {
+			list := words(tags)
+			change.Tags = &list
+		}
+		switch {
+		case len(projects) > 0 && anyProject:
+			return usage("give either --project or --all-projects")
+		case len(projects) > 0:
+			change.Projects = &projects
+		case anyProject:
+			change.Projects = &[]string{}
+		}
+		if change == (rest.RunnerChange{}) {
+			return usage("what should change? give --name, --tags, --project or --all-projects")
+		}
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		r, err := client.Runner(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if r, err = client.ChangeRunner(cmd.Context(), r.ID, r.Revision, change); err != nil {
+			return err
+		}
+		return a.showRunner(r)
+	}
+	c.Flags().StringVar(&name, "name", "", "its name from now on")
+	c.Flags().StringVar(&tags, "tags", "", "in place of all its tags, a,b; '' for none")
+	c.Flags().StringSliceVarP(&projects, "project", "p", nil, "in place of the projects that it serves")
+	c.Flags().BoolVar(&anyProject, "all-projects", false, "it serves all projects")
 	return c
 }
 
@@ -76,7 +125,7 @@ func (a *app) runnerTokens() *cobra.Command {
 	var tags string
 	var projects []string
 	var ttl time.Duration
-	create := verb("create", "Create an enrolment token; it is shown this once", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+	create := verb("create", "Create an enrolment token and print it, this once; with -q nothing else", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
 		client, err := a.client()
 		if err != nil {
 			return err
@@ -96,11 +145,13 @@ func (a *app) runnerTokens() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if a.flags.output != "table" || a.flags.quiet {
-			return one(a, t, t.ID, nil)
+		if a.flags.output != "table" {
+			return a.encode(t)
 		}
-		a.say("Valid once, until %s. On the runner's host:", moment(&t.ExpiresAt))
-		a.say("  fairlead-runner enroll --hub %s --token TOKEN && fairlead-runner run", first(text(t.HubURL), client.URL()))
+		if !a.flags.quiet {
+			a.say("Valid once, until %s. On the runner's host:", moment(&t.ExpiresAt))
+			a.say("  fairlead-runner enroll --hub %s --token TOKEN && fairlead-runner run", first(text(t.HubURL), client.URL()))
+		}
 		return a.writeFile("-", []byte(t.Token+"\n"))
 	})
 	create.Flags().StringVar(&tags, "tags", "", "tags that the runner will bear, a,b")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api/apitest"
 )
 
@@ -124,6 +125,8 @@ func byCommand(ctx context.Context, a *apitest.Attempt) error {
 	switch {
 	case strings.Contains(step.Exec, "false"):
 		return apitest.Fail(ctx, a)
+	case strings.Contains(step.Exec, "fails on web2"):
+		return failOnWeb2(a)
 	case strings.Contains(step.Exec, "sleep"):
 		return apitest.UntilStopped(ctx, a)
 	default:
@@ -131,12 +134,26 @@ func byCommand(ctx context.Context, a *apitest.Attempt) error {
 	}
 }
 
+// failOnWeb2 fails on that node alone.
+func failOnWeb2(a *apitest.Attempt) error {
+	for n := range a.Assignment.Nodes {
+		a.Started(n, 0)
+		a.Print(n, 0, "deploying on "+a.Node(n))
+		if a.Node(n) == "web2" {
+			a.Ended(n, 0, hub.StatusFailed, 1)
+			continue
+		}
+		a.Ended(n, 0, hub.StatusSucceeded, 0)
+	}
+	return nil
+}
+
 // run runs one command line and returns what it printed.
 func (s *session) run(line string) string {
 	args := splitArgs(line)
 	for i, a := range args {
-		if file, ok := strings.CutPrefix(a, "./"); ok {
-			args[i] = filepath.Join(s.dir, file)
+		if before, file, ok := strings.Cut(a, "./"); ok && (before == "" || strings.HasSuffix(before, "@")) {
+			args[i] = before + filepath.Join(s.dir, file)
 		}
 		args[i] = strings.ReplaceAll(args[i], "{hub}", s.hub.URL)
 	}
@@ -159,8 +176,8 @@ func (s *session) steady(out string) string {
 	out = strings.ReplaceAll(out, strings.TrimPrefix(s.hub.URL, "http://"), "hub")
 	out = strings.ReplaceAll(out, s.dir, "DIR")
 	for _, r := range []struct{ pattern, with string }{
-		{`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`, "ID"},
-		{`flr1\.[A-Za-z0-9_.-]+`, "TOKEN"},
+		{`flr1\.[A-Za-z0-9_.-]+|flt_[A-Za-z0-9_-]+`, "TOKEN"},
+		{`[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`, "ID"},
 		{`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`, "TIME"},
 		{`\((\d+(\.\d+)?(ms|s|m))+\)`, "(TOOK)"},
 		{`(?m)(Tick: +)\d+`, "${1}N"},

@@ -1,4 +1,5 @@
 import createClient, { type Middleware } from "openapi-fetch";
+import { away } from "../base/presence";
 import { createStore } from "../base/store";
 import { learnClock } from "../base/time";
 import { t } from "../text/t";
@@ -62,6 +63,10 @@ export function problemFrom(body: unknown, status: number): ApiError {
 export const signedOut = createStore(false);
 
 const clockAndSession: Middleware = {
+  onRequest({ request }) {
+    if (away()) request.headers.set("Fairlead-Background", "true");
+    return request;
+  },
   onResponse({ response, request }) {
     if (response.status === 401 && !request.url.endsWith("/api/v1/sessions")) signedOut.set(true);
     return undefined;

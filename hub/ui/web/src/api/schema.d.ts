@@ -15,6 +15,41 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /** Say whether schedules fire */
+        patch: operations["change-cluster"];
+        trace?: never;
+    };
+    "/api/v1/cluster/members/{member}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Drain a member, or say whether schedules fire on it */
+        patch: operations["change-member"];
+        trace?: never;
+    };
+    "/api/v1/cluster/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a member of an active-passive cluster the active one */
+        post: operations["promote-member"];
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -161,7 +196,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Show a key, without its value */
+        get: operations["get-key"];
         /** Store a key; the body is its value */
         put: operations["set-key"];
         post?: never;
@@ -605,10 +641,19 @@ export interface components {
         Cluster: {
             /** @enum {string} */
             database: "sqlite" | "postgres";
+            /**
+             * @description Passive: no schedule fires on any member
+             * @enum {string}
+             */
+            executionMode: "active" | "passive";
             id: string;
             /** Format: int64 */
             incarnation: number;
+            /** @description Work that one member does for all */
+            leases: components["schemas"]["LeaderLease"][];
             members: components["schemas"]["Member"][];
+            /** @enum {string} */
+            mode: "active-active" | "active-passive";
             /**
              * Format: int64
              * @description Of the lease clock, about one a second
@@ -620,6 +665,10 @@ export interface components {
              * @example 2026-11-22T15:04:05.123Z
              */
             time: string;
+        };
+        ClusterChange: {
+            /** @enum {string} */
+            executionMode: "active" | "passive";
         };
         CreatedRunnerToken: {
             /**
@@ -695,6 +744,8 @@ export interface components {
         Execution: {
             cancelRequested: boolean;
             cancelledBy?: string;
+            /** @description What an ad-hoc command was, to run it again; only of a single execution */
+            command?: components["schemas"]["RunCommand"];
             /**
              * Format: date-time
              * @example 2026-11-22T15:04:05.123Z
@@ -830,8 +881,18 @@ export interface components {
             /** @description Absent in a dry run of a new job */
             id?: string;
             name: string;
+            /**
+             * Format: int64
+             * @description Revision that an update took the place of; it is kept
+             */
+            replaced?: number;
             /** @enum {string} */
             result: "created" | "updated" | "unchanged";
+            /**
+             * Format: int64
+             * @description Of the job after the import
+             */
+            revision: number;
             uuid?: string;
         };
         Job: {
@@ -984,6 +1045,23 @@ export interface components {
             items: components["schemas"]["Key"][];
             next?: string;
         };
+        LeaderLease: {
+            /** @description Whether the lease is not over */
+            held: boolean;
+            /** @description Name of the member, or its id when it has left */
+            holder: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            takenAt: string;
+            /**
+             * Format: int64
+             * @description Rises with each holder
+             */
+            term: number;
+        };
         LogEnd: {
             /** @description Where to go on */
             cursor: string;
@@ -1058,7 +1136,12 @@ export interface components {
             version: string;
         };
         Member: {
+            /** @description In an active-passive cluster: whether it is the active one */
+            active: boolean;
             address: string;
+            draining: boolean;
+            /** @enum {string} */
+            executionMode: "active" | "passive";
             gateway: string;
             /**
              * Format: date-time
@@ -1071,6 +1154,11 @@ export interface components {
             /** @description Whether this member answered */
             self: boolean;
             /**
+             * Format: int64
+             * @description Runners that it serves
+             */
+            sessions: number;
+            /**
              * Format: date-time
              * @example 2026-11-22T15:04:05.123Z
              */
@@ -1078,6 +1166,15 @@ export interface components {
             /** @enum {string} */
             state: "active" | "inactive" | "dead";
             version: string;
+        };
+        MemberChange: {
+            /** @description Runners and people go elsewhere */
+            draining?: boolean;
+            /**
+             * @description Passive: no schedule fires on this member
+             * @enum {string}
+             */
+            executionMode?: "active" | "passive";
         };
         NewProject: {
             description?: string;
@@ -1125,6 +1222,13 @@ export interface components {
             nodes: number;
             /** Format: int64 */
             removed: number;
+            /**
+             * Format: int64
+             * @description Of the inventory now
+             */
+            revision: number;
+            /** @description What was taken without effect */
+            warnings: components["schemas"]["FieldProblem"][];
         };
         NodeList: {
             items: components["schemas"]["Node"][];
@@ -1196,6 +1300,10 @@ export interface components {
             items: components["schemas"]["Project"][];
             next?: string;
         };
+        Promotion: {
+            /** @description Name or id */
+            member: string;
+        };
         Route: {
             /** @description A node filter; empty matches all */
             filter: string;
@@ -1211,6 +1319,8 @@ export interface components {
             keepgoing?: boolean;
             /** @description Which nodes; absent: the runner's own host */
             nodeFilter?: string;
+            /** @description Of the nodes that the filter gives, these alone */
+            nodes?: string[];
             script?: string;
             /**
              * Format: int64
@@ -1442,6 +1552,107 @@ export interface operations {
             };
         };
     };
+    "change-cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                member: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "promote-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Promotion"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-enrolment": {
         parameters: {
             query?: never;
@@ -1512,11 +1723,11 @@ export interface operations {
                 limit?: number;
                 /** @description Where to go on: next of the page before */
                 cursor?: string;
+                /** @description Any of these states */
+                status?: string[];
                 project?: string;
                 /** @description Id of a job, or its name with a project */
                 job?: string;
-                /** @description Any of these states */
-                status?: string[];
             };
             header?: never;
             path?: never;
@@ -1582,7 +1793,10 @@ export interface operations {
     "cancel-execution": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Id or number */
                 id: string;
@@ -1674,7 +1888,7 @@ export interface operations {
                 limit?: number;
                 /** @description Where to go on: next of the page before */
                 cursor?: string;
-                /** @description Rows in any of these states */
+                /** @description Any of these states */
                 status?: string[];
             };
             header?: never;
@@ -1742,12 +1956,50 @@ export interface operations {
             };
         };
     };
+    "get-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Path of the key; the leading keys/ may be left out */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "set-key": {
         parameters: {
             query: {
                 type: "private-key" | "public-key" | "password";
             };
-            header?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Path of the key; the leading keys/ may be left out */
                 path: string;
@@ -1763,6 +2015,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1783,8 +2036,12 @@ export interface operations {
     "delete-key": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
             path: {
+                /** @description Path of the key; the leading keys/ may be left out */
                 path: string;
             };
             cookie?: never;
@@ -2137,7 +2394,10 @@ export interface operations {
                 /** @description Check and report, change nothing */
                 dryRun?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Name or id of the project */
                 project: string;
@@ -2344,6 +2604,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2364,7 +2625,12 @@ export interface operations {
     "import-nodes": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Name or id of the project */
                 project: string;
@@ -2382,6 +2648,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {

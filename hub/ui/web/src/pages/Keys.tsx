@@ -12,6 +12,13 @@ import { t } from "../text/t";
 
 type KeyType = Key["type"];
 
+// What the form begins with; revision is that of the key it replaces, 0 for a new one.
+interface Setting {
+  path: string;
+  type: KeyType;
+  revision: number;
+}
+
 // Keys lists what is stored by path. A value goes in and is never shown again.
 export function Keys() {
   const search = useSearch({ strict: false }) as { prefix?: string };
@@ -20,11 +27,12 @@ export function Keys() {
   const client = useQueryClient();
   const query = useKeys(search.prefix ?? "");
   const held = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
-  const [setting, setSetting] = useState<{ path: string; type: KeyType; known: boolean } | undefined>();
+  const [setting, setSetting] = useState<Setting | undefined>();
   const project = useCurrentProject();
   const remove = useMutation({
-    mutationFn: (path: string) => must(api.DELETE("/api/v1/keys/{path}", { params: { path: { path } } })),
-    onSuccess: () => void client.invalidateQueries({ queryKey: keys.keys }),
+    mutationFn: ({ path, revision }: Key) =>
+      must(api.DELETE("/api/v1/keys/{path}", { params: { path: { path }, header: { "If-Match": `"${revision}"` } } })),
+    onSettled: () => void client.invalidateQueries({ queryKey: keys.keys }),
     onError: (cause) =>
       notifications.show({ color: "red", title: t("keys.deleteFailed"), message: errorOf(cause).message }),
   });
@@ -36,7 +44,7 @@ export function Keys() {
         admin ? (
           <Button
             onClick={() =>
-              setSetting({ path: project ? `keys/project/${project}/` : "keys/", type: "private-key", known: false })
+              setSetting({ path: project ? `keys/project/${project}/` : "keys/", type: "private-key", revision: 0 })
             }
             leftSection={<Icon name="plus" size={14} />}
           >
@@ -97,11 +105,7 @@ export function Keys() {
                             </span>
                             {admin ? (
                               <>
-                                <Button
-                                  size="compact-xs"
-                                  variant="default"
-                                  onClick={() => setSetting({ path: key.path, type: key.type, known: true })}
-                                >
+                                <Button size="compact-xs" variant="default" onClick={() => setSetting(key)}>
                                   {t("keys.replace")}
                                 </Button>
                                 <Button
@@ -110,7 +114,7 @@ export function Keys() {
                                   color="red"
                                   aria-label={t("keys.delete", { path: key.path })}
                                   onClick={() =>
-                                    window.confirm(t("keys.deleteAsk", { path: key.path })) && remove.mutate(key.path)
+                                    window.confirm(t("keys.deleteAsk", { path: key.path })) && remove.mutate(key)
                                   }
                                 >
                                   <Icon name="trash" size={13} />
@@ -132,7 +136,7 @@ export function Keys() {
       <Modal
         opened={setting !== undefined}
         onClose={() => setSetting(undefined)}
-        title={setting?.known ? t("keys.replaceTitle") : t("keys.set")}
+        title={setting?.revision ? t("keys.replaceTitle") : t("keys.set")}
         size="lg"
       >
         {setting ? <SetKey start={setting} onDone={() => setSetting(undefined)} /> : null}
@@ -141,7 +145,8 @@ export function Keys() {
   );
 }
 
-function SetKey({ start, onDone }: { start: { path: string; type: KeyType; known: boolean }; onDone: () => void }) {
+function SetKey({ start, onDone }: { start: Setting; onDone: () => void }) {
+  const known = start.revision > 0;
   const client = useQueryClient();
   const [path, setPath] = useState(start.path);
   const [type, setType] = useState<KeyType>(start.type);
@@ -150,7 +155,11 @@ function SetKey({ start, onDone }: { start: { path: string; type: KeyType; known
     mutationFn: () =>
       must(
         api.PUT("/api/v1/keys/{path}", {
-          params: { path: { path: path.trim() }, query: { type } },
+          params: {
+            path: { path: path.trim() },
+            query: { type },
+            header: known ? { "If-Match": `"${start.revision}"` } : {},
+          },
           body: value,
           bodySerializer: (body) => body as string,
           headers: { "Content-Type": "application/octet-stream" },
@@ -170,13 +179,13 @@ function SetKey({ start, onDone }: { start: { path: string; type: KeyType; known
       <TextInput
         label={t("keys.path")}
         value={path}
-        readOnly={start.known}
+        readOnly={known}
         onChange={(e) => setPath(e.currentTarget.value)}
         classNames={{ input: "mono" }}
         required
         withAsterisk={false}
         spellCheck={false}
-        description={start.known ? undefined : t("keys.pathHint")}
+        description={known ? undefined : t("keys.pathHint")}
       />
       <div>
         <SegmentedControl

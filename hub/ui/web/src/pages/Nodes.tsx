@@ -125,17 +125,25 @@ export function Nodes() {
         send={(text, format) =>
           must(
             api.PUT("/api/v1/projects/{project}/nodes", {
-              params: { path: { project } },
+              params: { path: { project }, header: { "If-Match": `"${query.data?.pages[0]?.revision ?? 0}"` } },
               body: text,
               bodySerializer: (body) => body as string,
               headers: { "Content-Type": format },
             }),
-          ).then((result) => {
-            void client.invalidateQueries({ queryKey: keys.nodes(project) });
-            return result;
-          })
+          ).finally(() => void client.invalidateQueries({ queryKey: keys.nodes(project) }))
         }
-        report={(result) => t("nodes.imported", { n: result.nodes, added: result.added, removed: result.removed })}
+        report={(result) => (
+          <>
+            {t("nodes.imported", { n: result.nodes, added: result.added, removed: result.removed })}
+            <ul className="problems">
+              {result.warnings.map((w) => (
+                <li key={`${w.path} ${w.message}`}>
+                  <code className="mono">{w.path}</code> <bdi>{w.message}</bdi>
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
       />
     </Page>
   );

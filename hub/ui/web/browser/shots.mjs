@@ -1,34 +1,32 @@
-// Takes pictures of pages in headless Chromium, at three widths, light and dark, and
-// fails on anything that the browser's console complains about.
-// Usage: node stub/shots.mjs URL OUTDIR [name=path ...] [--widths=390,900,1440] [--schemes=light,dark]
+// Takes pictures of pages of a running hub in headless Chromium, at three widths, light
+// and dark, and fails on anything that the browser's console complains about and on pages
+// that are wider than their window.
+// Usage: node browser/shots.mjs SIGN_IN_LINK OUTDIR [name=path ...] [--widths=390,900,1440] [--schemes=light,dark]
 import { mkdirSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
-const [base, out, ...rest] = process.argv.slice(2);
+const [link, out, ...rest] = process.argv.slice(2);
+const base = new URL(link).origin;
 const flag = (name, fallback) => (rest.find((a) => a.startsWith(`--${name}=`))?.split("=")[1] ?? fallback).split(",");
 const pages = rest
   .filter((a) => !a.startsWith("--"))
   .map((a) => [a.slice(0, a.indexOf("=")), a.slice(a.indexOf("=") + 1)]);
 mkdirSync(out, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch();
+// A link works once: all the windows share what it gave.
+const first = await browser.newContext();
+const door = await first.newPage();
+await door.goto(link);
+await door.locator(".shell").waitFor();
+const storageState = await first.storageState();
+await first.close();
 let bad = 0;
 for (const scheme of flag("schemes", "light,dark"))
   for (const width of flag("widths", "390,900,1440").map(Number)) {
     const context = await browser.newContext({
       viewport: { width, height: width < 600 ? 844 : 900 },
       colorScheme: scheme,
-      ...(process.env.COOKIE ? { extraHTTPHeaders: { Cookie: process.env.COOKIE } } : {}),
+      storageState,
     });
     const page = await context.newPage();
     page.on("console", (m) => {
