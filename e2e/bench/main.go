@@ -33,6 +33,7 @@ type bench struct {
 	out      io.Writer
 	binaries lab.Binaries
 	runs     int
+	fleet    int // simulated runners
 	rows     []row
 }
 
@@ -41,6 +42,7 @@ func main() {
 	ticks := flag.Int("ticker", 0, "print the time so often, every 10 ms, and end (used as a step)")
 	runs := flag.Int("runs", 3, "runs of which the median counts")
 	only := flag.String("only", "", "only benchmarks whose name contains this")
+	fleet := flag.Int("runners", 1000, "simulated runners of the cluster's benchmarks")
 	keep := flag.Bool("keep", false, "keep the working directory")
 	flag.Parse()
 	switch {
@@ -53,13 +55,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *runs, *only, *keep); err != nil {
+	if err := run(&bench{ctx: ctx, out: os.Stdout, runs: *runs, fleet: *fleet}, *only, *keep); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, runs int, only string, keep bool) error {
+func run(b *bench, only string, keep bool) error {
 	root, err := lab.Root()
 	if err != nil {
 		return err
@@ -73,12 +75,13 @@ func run(ctx context.Context, runs int, only string, keep bool) error {
 	} else {
 		defer func() { _ = os.RemoveAll(dir) }()
 	}
-	b := &bench{ctx: ctx, dir: dir, out: os.Stdout, binaries: lab.At(filepath.Join(root, "bin")), runs: runs}
+	b.dir, b.binaries = dir, lab.At(filepath.Join(root, "bin"))
 	for _, part := range []struct {
 		name string
 		run  func() error
 	}{
 		{"footprint", b.footprint}, {"noop", b.noop}, {"ssh", b.ssh}, {"lines", b.lines}, {"delay", b.delay},
+		{"members", b.members}, {"failover", b.failover}, {"takeover", b.takeover}, {"idle", b.idle},
 	} {
 		if !strings.Contains(part.name, only) {
 			continue
@@ -106,6 +109,7 @@ func (b *bench) print() {
 // rig is a hub, a runner and what they need, for one benchmark.
 type rig struct {
 	hub    *lab.Hub
+	hubs   []*lab.Hub // that clients spread over; nil: hub alone
 	runner *lab.Runner
 	pg     *lab.Postgres
 }

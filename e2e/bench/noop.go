@@ -77,10 +77,14 @@ func (b *bench) latencies(r *rig, n int) ([]time.Duration, error) {
 
 // throughput submits n jobs with so many clients, which then await them all.
 func (b *bench) throughput(r *rig, n, clients int) (float64, error) {
+	hubs := r.hubs
+	if hubs == nil {
+		hubs = []*lab.Hub{r.hub}
+	}
 	ids := make([]string, n)
 	start := time.Now()
 	err := share(n, clients, func(i int) error {
-		e, err := r.hub.Run(b.ctx, "p", "noop", nil)
+		e, err := hubs[i%len(hubs)].Run(b.ctx, "p", "noop", nil)
 		ids[i] = e.ID
 		return err
 	})
@@ -89,7 +93,7 @@ func (b *bench) throughput(r *rig, n, clients int) (float64, error) {
 	}
 	err = share(n, clients, func(i int) error {
 		var e lab.Execution
-		if err := r.hub.Do(b.ctx, http.MethodGet, "/executions/"+ids[i]+"?wait=60s", nil, &e); err != nil {
+		if err := hubs[i%len(hubs)].Do(b.ctx, http.MethodGet, "/executions/"+ids[i]+"?wait=60s", nil, &e); err != nil {
 			return err
 		}
 		if e.Status != "succeeded" {

@@ -18,6 +18,8 @@ type API struct {
 	URL, Token string
 	// Cookie of a session, in place of a token.
 	Cookie string
+	// Client for a hub whose certificate only it trusts; nil: http.DefaultClient.
+	Client *http.Client
 }
 
 // Execution is what the lab reads of an execution.
@@ -82,7 +84,7 @@ func (a *API) Do(ctx context.Context, method, path string, body, out any) error 
 	}
 	req.Header = a.header()
 	req.Header.Set("Content-Type", kind)
-	res, err := http.DefaultClient.Do(req)
+	res, err := a.client().Do(req)
 	if err != nil {
 		return err
 	}
@@ -105,6 +107,13 @@ func (a *API) Do(ctx context.Context, method, path string, body, out any) error 
 	}
 }
 
+func (a *API) client() *http.Client {
+	if a.Client == nil {
+		return http.DefaultClient
+	}
+	return a.Client
+}
+
 // header says who asks.
 func (a *API) header() http.Header {
 	if a.Cookie != "" {
@@ -121,7 +130,7 @@ func (a *API) SignIn(ctx context.Context, link string) (*API, error) {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
+	res, err := a.client().Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +139,7 @@ func (a *API) SignIn(ctx context.Context, link string) (*API, error) {
 		text, _ := io.ReadAll(res.Body)
 		return nil, &Error{res.StatusCode, string(text)}
 	}
-	return &API{URL: a.URL, Cookie: res.Cookies()[0].Name + "=" + res.Cookies()[0].Value}, nil
+	return &API{URL: a.URL, Client: a.Client, Cookie: res.Cookies()[0].Name + "=" + res.Cookies()[0].Value}, nil
 }
 
 // CreateProject makes a project.

@@ -32,6 +32,7 @@ type ClusterConfig struct {
 	// Direct leaves the proxies out.
 	Direct bool
 	Env    []string
+	Args   []string
 	// Starter of a member by its name; nil: StartProcess.
 	Starter map[string]Starter
 }
@@ -74,7 +75,7 @@ func NewCluster(ctx context.Context, config ClusterConfig) (*Cluster, error) {
 		m := &Member{Name: string(rune('a' + i))}
 		hub := HubConfig{
 			Binary: config.Binary, Dir: config.Dir, Member: m.Name, Token: token, Database: pg.URL(),
-			Env: config.Env, Args: []string{"--master-key-path", key}, Starter: config.Starter[m.Name],
+			Env: config.Env, Args: append([]string{"--master-key-path", key}, config.Args...), Starter: config.Starter[m.Name],
 		}
 		if err := m.prepare(pg, hub, config.Direct); err != nil {
 			c.Stop()
@@ -178,7 +179,7 @@ func (h *Hub) Health(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := h.client().Do(req)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (f *Followed) take(l followLine) {
 
 func (a *API) followSocket(ctx context.Context, id string, f *Followed) (ended bool, err error) {
 	target := "ws" + strings.TrimPrefix(a.URL, "http") + "/api/v1/executions/" + id + "/log/stream?cursor=" + url.QueryEscape(f.cursor)
-	conn, res, err := websocket.DefaultDialer.DialContext(ctx, target, a.header())
+	conn, res, err := a.dialer().DialContext(ctx, target, a.header())
 	if res != nil {
 		_ = res.Body.Close()
 	}
@@ -118,6 +118,16 @@ func (a *API) followSocket(ctx context.Context, id string, f *Followed) (ended b
 	}
 }
 
+// dialer trusts what the API's client trusts.
+func (a *API) dialer() *websocket.Dialer {
+	d := *websocket.DefaultDialer
+	if t, ok := a.client().Transport.(*http.Transport); ok {
+		d.TLSClientConfig = t.TLSClientConfig.Clone()
+		d.TLSClientConfig.NextProtos = nil // WebSockets are HTTP/1.1
+	}
+	return &d
+}
+
 func (a *API) followLines(ctx context.Context, id string, f *Followed) (ended bool, err error) {
 	path := a.URL + "/api/v1/executions/" + id + "/log?format=ndjson&follow=true&cursor=" + url.QueryEscape(f.cursor)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
@@ -125,7 +135,7 @@ func (a *API) followLines(ctx context.Context, id string, f *Followed) (ended bo
 		return false, err
 	}
 	req.Header = a.header()
-	res, err := http.DefaultClient.Do(req)
+	res, err := a.client().Do(req)
 	if err != nil {
 		return false, err
 	}

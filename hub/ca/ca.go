@@ -133,10 +133,11 @@ func (c *CA) ServerTLS(own func() *tls.Certificate) *tls.Config {
 	}
 }
 
-// MemberTLS is how this member calls the others: it shows its own certificate, and who
-// answers must be a member of this cluster, at whatever address. There are no session
-// tickets, as in ServerTLS.
-func (c *CA) MemberTLS(own func() *tls.Certificate) *tls.Config {
+// MemberTLS is how this member calls another: it shows its own certificate, and who
+// answers must be that member of this cluster, at whatever address. An address that a
+// balancer spreads over all members leads to the wrong one, whose runners would be taken
+// for the other's. There are no session tickets, as in ServerTLS.
+func (c *CA) MemberTLS(own func() *tls.Certificate, memberID string) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		ServerName:             wire.GatewayName(c.clusterID),
@@ -150,6 +151,8 @@ func (c *CA) MemberTLS(own func() *tls.Certificate) *tls.Config {
 				return err
 			case id.Role != wire.RoleMember:
 				return fmt.Errorf("%s answers in the place of a member", id.URI())
+			case id.ID != memberID:
+				return fmt.Errorf("member %s answers in the place of member %s; give each member an address of its own with --advertise-member", id.ID, memberID)
 			case c.st.Now().After(cs.PeerCertificates[0].NotAfter):
 				return fmt.Errorf("the certificate of %s has expired", id.URI())
 			}

@@ -82,7 +82,10 @@ func newMember(t *testing.T, st *store.Store, name string, poll time.Duration) *
 	h.must(err)
 	h.keys = keys.New(h.st, master)
 	h.peers = NewPeers(PeersConfig{
-		Others: member.OtherMembers, TLS: h.ca.MemberTLS(func() *tls.Certificate { return own }),
+		Others: member.OtherMembers,
+		TLS: func(id string) *tls.Config {
+			return h.ca.MemberTLS(func() *tls.Certificate { return own }, id)
+		},
 		Deliver: func(e hub.Event) { h.dispatch.Deliver(e) },
 		Fleet: func(ctx context.Context, m string, whole bool, r []hub.FleetRunner) error {
 			return h.dispatch.Fleet(ctx, m, whole, r)

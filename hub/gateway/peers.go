@@ -33,8 +33,8 @@ const (
 type PeersConfig struct {
 	// Others are the other members that are not dead.
 	Others func() []*hub.Member
-	// TLS is how members are called.
-	TLS *tls.Config
+	// TLS is how a member is called, by its id.
+	TLS func(memberID string) *tls.Config
 	// Deliver takes events of other members, Fleet their runners, FleetGone a member that
 	// cannot be heard.
 	Deliver   func(hub.Event)
@@ -100,7 +100,7 @@ func (p *Peers) meet(ctx context.Context, wg *sync.WaitGroup) {
 		if p.list[id] != nil {
 			continue
 		}
-		conn, err := p.dial(m.Address)
+		conn, err := p.dial(m)
 		if err != nil {
 			p.log.ErrorContext(ctx, "member cannot be called", "member", m.Name, "address", m.Address, "error", err)
 			continue
@@ -115,9 +115,9 @@ func (p *Peers) meet(ctx context.Context, wg *sync.WaitGroup) {
 	}
 }
 
-func (p *Peers) dial(address string) (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(credentials.NewTLS(p.cfg.TLS)),
+func (p *Peers) dial(m *hub.Member) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+m.Address,
+		grpc.WithTransportCredentials(credentials.NewTLS(p.cfg.TLS(m.ID))),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: wire.KeepaliveInterval, Timeout: wire.KeepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)),
 		grpc.WithDisableServiceConfig(),

@@ -24,14 +24,17 @@ type addresses struct {
 
 // findAddresses works out the addresses from the configuration and what the listeners
 // got. A listener on all interfaces is told by the host of the public URL, else by
-// this machine's name; if the UI is for this machine alone, so is what is told.
+// this machine's name; if the UI is for this machine alone, so is what is told. Other
+// members are never told the public URL's host: it may be a balancer's, which would lead
+// them to any member.
 func findAddresses(cfg *config.Config, httpAddr, gatewayAddr net.Addr) addresses {
 	local := config.Loopback(cfg.HTTP)
 	a := addresses{https: cfg.TLS.Cert != "" || !local && !cfg.InsecureHTTP}
-	host := hostName()
+	own := hostName()
 	if local {
-		host = "127.0.0.1"
+		own = "127.0.0.1"
 	}
+	host := own
 	a.public = strings.TrimSuffix(cfg.PublicURL, "/")
 	if u, err := url.Parse(a.public); err == nil && u.Hostname() != "" {
 		host = u.Hostname()
@@ -48,7 +51,7 @@ func findAddresses(cfg *config.Config, httpAddr, gatewayAddr net.Addr) addresses
 		a.gateway = withHost(gatewayAddr, host)
 	}
 	if a.member = cfg.AdvertiseMember; a.member == "" {
-		a.member = a.gateway
+		a.member = withHost(gatewayAddr, own)
 	}
 	a.names = names(host)
 	return a

@@ -202,7 +202,8 @@ func readCertificate(cfg config.TLS) (*tls.Certificate, error) {
 func (s *server) edges(master *keys.Master) error {
 	secrets := keys.New(s.st, master)
 	s.peers = gateway.NewPeers(gateway.PeersConfig{
-		Others: s.cluster.OtherMembers, TLS: s.ca.MemberTLS(s.keepers[0].Certificate),
+		Others:  s.cluster.OtherMembers,
+		TLS:     func(id string) *tls.Config { return s.ca.MemberTLS(s.keepers[0].Certificate, id) },
 		Deliver: func(e hub.Event) { s.dispatch.Deliver(e) },
 		Fleet: func(ctx context.Context, m string, whole bool, r []hub.FleetRunner) error {
 			return s.dispatch.Fleet(ctx, m, whole, r)
