@@ -67,11 +67,13 @@ func (c *Client) CreateToken(ctx context.Context, name string, ttl time.Duration
 
 // Tokens lists the API tokens of who asks, without their secrets.
 func (c *Client) Tokens(ctx context.Context) ([]rest.Token, error) {
-	l, err := decode[rest.TokenList](ctx, c)(rest.NewListTokensRequest(c.base))
-	if err != nil {
-		return nil, err
-	}
-	return l.Items, nil
+	return all(func(cursor *string) ([]rest.Token, *string, error) {
+		p, err := decode[rest.TokenList](ctx, c)(rest.NewListTokensRequest(c.base, &rest.ListTokensParams{Cursor: cursor}))
+		if err != nil {
+			return nil, nil, err
+		}
+		return p.Items, p.Next, nil
+	})
 }
 
 // DeleteToken ends an API token of who asks; it is refused at every member within 5 s.
