@@ -6,8 +6,8 @@
 // execution in the transaction that records it.
 //
 //	edges     api (REST, WebSocket)  gateway (gRPC for runners)  ui
-//	services  dispatch  output  auth  keys  ca  cluster
-//	pure      workflow  nodefilter  rundeck
+//	services  dispatch  output  schedule  auth  keys  ca  cluster
+//	pure      workflow  nodefilter  rundeck  cron
 //	store     all SQL
 //	hub       this package
 //
