@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,8 +81,11 @@ func TestCutCopy(t *testing.T) {
 			prepared <- err
 		}()
 		copying(t, dir, prepared)
-		_ = s.process.Process.Kill() // nobody can connect again
+		// Stopped first, so that nobody connects again, and killed last: a dead server has no
+		// children any more to find its connections by.
+		_ = s.process.Process.Signal(syscall.SIGSTOP)
 		s.killConnections(t)
+		_ = s.process.Process.Kill()
 		if err := <-prepared; err == nil {
 			t.Fatal("it was prepared")
 		}
