@@ -80,8 +80,15 @@ func run(b *bench, only string, keep bool) error {
 		name string
 		run  func() error
 	}{
-		{"footprint", b.footprint}, {"noop", b.noop}, {"ssh", b.ssh}, {"lines", b.lines}, {"delay", b.delay},
-		{"members", b.members}, {"failover", b.failover}, {"takeover", b.takeover}, {"idle", b.idle},
+		{"footprint", b.footprint},
+		{"noop", b.noop},
+		{"ssh", b.ssh},
+		{"lines", b.lines},
+		{"delay", b.delay},
+		{"members", b.members},
+		{"failover", b.failover},
+		{"takeover", b.takeover},
+		{"idle", b.idle},
 	} {
 		if !strings.Contains(part.name, only) {
 			continue

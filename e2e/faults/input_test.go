@@ -210,7 +210,7 @@ func TestBadJobFiles(t *testing.T) {
 		says []string
 	}{
 		"unknown keys": {"- name: a\n  namme: b\n  sequence: {commands: [{exec: 'true', exce: 'x'}]}\n", []string{"namme", "did you mean", "exce"}},
-		"not yet":      {"- name: a\n  schedule: {crontab: '0 0 * * * ?'}\n  sequence: {commands: [{exec: 'true'}]}\n", []string{"schedule", "not supported yet"}},
+		"not yet":      {"- name: a\n  notification: {onsuccess: {email: {recipients: a@b.example}}}\n  sequence: {commands: [{exec: 'true'}]}\n", []string{"notification", "not supported yet"}},
 		"10 MB":        {"- name: a\n  description: " + strings.Repeat("x", 10<<20) + "\n  sequence: {commands: [{exec: 'true'}]}\n", []string{"large"}},
 		"aliases":      {bomb, []string{"alias"}},
 		"no yaml":      {"\t{", []string{"YAML"}},

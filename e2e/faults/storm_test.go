@@ -24,11 +24,11 @@ func TestMembersKilledAtRandom(t *testing.T) {
 	followed := w.follow(w.cluster.Members[1].API, id, lab.ByLines)
 	w.printing(2)
 	for range *kills {
-		m := w.cluster.Members[rand.IntN(len(w.cluster.Members))] //nolint:gosec // any will do
+		m := w.cluster.Members[rand.IntN(len(w.cluster.Members))]
 		m.Process.Kill()
-		pause(t, rand.N(time.Second)) //nolint:gosec // whenever
+		pause(t, rand.N(time.Second))
 		w.must(w.cluster.Start(ctx, m))
-		pause(t, rand.N(2*time.Second)) //nolint:gosec // whenever
+		pause(t, rand.N(2*time.Second))
 	}
 	w.finished(id, time.Minute+time.Duration(*kills)*5*time.Second)
 	breaks := w.followedAll(followed)

@@ -84,6 +84,9 @@ func (a *API) Do(ctx context.Context, method, path string, body, out any) error 
 	}
 	req.Header = a.header()
 	req.Header.Set("Content-Type", kind)
+	if method == http.MethodPut {
+		req.Header.Set("If-Match", "*") // whatever is there
+	}
 	res, err := a.client().Do(req)
 	if err != nil {
 		return err

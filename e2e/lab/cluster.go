@@ -122,7 +122,7 @@ func (c *Cluster) Start(ctx context.Context, members ...*Member) error {
 	errs := make([]error, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
-		wg.Go(func() { errs[i] = m.Hub.Start(ctx) })
+		wg.Go(func() { errs[i] = m.Start(ctx) })
 	}
 	wg.Wait()
 	for i, err := range errs {

@@ -147,7 +147,7 @@ func (a *API) followLines(ctx context.Context, id string, f *Followed) (ended bo
 	for {
 		text, err := in.ReadBytes('\n')
 		if err != nil {
-			if err == io.EOF { //nolint:errorlint // that very one
+			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
 			return false, err

@@ -41,7 +41,7 @@ func TestErrorsTellWhere(t *testing.T) {
 		"cursor of keys":      {call{method: "GET", path: "/api/v1/keys?cursor=x"}, 400, []string{"query.cursor"}},
 		"projects of a token": {call{method: "POST", path: "/api/v1/runners/tokens", body: `{"projects":["a","web","b"]}`}, 404, []string{"body.projects[0]", "body.projects[2]"}},
 		"sign-in":             {call{method: "POST", path: "/api/v1/sessions", body: `{}`, token: "-"}, 400, []string{"body.user", "body.link"}},
-		"states":              {call{method: "GET", path: "/api/v1/executions?status=failed,runing,RUNNING"}, 400, []string{"query.status", "query.status"}},
+		"states":              {call{method: "GET", path: "/api/v1/executions?status=failed,finished,RUNNING"}, 400, []string{"query.status", "query.status"}},
 		"state of a row":      {call{method: "GET", path: "/api/v1/executions/1/nodes?status=faild"}, 400, []string{"query.status"}},
 	} {
 		t.Run(name, func(t *testing.T) {

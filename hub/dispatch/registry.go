@@ -401,7 +401,7 @@ func (d *Dispatcher) SetCredits(ref hub.SessionRef, slots int) {
 // Move tells some runners of this member to move to others.
 func (d *Dispatcher) Move(n int, members []string) {
 	ids := d.reg.ids()
-	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] }) //nolint:gosec // spread, not secrecy
 	for _, id := range ids[:min(n, len(ids))] {
 		if sink := d.reg.sink(id); sink != nil {
 			sink.Drain(members)

@@ -46,7 +46,7 @@ func (s *Scheduler) lead(ctx context.Context, term int64) error {
 		wait, err := l.look(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // ending is what the caller asked for
 		case errors.Is(err, errOver):
 			return err
 		case err != nil:

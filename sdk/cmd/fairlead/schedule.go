@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,8 +69,7 @@ func (a *app) nextFires() *cobra.Command {
 // fireRows are all fires in the order of time.
 func fireRows(f *rest.Fires) []fireRow {
 	var rows []fireRow
-	for i := len(f.Past) - 1; i >= 0; i-- {
-		p := f.Past[i]
+	for _, p := range slices.Backward(f.Past) {
 		rows = append(rows, fireRow{p.At, string(p.Status), text(p.ExecutionID), text(p.Reason)})
 	}
 	for _, at := range f.Coming {
@@ -89,8 +89,12 @@ func (a *app) scheduleSwitch(use, short string, do func(*sdk.Client, context.Con
 			return err
 		}
 		return one(a, s, s.JobID, []field{
-			{"Job", fullName(s.Group, s.Name)}, {"Expression", s.Expression}, {"Time zone", s.TimeZone},
-			{"Next", moment(s.NextFireAt)}, {"Last", moment(s.LastFireAt)}, {"Why not", text(s.WhyNot)},
+			{"Job", fullName(s.Group, s.Name)},
+			{"Expression", s.Expression},
+			{"Time zone", s.TimeZone},
+			{"Next", moment(s.NextFireAt)},
+			{"Last", moment(s.LastFireAt)},
+			{"Why not", text(s.WhyNot)},
 		})
 	})
 }
