@@ -114,6 +114,11 @@ func (pg *Postgres) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return Poll(ctx, 50*time.Millisecond, func() error {
+		select {
+		case <-p.done: // then what answers is another one
+			return fmt.Errorf("PostgreSQL has ended: %w\n%s", p.err, p.Tail())
+		default:
+		}
 		ready := exec.CommandContext(ctx, filepath.Join(pg.bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", pg.port)
 		if err := ready.Run(); err != nil {
 			return fmt.Errorf("PostgreSQL does not answer: %w\n%s", err, p.Tail())

@@ -104,14 +104,24 @@ func (p *Process) Tail() string {
 	return string(b)
 }
 
-// FreeAddr returns a loopback address that nobody listens on now.
+// handedOut are the addresses that FreeAddr gave away: one that is not listened on yet
+// would be given to a second server, and both would take the first one for their own.
+var handedOut sync.Map
+
+// FreeAddr returns a loopback address that nobody listens on now, and never the same one
+// again.
 func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", fmt.Errorf("finding a free port: %w", err)
+		}
+		addr := l.Addr().String()
+		_ = l.Close()
+		if _, taken := handedOut.LoadOrStore(addr, true); !taken {
+			return addr, nil
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String(), nil
 }
 
 // free reports whether addr can be listened on.
