@@ -32,8 +32,10 @@ func TestHostKeyConflict(t *testing.T) {
 	w.startRunner()
 
 	// The first runner has no room for the second job, so the other one takes it.
-	wait := "echo here; while [ ! -e " + w.dir + "/go ]; do sleep 0.05; done"
-	w.must(w.hub.ImportJobs(w.ctx, "p", jobYAML("one", 1, true, "node-first", wait)+jobYAML("two", 1, true, "node-first", wait)+jobYAML("j", 1, true, "node-first", "echo ran")))
+	wait := func(file string) string {
+		return "echo here; while [ ! -e " + w.dir + "/" + file + " ]; do sleep 0.05; done"
+	}
+	w.must(w.hub.ImportJobs(w.ctx, "p", jobYAML("one", 1, true, "node-first", wait("first"))+jobYAML("two", 1, true, "node-first", wait("second"))+jobYAML("j", 1, true, "node-first", "echo ran")))
 	start := func(job string) string {
 		e, err := w.hub.Run(w.ctx, "p", job, nil)
 		w.must(err)
@@ -50,8 +52,10 @@ func TestHostKeyConflict(t *testing.T) {
 	w.must(second.Start(w.ctx))
 	t.Cleanup(second.Process.Kill)
 	two := start("two")
-	w.must(os.WriteFile(filepath.Join(w.dir, "go"), nil, 0o600))
+	// One after the other: the key that is told first is the accepted one.
+	w.must(os.WriteFile(filepath.Join(w.dir, "first"), nil, 0o600))
 	w.end(one, "succeeded", 30*time.Second)
+	w.must(os.WriteFile(filepath.Join(w.dir, "second"), nil, 0o600))
 	w.end(two, "succeeded", 30*time.Second)
 
 	var keys struct{ Items []hostKey }

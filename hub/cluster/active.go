@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/fairlead/fairlead/hub"
 )
@@ -63,7 +64,7 @@ func (c *Cluster) Active(ctx context.Context) error {
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.cfg.ActivePassive && c.activeTerm == 0 {
+	if c.cfg.ActivePassive && (c.activeTerm == 0 || time.Now().After(c.trusted[hub.LeaseActive])) {
 		return hub.Errorf(hub.CodeUnavailable, "This member is passive; another one is active.")
 	}
 	return nil

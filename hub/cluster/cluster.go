@@ -68,6 +68,7 @@ type Cluster struct {
 	self        *hub.Member   // as its row says
 	activeTerm  int64         // of the lease to be the active one; 0 without it
 	mode        hub.ExecutionMode
+	trusted     map[string]time.Time // until when leases of this member count
 }
 
 // New makes a Cluster; Join and Run make it work.
@@ -86,7 +87,7 @@ func New(st *store.Store, master *keys.Master, cfg Config, log *slog.Logger) *Cl
 	}
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
-	return &Cluster{st: st, master: master, cfg: cfg, log: log, nonce: nonce}
+	return &Cluster{st: st, master: master, cfg: cfg, log: log, nonce: nonce, trusted: make(map[string]time.Time)}
 }
 
 // Join writes the member's row and reads what the others need to be answered. It must

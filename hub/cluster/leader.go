@@ -70,6 +70,7 @@ func (c *Cluster) takeLease(ctx context.Context, l Leads) (*hub.LeaderLease, err
 
 // lead works under a lease that was taken at sent, and keeps it.
 func (c *Cluster) lead(ctx context.Context, l Leads, term int64, sent time.Time) error {
+	c.trust(l.Lease, sent.Add(leaseTrust))
 	leading, end := context.WithCancel(ctx)
 	defer end()
 	done := make(chan error, 1)
@@ -88,6 +89,7 @@ func (c *Cluster) lead(ctx context.Context, l Leads, term int64, sent time.Time)
 		case <-renew.C:
 			sent := time.Now()
 			if kept, err := c.renew(ctx, l, term); err == nil && kept {
+				c.trust(l.Lease, sent.Add(leaseTrust))
 				trust.Reset(time.Until(sent.Add(leaseTrust)))
 				continue
 			} else if err != nil {
@@ -99,6 +101,14 @@ func (c *Cluster) lead(ctx context.Context, l Leads, term int64, sent time.Time)
 		c.giveBack(ctx, l.Lease, term)
 		return err
 	}
+}
+
+// trust notes until when this member may believe that it leads. A process that was stopped
+// and goes on asks this before its timers have run.
+func (c *Cluster) trust(lease string, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trusted[lease] = until
 }
 
 func (c *Cluster) renew(ctx context.Context, l Leads, term int64) (kept bool, err error) {
