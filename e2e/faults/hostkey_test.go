@@ -35,7 +35,7 @@ func TestHostKeyConflict(t *testing.T) {
 	wait := func(file string) string {
 		return "echo here; while [ ! -e " + w.dir + "/" + file + " ]; do sleep 0.05; done"
 	}
-	w.must(w.hub.ImportJobs(w.ctx, "p", jobYAML("one", 1, true, "node-first", wait("first"))+jobYAML("two", 1, true, "node-first", wait("second"))+jobYAML("j", 1, true, "node-first", "echo ran")))
+	w.must(w.hub.ImportJobs(w.ctx, "p", jobYAML("one", 1, true, "node-first", wait("go-one"))+jobYAML("two", 1, true, "node-first", wait("go-two"))+jobYAML("j", 1, true, "node-first", "echo ran")))
 	start := func(job string) string {
 		e, err := w.hub.Run(w.ctx, "p", job, nil)
 		w.must(err)
@@ -53,9 +53,9 @@ func TestHostKeyConflict(t *testing.T) {
 	t.Cleanup(second.Process.Kill)
 	two := start("two")
 	// One after the other: the key that is told first is the accepted one.
-	w.must(os.WriteFile(filepath.Join(w.dir, "first"), nil, 0o600))
+	w.must(os.WriteFile(filepath.Join(w.dir, "go-one"), nil, 0o600))
 	w.end(one, "succeeded", 30*time.Second)
-	w.must(os.WriteFile(filepath.Join(w.dir, "second"), nil, 0o600))
+	w.must(os.WriteFile(filepath.Join(w.dir, "go-two"), nil, 0o600))
 	w.end(two, "succeeded", 30*time.Second)
 
 	var keys struct{ Items []hostKey }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -108,20 +110,23 @@ func (p *Process) Tail() string {
 // would be given to a second server, and both would take the first one for their own.
 var handedOut sync.Map
 
+// Ports that FreeAddr chooses from lie below those that the system gives to outgoing
+// connections: one of these could take the port before its server listens.
+const (
+	firstPort = 15000
+	lastPort  = 32000
+)
+
 // FreeAddr returns a loopback address that nobody listens on now, and never the same one
 // again.
 func FreeAddr() (string, error) {
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", fmt.Errorf("finding a free port: %w", err)
-		}
-		addr := l.Addr().String()
-		_ = l.Close()
-		if _, taken := handedOut.LoadOrStore(addr, true); !taken {
+	for range 1000 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort)))
+		if _, taken := handedOut.LoadOrStore(addr, true); !taken && free(addr) {
 			return addr, nil
 		}
 	}
+	return "", fmt.Errorf("finding a free port between %d and %d: none in 1000 tries", firstPort, lastPort)
 }
 
 // free reports whether addr can be listened on.
