@@ -110,6 +110,8 @@ func TestJobTimeoutOverARestart(t *testing.T) {
 				h.mu.Lock()
 				h.gone, a.timeMs = false, -1
 				h.mu.Unlock()
+				// The waits between its dials have grown to half a minute by now.
+				h.waitUntil(func() bool { return len(h.streams) == 1 })
 				h.untilClosed(a)
 				if a.result.GetOutcome() != timedOut || w.started("n0/s1") != 0 {
 					t.Errorf("outcome %v, starts %v", a.result.GetOutcome(), w.starts)
