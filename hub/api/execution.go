@@ -87,7 +87,7 @@ func (s *server) runCommand(ctx context.Context, in *runCommandInput) (*created[
 	if err != nil {
 		return nil, err
 	}
-	start := dispatch.StartRequest{ProjectID: p.ID, Definition: definition, Nodes: in.Body.Nodes}
+	start := dispatch.StartRequest{ProjectID: p.ID, Project: p, Definition: definition, Nodes: in.Body.Nodes}
 	return s.start(ctx, p, start, in.IdempotencyKey, in.WaitQuery, in.Body)
 }
 
@@ -106,7 +106,7 @@ func (s *server) start(ctx context.Context, p *hub.Project, start dispatch.Start
 	if err != nil {
 		return nil, err
 	}
-	var e *hub.Execution
+	var e *store.ExecutionRow
 	if id == "" {
 		e, err = s.startNew(ctx, r, start)
 		if errors.Is(err, errRepeated) {
@@ -114,10 +114,10 @@ func (s *server) start(ctx context.Context, p *hub.Project, start dispatch.Start
 		}
 	}
 	if err == nil && e == nil {
-		e, err = s.Store.GetExecution(ctx, principal(ctx).OrganisationID, id)
+		e, err = s.Dispatch.Execution(ctx, principal(ctx).OrganisationID, id)
 	}
 	if err == nil && patience > 0 {
-		e, err = s.wait(ctx, e.ID, patience)
+		e, err = s.wait(ctx, e, patience)
 	}
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (s *server) start(ctx context.Context, p *hub.Project, start dispatch.Start
 }
 
 // startNew begins an execution, with key and audit in its own transaction.
-func (s *server) startNew(ctx context.Context, r request, start dispatch.StartRequest) (*hub.Execution, error) {
+func (s *server) startNew(ctx context.Context, r request, start dispatch.StartRequest) (*store.ExecutionRow, error) {
 	p := principal(ctx)
 	start.OrganisationID, start.By = p.OrganisationID, p.Name
 	start.InTx = func(ctx context.Context, st *store.Store, e *hub.Execution) error {
@@ -143,11 +143,11 @@ func (s *server) startNew(ctx context.Context, r request, start dispatch.StartRe
 }
 
 // wait returns the execution when it is final, or as it is when patience is over.
-func (s *server) wait(ctx context.Context, id string, patience time.Duration) (*hub.Execution, error) {
+func (s *server) wait(ctx context.Context, e *store.ExecutionRow, patience time.Duration) (*store.ExecutionRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	s.cancelWhenDone(ctx, cancel)
-	return s.Dispatch.Wait(ctx, principal(ctx).OrganisationID, id)
+	return s.Dispatch.Wait(ctx, e)
 }
 
 // cancelWhenDone ends a wait when the server shuts down.
@@ -165,22 +165,18 @@ func (s *server) cancelWhenDone(ctx context.Context, cancel func()) {
 }
 
 // single renders an execution with its detail, and its nodes counted while it runs.
-func (s *server) single(ctx context.Context, e *hub.Execution, project string) (Execution, error) {
-	row, err := s.Store.ExecutionRow(ctx, e.OrganisationID, e.ID)
-	if err != nil {
-		return Execution{}, err
-	}
-	counts, err := s.Dispatch.Counts(ctx, []*store.ExecutionRow{row})
+func (s *server) single(ctx context.Context, e *store.ExecutionRow, project string) (Execution, error) {
+	counts, err := s.Dispatch.Counts(ctx, []*store.ExecutionRow{e})
 	if err != nil {
 		return Execution{}, err
 	}
 	e.NodeCounts = counts[e.ID]
-	return withDetail(s.toExecution(e, project), e), nil
+	return withDetail(s.toExecution(&e.Execution, project), &e.Execution), nil
 }
 
 // executionByID finds the execution of a path, with the name of its project.
-func (s *server) executionByID(ctx context.Context, id string) (*hub.Execution, string, error) {
-	e, err := s.Store.GetExecution(ctx, principal(ctx).OrganisationID, id)
+func (s *server) executionByID(ctx context.Context, id string) (*store.ExecutionRow, string, error) {
+	e, err := s.Dispatch.Execution(ctx, principal(ctx).OrganisationID, id)
 	if err != nil {
 		return nil, "", err
 	}
@@ -271,7 +267,7 @@ func (s *server) getExecution(ctx context.Context, in *getExecutionInput) (*body
 	}
 	e, project, err := s.executionByID(ctx, in.ID)
 	if err == nil && patience > 0 && !e.Status.Final() {
-		e, err = s.wait(ctx, e.ID, patience)
+		e, err = s.wait(ctx, e, patience)
 	}
 	if err != nil {
 		return nil, err
@@ -292,10 +288,10 @@ func (s *server) cancelExecution(ctx context.Context, in *cancelInput) (*body[Ex
 	if err != nil {
 		return nil, err
 	}
-	if err := s.cancel(ctx, r, e, in.Body.Nodes); err != nil {
+	if err := s.cancel(ctx, r, &e.Execution, in.Body.Nodes); err != nil {
 		return nil, err
 	}
-	if e, err = s.Store.GetExecution(ctx, e.OrganisationID, e.ID); err != nil {
+	if e, err = s.Dispatch.Execution(ctx, e.OrganisationID, e.ID); err != nil {
 		return nil, err
 	}
 	out, err := s.single(ctx, e, project)
@@ -336,7 +332,7 @@ func (s *server) listExecutionNodes(ctx context.Context, in *executionNodesInput
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.matrix(ctx, e)
+	rows, err := s.matrix(ctx, &e.Execution)
 	if err != nil {
 		return nil, err
 	}
@@ -347,7 +343,7 @@ func (s *server) listExecutionNodes(ctx context.Context, in *executionNodesInput
 	if err != nil {
 		return nil, err
 	}
-	if err := s.nameRunners(ctx, e, items); err != nil {
+	if err := s.nameRunners(ctx, &e.Execution, items); err != nil {
 		return nil, err
 	}
 	return &body[ExecutionNodeList]{ExecutionNodeList{Items: items, Next: next, Total: len(rows)}}, nil

@@ -17,7 +17,10 @@ type Loop[Q, A any] struct {
 	largest int
 	size    func(Q) int
 	commit  func(context.Context, []*Call[Q, A]) error
+	ended   chan struct{}
 }
+
+var errEnded = hub.Errorf(hub.CodeUnavailable, "This member of the hub is ending; try again.")
 
 // Call is a request on its way through a loop. Commit sets Answer or Err.
 type Call[Q, A any] struct {
@@ -30,7 +33,7 @@ type Call[Q, A any] struct {
 // New makes a loop. commit answers every call of a batch in one transaction; an error
 // of its own means that nothing was committed for any.
 func New[Q, A any](most int, commit func(context.Context, []*Call[Q, A]) error) *Loop[Q, A] {
-	return &Loop[Q, A]{in: make(chan *Call[Q, A]), most: most, commit: commit}
+	return &Loop[Q, A]{in: make(chan *Call[Q, A]), most: most, commit: commit, ended: make(chan struct{})}
 }
 
 // Limit bounds batches by size too: a batch ends with the request that reaches largest.
@@ -40,12 +43,15 @@ func (l *Loop[Q, A]) Limit(largest int, size func(Q) int) *Loop[Q, A] {
 }
 
 // Do hands a request to the loop and waits for its answer. When ctx ends first the
-// request may still be committed: who asks again must be able to tell by the rows.
+// request may still be committed: who asks again must be able to tell by the rows. When
+// the loop has ended the error has the code unavailable.
 func (l *Loop[Q, A]) Do(ctx context.Context, request Q) (A, error) {
 	c := &Call[Q, A]{Request: request, done: make(chan struct{})}
 	var none A
 	select {
 	case l.in <- c:
+	case <-l.ended:
+		return none, errEnded
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}
@@ -57,8 +63,9 @@ func (l *Loop[Q, A]) Do(ctx context.Context, request Q) (A, error) {
 	}
 }
 
-// Run serves requests until ctx ends. Those made while it does not run wait for it.
+// Run serves requests until ctx ends; it is called once. Those made before wait for it.
 func (l *Loop[Q, A]) Run(ctx context.Context) error {
+	defer close(l.ended)
 	for {
 		select {
 		case c := <-l.in:
@@ -100,6 +107,9 @@ func (l *Loop[Q, A]) serve(ctx context.Context, batch []*Call[Q, A]) {
 			l.serve(ctx, []*Call[Q, A]{c})
 		}
 		return
+	}
+	if err != nil && ctx.Err() != nil {
+		err = errEnded
 	}
 	for _, c := range batch {
 		if err != nil {

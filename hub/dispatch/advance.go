@@ -331,13 +331,10 @@ func (d *Dispatcher) settle(ctx context.Context, st *store.Store, fx *effects, x
 			return err
 		}
 	}
-	err = st.EndExecutions(ctx, []store.Ending{{
+	fx.endings = append(fx.endings, store.Ending{
 		ID: x.row.ID, Outcome: outcome, Ended: !waiting, LogComplete: whole, NodeCounts: counts, Tick: d.tick(),
 		Sealed: x.row.Sealed && x.row.Outcome == "",
-	}})
-	if err != nil {
-		return err
-	}
+	})
 	status := x.row.Status
 	if !waiting {
 		status = outcome

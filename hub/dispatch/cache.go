@@ -95,6 +95,16 @@ func (c *cache) dropJob(id string) {
 	delete(c.jobs, id)
 }
 
+// spec returns the wide part of an execution if it is remembered, else nil.
+func (c *cache) spec(id string) *store.ExecutionSpec {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if j := c.jobs[id]; j != nil {
+		return j.spec
+	}
+	return nil
+}
+
 // job returns an execution's unchanging part.
 func (d *Dispatcher) job(ctx context.Context, st *store.Store, organisationID, id string) (*job, error) {
 	d.cache.mu.Lock()

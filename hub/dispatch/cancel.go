@@ -16,8 +16,7 @@ func (d *Dispatcher) Cancel(ctx context.Context, organisationID, executionID str
 		return err
 	}
 	fx := &effects{d: d}
-	err = d.st.InTx(ctx, func(st *store.Store) error {
-		fx.reset()
+	err = fx.commit(ctx, func(st *store.Store) error {
 		states, err := d.lockAll(ctx, st, []string{row.ID}, false)
 		if err != nil {
 			return err
@@ -40,8 +39,6 @@ func (d *Dispatcher) Cancel(ctx context.Context, organisationID, executionID str
 		return d.cancelAll(ctx, st, fx, x, r)
 	})
 	if err != nil {
-		fx.reset()
-		d.failed(err)
 		return err
 	}
 	fx.apply(ctx)

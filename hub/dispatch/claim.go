@@ -90,8 +90,7 @@ type claimCall = batch.Call[claimRequest, claimAnswer]
 // commitClaims is one transaction for claims and resumes that came together.
 func (d *Dispatcher) commitClaims(ctx context.Context, calls []*claimCall) error {
 	fx := &effects{d: d}
-	err := d.st.InTx(ctx, func(st *store.Store) error {
-		fx.reset()
+	err := fx.commit(ctx, func(st *store.Store) error {
 		for _, c := range calls {
 			c.Answer, c.Err = claimAnswer{}, nil
 		}
@@ -135,6 +134,7 @@ func (d *Dispatcher) claim(ctx context.Context, st *store.Store, fx *effects, ca
 		return err
 	}
 	var notes []store.AttemptEvent
+	boots := make(map[string][]byte)
 	for _, c := range calls {
 		id := c.Request.work.fence.AttemptID
 		switch {
@@ -147,7 +147,7 @@ func (d *Dispatcher) claim(ctx context.Context, st *store.Store, fx *effects, ca
 			}
 			continue
 		}
-		if err := d.completeClaim(ctx, st, fx, c); err != nil {
+		if err := d.completeClaim(ctx, st, fx, c, boots); err != nil {
 			return err
 		}
 	}
@@ -184,8 +184,9 @@ func asks(calls []*claimCall) (claims, resumes []store.ClaimAsk, executions []st
 }
 
 // completeClaim reads what the answer needs besides: only for what has a time limit or
-// may have a stop does it cost a query.
-func (d *Dispatcher) completeClaim(ctx context.Context, st *store.Store, fx *effects, c *claimCall) error {
+// may have a stop does it cost a query, and for its runner one in each batch: boots keeps
+// the boots by runner.
+func (d *Dispatcher) completeClaim(ctx context.Context, st *store.Store, fx *effects, c *claimCall, boots map[string][]byte) error {
 	w := c.Request.work
 	e := &w.job.base
 	if e.Timeout > 0 || c.Request.resume {
@@ -200,11 +201,16 @@ func (d *Dispatcher) completeClaim(ctx context.Context, st *store.Store, fx *eff
 		}
 	}
 	if d.cfg.GrantMAC != nil {
-		s, err := st.Session(ctx, w.runnerID)
-		if err != nil {
-			return err
+		boot, known := boots[w.runnerID]
+		if !known {
+			s, err := st.Session(ctx, w.runnerID)
+			if err != nil {
+				return err
+			}
+			boot = s.BootID
+			boots[w.runnerID] = boot
 		}
-		c.Answer.boot = s.BootID
+		c.Answer.boot = boot
 	}
 	fx.event(hub.EventExecution, e, hub.StatusRunning)
 	return nil

@@ -66,8 +66,11 @@ type Sink interface {
 type StartRequest struct {
 	OrganisationID string
 	ProjectID      string
+	// Project is the one of ProjectID if it was read just now, else nil.
+	Project *hub.Project
 	// JobID names a stored job; else Definition is an ad-hoc one.
-	JobID      string
+	JobID string
+	// Definition of a stored job may be given too, if it was read just now.
 	Definition *hub.Job
 	// Options are given values by name, secure ones included.
 	Options map[string]string

@@ -25,6 +25,9 @@ type Dispatcher struct {
 	cache cache
 	subs  subscribers
 
+	inventories inventories
+
+	starts   *batch.Loop[startRequest, struct{}]
 	claims   *batch.Loop[claimRequest, claimAnswer]
 	reports  *batch.Loop[reportRequest, reportAnswer]
 	renewals *batch.Loop[renewRequest, struct{}]
@@ -60,6 +63,7 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 		},
 		cache: cache{jobs: make(map[string]*job), works: make(map[string]*work)},
 	}
+	d.starts = batch.New(startsAtOnce, d.commitStarts).Limit(startNodesAtOnce, func(r startRequest) int { return r.row.NodeCount })
 	d.claims = batch.New(128, d.commitClaims)
 	d.reports = batch.New(256, d.commitReports)
 	d.renewals = batch.New(512, d.commitRenewals)
@@ -72,7 +76,7 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		d.claims.Run, d.reports.Run, d.renewals.Run, d.hellos.Run, d.runTicks, d.runOffers,
+		d.starts.Run, d.claims.Run, d.reports.Run, d.renewals.Run, d.hellos.Run, d.runTicks, d.runOffers,
 	} {
 		group.Go(func() error { return run(ctx) })
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 // effects gathers what a transaction brings about outside of the database. They happen
@@ -22,8 +23,10 @@ type effects struct {
 	wake     bool
 	// ready: there are new rows that wait for a runner; other members may have one.
 	ready bool
-	// project is the one of the offers, if it was read just now.
-	project *hub.Project
+	// endings are written as the last of the transaction, all at once.
+	endings []store.Ending
+	// projects are those of the offers that were read just now, by id; may be nil.
+	projects map[string]*hub.Project
 }
 
 type place struct{ runnerID, attemptID string }
@@ -45,7 +48,24 @@ func (f *effects) reset() {
 	for _, p := range f.reserved {
 		f.d.reg.release(p.runnerID, p.attemptID)
 	}
-	*f = effects{d: f.d, project: f.project}
+	*f = effects{d: f.d, projects: f.projects}
+}
+
+// commit runs fn in a transaction of which these are the effects; whoever calls it applies
+// them. An error means that nothing was committed, or that nobody knows.
+func (f *effects) commit(ctx context.Context, fn func(st *store.Store) error) error {
+	err := f.d.st.InTx(ctx, func(st *store.Store) error {
+		f.reset()
+		if err := fn(st); err != nil {
+			return err
+		}
+		return st.EndExecutions(ctx, f.endings)
+	})
+	if err != nil {
+		f.reset()
+		f.d.failed(err)
+	}
+	return err
 }
 
 // apply makes them happen.
@@ -86,13 +106,16 @@ func (f *effects) apply(ctx context.Context) {
 // theirs.
 func (f *effects) sendOffers(ctx context.Context) {
 	elsewhere := make(map[string][]string)
+	if f.projects == nil {
+		f.projects = make(map[string]*hub.Project)
+	}
 	for _, w := range f.offers {
 		f.d.cache.addWork(w)
 		if member := f.d.reg.memberOf(w.runnerID); member != "" {
 			elsewhere[member] = append(elsewhere[member], w.fence.AttemptID)
 			continue
 		}
-		f.d.sendOffer(ctx, w, f.project)
+		f.d.sendOffer(ctx, w, f.projects)
 	}
 	for member, ids := range elsewhere {
 		f.d.wakeOther(member, hub.Wake{Offers: ids})
@@ -106,19 +129,22 @@ func (f *effects) event(kind hub.EventKind, e *hub.Execution, status hub.Status)
 }
 
 // sendOffer tells a runner of an attempt. What goes wrong here costs time, nothing
-// else: the offer is told again, or lapses.
-func (d *Dispatcher) sendOffer(ctx context.Context, w *work, project *hub.Project) {
+// else: the offer is told again, or lapses. projects are those read just now, by id, and
+// gets the one that has to be read for it.
+func (d *Dispatcher) sendOffer(ctx context.Context, w *work, projects map[string]*hub.Project) {
 	sink := d.reg.sink(w.runnerID)
 	if sink == nil {
 		return
 	}
 	e := &w.job.base
+	project := projects[e.ProjectID]
 	if project == nil {
 		var err error
 		if project, err = d.st.Project(ctx, e.OrganisationID, e.ProjectID); err != nil {
 			d.log.Error("cannot offer an attempt", "attempt", w.fence.AttemptID, "error", err)
 			return
 		}
+		projects[e.ProjectID] = project
 	}
 	keys, err := d.hostKeys(ctx, w)
 	if err != nil {

@@ -139,7 +139,11 @@ func TestTwoMembers(t *testing.T) {
 	a.ended(0, 0, hub.StatusSucceeded)
 	a.print(0, 0, "two")
 	a.finish(hub.StatusSucceeded)
-	ended, err := first.Wait(t.Context(), e.OrganisationID, e.ID)
+	row, err := first.Execution(t.Context(), e.OrganisationID, e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, err := first.Wait(t.Context(), row)
 	if err != nil || ended.Status != hub.StatusSucceeded || !ended.LogComplete {
 		t.Fatalf("seen from the other member: %+v, %v", ended, err)
 	}

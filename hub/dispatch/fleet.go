@@ -197,7 +197,7 @@ func (d *Dispatcher) passOffer(ctx context.Context, attemptID string) error {
 		return err
 	}
 	if d.reg.take(w.runnerID, attemptID) {
-		d.sendOffer(ctx, w, nil)
+		d.sendOffer(ctx, w, map[string]*hub.Project{})
 		return nil
 	}
 	return d.change(ctx, w.assignment.ExecutionID, func(st *store.Store, fx *effects, x *executionState) error {

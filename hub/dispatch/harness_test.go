@@ -395,7 +395,7 @@ func (b *bench) run(j *hub.Job) *hub.Execution {
 	if err != nil {
 		b.t.Fatalf("start: %v", err)
 	}
-	return e
+	return &e.Execution
 }
 
 // wait returns an execution that must end.
@@ -403,11 +403,14 @@ func (b *bench) wait(e *hub.Execution) *hub.Execution {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
-	got, err := b.d.Wait(ctx, e.OrganisationID, e.ID)
-	if err != nil || !got.Status.Final() {
-		b.t.Fatalf("execution did not end: %+v, err %v", got, err)
+	row, err := b.d.Execution(ctx, e.OrganisationID, e.ID)
+	if err == nil {
+		row, err = b.d.Wait(ctx, row)
 	}
-	return got
+	if err != nil || !row.Status.Final() {
+		b.t.Fatalf("execution did not end: %+v, err %v", row, err)
+	}
+	return &row.Execution
 }
 
 // wantEnd waits for an execution and compares its end.

@@ -57,6 +57,7 @@ func (d *Dispatcher) recount(ctx context.Context) error {
 		return err
 	}
 	d.reg.recount(ids, open)
+	projects := make(map[string]*hub.Project)
 	for _, t := range open {
 		if t.State != hub.AttemptOffered {
 			continue
@@ -66,7 +67,7 @@ func (d *Dispatcher) recount(ctx context.Context) error {
 			return err
 		}
 		if w != nil {
-			d.sendOffer(ctx, w, nil)
+			d.sendOffer(ctx, w, projects)
 		}
 	}
 	return nil
@@ -121,8 +122,7 @@ func (d *Dispatcher) offerReady(ctx context.Context, full bool) error {
 // are left. note says of each what it waits for.
 func (d *Dispatcher) offerSome(ctx context.Context, list []*store.AssignmentRow, note bool) (left bool, err error) {
 	fx := &effects{d: d}
-	err = d.st.InTx(ctx, func(st *store.Store) error {
-		fx.reset()
+	err = fx.commit(ctx, func(st *store.Store) error {
 		left = false
 		var offered []*store.AssignmentRow
 		var attempts []*store.AttemptRow
@@ -152,8 +152,6 @@ func (d *Dispatcher) offerSome(ctx context.Context, list []*store.AssignmentRow,
 		return d.insertOffers(ctx, st, fx, offered, attempts)
 	})
 	if err != nil {
-		fx.reset()
-		d.failed(err)
 		return false, err
 	}
 	fx.apply(ctx)

@@ -178,8 +178,7 @@ func (d *Dispatcher) commitReports(ctx context.Context, calls []*reportCall) err
 
 func (d *Dispatcher) commitSome(ctx context.Context, calls []*reportCall, skipLocked bool) (later []*reportCall, err error) {
 	fx := &effects{d: d}
-	err = d.st.InTx(ctx, func(st *store.Store) error {
-		fx.reset()
+	err = fx.commit(ctx, func(st *store.Store) error {
 		later = nil
 		for _, c := range calls {
 			c.Answer, c.Err = reportAnswer{}, nil
@@ -197,8 +196,6 @@ func (d *Dispatcher) commitSome(ctx context.Context, calls []*reportCall, skipLo
 		return nil
 	})
 	if err != nil {
-		fx.reset()
-		d.failed(err)
 		return nil, err
 	}
 	failpoint.Hit("hub.steps.after-commit")

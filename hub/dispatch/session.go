@@ -74,13 +74,14 @@ func (d *Dispatcher) settled(ctx context.Context, ref hub.SessionRef) {
 	if err != nil {
 		d.log.Error("cannot read the attempts of a runner", "runner", ref.RunnerID, "error", err)
 	}
+	projects := make(map[string]*hub.Project)
 	for _, t := range open {
 		w, err := d.work(ctx, d.st, t.AttemptID)
 		if err != nil || w == nil {
 			continue
 		}
 		if t.State == hub.AttemptOffered {
-			d.sendOffer(ctx, w, nil)
+			d.sendOffer(ctx, w, projects)
 		}
 	}
 	d.tellStops(ctx)

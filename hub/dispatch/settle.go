@@ -111,15 +111,10 @@ func (t *turn) fold(ctx context.Context, m *moving, step *store.AttemptStep) (*s
 // cellsOf returns all node steps of an attempt that closes. One that has no end is
 // unknown: a runner that closes without it does not know either.
 func (t *turn) cellsOf(ctx context.Context, m *moving) ([]hub.NodeStep, error) {
-	rows := make([]hub.NodeStep, 0, len(m.cells))
+	rows := t.earlier[m.row.AttemptID]
 	if m.row.StepNext == 0 {
 		for _, c := range m.cells {
 			rows = append(rows, *c)
-		}
-	} else {
-		var err error
-		if rows, err = t.st.NodeStepsOfAttempt(ctx, m.row.AttemptID); err != nil {
-			return nil, err
 		}
 	}
 	var open []hub.NodeStep

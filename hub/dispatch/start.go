@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/batch"
 	"github.com/fairlead/fairlead/hub/nodefilter"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/workflow"
@@ -14,48 +15,81 @@ import (
 )
 
 // Start resolves nodes, routes them, cuts the workflow and inserts the execution, with
-// attempts offered already where a runner is free, in one commit.
-func (d *Dispatcher) Start(ctx context.Context, r StartRequest) (*hub.Execution, error) {
-	project, err := d.st.Project(ctx, r.OrganisationID, r.ProjectID)
-	if err != nil {
-		return nil, err
+// attempts offered already where a runner is free, in one commit. What it returns is whole,
+// with its nodes counted.
+func (d *Dispatcher) Start(ctx context.Context, r StartRequest) (*store.ExecutionRow, error) {
+	project := r.Project
+	if project == nil {
+		var err error
+		if project, err = d.st.Project(ctx, r.OrganisationID, r.ProjectID); err != nil {
+			return nil, err
+		}
 	}
 	j, row, err := d.prepare(ctx, project, &r)
 	if err != nil {
 		return nil, err
 	}
-	fx := &effects{d: d, project: project}
-	err = d.st.InTx(ctx, func(st *store.Store) error {
-		fx.reset()
-		return d.insert(ctx, st, fx, row, j, r.InTx)
-	})
-	if err != nil {
-		fx.reset()
-		d.failed(err)
+	request := startRequest{row: row, job: j, project: project}
+	if r.InTx != nil {
+		// Others' starts are in the transaction too: one who has gone must not undo it.
+		lasting := context.WithoutCancel(ctx)
+		request.record = func(st *store.Store, e *hub.Execution) error { return r.InTx(lasting, st, e) }
+	}
+	if _, err := d.starts.Do(ctx, request); err != nil {
 		return nil, err
 	}
+	j.spec.Apply(&row.Execution)
+	if !row.Status.Final() {
+		row.NodeCounts = hub.NodeCounts{hub.StatusQueued: row.NodeCount}
+	}
+	return row, nil
+}
+
+// startRequest is a prepared execution.
+type startRequest struct {
+	row     *store.ExecutionRow
+	job     *job
+	project *hub.Project
+	record  func(st *store.Store, e *hub.Execution) error // nil for nothing
+}
+
+type startCall = batch.Call[startRequest, struct{}]
+
+// startsAtOnce and startNodesAtOnce bound the starts of one transaction.
+const (
+	startsAtOnce     = 64
+	startNodesAtOnce = 2000
+)
+
+// commitStarts is one transaction for the executions that were started together.
+func (d *Dispatcher) commitStarts(ctx context.Context, calls []*startCall) error {
+	fx := &effects{d: d, projects: make(map[string]*hub.Project)}
+	for _, c := range calls {
+		fx.projects[c.Request.project.ID] = c.Request.project
+	}
+	if err := fx.commit(ctx, func(st *store.Store) error { return d.insertStarts(ctx, st, fx, calls) }); err != nil {
+		return err
+	}
 	failpoint.Hit("hub.offer.after-commit")
-	j.base.Number = row.Number
-	d.cache.addJob(j)
+	for _, c := range calls {
+		c.Request.job.base.Number = c.Request.row.Number
+		d.cache.addJob(c.Request.job)
+	}
 	fx.apply(ctx)
-	e := j.base
-	e.WaitingFor, e.Status, e.Outcome = row.WaitingFor, row.Status, row.Outcome
-	e.CreatedAt, e.EndedAt, e.LogComplete = row.CreatedAt, row.EndedAt, row.LogComplete
-	return &e, nil
+	return nil
 }
 
 // prepare does everything that needs no transaction.
 func (d *Dispatcher) prepare(ctx context.Context, project *hub.Project, r *StartRequest) (*job, *store.ExecutionRow, error) {
 	def := r.Definition
-	if r.JobID != "" {
-		stored, err := d.st.Job(ctx, project.ID, r.JobID)
-		if err != nil {
+	if def == nil {
+		var err error
+		if def, err = d.st.Job(ctx, project.ID, r.JobID); err != nil {
 			return nil, nil, err
 		}
-		if stored.ExecutionDisabled {
-			return nil, nil, hub.Errorf(hub.CodeConflict, "The job %s is disabled; set executionEnabled to true in its definition to run it.", stored.FullName())
-		}
-		def = stored
+	}
+	if r.JobID != "" && def.ExecutionDisabled {
+		return nil, nil, hub.Errorf(hub.CodeConflict, "The job %s is disabled; set executionEnabled to true in its definition to run it.", def.FullName())
 	}
 	def = overridden(def, r)
 	plain, secure, err := def.ResolveOptions(r.Options)
@@ -165,7 +199,7 @@ func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.J
 			return nil, err
 		}
 	}
-	all, err := d.st.Nodes(ctx, project.ID)
+	all, err := d.inventories.nodes(ctx, d.st, project)
 	if err != nil {
 		return nil, err
 	}
@@ -223,36 +257,55 @@ func route(project *hub.Project, def *hub.Job, nodes []hub.Node) (routes [][]str
 	return routes, nodeRoutes, nil
 }
 
-// insert writes a prepared execution and what of it may start.
-func (d *Dispatcher) insert(ctx context.Context, st *store.Store, fx *effects, row *store.ExecutionRow, j *job, inTx func(context.Context, *store.Store, *hub.Execution) error) error {
-	row.WaitingFor = nil
-	row.Status = hub.StatusQueued
-	x := &executionState{row: row, job: j}
-	cut := j.plan.Next(nil, workflow.Flow{})
-	made := d.cutRows(st, fx, x, cut.Start)
-	if len(made.attempts) == 0 && !cut.Settled {
-		row.WaitingFor = d.waitingFor(&made.assignments[0].Assignment, made.why, st.Now())
-	}
-	if err := st.InsertExecution(ctx, row, j.spec); err != nil {
-		return err
-	}
-	if err := made.insert(ctx, st); err != nil {
-		return err
-	}
-	if cut.Settled {
-		if err := d.settle(ctx, st, fx, x, cut.Outcome); err != nil {
-			return err
+// insertStarts writes prepared executions and what of them may start.
+func (d *Dispatcher) insertStarts(ctx context.Context, st *store.Store, fx *effects, calls []*startCall) error {
+	var rows []*store.ExecutionRow
+	var specs []*store.ExecutionSpec
+	var all made
+	settled := make(map[string]hub.Status)
+	for _, c := range calls {
+		row, j := c.Request.row, c.Request.job
+		row.WaitingFor, row.Status = nil, hub.StatusQueued
+		cut := j.plan.Next(nil, workflow.Flow{})
+		m := d.cutRows(st, fx, &executionState{row: row, job: j}, cut.Start)
+		if cut.Settled {
+			settled[row.ID] = cut.Outcome
+		} else if len(m.attempts) == 0 {
+			row.WaitingFor = d.waitingFor(&m.assignments[0].Assignment, m.why, st.Now())
 		}
-		row.Status, row.EndedAt, row.LogComplete = cut.Outcome, st.Now(), true
+		rows, specs = append(rows, row), append(specs, j.spec)
+		all.assignments, all.attempts = append(all.assignments, m.assignments...), append(all.attempts, m.attempts...)
 	}
-	fx.event(hub.EventExecution, &row.Execution, row.Status)
-	if inTx != nil {
-		e := j.base
-		e.Number, e.WaitingFor = row.Number, row.WaitingFor
-		if err := inTx(ctx, st, &e); err != nil {
+	if err := st.InsertExecutions(ctx, rows, specs); err != nil {
+		return err
+	}
+	if err := all.insert(ctx, st); err != nil {
+		return err
+	}
+	for _, c := range calls {
+		if err := d.started(ctx, st, fx, &c.Request, settled[c.Request.row.ID]); err != nil {
 			return err
 		}
 	}
 	failpoint.Hit("hub.offer.before-commit")
 	return nil
+}
+
+// started settles an inserted execution that has nothing to do (outcome is not ""), and
+// records it.
+func (d *Dispatcher) started(ctx context.Context, st *store.Store, fx *effects, r *startRequest, outcome hub.Status) error {
+	row := r.row
+	if outcome != "" {
+		if err := d.settle(ctx, st, fx, &executionState{row: row, job: r.job}, outcome); err != nil {
+			return err
+		}
+		row.Status, row.EndedAt, row.LogComplete = outcome, st.Now(), true
+	}
+	fx.event(hub.EventExecution, &row.Execution, row.Status)
+	if r.record == nil {
+		return nil
+	}
+	e := r.job.base
+	e.Number, e.WaitingFor = row.Number, row.WaitingFor
+	return r.record(st, &e)
 }

@@ -123,8 +123,7 @@ func (d *Dispatcher) change(ctx context.Context, id string, f func(st *store.Sto
 
 func (d *Dispatcher) changeLocked(ctx context.Context, id string, skipLocked bool, f func(st *store.Store, fx *effects, x *executionState) error) error {
 	fx := &effects{d: d}
-	err := d.st.InTx(ctx, func(st *store.Store) error {
-		fx.reset()
+	err := fx.commit(ctx, func(st *store.Store) error {
 		states, err := d.lockAll(ctx, st, []string{id}, skipLocked)
 		if err != nil || states[id] == nil {
 			return err // held by another: it moves, look again at the next tick
@@ -135,8 +134,6 @@ func (d *Dispatcher) changeLocked(ctx context.Context, id string, skipLocked boo
 		return d.advance(ctx, st, fx, states[id])
 	})
 	if err != nil {
-		fx.reset()
-		d.failed(err)
 		return err
 	}
 	fx.apply(ctx)
@@ -257,11 +254,11 @@ func (d *Dispatcher) lose(ctx context.Context, s store.Silent, tick int64) error
 		if a == nil || a.State != hub.AssignmentActive {
 			return nil
 		}
-		rows, err := st.NodeStepsOfAttempt(ctx, s.AttemptID)
+		rows, err := st.NodeStepsOfAttempts(ctx, s.AttemptID)
 		if err != nil {
 			return err
 		}
-		l := &loss{work: w, a: a, rows: rows, x: x, now: st.Now()}
+		l := &loss{work: w, a: a, rows: rows[s.AttemptID], x: x, now: st.Now()}
 		open := l.open()
 		if err := st.PutNodeSteps(ctx, open); err != nil {
 			return err

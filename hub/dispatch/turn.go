@@ -25,6 +25,8 @@ type turn struct {
 	returned []*reportCall
 	refused  []*reportCall
 	results  bool
+	// earlier are all node steps of the attempts that close and were reported in pieces.
+	earlier map[string][]hub.NodeStep
 }
 
 // moving is an attempt whose chain a transaction moves.
@@ -250,6 +252,9 @@ func (t *turn) write(ctx context.Context) error {
 	if err := t.writeCells(ctx); err != nil {
 		return err
 	}
+	if err := t.readEarlier(ctx); err != nil {
+		return err
+	}
 	var steps []store.AttemptStep
 	var ends []store.AssignmentEnd
 	for _, m := range t.order {
@@ -361,6 +366,19 @@ func (t *turn) writeCells(ctx context.Context) error {
 		return err
 	}
 	return t.st.PutLate(ctx, late)
+}
+
+// readEarlier reads the node steps of attempts that close: this transaction wrote some,
+// earlier ones the others.
+func (t *turn) readEarlier(ctx context.Context) (err error) {
+	var ids []string
+	for _, m := range t.order {
+		if m.result != nil && m.row.StepNext > 0 {
+			ids = append(ids, m.row.AttemptID)
+		}
+	}
+	t.earlier, err = t.st.NodeStepsOfAttempts(ctx, ids...)
+	return err
 }
 
 // compareCells orders rows by key, so that two transactions never take the same ones

@@ -10,41 +10,63 @@ import (
 	"github.com/fairlead/fairlead/hub/workflow"
 )
 
-// Wait returns the execution once it is final, or as it is when ctx ends.
-func (d *Dispatcher) Wait(ctx context.Context, organisationID, executionID string) (*hub.Execution, error) {
-	row, err := d.st.ExecutionRow(ctx, organisationID, executionID)
+// Execution returns an execution whole, by id or number. Of one that has not ended the
+// wide part is remembered as a rule, and not read.
+func (d *Dispatcher) Execution(ctx context.Context, organisationID, idOrNumber string) (*store.ExecutionRow, error) {
+	row, err := d.st.ExecutionRow(ctx, organisationID, idOrNumber)
 	if err != nil {
 		return nil, err
 	}
-	events, cancel := d.Subscribe(organisationID, row.ID)
+	spec := d.cache.spec(row.ID)
+	if spec == nil {
+		// Not remembered: what is looked at again and again is mostly over.
+		if spec, err = d.st.ExecutionSpec(ctx, row.ID); err != nil {
+			return nil, err
+		}
+	}
+	spec.Apply(&row.Execution)
+	return row, nil
+}
+
+// Wait returns the execution e once it is final, or as it is when ctx ends. e was read
+// just now, whole.
+func (d *Dispatcher) Wait(ctx context.Context, e *store.ExecutionRow) (*store.ExecutionRow, error) {
+	events, cancel := d.Subscribe(e.OrganisationID, e.ID)
 	defer cancel()
-	// The events of other members do not come here; the rows do.
+	// An event may get lost; the rows do not.
 	poll := time.NewTicker(d.cfg.Poll)
 	defer poll.Stop()
-	for {
-		row, err = d.st.ExecutionRow(ctx, organisationID, executionID)
+	for !e.Status.Final() {
+		row, err := d.st.ExecutionRow(ctx, e.OrganisationID, e.ID)
 		if ctx.Err() != nil {
-			break
+			row, err = d.st.ExecutionRow(context.WithoutCancel(ctx), e.OrganisationID, e.ID)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if row.Status.Final() {
-			break
-		}
-		select {
-		case <-ctx.Done():
-		case <-poll.C:
-		case e := <-events:
-			for e.Kind == hub.EventNodeSteps && len(events) > 0 {
-				e = <-events
-			}
-		}
-		if ctx.Err() != nil {
+		row.TakeSpec(e)
+		e = row
+		if ctx.Err() != nil || !e.Status.Final() && !awaitEnd(ctx, events, poll.C) {
 			break
 		}
 	}
-	return d.st.GetExecution(context.WithoutCancel(ctx), organisationID, executionID)
+	return e, nil
+}
+
+// awaitEnd waits until an execution may have ended; false when ctx is over.
+func awaitEnd(ctx context.Context, events <-chan hub.Event, poll <-chan time.Time) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-poll:
+			return true
+		case e := <-events:
+			if e.Status.Final() || e.Kind == hub.EventResync {
+				return true
+			}
+		}
+	}
 }
 
 // Matrix returns one row for each step on each node of an execution, in its newest try,

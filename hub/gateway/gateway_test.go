@@ -346,7 +346,7 @@ func TestJobOverTheWire(t *testing.T) {
 	}
 	waiting, cancel := context.WithTimeout(ctx, testTime)
 	defer cancel()
-	done, err := h.dispatch.Wait(waiting, org, e.ID)
+	done, err := h.dispatch.Wait(waiting, e)
 	if err != nil || done.Status != hub.StatusSucceeded || !done.LogComplete {
 		t.Errorf("the execution ended as %+v, %v", done, err)
 	}

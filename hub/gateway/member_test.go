@@ -44,7 +44,7 @@ func (h *testHub) eventually(what string, ok func() bool) {
 	}
 }
 
-func (h *testHub) run(change ...func(*hub.Job)) *hub.Execution {
+func (h *testHub) run(change ...func(*hub.Job)) *store.ExecutionRow {
 	h.t.Helper()
 	j := &hub.Job{Name: "hello", Workflow: hub.Workflow{Strategy: hub.StrategyNodeFirst, Steps: []hub.Step{{Exec: "echo"}}}}
 	for _, c := range change {
@@ -104,7 +104,7 @@ func TestJobThroughTwoMembers(t *testing.T) {
 			text <- all.String()
 		}()
 		far.work(r, s, s.recv().GetOffer())
-		done, err := near.dispatch.Wait(ctx, org, e.ID)
+		done, err := near.dispatch.Wait(ctx, e)
 		if err != nil || done.Status != hub.StatusSucceeded {
 			t.Errorf("the execution ended as %+v, %v", done, err)
 		}

@@ -176,7 +176,7 @@ func TestSecrets(t *testing.T) {
 	}
 	err = st.InTx(ctx, func(st *store.Store) error {
 		row := &store.ExecutionRow{Execution: *e}
-		return st.InsertExecution(ctx, row, &store.ExecutionSpec{Definition: e.Definition, Nodes: e.Nodes, Sealed: sealed})
+		return st.InsertExecutions(ctx, []*store.ExecutionRow{row}, []*store.ExecutionSpec{&store.ExecutionSpec{Definition: e.Definition, Nodes: e.Nodes, Sealed: sealed}})
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func newRig(t *testing.T, st *store.Store, nodes ...[]int) *rig {
 	r.e = &store.ExecutionRow{Execution: hub.Execution{ID: store.NewID(), OrganisationID: org, ProjectID: "p", CreatedAt: st.Now()}, Slices: len(nodes), NodeCount: 2}
 	spec := &store.ExecutionSpec{Definition: def, Nodes: []hub.Node{{Name: "a"}, {Name: "b"}}, Threads: 1}
 	err := st.InTx(t.Context(), func(st *store.Store) error {
-		if err := st.InsertExecution(t.Context(), r.e, spec); err != nil {
+		if err := st.InsertExecutions(t.Context(), []*store.ExecutionRow{r.e}, []*store.ExecutionSpec{spec}); err != nil {
 			return err
 		}
 		for i, list := range nodes {

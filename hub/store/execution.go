@@ -60,27 +60,49 @@ func scanExecution(r scanner) (*ExecutionRow, error) {
 	return e, nil
 }
 
-// InsertExecution inserts a queued execution and gives it its number.
-func (s *Store) InsertExecution(ctx context.Context, e *ExecutionRow, spec *ExecutionSpec) error {
-	var w hub.WaitingFor
-	if e.WaitingFor != nil {
-		w = *e.WaitingFor
-	}
-	err := s.queryRow(ctx, `INSERT INTO execution (id, organisation_id, project_id, job_id, job_revision, job_name, status,
-			slices, node_count, keepgoing, lost_after, incarnation, started_by, waiting_kind, waiting_since, waiting_message,
-			timeout_us, runner_timeout_us, sealed, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) RETURNING number`,
-		e.ID, e.OrganisationID, e.ProjectID, e.JobID, e.JobRevision, e.JobName,
-		e.Slices, e.NodeCount, e.Keepgoing, e.LostAfter, e.Incarnation, e.StartedBy, w.Kind, at(w.Since), w.Message,
-		e.Timeout.Microseconds(), e.RunnerTimeout.Microseconds(), spec.Sealed != nil, at(e.CreatedAt)).Scan(&e.Number)
-	if err != nil {
+// InsertExecutions inserts queued executions, each with its spec, and gives them their
+// numbers.
+func (s *Store) InsertExecutions(ctx context.Context, rows []*ExecutionRow, specs []*ExecutionSpec) error {
+	return inPieces(len(rows), func(from, to int) error {
+		if err := s.insertExecutions(ctx, rows[from:to], specs[from:to]); err != nil {
+			return err
+		}
+		var args []any
+		for i, spec := range specs[from:to] {
+			args = append(args, rows[from+i].ID, asJSON(spec.Definition), asJSON(spec.Nodes), asJSON(spec.Routes), asJSON(spec.NodeRoutes), asJSON(spec.Options),
+				asJSON(spec.SecureOptions), spec.NodeFilter, spec.Threads, string(spec.Strategy), blob(spec.Sealed))
+		}
+		_, err := s.exec(ctx, `INSERT INTO execution_spec (execution_id, definition, nodes, routes, node_routes, options, secure_options,
+			node_filter, threads, strategy, sealed_options) VALUES `+tuples(1, to-from, 11), args...)
 		return err
+	})
+}
+
+func (s *Store) insertExecutions(ctx context.Context, rows []*ExecutionRow, specs []*ExecutionSpec) error {
+	byID := make(map[string]*ExecutionRow, len(rows))
+	var args []any
+	for i, e := range rows {
+		byID[e.ID] = e
+		var w hub.WaitingFor
+		if e.WaitingFor != nil {
+			w = *e.WaitingFor
+		}
+		args = append(args, e.ID, e.OrganisationID, e.ProjectID, e.JobID, e.JobRevision, e.JobName, string(hub.StatusQueued),
+			e.Slices, e.NodeCount, e.Keepgoing, e.LostAfter, e.Incarnation, e.StartedBy, w.Kind, at(w.Since), w.Message,
+			e.Timeout.Microseconds(), e.RunnerTimeout.Microseconds(), specs[i].Sealed != nil, at(e.CreatedAt))
 	}
-	_, err = s.exec(ctx, `INSERT INTO execution_spec (execution_id, definition, nodes, routes, node_routes, options, secure_options,
-			node_filter, threads, strategy, sealed_options)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		e.ID, asJSON(spec.Definition), asJSON(spec.Nodes), asJSON(spec.Routes), asJSON(spec.NodeRoutes), asJSON(spec.Options),
-		asJSON(spec.SecureOptions), spec.NodeFilter, spec.Threads, string(spec.Strategy), blob(spec.Sealed))
+	rowNumber := func(r scanner) (string, error) {
+		var id string
+		var number int64
+		if err := r.Scan(&id, &number); err != nil {
+			return "", err
+		}
+		byID[id].Number = number
+		return id, nil
+	}
+	_, err := collect(ctx, s, rowNumber, `INSERT INTO execution (id, organisation_id, project_id, job_id, job_revision, job_name, status,
+			slices, node_count, keepgoing, lost_after, incarnation, started_by, waiting_kind, waiting_since, waiting_message,
+			timeout_us, runner_timeout_us, sealed, created_at) VALUES `+tuples(1, len(rows), 20)+` RETURNING id, number`, args...)
 	return err
 }
 
@@ -111,6 +133,12 @@ func (s *Store) SealedOptions(ctx context.Context, executionID string) ([]byte, 
 func (spec *ExecutionSpec) Apply(e *hub.Execution) {
 	e.Definition, e.Nodes, e.Options, e.SecureOptions = spec.Definition, spec.Nodes, spec.Options, spec.SecureOptions
 	e.NodeFilter, e.Threads, e.Strategy = spec.NodeFilter, spec.Threads, spec.Strategy
+}
+
+// TakeSpec completes a row with the wide part of another reading of the same execution.
+func (e *ExecutionRow) TakeSpec(other *ExecutionRow) {
+	e.Definition, e.Nodes, e.Options, e.SecureOptions = other.Definition, other.Nodes, other.Options, other.SecureOptions
+	e.NodeFilter, e.Threads, e.Strategy = other.NodeFilter, other.Threads, other.Strategy
 }
 
 // ExecutionRow reads the narrow part of an execution of an organisation by id or number.

@@ -37,7 +37,7 @@ func work(t testing.TB, st *store.Store) (*store.ExecutionRow, *store.Assignment
 		Threads: 1, State: hub.AssignmentReady, Incarnation: 1,
 	}}
 	err := st.InTx(t.Context(), func(st *store.Store) error {
-		if err := st.InsertExecution(t.Context(), e, spec); err != nil {
+		if err := st.InsertExecutions(t.Context(), []*store.ExecutionRow{e}, []*store.ExecutionSpec{spec}); err != nil {
 			return err
 		}
 		return st.InsertAssignments(t.Context(), []*store.AssignmentRow{a})

@@ -79,7 +79,16 @@ func scanNodeStatus(r scanner) (hub.NodeStep, error) {
 	return n, err
 }
 
-// NodeStepsOfAttempt reads the node steps that an attempt has records of.
-func (s *Store) NodeStepsOfAttempt(ctx context.Context, attemptID string) ([]hub.NodeStep, error) {
-	return collect(ctx, s, scanNodeStep, `SELECT `+nodeStepColumns+` FROM node_step WHERE attempt_id = $1 ORDER BY node, step, try`, attemptID)
+// NodeStepsOfAttempts reads the node steps that attempts have records of, by attempt.
+func (s *Store) NodeStepsOfAttempts(ctx context.Context, attemptIDs ...string) (map[string][]hub.NodeStep, error) {
+	out := make(map[string][]hub.NodeStep, len(attemptIDs))
+	err := inPieces(len(attemptIDs), func(from, to int) error {
+		part, err := collect(ctx, s, scanNodeStep, `SELECT `+nodeStepColumns+` FROM node_step WHERE attempt_id IN (`+params(1, to-from)+`)
+			ORDER BY attempt_id, node, step, try`, anys(attemptIDs[from:to])...)
+		for i := range part {
+			out[part[i].AttemptID] = append(out[part[i].AttemptID], part[i])
+		}
+		return err
+	})
+	return out, err
 }

@@ -95,7 +95,8 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 		"enable_hashjoin":  "off",
 		"enable_mergejoin": "off",
 		// The costs that the above makes up would have statements of milliseconds compiled.
-		"jit": "off",
+		"jit":             "off",
+		"plan_cache_mode": "force_generic_plan",
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,54 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
+// inventoriesKept bounds the projects whose nodes are remembered.
+const inventoriesKept = 64
+
+// inventories remembers the nodes of projects by the revision of their nodes: reading
+// some thousand for every start would cost more than all else of it.
+type inventories struct {
+	mu   sync.Mutex
+	list map[string]inventory // by id of the project
+}
+
+type inventory struct {
+	revision int64
+	nodes    []hub.Node
+}
+
+// nodes returns the nodes of a project that was read just now; they are not the caller's
+// to change.
+func (i *inventories) nodes(ctx context.Context, st *store.Store, project *hub.Project) ([]hub.Node, error) {
+	i.mu.Lock()
+	known, ok := i.list[project.ID]
+	i.mu.Unlock()
+	if ok && known.revision == project.NodesRevision {
+		return known.nodes, nil
+	}
+	nodes, err := st.Nodes(ctx, project.ID)
+	if err != nil {
+		return nil, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.list == nil {
+		i.list = make(map[string]inventory)
+	}
+	if _, ok := i.list[project.ID]; !ok && len(i.list) >= inventoriesKept {
+		for id := range i.list {
+			delete(i.list, id)
+			break
+		}
+	}
+	// Changed since the project was read, they are newer than the revision that they are
+	// kept under; nobody who reads the project after the change asks for that one.
+	i.list[project.ID] = inventory{project.NodesRevision, nodes}
+	return nodes, nil
+}
