@@ -52,7 +52,7 @@ func TestProjectWithARunningExecutionStays(t *testing.T) {
 		e := &store.ExecutionRow{}
 		e.ID, e.OrganisationID, e.ProjectID, e.CreatedAt = store.NewID(), org, p.ID, st.Now()
 		ok(t, st.InTx(ctx, func(st *store.Store) error {
-			return st.InsertExecutions(ctx, []*store.ExecutionRow{e}, []*store.ExecutionSpec{&store.ExecutionSpec{Definition: &hub.Job{}}})
+			return st.InsertExecutions(ctx, []*store.ExecutionRow{e}, []*store.ExecutionSpec{{Definition: &hub.Job{}}})
 		}))
 		wantCode(t, st.DeleteProject(ctx, org, p.ID, 0), hub.CodeConflict)
 		must(st.Project(ctx, org, "web"))(t)
