@@ -75,29 +75,21 @@ func (b *bench) latencies(r *rig, n int) ([]time.Duration, error) {
 	return all, nil
 }
 
-// throughput submits n jobs with so many clients, which then await them all.
+// throughput has so many clients run n jobs together, each waiting for one before it
+// starts the next, at all members in turn.
 func (b *bench) throughput(r *rig, n, clients int) (float64, error) {
 	hubs := r.hubs
 	if hubs == nil {
 		hubs = []*lab.Hub{r.hub}
 	}
-	ids := make([]string, n)
 	start := time.Now()
 	err := share(n, clients, func(i int) error {
-		e, err := hubs[i%len(hubs)].Run(b.ctx, "p", "noop", nil)
-		ids[i] = e.ID
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	err = share(n, clients, func(i int) error {
 		var e lab.Execution
-		if err := hubs[i%len(hubs)].Do(b.ctx, http.MethodGet, "/executions/"+ids[i]+"?wait=60s", nil, &e); err != nil {
+		if err := hubs[i%len(hubs)].Do(b.ctx, http.MethodPost, "/projects/p/jobs/noop/executions?wait=60s", map[string]any{}, &e); err != nil {
 			return err
 		}
 		if e.Status != "succeeded" {
-			steps, _ := r.hub.NodeSteps(b.ctx, ids[i])
+			steps, _ := r.hub.NodeSteps(b.ctx, e.ID)
 			return fmt.Errorf("a no-op job is %s: %+v", e.Status, steps)
 		}
 		return nil
