@@ -87,7 +87,11 @@ type Execution struct {
 	// NodeCounts counts its nodes by state, as far as it was asked for.
 	NodeCounts  NodeCounts
 	Incarnation int64
-	StartedBy   string
+	// Held: it waits for a recovery (docs/recovery.md), as the database was read.
+	Held bool
+	// Recovered: made from what runners showed, because the database had lost it.
+	Recovered bool
+	StartedBy string
 	// WaitingFor is set while nothing of it can move.
 	WaitingFor *WaitingFor
 	CreatedAt  time.Time

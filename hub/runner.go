@@ -43,6 +43,8 @@ type RunnerSession struct {
 	HostID      []byte
 	Slots       int
 	ConnectedAt time.Time
+	// Incarnation of the database when it began.
+	Incarnation int64
 	// Released: a person ended its quarantine, and no session has begun since.
 	Released bool
 }

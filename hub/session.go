@@ -20,6 +20,10 @@ type Hello struct {
 	OS, Arch       string
 	Hostname       string
 	Inventory      []Holding
+	// Showing: it was interrupted while it showed its full inventory.
+	Showing bool
+	// SealingKey that secrets are sealed to, for a hub that lost it.
+	SealingKey []byte
 }
 
 // DBMark proves to a later database what an earlier one had committed.
@@ -47,6 +51,9 @@ type Holding struct {
 	Steps  int64
 	Chunks int64
 	MAC    []byte
+	// Boot that the grant was made to, and what else its proof covers, as the disk tells.
+	Boot                                 []byte
+	ProjectID, ExecutionID, AssignmentID string
 }
 
 // Welcome answers Hello.
@@ -58,6 +65,8 @@ type Welcome struct {
 	Members      []string
 	Holdings     []HoldingAnswer
 	Quarantined  bool
+	// FullInventory asks for everything in retention, finished attempts too.
+	FullInventory bool
 }
 
 // HoldingAnswer says what to do with one attempt.
@@ -69,6 +78,8 @@ type HoldingAnswer struct {
 	Stop    StopScope
 	Settled bool
 	Unknown bool
+	// Lost: the proven grant is not in the database; its specification is asked for.
+	Lost bool
 }
 
 // SessionRef names a session: what a claim is bound to.

@@ -92,12 +92,11 @@ func (h *holding) chunkAcked(link *session.Link, next uint64, followed bool) {
 		h.mu.Unlock()
 		return
 	}
-	_, _, before, _ := h.disk.ChunkTotals()
-	for seq := before; seq < min(next, t.chunk); seq++ {
+	for seq := t.chunked; seq < min(next, t.chunk); seq++ {
 		size, _ := h.disk.ChunkSize(seq)
 		t.flying = max(0, t.flying-int64(size))
 	}
-	t.chunk = max(t.chunk, next)
+	t.chunk, t.chunked = max(t.chunk, next), max(t.chunked, next)
 	driver := h.task
 	h.mu.Unlock()
 	driver.ChunksAcked(next, followed)

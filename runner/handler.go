@@ -29,6 +29,7 @@ func (x *handler) Hello() *runnerv1.Hello {
 		MinVersion: wire.MinProtocolVersion, MaxVersion: wire.MaxProtocolVersion,
 		InstanceNonce: r.nonce, BootId: r.c.BootID, HostId: r.c.HostID,
 		SessionEpoch: s.Epoch, Incarnation: s.Incarnation, Slots: uint32(r.c.Slots), Info: r.c.Info,
+		Showing: s.Showing, SealingKey: r.c.SealingKey,
 	}
 	for _, m := range []spool.Mark{s.Newest, s.Sixtieth} {
 		if m.Tick > 0 {
@@ -54,7 +55,8 @@ func holdingOf(a *spool.Attempt) *runnerv1.Holding {
 		h.State = runnerv1.Holding_STATE_GRANTED
 	}
 	if steps > 0 {
-		h.Mac = a.GrantMAC()
+		h.Mac, h.BootId = a.GrantProof()
+		h.ProjectId, h.ExecutionId, h.AssignmentId = a.Spec().GetProjectId(), a.Spec().GetExecutionId(), a.Spec().GetAssignmentId()
 	}
 	return h
 }
@@ -68,6 +70,11 @@ func (x *handler) Welcomed(link *session.Link, w *runnerv1.Welcome) error {
 	r.mu.Lock()
 	r.session.Epoch, r.session.Incarnation = w.GetSessionEpoch(), w.GetIncarnation()
 	r.session.Learn(markOf(w.GetDbMark()))
+	r.mu.Unlock()
+	if w.GetFullInventory() {
+		r.showAsked(link)
+	}
+	r.mu.Lock()
 	s := r.session
 	r.mu.Unlock()
 	if err := spool.SaveSession(r.c.FS, s); err != nil {
@@ -77,7 +84,7 @@ func (x *handler) Welcomed(link *session.Link, w *runnerv1.Welcome) error {
 		r.log.Warn("the hub's addresses could not be kept", "error", err)
 	}
 	if w.GetQuarantined() {
-		r.log.Error("the hub has put this runner under quarantine: its identity was used from two places; no claim is granted until an operator runs: fairlead runners release")
+		r.log.Error("the hub has put this runner under quarantine; no claim is granted until an operator has looked why (fairlead runners show) and runs: fairlead runners release")
 	}
 	answers := map[string]*runnerv1.HoldingAnswer{}
 	for _, a := range w.GetHoldings() {
@@ -98,6 +105,13 @@ func (r *Runner) answer(link *session.Link, h *holding, a *runnerv1.HoldingAnswe
 	h.mu.Lock()
 	phase, t := h.phase, h.task
 	h.mu.Unlock()
+	if a.GetLost() && phase == granted {
+		h.begin(link, 0, 0)
+		h.mu.Lock()
+		h.wanted, h.tell.muted = true, true
+		h.mu.Unlock()
+		return
+	}
 	if a.GetSettled() || (a.GetUnknown() && phase != granted) {
 		if phase != granted || h.disk.Closed() {
 			r.settle(h)
@@ -112,6 +126,9 @@ func (r *Runner) answer(link *session.Link, h *holding, a *runnerv1.HoldingAnswe
 		// Nobody asks for what it still comes to: the disk was copied, or brought back.
 		h.abandon(link, "the hub has it whole, or has none of it, or has more than this disk")
 		return
+	}
+	if a.GetLogNext() < h.disk.FirstChunk() {
+		r.spawn(func() { r.refill(h) })
 	}
 	t.ChunksAcked(a.GetLogNext(), false)
 	if a.GetStop().GetAsked() && !t.Waits() {
@@ -136,6 +153,7 @@ func (x *handler) Confirmed(link *session.Link) {
 	for _, h := range r.all() {
 		h.open(link)
 	}
+	r.spawn(func() { r.showAll(link) })
 	r.statusChanged()
 	r.poke()
 }
@@ -183,6 +201,8 @@ func (x *handler) Frame(link *session.Link, frame *runnerv1.SessionResponse) err
 			r.log.Warn("the hub's addresses could not be kept", "error", err)
 		}
 		link.Leave()
+	case *runnerv1.SessionResponse_Holdings:
+		r.inventoryAnswered(link, f.Holdings)
 	case *runnerv1.SessionResponse_Members:
 		if err := r.c.LearnAddresses(f.Members.GetGateways()); err != nil {
 			r.log.Warn("the hub's addresses could not be kept", "error", err)
@@ -345,6 +365,9 @@ func (r *Runner) settle(h *holding) {
 	}
 	r.forget(h)
 	r.statusChanged()
+	if h.reopened {
+		r.shownAll()
+	}
 	if started {
 		r.spawn(func() { r.cleanUp(h.id) })
 	}

@@ -39,7 +39,10 @@ type holding struct {
 	stop    *runnerv1.StopScope // came before the grant was taken
 	tell    telling
 	lost    bool // stopped because no hub answered
-	over    bool // the hub needs nothing of it any more: it is settled when it closes
+	// wanted: its spec is asked for, and nothing is told before the hub has taken it in;
+	// reopened: it was settled, and a hub whose database went back lacks it.
+	wanted, reopened bool
+	over             bool // the hub needs nothing of it any more: it is settled when it closes
 }
 
 func newHolding(r *Runner, fence *runnerv1.Fence) *holding {
@@ -259,6 +262,8 @@ func (h *holding) stopNow(link *session.Link, t *task.Attempt, scope *runnerv1.S
 const (
 	shortWait = time.Second
 	longWait  = 30 * time.Second
+	// heldWait: what holds it ends when the last runner has shown its disk.
+	heldWait = 5 * time.Second
 )
 
 // refused takes the answer to a Claim, NotStarted, Resume, Steps or Result.
@@ -270,7 +275,9 @@ func (h *holding) refused(link *session.Link, f *runnerv1.Refused) {
 	switch f.GetReason() {
 	case runnerv1.Refused_REASON_TRY_AGAIN:
 		wait = shortWait
-	case runnerv1.Refused_REASON_HELD, runnerv1.Refused_REASON_QUARANTINED:
+	case runnerv1.Refused_REASON_HELD:
+		wait = heldWait
+	case runnerv1.Refused_REASON_QUARANTINED:
 		wait = longWait
 	}
 	h.r.log.Info("refused by the hub", "attempt", h.id, "reason", f.GetReason().String(), "message", f.GetMessage())

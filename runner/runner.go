@@ -44,6 +44,8 @@ type Config struct {
 	// Sign signs a result with the certificate's key; OpenSecrets opens sealed secrets.
 	Sign        func(digest wire.Hash) ([]byte, error)
 	OpenSecrets func(attemptID string, sealed []byte) (*runnerv1.Secrets, error)
+	// SealingKey is the public key that secrets are sealed to, for a hub that lost it.
+	SealingKey []byte
 	// Executors by name (task.ExecutorSSH, task.ExecutorLocal).
 	Executors map[string]task.Executor
 	// Boottime is time that goes on while the machine sleeps.
@@ -79,6 +81,7 @@ type Runner struct {
 	link     *session.Link // confirmed; nil between sessions
 	since    time.Time     // of link
 	session  spool.Session
+	show     *showing          // nil when no full inventory is asked for
 	specs    map[string][]byte // parts of specs, of the present link
 	draining string            // why no work is taken; "" if it is
 	lastErr  string

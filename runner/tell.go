@@ -24,6 +24,7 @@ type telling struct {
 	since   time.Time // the first unsent record was seen
 	last    time.Time // Steps were last sent
 	chunk   uint64    // next chunk to send
+	chunked uint64    // chunks that the hub has
 	flying  int64     // bytes of chunks sent and not acknowledged
 	result  bool      // Result is sent
 	done    bool      // Result is acknowledged
@@ -156,8 +157,9 @@ func (h *holding) tail(room int) []*runnerv1.Chunk {
 func (h *holding) begin(link *session.Link, nextN, logNext uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	done := h.tell.done
-	h.tell = telling{link: link, sent: nextN, acked: nextN, chunk: logNext, done: done, muted: h.over}
+	// Also the result goes again if the hub does not say that it is settled: its database
+	// may have lost it.
+	h.tell = telling{link: link, sent: nextN, acked: nextN, chunk: logNext, chunked: logNext, muted: h.over}
 	if nextN > 0 {
 		h.tell.last = time.Now() // it has been told of before: no need to wait
 	}
@@ -191,7 +193,7 @@ func (h *holding) resultAcked(link *session.Link, logNext uint64) {
 		return
 	}
 	t.done = true
-	t.chunk = min(t.chunk, logNext)
+	t.chunk, t.chunked = min(t.chunk, logNext), max(t.chunked, logNext)
 	if t.chunk == logNext {
 		t.flying = 0
 	}
@@ -205,12 +207,12 @@ func (h *holding) resultAcked(link *session.Link, logNext uint64) {
 // settleIfWhole forgets the attempt once the hub has the result and all output.
 func (h *holding) settleIfWhole() {
 	h.mu.Lock()
-	done := h.tell.done
+	done, has, lost := h.tell.done, h.tell.chunked, h.tell.noChunk
 	h.mu.Unlock()
 	if !done {
 		return
 	}
-	if total, _, acked, _ := h.disk.ChunkTotals(); acked >= total {
+	if total, _, _, _ := h.disk.ChunkTotals(); has >= total || lost {
 		h.r.settle(h)
 	}
 }

@@ -15,13 +15,14 @@ import (
 // Postgres is a PostgreSQL server of its own, with fsync on, on loopback.
 type Postgres struct {
 	dir, bin, port string
+	data           string // directory of the cluster, in dir
 	process        *Process
 	cred           *syscall.Credential // not root: postgres refuses to run as root
 }
 
 // StartPostgres makes a cluster in dir and starts it.
 func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
-	pg := &Postgres{dir: filepath.Join(dir, "pg")}
+	pg := &Postgres{dir: filepath.Join(dir, "pg"), data: "data"}
 	var err error
 	if pg.bin, err = postgresBin(); err != nil {
 		return nil, err
@@ -39,7 +40,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 			return nil, err
 		}
 	}
-	initdb := exec.CommandContext(ctx, filepath.Join(pg.bin, "initdb"), "-D", filepath.Join(pg.dir, "data"), "-U", "fairlead", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+	initdb := exec.CommandContext(ctx, filepath.Join(pg.bin, "initdb"), "-D", filepath.Join(pg.dir, pg.data), "-U", "fairlead", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
 	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: pg.cred}
 	initdb.Dir = pg.dir
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -95,7 +96,7 @@ func (pg *Postgres) Addr() string { return "127.0.0.1:" + pg.port }
 
 // Start starts the server and waits until it answers.
 func (pg *Postgres) Start(ctx context.Context) error {
-	cmd := exec.CommandContext(context.Background(), filepath.Join(pg.bin, "postgres"), "-D", filepath.Join(pg.dir, "data"),
+	cmd := exec.CommandContext(context.Background(), filepath.Join(pg.bin, "postgres"), "-D", filepath.Join(pg.dir, pg.data),
 		"-c", "listen_addresses=127.0.0.1", "-c", "port="+pg.port, "-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "shared_buffers=256MB")
 	cmd.Dir = pg.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: pg.cred}

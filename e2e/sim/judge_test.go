@@ -157,7 +157,9 @@ func (w *world) judge() {
 	}
 	seen := map[string]int{}
 	for _, r := range rows {
-		seen[r.JobName]++
+		if !r.Recovered || seen[r.JobName] == 0 {
+			seen[r.JobName]++
+		}
 		c := &verdictOf{w: w, m: m}
 		if err := c.read(ctx, r.ID); err != nil {
 			w.broke("reading execution %s: %v", r.JobName, err)
@@ -168,10 +170,19 @@ func (w *world) judge() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range w.accepted {
-		if n := seen["j"+strconv.Itoa(i)]; n != 1 {
+		n := seen["j"+strconv.Itoa(i)]
+		if n == 0 && w.plan.has(forget) && !w.begun(i) {
+			continue // forgotten before any runner had it
+		}
+		if n != 1 {
 			w.brokeLocked("G2: execution j%d was accepted and is there %d times", i, n)
 		}
 	}
+}
+
+// begun reports whether anything of a job was started; the caller holds w.mu.
+func (w *world) begun(job int) bool {
+	return slices.ContainsFunc(w.starts, func(s *start) bool { return s.job == job })
 }
 
 // verdictOf is one execution under judgement.
@@ -287,8 +298,8 @@ func (c *verdictOf) judgeFold() {
 			c.broke("N4: it is %s, but node step %d/%d failed", c.e.Status, r.Node, r.Step)
 		}
 	}
-	if c.e.Status != hub.StatusSucceeded {
-		return
+	if c.e.Status != hub.StatusSucceeded || c.e.Recovered {
+		return // of a recovered one only what runners had is there
 	}
 	for n := range c.e.Nodes {
 		for s := range c.w.plan.jobs[c.job].steps {
@@ -330,6 +341,13 @@ func (c *verdictOf) stepName(step int) string {
 	return "s" + strconv.Itoa(step)
 }
 
+// elsewhere reports whether an attempt is shown under another execution: a record of what
+// did not fit into its own any more.
+func (c *verdictOf) elsewhere(attempt string) bool {
+	rows, err := c.m.st.Attempts(context.Background(), []string{attempt}, false)
+	return err == nil && len(rows) == 1
+}
+
 var told = map[hub.Status]runnerv1.Outcome{
 	hub.StatusSucceeded: runnerv1.Outcome_OUTCOME_SUCCEEDED, hub.StatusFailed: runnerv1.Outcome_OUTCOME_FAILED,
 	hub.StatusCancelled: runnerv1.Outcome_OUTCOME_CANCELLED, hub.StatusTimedOut: runnerv1.Outcome_OUTCOME_TIMED_OUT,
@@ -360,6 +378,9 @@ func (c *verdictOf) judgeCell(r *hub.NodeStep) {
 // judgeShown: a start is shown, and not after its execution was shown as over.
 func (c *verdictOf) judgeShown(s *start) {
 	a := c.attempts[s.attempt]
+	if a == nil && c.w.plan.has(forget) && c.elsewhere(s.attempt) {
+		return
+	}
 	if a == nil {
 		c.broke("start %d is of an attempt that the hub does not know", s.number)
 		return

@@ -21,7 +21,8 @@ type seat struct {
 	index  int
 	name   string
 	path   string
-	member *member // nil while it is down; guarded by world.mu
+	member *member // nil while it is down; guarded by world.mu, as is the next
+	last   *member // that was started here
 	killed int
 }
 
@@ -29,12 +30,14 @@ type seat struct {
 type member struct {
 	seat     *seat
 	dead     atomic.Bool
+	gone     chan struct{} // closed when nothing of it is left
 	st       *store.Store
 	dispatch *dispatch.Dispatcher
 	output   *output.Output
 	gateway  *gateway.Gateway
 	ctx      context.Context
 	stop     context.CancelFunc
+	hold     atomic.Pointer[hub.Hold]
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -47,30 +50,49 @@ var errDead = errors.New("this hub is dead")
 // boot starts a hub.
 func (s *seat) boot() error {
 	w := s.w
-	m := &member{seat: s, random: w.random("member"+s.name, s.killed)}
+	m := &member{gone: make(chan struct{}), seat: s, random: w.random("member"+s.name, s.killed)}
 	var err error
 	m.st, err = store.Open(context.Background(), store.Config{Path: s.path, NoSync: true, Fault: m.fault, Log: w.log.With("hub", s.name)})
 	if err != nil {
 		return err
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
+	for m.learnHold() != nil {
+		if !wait(100*time.Millisecond, w.ctx.Done()) {
+			return m.st.Close()
+		}
+	}
 	clock := func() (int64, hub.DBMark) { t := w.tick.Load(); return t, hub.DBMark{Tick: t} }
 	log := w.log.With("hub", s.name)
 	m.dispatch = dispatch.New(m.st, dispatch.Config{
-		MemberID: s.name, Clock: clock, LeaseTicks: or(w.plan.leaseTicks, 8), OfferTicks: or(w.plan.offerTicks, 4),
+		MemberID: s.name, Clock: clock, Hold: func() hub.Hold { return *m.hold.Load() }, GrantMAC: grantMAC, LeaseTicks: or(w.plan.leaseTicks, 8), OfferTicks: or(w.plan.offerTicks, 4),
 		Published: func(id string, chunks []hub.Chunk) { m.output.Publish(id, chunks) },
 	}, log)
 	m.output = output.New(m.st, output.Config{
 		MemberID: s.name, Clock: clock, Whole: m.dispatch.LogWhole, Events: m.dispatch.Subscribe,
 	}, log)
 	m.gateway = gateway.New(m.st, nil, m.dispatch, m.output, gateway.Config{}, log)
+	m.serve(m.followHold)
 	m.serve(func(ctx context.Context) { w.mustEnd("dispatch", m.dispatch.Run(ctx)) })
 	m.serve(func(ctx context.Context) { w.mustEnd("output", m.output.Run(ctx)) })
-	w.mu.Lock()
-	s.member = m
-	w.mu.Unlock()
-	w.note("hub %s is up", s.name)
+	if s.take(m) {
+		w.note("hub %s is up", s.name)
+	} else {
+		m.dead.Store(true)
+		m.close()
+	}
 	return nil
+}
+
+// take lets a hub serve here; false when the history is over.
+func (s *seat) take(m *member) bool {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ctx.Err() != nil {
+		return false
+	}
+	s.member, s.last = m, m
+	return true
 }
 
 func or(a, b int64) int64 {
@@ -148,10 +170,21 @@ func (m *member) kill(back time.Duration) {
 	}
 	w.wg.Go(func() {
 		m.close()
-		if back >= 0 && wait(back, w.ctx.Done()) {
-			if err := s.boot(); err != nil {
-				w.broke("hub %s cannot start: %v", s.name, err)
-			}
+		close(m.gone)
+		if back < 0 || !wait(back, w.ctx.Done()) {
+			return
+		}
+		select {
+		case w.changing <- struct{}{}:
+			defer func() { <-w.changing }()
+		case <-w.ctx.Done():
+			return
+		}
+		if w.memberAt(s.index) != nil {
+			return // it was started meanwhile
+		}
+		if err := s.boot(); err != nil {
+			w.broke("hub %s cannot start: %v", s.name, err)
 		}
 	})
 }

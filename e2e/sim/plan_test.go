@@ -21,6 +21,8 @@ type plan struct {
 	faults []fault
 	// slow is the most that a frame, a sync or a commit takes.
 	slow time.Duration
+	// late is how long after the hubs the runners start.
+	late time.Duration
 	// unready is how many of 1,000 commands cannot be prepared.
 	unready int
 	// leases and offers in ticks; 0: short ones that keep histories short.
@@ -98,6 +100,7 @@ const (
 	cloneMove  faultKind = "clone-move"
 	cancel     faultKind = "cancel"
 	cancelNode faultKind = "cancel-node"
+	forget     faultKind = "forget" // the database is put back to what it was that long ago
 )
 
 // explains reports whether a fault may leave something unknown.
@@ -142,7 +145,7 @@ func (p *plan) quiet() bool {
 			return false
 		}
 		switch f.kind {
-		case partition, hubKill, dbDown, silence, lose, cut, runnerKill, restart:
+		case partition, hubKill, dbDown, silence, lose, cut, runnerKill, restart, forget:
 			away += f.last + 20*time.Second
 		}
 	}
@@ -253,7 +256,7 @@ func (p *plan) drawFault(r *rand.Rand) fault {
 		f.last = time.Duration(10+r.IntN(40)) * time.Second
 	}
 	runner := r.IntN(len(p.runners))
-	switch k := r.IntN(24); {
+	switch k := r.IntN(25); {
 	case k < 4:
 		f.kind, f.who = hubKill, r.IntN(p.members)
 		if r.IntN(4) > 0 {
@@ -299,6 +302,8 @@ func (p *plan) drawFault(r *rand.Rand) fault {
 		}
 	case k < 23:
 		f.kind, f.who = cancel, r.IntN(len(p.jobs))
+	case k < 24:
+		f.kind, f.n = forget, 0
 	default:
 		f.kind, f.who, f.n = cancelNode, r.IntN(len(p.jobs)), r.IntN(len(p.nodes))
 	}

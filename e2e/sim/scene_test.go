@@ -21,6 +21,8 @@ var scenes = []struct {
 	{"M7", scene(alone, fault{kind: clone, on: "up.claim", n: 1, last: 300 * time.Millisecond}, fault{kind: partition, on: "start", n: 1, last: 20 * time.Second})},
 	{"M8", scene(nil, fault{at: 2 * time.Second, kind: cancel, last: time.Second})},
 	{"M11", scene(both(idempotentLost, alone), fault{kind: partition, on: "start", n: 1, last: 50 * time.Second}, fault{at: 16 * time.Second, kind: cancel})},
+	{"M9", scene(waits, fault{kind: forget, at: 500 * time.Millisecond, last: 4 * time.Second}, fault{kind: partition, on: "start", n: 1, last: 20 * time.Second})},
+	{"L4", scene(quick, fault{kind: forget, at: 1050 * time.Millisecond, last: 4 * time.Second})},
 	{"L1", scene(chatty, fault{at: 2 * time.Second, kind: dbDown, last: 2 * time.Second})},
 	{"L2", scene(chatty, fault{kind: lose, on: "up.chunk", n: 2, last: 9 * time.Second})},
 	{"L3", scene(chatty, fault{kind: cut, on: "up.chunk", n: 2, last: time.Second})},
@@ -59,7 +61,7 @@ func scene(change func(p *plan), faults ...fault) func(seed uint64) *plan {
 		}
 		// Which of the runners is chosen first is not ours to say.
 		for _, f := range p.faults {
-			if len(p.runners) > 1 && f.kind != cancel && f.kind != dbDown {
+			if len(p.runners) > 1 && f.kind != cancel && f.kind != dbDown && f.kind != forget {
 				f.who = 1
 				p.faults = append(p.faults, f)
 			}
@@ -109,6 +111,22 @@ func crossed(p *plan) {
 	p.members, p.slow = 2, 400*time.Millisecond
 	j := jobPlan{threads: 1, lostAfter: 120, steps: []stepPlan{{pace: time.Second}}}
 	p.jobs = []jobPlan{j, j, j}
+}
+
+// waits: the execution is there before any runner is, so that a backup has it.
+func waits(p *plan) {
+	p.jobs[0].at = 0
+	p.late = 2 * time.Second
+}
+
+// quick: one execution is over and acknowledged when the database is put back, another
+// one still runs.
+func quick(p *plan) {
+	j := p.jobs[0]
+	j.steps, j.threads = []stepPlan{{lines: 3, pace: 100 * time.Millisecond}}, len(p.nodes)
+	slow := j
+	slow.steps = []stepPlan{{lines: 8, pace: time.Second}}
+	p.jobs = []jobPlan{j, slow}
 }
 
 func failing(p *plan) { eachStep(p, func(s *stepPlan) { s.fails = 60 }) }

@@ -37,12 +37,16 @@ type world struct {
 	began time.Time
 	seats map[string]*seat // never changes
 	order []*seat
+	// changing is held by who starts hubs, or keeps them from it.
+	changing chan struct{}
 
 	mu       sync.Mutex
 	hosts    []*host
 	conns    map[*conn]bool
 	apart    map[*host]bool // those that reach no hub
 	dbDown   bool
+	backup   []byte // of the database
+	putBack  bool   // the next hub is the first on the backup
 	dials    int
 	starts   []*start
 	triggers []*trigger
@@ -72,6 +76,7 @@ func newWorld(t *testing.T, p *plan, image []byte, log *slog.Logger) *world {
 	w := &world{
 		t: t, plan: p, log: log, began: time.Now(), seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[*host]bool{},
 		accepted: map[int]string{}, finals: map[string]string{}, told: map[wire.Hash]toldRecord{},
+		changing: make(chan struct{}, 1),
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.tick.Store(1000)
@@ -162,7 +167,7 @@ func (t *trigger) concerns(runner, member int) bool {
 	switch t.kind {
 	case hubKill, dbError:
 		return t.who == member
-	case cancel, cancelNode, dbDown:
+	case cancel, cancelNode, dbDown, forget:
 		return true
 	default:
 		return t.who == runner
@@ -188,6 +193,8 @@ func (w *world) strike(f fault, runner, member int) error {
 		w.cutHost(h)
 	case silence:
 		w.hush(f)
+	case forget:
+		w.wg.Go(func() { w.forget(f.last) })
 	case lose:
 		if f.on == "" {
 			return nil
@@ -374,7 +381,11 @@ func (w *world) setUp() {
 		w.t.Fatalf("setting up: %v", err)
 	}
 	for _, h := range w.hosts {
-		h.start()
+		if w.plan.late > 0 {
+			h.comeBack(w.plan.late)
+		} else {
+			h.start()
+		}
 	}
 }
 
@@ -544,9 +555,12 @@ func (w *world) settled() bool {
 	if err != nil || len(open) > 0 {
 		return false
 	}
+	if hold, err := m.st.ReadHold(m.ctx); err != nil || hold.Kind != "" {
+		return false // runners have not shown all they have
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.accepted) < len(w.plan.jobs) {
+	if len(w.accepted) < len(w.plan.jobs) || w.putBack {
 		return false
 	}
 	for _, h := range w.hosts {

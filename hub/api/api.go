@@ -132,6 +132,7 @@ func (s *server) routes() {
 	s.keyRoutes()
 	s.runnerRoutes()
 	s.clusterRoutes()
+	s.recoveryRoutes()
 	registerTypes(s.huma.OpenAPI().Components.Schemas, Problem{}, LogLine{}, LogEnd{}, LogMessage{}, Event{})
 }
 

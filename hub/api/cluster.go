@@ -27,6 +27,9 @@ func (s *server) cluster(ctx context.Context, _ *empty) (*body[Cluster], error) 
 		Mode: status.Mode, ExecutionMode: string(status.Row.ExecutionMode),
 		Members: mapped(status.Members, func(m *cluster.MemberStatus) Member { return s.toMember(m) }),
 	}
+	if out.Recovery, err = s.recovery(ctx); err != nil {
+		return nil, err
+	}
 	out.Leases = mapped(status.Leases, func(l *hub.LeaderLease) LeaderLease {
 		holder := l.Holder
 		if i := slices.IndexFunc(status.Members, func(m *cluster.MemberStatus) bool { return m.ID == l.Holder }); i >= 0 {

@@ -152,7 +152,7 @@ func (s *server) toExecution(e *hub.Execution, project string) Execution {
 		ID: e.ID, Number: e.Number, Project: project, Name: e.JobName, Status: shown(e), Outcome: Status(e.Outcome),
 		LogComplete: e.LogComplete, CreatedAt: Time(e.CreatedAt), StartedAt: timePtr(e.StartedAt), EndedAt: timePtr(e.EndedAt),
 		Nodes: map[string]int{}, URL: s.url("/executions/" + e.ID), StartedBy: e.StartedBy, CancelledBy: e.CancelledBy,
-		Keepgoing: e.Keepgoing, TimeoutMs: millis(e.Timeout), CancelRequested: e.CancelRequested,
+		Keepgoing: e.Keepgoing, TimeoutMs: millis(e.Timeout), CancelRequested: e.CancelRequested, Recovered: e.Recovered,
 	}
 	if e.JobID != "" {
 		out.Job = &ExecutionJob{ID: e.JobID, Revision: e.JobRevision, Name: e.JobName}
@@ -168,11 +168,17 @@ func (s *server) toExecution(e *hub.Execution, project string) Execution {
 	if e.WaitingFor != nil && !e.Status.Final() {
 		out.WaitingFor = &WaitingFor{Kind: e.WaitingFor.Kind, Since: Time(e.WaitingFor.Since), Message: e.WaitingFor.Message}
 	}
+	if e.Held && !e.Status.Final() {
+		out.WaitingFor = s.heldFor()
+	}
 	return out
 }
 
-// shown is the state in the words of every face: cancelling is never stored.
+// shown is the state in the words of every face: held and cancelling are never stored.
 func shown(e *hub.Execution) Status {
+	if e.Held && !e.Status.Final() {
+		return Status(hub.StatusHeld)
+	}
 	if e.CancelRequested && !e.Status.Final() && e.Outcome == "" {
 		return Status(hub.StatusCancelling)
 	}

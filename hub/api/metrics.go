@@ -44,7 +44,7 @@ func (s *server) fromOwnMachine(r *http.Request) bool {
 type work struct {
 	s                             *server
 	ready, runners, open, waiting *prometheus.Desc
-	ended                         *prometheus.Desc
+	ended, held                   *prometheus.Desc
 }
 
 func newWork(s *server) *work {
@@ -57,13 +57,14 @@ func newWork(s *server) *work {
 		runners: desc("runners_connected", "Runners with a session at this member."),
 		open:    desc("attempts_open", "Attempts that are offered, claimed or running; of the installation, so the same at each member."),
 		waiting: desc("assignments_waiting", "Pieces of work that wait for a runner; of the installation, so the same at each member."),
+		held:    desc("cluster_held", "1 while work is held because the database went back in time or is being moved, by kind; none while it is not.", "kind"),
 		ended:   desc("executions_ended_total", "Executions whose end this member recorded, by status.", "status"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (w *work) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{w.ready, w.runners, w.open, w.waiting, w.ended} {
+	for _, d := range []*prometheus.Desc{w.ready, w.runners, w.open, w.waiting, w.ended, w.held} {
 		to <- d
 	}
 }
@@ -89,6 +90,9 @@ func (w *work) Collect(to chan<- prometheus.Metric) {
 		gauge(w.ready, 1)
 	} else {
 		gauge(w.ready, 0)
+	}
+	if kind := w.s.Cluster.Hold().Kind; kind != "" {
+		to <- prometheus.MustNewConstMetric(w.held, prometheus.GaugeValue, 1, string(kind))
 	}
 	load, err := w.s.Store.Load(ctx, w.s.Cluster.MemberID())
 	if err != nil {

@@ -351,6 +351,7 @@ type Execution struct {
 	SecureOptions   []string          `json:"secureOptions,omitempty" doc:"Names of secure options that had a value"`
 	Steps           []ExecutionStep   `json:"steps,omitempty" doc:"Columns of the matrix; only of a single execution"`
 	CancelRequested bool              `json:"cancelRequested"`
+	Recovered       bool              `json:"recovered,omitempty" doc:"The database had lost it; it is shown as runners had it on their disks"`
 	Command         *RunCommand       `json:"command,omitempty" doc:"What an ad-hoc command was, to run it again; only of a single execution"`
 }
 
@@ -574,6 +575,8 @@ type Cluster struct {
 	ExecutionMode string        `json:"executionMode" enum:"active,passive" doc:"Passive: no schedule fires on any member"`
 	Members       []Member      `json:"members"`
 	Leases        []LeaderLease `json:"leases" doc:"Work that one member does for all"`
+	// Recovery is there while the cluster is held.
+	Recovery *Recovery `json:"recovery,omitempty" doc:"While work is held because the database went back in time, or is being moved"`
 }
 
 // LeaderLease is work that one member does for all.
@@ -599,6 +602,33 @@ type MemberChange struct {
 // Promotion makes a member the active one.
 type Promotion struct {
 	Member string `json:"member" minLength:"1" doc:"Name or id"`
+}
+
+// Recovery tells why work is held, and what for.
+type Recovery struct {
+	Kind    string          `json:"kind" enum:"promotion,restore,planned" doc:"promotion: new executions go on; restore: they wait; planned: they are refused"`
+	Since   Time            `json:"since"`
+	Reason  string          `json:"reason" doc:"What showed it, for people"`
+	Awaited []AwaitedRunner `json:"awaited" doc:"Runners that may have had work and have not shown what is on their disks"`
+	Held    int             `json:"held" doc:"How many executions wait"`
+}
+
+// AwaitedRunner is a runner whose inventory a recovery waits for.
+type AwaitedRunner struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	LastSeenAt *Time  `json:"lastSeenAt,omitempty"`
+}
+
+// HoldCluster asks to hold all work.
+type HoldCluster struct {
+	Kind   string `json:"kind" enum:"planned,restored" doc:"planned: the database is about to be moved; restored: a backup was put back"`
+	Reason string `json:"reason,omitempty" maxLength:"1000"`
+}
+
+// ReleaseCluster asks to end the hold.
+type ReleaseCluster struct {
+	Rest string `json:"rest" enum:"release,fail" doc:"What becomes of what is still held: it goes on, or it ends as unknown"`
 }
 
 // Member is one hub replica.

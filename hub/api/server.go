@@ -159,6 +159,10 @@ func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
 		s.fail(w, r, err)
 		return
 	}
+	if s.Cluster.Hold().Kind == hub.HoldPlanned && !whileMoved(ctx.Operation().OperationID, r.Method) {
+		s.fail(w, r, errMoved)
+		return
+	}
 	next(huma.WithValue(ctx, principalKey{}, p))
 }
 

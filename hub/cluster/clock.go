@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 // tickEvery is how long a member must have seen a tick, by its own monotonic clock,
@@ -155,10 +156,22 @@ func (c *Cluster) advance(ctx context.Context) error {
 	defer cancel()
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
-	tick, moved, err := c.st.AdvanceTick(ctx, c.Tick(), nonce)
+	var tick int64
+	var moved bool
+	var hold hub.Hold
+	err := c.st.InTx(ctx, func(st *store.Store) (err error) {
+		if tick, moved, err = st.AdvanceTick(ctx, c.Tick(), nonce); err == nil {
+			hold, err = st.ReadHold(ctx)
+		}
+		return err
+	})
+	if err == nil {
+		hold, err = c.wentBack(ctx, tick, hold)
+	}
 	if err != nil {
 		return err
 	}
+	c.learnHold(ctx, tick, hold)
 	if !moved {
 		return c.see(ctx, tick, nil)
 	}
@@ -177,16 +190,12 @@ func (c *Cluster) see(ctx context.Context, tick int64, nonce []byte) error {
 	}
 	mark := hub.DBMark{Tick: tick, Nonce: nonce}
 	if nonce != nil {
-		mark.MAC = c.markMAC(tick, nonce)
+		mark.MAC = c.markMAC(tick, nonce, c.Incarnation())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tick, c.mark, c.seenAt = tick, mark, time.Now()
 	return nil
-}
-
-func (c *Cluster) markMAC(tick int64, nonce []byte) []byte {
-	return c.master.MAC("db mark 1", number(tick), nonce)
 }
 
 // pause keeps a database that is away from being asked in a loop.

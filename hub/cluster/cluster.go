@@ -53,22 +53,22 @@ type Cluster struct {
 	log    *slog.Logger
 	nonce  []byte
 
-	mu          sync.RWMutex
-	incarnation int64
-	tick        int64
-	seenAt      time.Time // when tick was first seen; monotonic
-	mark        hub.DBMark
-	lastCommit  time.Time // of heartbeat or tick; monotonic
-	failure     error     // of the last try to commit, nil after a success
-	gateways    []string
-	elsewhere   []string      // gateways of others that runners may be at now
-	others      []*hub.Member // not dead
-	clockTold   bool          // a warning of it was logged
-	leaving     bool          // this process is about to end
-	self        *hub.Member   // as its row says
-	activeTerm  int64         // of the lease to be the active one; 0 without it
-	mode        hub.ExecutionMode
-	trusted     map[string]time.Time // until when leases of this member count
+	mu         sync.RWMutex
+	hold       hub.Hold
+	tick       int64
+	seenAt     time.Time // when tick was first seen; monotonic
+	mark       hub.DBMark
+	lastCommit time.Time // of heartbeat or tick; monotonic
+	failure    error     // of the last try to commit, nil after a success
+	gateways   []string
+	elsewhere  []string      // gateways of others that runners may be at now
+	others     []*hub.Member // not dead
+	clockTold  bool          // a warning of it was logged
+	leaving    bool          // this process is about to end
+	self       *hub.Member   // as its row says
+	activeTerm int64         // of the lease to be the active one; 0 without it
+	mode       hub.ExecutionMode
+	trusted    map[string]time.Time // until when leases of this member count
 }
 
 // New makes a Cluster; Join and Run make it work.
@@ -93,14 +93,16 @@ func New(st *store.Store, master *keys.Master, cfg Config, log *slog.Logger) *Cl
 // Join writes the member's row and reads what the others need to be answered. It must
 // return before anything is served.
 func (c *Cluster) Join(ctx context.Context) error {
-	row, err := c.st.Cluster(ctx)
-	if err != nil {
+	if _, err := c.st.Cluster(ctx); err != nil {
+		return err
+	}
+	if err := c.st.NoteServer(ctx); err != nil {
 		return err
 	}
 	if err := c.replaceDead(ctx); err != nil {
 		return err
 	}
-	err = c.st.JoinMember(ctx, &hub.Member{
+	err := c.st.JoinMember(ctx, &hub.Member{
 		ID: c.cfg.ID, Name: c.cfg.Name, Version: c.cfg.Version, Gateway: c.cfg.Gateway,
 		Address: c.cfg.Address, Roles: c.cfg.Roles, Nonce: c.nonce, ExecutionMode: c.cfg.ExecutionMode,
 	})
@@ -108,8 +110,11 @@ func (c *Cluster) Join(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	c.incarnation, c.lastCommit = row.Incarnation, time.Now()
+	c.lastCommit = time.Now()
 	c.mu.Unlock()
+	if err := c.Refresh(ctx); err != nil {
+		return err
+	}
 	tick, err := c.st.Tick(ctx)
 	if err != nil {
 		return err
@@ -163,13 +168,6 @@ func (c *Cluster) State(m *hub.Member) State {
 // MemberID returns this member's id.
 func (c *Cluster) MemberID() string { return c.cfg.ID }
 
-// Incarnation counts restores and detected fall-backs of the database, from 1.
-func (c *Cluster) Incarnation() int64 {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.incarnation
-}
-
 // Clock returns the newest lease tick that this member saw committed, and its mark.
 func (c *Cluster) Clock() (tick int64, mark hub.DBMark) {
 	c.mu.RLock()
@@ -212,11 +210,6 @@ func (c *Cluster) Others() []string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return slices.Clone(c.elsewhere)
-}
-
-// GrantMAC proves a grant to a later database that may have lost it.
-func (c *Cluster) GrantMAC(fence hub.Fence, boot []byte) []byte {
-	return c.master.MAC("grant 1", number(fence.Incarnation), []byte(fence.AttemptID), number(int64(fence.Epoch)), boot)
 }
 
 // Leave makes Ready fail: the member is about to end.

@@ -75,7 +75,7 @@ func TestMembersShareOneClock(t *testing.T) {
 		}
 		tick, mark := members[0].Clock()
 		nonce, err := st.TickNonce(ctx, tick)
-		if err != nil || !bytes.Equal(nonce, mark.Nonce) || !bytes.Equal(members[1].markMAC(mark.Tick, mark.Nonce), mark.MAC) {
+		if err != nil || !bytes.Equal(nonce, mark.Nonce) || !bytes.Equal(members[1].markMAC(mark.Tick, mark.Nonce, 1), mark.MAC) {
 			t.Errorf("mark %+v is not the row's, or not authentic at another member (error %v)", mark, err)
 		}
 		if got := members[1].Gateways()[0]; got != "b:8441" {
@@ -172,15 +172,26 @@ func TestNames(t *testing.T) {
 func TestGrantMAC(t *testing.T) {
 	t.Parallel()
 	c := New(nil, testMaster(t), Config{}, storetest.Logger(t))
-	fence := hub.Fence{Incarnation: 1, AttemptID: "x", Epoch: 2}
-	mac := c.GrantMAC(fence, []byte("boot"))
-	for _, other := range []hub.Fence{{Incarnation: 2, AttemptID: "x", Epoch: 2}, {Incarnation: 1, AttemptID: "y", Epoch: 2}, {Incarnation: 1, AttemptID: "x", Epoch: 1}} {
-		if bytes.Equal(mac, c.GrantMAC(other, []byte("boot"))) {
-			t.Errorf("the MAC does not cover %+v", other)
-		}
+	proof := hub.GrantProof{
+		Fence: hub.Fence{Incarnation: 1, AttemptID: "x", Epoch: 2}, Boot: []byte("boot"),
+		RunnerID: "r", ProjectID: "p", ExecutionID: "e", AssignmentID: "a",
 	}
-	if bytes.Equal(mac, c.GrantMAC(fence, []byte("other"))) {
-		t.Error("the MAC does not cover the boot")
+	mac := c.GrantMAC(proof)
+	for what, change := range map[string]func(*hub.GrantProof){
+		"incarnation": func(p *hub.GrantProof) { p.Fence.Incarnation = 2 },
+		"attempt":     func(p *hub.GrantProof) { p.Fence.AttemptID = "y" },
+		"epoch":       func(p *hub.GrantProof) { p.Fence.Epoch = 1 },
+		"boot":        func(p *hub.GrantProof) { p.Boot = []byte("other") },
+		"runner":      func(p *hub.GrantProof) { p.RunnerID = "s" },
+		"project":     func(p *hub.GrantProof) { p.ProjectID = "q" },
+		"execution":   func(p *hub.GrantProof) { p.ExecutionID = "f" },
+		"assignment":  func(p *hub.GrantProof) { p.AssignmentID = "b" },
+	} {
+		other := proof
+		change(&other)
+		if bytes.Equal(mac, c.GrantMAC(other)) {
+			t.Errorf("the proof of a grant does not cover the %s", what)
+		}
 	}
 	if err := c.Ready(context.Background()); err == nil || errors.Is(err, context.Canceled) {
 		t.Error("ready before it joined")

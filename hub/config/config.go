@@ -33,6 +33,7 @@ type Config struct {
 	MasterKeyPath  string  `key:"masterKeyPath" flag:"master-key-path" help:"file of the master key, made when absent; empty: master.key in the data directory"`
 	BootstrapToken string  `key:"bootstrapToken" help:"becomes an administrator's API token at the first start" secret:"true"`
 	Log            Log     `key:"log"`
+	DB             DB      `key:"db"`
 	Cluster        Cluster `key:"cluster"`
 	Attempts       Attempt `key:"attempts"`
 	Output         Output  `key:"output"`
@@ -51,6 +52,17 @@ type Log struct {
 	Level  string `key:"level" flag:"log-level" help:"debug, info, warn or error"`
 	Format string `key:"format" flag:"log-format" help:"text or json"`
 }
+
+// DB is what the hub may rely on of its database.
+type DB struct {
+	Failover string `key:"failover" help:"lossy, or lossless: a standby that is promoted has every commit, so nothing is held then"`
+}
+
+// The values of DB.Failover.
+const (
+	FailoverLossy    = "lossy"
+	FailoverLossless = "lossless"
+)
 
 // Cluster is how members watch one another.
 type Cluster struct {
@@ -105,6 +117,7 @@ func Default(home Home) Config {
 		HTTP:    "127.0.0.1:8440",
 		Gateway: ":8441",
 		Log:     Log{Level: "info", Format: "text"},
+		DB:      DB{Failover: FailoverLossy},
 		Cluster: Cluster{
 			Heartbeat: Heartbeat{Interval: 2 * time.Second, ConsiderInactive: 6 * time.Second, ConsiderDead: 10 * time.Second},
 			Mode:      ModeActiveActive, Takeover: Takeover{Policy: TakeoverAutomatic},
@@ -172,6 +185,9 @@ func (c *Config) validateRest(bad func(path, format string, args ...any)) {
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", "%q is neither text nor json", c.Log.Format)
+	}
+	if f := c.DB.Failover; f != FailoverLossy && f != FailoverLossless {
+		bad("db.failover", "%q is neither lossy nor lossless", f)
 	}
 	h := c.Cluster.Heartbeat
 	if h.Interval < 100*time.Millisecond {

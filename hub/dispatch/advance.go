@@ -100,8 +100,11 @@ func (d *Dispatcher) lockAll(ctx context.Context, st *store.Store, ids []string,
 // advance runs the cut for an execution whose assignments changed, until nothing more
 // follows from it: what may start is inserted, and offered where a runner is free.
 func (d *Dispatcher) advance(ctx context.Context, st *store.Store, fx *effects, x *executionState) error {
-	if !x.row.EndedAt.IsZero() {
+	if !x.row.EndedAt.IsZero() || x.row.Doubtful() {
 		return nil
+	}
+	if x.row.Recovered {
+		return d.advanceRecovered(ctx, st, fx, x)
 	}
 	if x.row.Outcome != "" {
 		return d.settle(ctx, st, fx, x, x.row.Outcome)
@@ -159,7 +162,7 @@ func (d *Dispatcher) cutRows(st *store.Store, fx *effects, x *executionState, st
 			Assignment: hub.Assignment{
 				ID: store.NewID(), ExecutionID: x.row.ID, OrganisationID: x.row.OrganisationID, ProjectID: x.row.ProjectID,
 				Position: s.Position, Nodes: s.Nodes, Steps: s.Steps, RunnerTags: x.job.spec.Routes[s.Route],
-				Threads: s.Threads, State: hub.AssignmentReady, Incarnation: d.cfg.Incarnation(),
+				Threads: s.Threads, State: hub.AssignmentReady, Incarnation: d.cfg.Hold().Incarnation,
 			},
 			ReadyAt: st.Now(),
 		}
@@ -180,6 +183,10 @@ func (d *Dispatcher) cutRows(st *store.Store, fx *effects, x *executionState, st
 // none. The assignment is active then, with its new number of attempts. here: only
 // runners of this member.
 func (d *Dispatcher) offer(fx *effects, j *job, a *store.AssignmentRow, here bool) (*store.AttemptRow, shortage) {
+	hold := d.cfg.Hold()
+	if hold.Kind == hub.HoldRestore || hold.Kind == hub.HoldPlanned {
+		return nil, shortage{held: true}
+	}
 	id, tick := store.NewID(), d.tick()
 	runnerID, why := d.reg.reserve(&a.Assignment, id, tick, here)
 	if runnerID == "" {
@@ -190,7 +197,7 @@ func (d *Dispatcher) offer(fx *effects, j *job, a *store.AssignmentRow, here boo
 	a.Attempts++
 	t := &store.AttemptRow{
 		Attempt: hub.Attempt{
-			Fence:        hub.Fence{Incarnation: a.Incarnation, AttemptID: id, Epoch: a.Attempts},
+			Fence:        hub.Fence{Incarnation: hold.Incarnation, AttemptID: id, Epoch: a.Attempts},
 			AssignmentID: a.ID, ExecutionID: a.ExecutionID, OrganisationID: a.OrganisationID,
 			RunnerID: runnerID, State: hub.AttemptOffered,
 		},
@@ -208,6 +215,9 @@ func (d *Dispatcher) waitingFor(a *hub.Assignment, why shortage, now time.Time) 
 		tags = " has tags " + strings.Join(a.RunnerTags, ", ")
 	}
 	switch {
+	case why.held:
+		w.Kind = "recovery"
+		w.Message = "the database went back in time; nothing starts before the runners have shown what they have"
 	case why.connected > 0:
 		w.Kind = "queue"
 		w.Message = fmt.Sprintf("all %d connected runners that may take it are busy", why.connected)
@@ -236,6 +246,9 @@ func (d *Dispatcher) stopNew(ctx context.Context, st *store.Store, fx *effects, 
 // endOpen ends what of an execution is not granted, and tells the runners of what is.
 // An assignment of which an earlier attempt may still act ends unknown.
 func (d *Dispatcher) endOpen(ctx context.Context, st *store.Store, fx *effects, x *executionState, state hub.AssignmentState, reason string) error {
+	if x.row.Doubtful() {
+		return nil // what was asked is in its row, and acts when it is released
+	}
 	if err := x.lockOpen(ctx, st); err != nil {
 		return err
 	}

@@ -50,6 +50,14 @@ func newWork(j *job, a *store.AssignmentRow, t *store.AttemptRow) *work {
 	}
 }
 
+// proof is what the hub's proof of a grant of this attempt covers.
+func (w *work) proof(boot []byte) hub.GrantProof {
+	return hub.GrantProof{
+		Fence: w.fence, Boot: boot, RunnerID: w.runnerID, ProjectID: w.assignment.ProjectID,
+		ExecutionID: w.assignment.ExecutionID, AssignmentID: w.assignment.ID,
+	}
+}
+
 // cell tells which node and step of the execution a cell of the attempt is; false when
 // it is outside of its spec.
 func (w *work) cell(c hub.Cell) (node, step int, ok bool) {
@@ -122,7 +130,9 @@ func (d *Dispatcher) job(ctx context.Context, st *store.Store, organisationID, i
 		return nil, err
 	}
 	j = newJob(row, spec)
-	d.cache.addJob(j)
+	if !row.Recovered { // a recovered one still grows
+		d.cache.addJob(j)
+	}
 	return j, nil
 }
 

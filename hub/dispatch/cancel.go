@@ -91,6 +91,9 @@ func (d *Dispatcher) cancelNodes(ctx context.Context, st *store.Store, fx *effec
 			fx.stops = append(fx.stops, stopOrder{t.RunnerID, t.Fence, scope})
 		}
 	}
+	if x.row.Doubtful() {
+		return nil // it acts when the execution is released
+	}
 	if err := d.endEmpty(ctx, st, fx, x, open, "cancelled by "+r.By); err != nil {
 		return err
 	}

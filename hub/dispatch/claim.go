@@ -41,7 +41,7 @@ func (d *Dispatcher) Claim(ctx context.Context, ref hub.SessionRef, fence hub.Fe
 	}
 	g := hub.Grant{Fence: fence, SessionEpoch: ref.Epoch, TimeLeft: answer.timeLeft, Secrets: secrets}
 	if d.cfg.GrantMAC != nil {
-		g.MAC = d.cfg.GrantMAC(fence, answer.boot)
+		g.MAC = d.cfg.GrantMAC(w.proof(answer.boot))
 	}
 	return g, nil
 }
@@ -223,6 +223,12 @@ func (d *Dispatcher) whyRefused(ctx context.Context, st *store.Store, r *claimRe
 	if err != nil {
 		return nil, err
 	}
+	say := func(reason hub.RefusedReason, message string) (error, error) {
+		return refused(w.fence, reason, message), nil
+	}
+	if len(list) == 0 {
+		return say(hub.RefusedGone, "The database does not have this attempt any more.")
+	}
 	row, err := st.ExecutionRow(ctx, w.job.base.OrganisationID, w.job.base.ID)
 	if err != nil {
 		return nil, err
@@ -236,9 +242,6 @@ func (d *Dispatcher) whyRefused(ctx context.Context, st *store.Store, r *claimRe
 		return nil, err
 	}
 	t := list[0]
-	say := func(reason hub.RefusedReason, message string) (error, error) {
-		return refused(w.fence, reason, message), nil
-	}
 	current := session.Confirmed == r.ref.Epoch && session.Unconfirmed == 0
 	switch {
 	case runner.Revoked || runner.Quarantined != "":
@@ -251,6 +254,8 @@ func (d *Dispatcher) whyRefused(ctx context.Context, st *store.Store, r *claimRe
 		// The other one is at another member, or this one would have been ended there.
 		d.reg.leave(r.ref)
 		return say(hub.RefusedOldSession, "This session is not the runner's current one.")
+	case row.Held:
+		return say(hub.RefusedHeld, "The database went back in time, or is being moved: work of before waits for what runners show.")
 	case r.resume:
 		return say(hub.RefusedOtherHost, "The attempt was claimed on another host; this disk may be a copy. A person decides.")
 	default:

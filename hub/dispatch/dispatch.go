@@ -20,12 +20,16 @@ type Config struct {
 	MemberID string
 	// Clock returns the newest lease tick that this member saw committed and its mark.
 	Clock func() (tick int64, mark hub.DBMark)
-	// Incarnation of the database; nil: 1.
-	Incarnation func() int64
+	// Hold tells the incarnation of the database, and whether the cluster is held; nil: it
+	// never is, and nobody looks for what would show it.
+	Hold func() hub.Hold
+	// MarkIncarnation tells of which incarnation, 1 to highest, an authentic mark is; may be
+	// nil.
+	MarkIncarnation func(mark hub.DBMark, highest int64) (int64, bool)
 	// Gateways are the addresses of all members, for Welcome; may be nil.
 	Gateways func() []string
 	// GrantMAC proves a grant to a later database; may be nil.
-	GrantMAC func(fence hub.Fence, boot []byte) []byte
+	GrantMAC func(hub.GrantProof) []byte
 	// Secrets gathers what an attempt needs, after its claim is committed. An error of
 	// code not_found, invalid or forbidden lets the grant go with what was found, so that
 	// the node step can say what is missing; any other makes the runner claim again.

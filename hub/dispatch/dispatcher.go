@@ -25,7 +25,7 @@ type Dispatcher struct {
 	cache cache
 	subs  subscribers
 
-	inventories inventories
+	nodeLists nodeLists
 
 	starts   *batch.Loop[startRequest, struct{}]
 	claims   *batch.Loop[claimRequest, claimAnswer]
@@ -39,6 +39,8 @@ type Dispatcher struct {
 	waiting atomic.Bool
 	// doubt: a commit may have happened whose answer was lost.
 	doubt atomic.Bool
+	// shown is what sessions have shown of their runners' disks.
+	shown inventories
 	// looked counts the ticks that were looked at, for tests.
 	looked atomic.Int64
 }
@@ -49,8 +51,8 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 	cfg.LeaseTicks = cmp.Or(cfg.LeaseTicks, 20)
 	cfg.OfferTicks = cmp.Or(cfg.OfferTicks, 10)
 	cfg.Poll = cmp.Or(cfg.Poll, time.Second)
-	if cfg.Incarnation == nil {
-		cfg.Incarnation = func() int64 { return 1 }
+	if cfg.Hold == nil {
+		cfg.Hold = func() hub.Hold { return hub.Hold{Incarnation: 1} }
 	}
 	if cfg.Gateways == nil {
 		cfg.Gateways = func() []string { return nil }
@@ -76,7 +78,7 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		d.starts.Run, d.claims.Run, d.reports.Run, d.renewals.Run, d.hellos.Run, d.runTicks, d.runOffers,
+		d.starts.Run, d.claims.Run, d.reports.Run, d.renewals.Run, d.hellos.Run, d.runTicks, d.runOffers, d.runRecovery,
 	} {
 		group.Go(func() error { return run(ctx) })
 	}

@@ -137,6 +137,12 @@ func (d *Dispatcher) sendOffer(ctx context.Context, w *work, projects map[string
 		return
 	}
 	e := &w.job.base
+	if d.cfg.Hold().Kind != "" {
+		// A claim of held work is refused; the runner need not ask.
+		if row, err := d.st.ExecutionRow(ctx, e.OrganisationID, e.ID); err != nil || row.Held {
+			return
+		}
+	}
 	project := projects[e.ProjectID]
 	if project == nil {
 		var err error

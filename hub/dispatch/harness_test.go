@@ -118,7 +118,9 @@ type runnerSim struct {
 	ref    hub.SessionRef
 	boot   []byte
 	host   []byte
-	epoch  int64 // on its disk
+	epoch  int64 // on its disk, as are the marks and their incarnation
+	marks  []hub.DBMark
+	inc    int64
 	nonce  []byte
 	detach func()
 	*inbox // of the latest session
@@ -209,7 +211,7 @@ func (r *runnerSim) tryHello(inventory ...hub.Holding) (hub.Welcome, error) {
 	}
 	w, err := r.d.Hello(r.b.t.Context(), hub.Hello{
 		RunnerID: r.row.ID, OrganisationID: r.row.OrganisationID, Nonce: r.nonce, BootID: r.boot, HostID: r.host,
-		SessionEpoch: r.epoch, Slots: r.row.Slots, Version: "1", Inventory: inventory,
+		SessionEpoch: r.epoch, Slots: r.row.Slots, Version: "1", Inventory: inventory, DBMarks: r.marks, Incarnation: r.inc,
 	})
 	r.ref = hub.SessionRef{RunnerID: r.row.ID, OrganisationID: r.row.OrganisationID, Epoch: w.SessionEpoch}
 	return w, err
@@ -219,7 +221,10 @@ func (r *runnerSim) tryHello(inventory ...hub.Holding) (hub.Welcome, error) {
 func (r *runnerSim) connect(inventory ...hub.Holding) hub.Welcome {
 	r.b.t.Helper()
 	w := r.hello(inventory...)
-	r.epoch = w.SessionEpoch
+	r.epoch, r.inc = w.SessionEpoch, w.Incarnation
+	if w.DBMark.MAC != nil {
+		r.marks = []hub.DBMark{w.DBMark}
+	}
 	if err := r.d.Confirm(r.b.t.Context(), r.ref); err != nil {
 		r.b.t.Fatalf("confirm: %v", err)
 	}
@@ -255,7 +260,7 @@ func (r *runnerSim) claimOffer(o hub.Offer) *attemptSim {
 	if g.SessionEpoch != r.ref.Epoch || g.Fence != o.Fence {
 		r.b.t.Fatalf("grant is for %v in session %d, want %v in %d", g.Fence, g.SessionEpoch, o.Fence, r.ref.Epoch)
 	}
-	a := &attemptSim{r: r, offer: o, fence: o.Fence}
+	a := &attemptSim{r: r, offer: o, fence: o.Fence, mac: g.MAC, boot: r.boot}
 	a.add(hub.StepRecord{Kind: hub.RecordGranted})
 	return a
 }
@@ -265,8 +270,11 @@ type attemptSim struct {
 	r       *runnerSim
 	offer   hub.Offer
 	fence   hub.Fence
+	mac     []byte // the hub's proof of the grant, and the boot that it was made to
+	boot    []byte
 	records []hub.StepRecord
 	sent    int
+	outcome hub.Status // of the result
 	chunks  []hub.Chunk
 }
 

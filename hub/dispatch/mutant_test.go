@@ -20,6 +20,7 @@ func TestMutants(t *testing.T) {
 		"M5":   "TestSilentRunnerIsOnlyAWorry",
 		"M7":   "TestClaimNeedsTheCurrentSession",
 		"M8":   "TestCancelOfAClaimWaitsForItsProof",
+		"M9":   "TestForgottenGrantIsNotMadeAgain",
 		"M11":  "TestCancelRemembersAnOpenAttempt",
 		"NM6":  "TestGapIsAnsweredWithWhatIsMissing",
 		"NM7":  "TestAnotherHistoryIsRefused",

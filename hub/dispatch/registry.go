@@ -207,6 +207,7 @@ func (g *registry) ids() []string {
 // shortage says why no runner took an assignment.
 type shortage struct {
 	connected, busy int
+	held            bool
 }
 
 // reserve chooses the runner for an attempt, the one with the fewest live ones, and

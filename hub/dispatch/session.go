@@ -162,14 +162,26 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 	if err != nil {
 		return nil, err
 	}
+	hold, err := d.weigh(ctx, st, newest)
+	if err != nil {
+		return nil, err
+	}
 	var rows []hub.RunnerSession
 	var organisations []string
 	for _, r := range runners {
 		c := newest[r.ID]
-		row, ok := d.nextSession(c, old[r.ID])
+		row, ok := d.nextSession(c, old[r.ID], hold)
+		row.full = hold.Incarnation > 1 && (hold.Recovers() || c.Request.hello.Showing || old[r.ID].Incarnation < hold.Incarnation)
 		delete(newest, r.ID)
 		if !ok {
 			continue
+		}
+		row.full = row.full || row.quarantine == laterSession
+		if r.Quarantined == laterSession && old[r.ID].Incarnation < hold.Incarnation {
+			if err := st.LiftQuarantine(ctx, r.ID, laterSession); err != nil {
+				return nil, err
+			}
+			r.Quarantined = ""
 		}
 		if row.quarantine != "" {
 			first, err := st.QuarantineRunner(ctx, r.ID, row.quarantine)
@@ -181,7 +193,7 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 				accused = append(accused, c)
 			}
 		}
-		if err := d.welcome(ctx, st, c, r, row.Unconfirmed); err != nil {
+		if err := d.welcome(ctx, st, c, r, row, hold); err != nil {
 			return nil, err
 		}
 		rows = append(rows, row.RunnerSession)
@@ -193,18 +205,24 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 	return accused, st.PutSessions(ctx, organisations, rows)
 }
 
+// laterSession is a quarantine that ends by itself when a fall-back of the database is
+// proven: that explains it.
+const laterSession = "Its disk knows a later session than the database: the database went back in time, or another hub used this identity."
+
 type nextSession struct {
 	hub.RunnerSession
 	quarantine string
+	// full: the runner is asked for its full inventory.
+	full bool
 }
 
 // nextSession is the table "Sessions" of docs/state-machines.md. false: c was answered.
-func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession) (nextSession, bool) {
+func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub.Hold) (nextSession, bool) {
 	h := c.Request.hello
 	highest := max(old.Confirmed, old.Unconfirmed)
 	next := nextSession{RunnerSession: hub.RunnerSession{
 		RunnerID: h.RunnerID, MemberID: d.cfg.MemberID, Confirmed: old.Confirmed, Unconfirmed: highest + 1,
-		Nonce: h.Nonce, BootID: h.BootID, HostID: h.HostID, Slots: h.Slots, ConnectedAt: d.st.Now(),
+		Nonce: h.Nonce, BootID: h.BootID, HostID: h.HostID, Slots: h.Slots, ConnectedAt: d.st.Now(), Incarnation: hold.Incarnation,
 	}}
 	switch presented := h.SessionEpoch; {
 	case presented == old.Confirmed:
@@ -220,8 +238,11 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession) (nextSes
 		// One that keeps coming is no late frame: its disk was put back to an earlier day.
 		c.Err = refused(hub.Fence{}, hub.RefusedOldSession, "This is an earlier session of the same runner; connect again.")
 		return next, false
+	case presented > highest && hold.Incarnation > 1 && old.Incarnation < hold.Incarnation:
+		// Its later sessions are in what the database lost.
+		next.Unconfirmed = presented + 1
 	case presented > highest:
-		next.quarantine = "Its disk knows a later session than the database: the database went back in time, or another hub used this identity."
+		next.quarantine = laterSession
 		next.Unconfirmed = presented + 1
 	default:
 		next.quarantine = "Two instances use this identity: the data directory was copied, or an old copy was brought back. Stop one of them, then release the runner."
@@ -230,16 +251,21 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession) (nextSes
 }
 
 // welcome makes the answer: the new epoch, and what to do with each attempt.
-func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCall, r *hub.Runner, epoch int64) error {
-	h := c.Request.hello
+func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCall, r *hub.Runner, row nextSession, hold hub.Hold) error {
+	h, epoch := c.Request.hello, row.Unconfirmed
 	tick, mark := d.cfg.Clock()
 	w := hub.Welcome{
-		SessionEpoch: epoch, Incarnation: d.cfg.Incarnation(), Tick: tick, DBMark: mark,
-		Members: d.cfg.Gateways(), Quarantined: r.Quarantined != "",
+		SessionEpoch: epoch, Incarnation: hold.Incarnation, Tick: tick, DBMark: mark,
+		Members: d.cfg.Gateways(), Quarantined: r.Quarantined != "", FullInventory: row.full,
 	}
 	var err error
-	if w.Holdings, c.Answer.back, err = d.answers(ctx, st, h); err != nil {
+	if w.Holdings, c.Answer.back, err = d.answers(ctx, st, h.RunnerID, h.Inventory); err != nil {
 		return err
+	}
+	if len(r.SealingKey) == 0 && len(h.SealingKey) > 0 {
+		if err := st.SetSealingKey(ctx, r.ID, h.SealingKey); err != nil {
+			return err
+		}
 	}
 	if r.Version != h.Version || r.Hostname != h.Hostname || r.OS != h.OS || r.Arch != h.Arch || r.Slots != h.Slots || r.LastSeenAt.IsZero() {
 		r.Version, r.Hostname, r.OS, r.Arch, r.Slots = clean(h.Version), clean(h.Hostname), clean(h.OS), clean(h.Arch), h.Slots
@@ -255,6 +281,7 @@ func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCal
 	for i, t := range open {
 		live[i] = t.AttemptID
 	}
+	d.shown.begin(c.Request.ref.RunnerID, epoch, hold.Incarnation)
 	if old := d.reg.greet(r, epoch, h.Slots, live); old != nil {
 		old.End(errReplaced)
 	}
@@ -264,12 +291,12 @@ func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCal
 
 // answers says what to do with each attempt of an inventory; back are those that were
 // disconnected before.
-func (d *Dispatcher) answers(ctx context.Context, st *store.Store, h *hub.Hello) (out []hub.HoldingAnswer, back []string, err error) {
-	if len(h.Inventory) == 0 {
+func (d *Dispatcher) answers(ctx context.Context, st *store.Store, runnerID string, inventory []hub.Holding) (out []hub.HoldingAnswer, back []string, err error) {
+	if len(inventory) == 0 {
 		return nil, nil, nil
 	}
-	ids := make([]string, len(h.Inventory))
-	for i, holding := range h.Inventory {
+	ids := make([]string, len(inventory))
+	for i, holding := range inventory {
 		ids[i] = holding.Fence.AttemptID
 	}
 	attempts, err := st.Attempts(ctx, ids, false)
@@ -288,9 +315,13 @@ func (d *Dispatcher) answers(ctx context.Context, st *store.Store, h *hub.Hello)
 		logOf[l.AttemptID] = l
 	}
 	var live, runners []string
-	for _, holding := range h.Inventory {
+	for _, holding := range inventory {
 		t, l := rowOf[holding.Fence.AttemptID], logOf[holding.Fence.AttemptID]
-		if t == nil || l == nil || t.Fence != holding.Fence || t.RunnerID != h.RunnerID {
+		if d.lacks(runnerID, &holding, t) {
+			out = append(out, hub.HoldingAnswer{Fence: holding.Fence, Lost: true})
+			continue
+		}
+		if t == nil || l == nil || t.Fence != holding.Fence || t.RunnerID != runnerID {
 			out = append(out, hub.HoldingAnswer{Fence: holding.Fence, Unknown: true})
 			continue
 		}

@@ -163,7 +163,7 @@ func (d *Dispatcher) newRow(project *hub.Project, def *hub.Job, r *StartRequest,
 			ID: store.NewID(), OrganisationID: project.OrganisationID, ProjectID: project.ID,
 			JobID: r.JobID, JobRevision: def.Revision, JobName: def.FullName(), Status: hub.StatusQueued,
 			Keepgoing: def.Dispatch.Keepgoing, LostAfter: max(lost, 0), Timeout: timeout,
-			Incarnation: d.cfg.Incarnation(), StartedBy: r.By, CreatedAt: d.st.Now(),
+			Incarnation: d.cfg.Hold().Incarnation, StartedBy: r.By, CreatedAt: d.st.Now(),
 		},
 		RunnerTimeout: def.RunnerTimeout,
 	}, nil
@@ -199,7 +199,7 @@ func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.J
 			return nil, err
 		}
 	}
-	all, err := d.inventories.nodes(ctx, d.st, project)
+	all, err := d.nodeLists.nodes(ctx, d.st, project)
 	if err != nil {
 		return nil, err
 	}

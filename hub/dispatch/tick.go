@@ -42,6 +42,9 @@ func (d *Dispatcher) runTicks(ctx context.Context) error {
 		if tick == seen {
 			continue
 		}
+		if tick < seen {
+			first = tick // the database went back, and its clock with it
+		}
 		seen = tick
 		// Until it has accepted streams for the life of a lease, a member cannot tell a
 		// runner that is gone from one that is on its way here.
@@ -237,11 +240,16 @@ func (d *Dispatcher) requeue(ctx context.Context, st *store.Store, worry []store
 	return nil
 }
 
-// lose gives up an attempt: what has no acknowledged end is unknown. What may be tried
-// again is cut anew.
+// lose gives up an attempt whose runner was not heard of.
 func (d *Dispatcher) lose(ctx context.Context, s store.Silent, tick int64) error {
-	return d.change(ctx, s.ExecutionID, func(st *store.Store, fx *effects, x *executionState) error {
-		gone, err := st.LoseAttempts(ctx, []string{s.AttemptID}, tick-d.cfg.LeaseTicks-s.LostAfter, "nothing was heard of its runner")
+	return d.giveUp(ctx, s, tick-d.cfg.LeaseTicks-s.LostAfter, "nothing was heard of its runner", true)
+}
+
+// giveUp makes an attempt that was not renewed since before unknown: what has no
+// acknowledged end of it is. What may be tried again is cut anew.
+func (d *Dispatcher) giveUp(ctx context.Context, s store.Silent, before int64, why string, skipLocked bool) error {
+	return d.changeLocked(ctx, s.ExecutionID, skipLocked, func(st *store.Store, fx *effects, x *executionState) error {
+		gone, err := st.LoseAttempts(ctx, []string{s.AttemptID}, before, why)
 		if err != nil || !gone[s.AttemptID] {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/ca"
+	"github.com/fairlead/fairlead/hub/store"
 	memberv1 "github.com/fairlead/fairlead/proto/member/v1"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -112,6 +113,9 @@ func (g *Gateway) identify(ctx context.Context, needed who) (*caller, error) {
 		return nil, hub.Errorf(hub.CodeForbidden, "This call is for runners; the certificate is of a %s.", id.Role)
 	}
 	_, row, err := g.st.UseRunnerCertificate(ctx, ca.Serial(c.cert))
+	if errors.Is(err, store.ErrUnknownCertificate) && !c.expired {
+		row, err = g.recover(ctx, c)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +123,21 @@ func (g *Gateway) identify(ctx context.Context, needed who) (*caller, error) {
 		return nil, hub.Errorf(hub.CodeUnauthenticated, "The certificate speaks for another runner than it was issued to.")
 	}
 	return c, nil
+}
+
+// recover takes in a certificate that this CA signed and the database does not know: it
+// was issued in what the database lost. Its runner, if that is lost too, waits for a
+// person.
+func (g *Gateway) recover(ctx context.Context, c *caller) (*hub.Runner, error) {
+	key := wire.Pin(c.cert)
+	row, err := g.st.RecoverCertificate(ctx, c.id.OrganisationID, &hub.RunnerCertificate{
+		Serial: ca.Serial(c.cert), RunnerID: c.id.ID, PublicKey: key[:], DER: c.cert.Raw, NotAfter: c.cert.NotAfter,
+	})
+	if err == nil {
+		g.log.ErrorContext(ctx, "took in an authentic certificate that the database does not know: it was issued in a history that the database lost",
+			"runner", row.Name, "serial", ca.Serial(c.cert), "address", addressOf(ctx))
+	}
+	return row, err
 }
 
 func addressOf(ctx context.Context) string {

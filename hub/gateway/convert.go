@@ -80,10 +80,16 @@ func helloIn(id wire.Identity, h *runnerv1.Hello) (hub.Hello, error) {
 	out := hub.Hello{
 		RunnerID: id.ID, OrganisationID: id.OrganisationID,
 		Nonce: h.GetInstanceNonce(), BootID: h.GetBootId(), HostID: h.GetHostId(),
-		SessionEpoch: epoch, Incarnation: incarnation,
+		SessionEpoch: epoch, Incarnation: incarnation, Showing: h.GetShowing(),
 		Slots:   int(min(h.GetSlots(), maxSlots)),
 		Version: word(h.GetInfo().GetVersion()), OS: word(h.GetInfo().GetOs()),
 		Arch: word(h.GetInfo().GetArch()), Hostname: word(h.GetInfo().GetHostname()),
+	}
+	if key := h.GetSealingKey(); len(key) > 0 {
+		if err := wire.CheckSealingKey(key); err != nil {
+			return hub.Hello{}, &hub.Error{Code: hub.CodeInvalid, Message: "The sealing key of Hello is none.", Cause: err}
+		}
+		out.SealingKey = key
 	}
 	for _, m := range h.GetDbMarks() {
 		if len(out.DBMarks) == 2 || len(m.GetNonce()) > maxNonce || len(m.GetMac()) > maxNonce {
@@ -123,7 +129,10 @@ func holdingsIn(page []*runnerv1.Holding) ([]hub.Holding, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, hub.Holding{Fence: fence, State: state, Steps: steps, Chunks: chunks, MAC: h.GetMac()})
+		out = append(out, hub.Holding{
+			Fence: fence, State: state, Steps: steps, Chunks: chunks, MAC: h.GetMac(), Boot: h.GetBootId(),
+			ProjectID: word(h.GetProjectId()), ExecutionID: word(h.GetExecutionId()), AssignmentID: word(h.GetAssignmentId()),
+		})
 	}
 	return out, nil
 }
@@ -319,7 +328,7 @@ func answerOut(a hub.HoldingAnswer) *runnerv1.HoldingAnswer {
 	return &runnerv1.HoldingAnswer{
 		Fence: fenceOut(a.Fence), Live: a.Live,
 		NextN: uint64(a.NextN), LogNext: uint64(a.LogNext),
-		Stop: stopOut(a.Stop), Settled: a.Settled, Unknown: a.Unknown,
+		Stop: stopOut(a.Stop), Settled: a.Settled, Unknown: a.Unknown, Lost: a.Lost,
 	}
 }
 

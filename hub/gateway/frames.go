@@ -42,7 +42,11 @@ func (s *session) handle(ctx context.Context, f *runnerv1.SessionRequest) error 
 		return s.steps(ctx, f.Steps)
 	case *runnerv1.SessionRequest_Result:
 		return s.result(ctx, f.Result)
-	case *runnerv1.SessionRequest_Hello, *runnerv1.SessionRequest_Inventory:
+	case *runnerv1.SessionRequest_Inventory:
+		return s.show(ctx, f.Inventory)
+	case *runnerv1.SessionRequest_Kept:
+		return s.keep(ctx, f.Kept)
+	case *runnerv1.SessionRequest_Hello:
 		return bad("A session has one Hello; this one sends another.")
 	default:
 		return status.Error(codes.Unimplemented, "this hub does not know a kind of frame that the runner sent; upgrade the hub")

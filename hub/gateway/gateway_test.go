@@ -122,8 +122,9 @@ func TestWhoMayCall(t *testing.T) {
 			"Enrol": codes.Unauthenticated, "RenewCertificate": codes.InvalidArgument, "Session": codes.Unauthenticated, "Output": codes.Unauthenticated,
 			"Wake": codes.Unauthenticated, "Commits": codes.Unauthenticated, "Watch": codes.Unauthenticated, "Follow": codes.Unauthenticated,
 		}},
-		"never issued":  {h.forge(r, uri, now.Add(-time.Hour), now.Add(time.Hour)), refused(codes.Unauthenticated, codes.PermissionDenied)},
-		"other project": {remember(other, h.forge(other, strings.Replace(other.cert.Leaf.URIs[0].String(), org, store.NewID(), 1), now.Add(-time.Hour), now.Add(time.Hour))), refused(codes.Unauthenticated, codes.PermissionDenied)},
+		"lost and expired":  {h.forge(r, uri, now.Add(-48*time.Hour), now.Add(-time.Hour)), refused(codes.Unauthenticated, codes.Unauthenticated)},
+		"lost of a revoked": {h.forge(revoked, revoked.cert.Leaf.URIs[0].String(), now.Add(-time.Hour), now.Add(time.Hour)), refused(codes.Unauthenticated, codes.PermissionDenied)},
+		"other project":     {remember(other, h.forge(other, strings.Replace(other.cert.Leaf.URIs[0].String(), org, store.NewID(), 1), now.Add(-time.Hour), now.Add(time.Hour))), refused(codes.Unauthenticated, codes.PermissionDenied)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := h.codes(tc.cert)
@@ -131,6 +132,27 @@ func TestWhoMayCall(t *testing.T) {
 				t.Errorf("codes (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A certificate that this CA signed and the database does not know was issued in what the
+// database lost. Its runner is let in, but trusted with nothing before a person looked.
+func TestCertificatesOfALostHistory(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	known := h.enrol()
+	ctx, now, uri := context.Background(), time.Now(), known.cert.Leaf.URIs[0].String()
+	renewed := h.forge(known, uri, now.Add(-time.Hour), now.Add(time.Hour))
+	h.start(&testRunner{id: known.id, conn: h.dial(renewed)})
+	if row, err := h.st.Runner(ctx, known.id); err != nil || row.Quarantined != "" {
+		t.Errorf("a known runner with a lost certificate is %+v, %v", row, err)
+	}
+	lost := &testRunner{id: store.NewID()}
+	lost.conn = h.dial(h.forge(known, strings.Replace(uri, known.id, lost.id, 1), now.Add(-time.Hour), now.Add(time.Hour)))
+	h.start(lost)
+	row, err := h.st.Runner(ctx, lost.id)
+	if err != nil || row.Quarantined == "" || len(row.ProjectIDs) != 1 {
+		t.Errorf("a lost runner is %+v, %v; want it under quarantine and for no project", row, err)
 	}
 }
 

@@ -81,6 +81,7 @@ type session struct {
 	lanes   *lanes
 	end     context.CancelCauseFunc
 	greeted atomic.Bool
+	kept    kept
 
 	ref  hub.SessionRef // set by the reader, before any lane
 	told []string       // gateways of Welcome; set by the reader
@@ -239,6 +240,7 @@ func welcomeFrames(version uint32, w hub.Welcome) []*runnerv1.SessionResponse {
 		Version:      version,
 		SessionEpoch: uint64(w.SessionEpoch), Incarnation: uint64(w.Incarnation), Tick: uint64(w.Tick),
 		DbMark: markOut(w.DBMark), Members: w.Members, Holdings: first, More: len(answers) > 0, Quarantined: w.Quarantined,
+		FullInventory: w.FullInventory,
 	}}}}
 	for len(answers) > 0 {
 		page := answers[:min(len(answers), wire.PageHoldings)]

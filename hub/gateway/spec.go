@@ -47,7 +47,7 @@ func offerFrames(o hub.Offer) ([]*runnerv1.SessionResponse, error) {
 func makeSpec(o hub.Offer) *runnerv1.Spec {
 	e, a := o.Execution, o.Assignment
 	spec := &runnerv1.Spec{
-		ExecutionId: e.ID, AssignmentId: a.ID,
+		ExecutionId: e.ID, AssignmentId: a.ID, ProjectId: a.ProjectID,
 		Strategy:  runnerv1.Strategy_STRATEGY_NODE_FIRST,
 		Threads:   uint32(max(a.Threads, 1)),
 		Keepgoing: e.Keepgoing, WorkflowKeepgoing: e.Definition.Workflow.Keepgoing,

@@ -49,6 +49,7 @@ type member struct {
 	cluster *cluster.Cluster
 	fires   *schedule.Scheduler
 	stop    func()
+	end     func() // ends all of it
 }
 
 // join makes a member on a store and runs everything of it but its schedules.
@@ -60,8 +61,8 @@ func join(t *testing.T, st *store.Store, name string) *member {
 	c := cluster.New(st, master, cluster.Config{ID: store.NewID(), Name: name, Roles: hub.Roles()}, log)
 	ok(t, c.Join(t.Context()))
 	d := dispatch.New(st, dispatch.Config{MemberID: c.MemberID(), Clock: c.Clock}, log)
-	runs(t, c.Run, d.Run)
-	return &member{t: t, st: st, cluster: c, fires: schedule.New(st, d, c, log)}
+	end := runs(t, c.Run, d.Run)
+	return &member{t: t, st: st, cluster: c, fires: schedule.New(st, d, c, log), end: end}
 }
 
 // runs runs services until the returned function or the end of the test.
@@ -194,8 +195,18 @@ func TestHandedOver(t *testing.T) {
 	}
 	for _, m := range members {
 		m.stop()
+		m.end()
 	}
-	all := executions(t, st)
+	// A commit that was under way may still arrive at the server.
+	var all map[string]*hub.Execution
+	until(t, "there are as many executions as fires", func() bool {
+		recorded := 0
+		for _, j := range jobs {
+			recorded += count(fires(t, st, j), hub.FireStarted)
+		}
+		all = executions(t, st)
+		return len(all) == recorded
+	})
 	total := 0
 	for _, j := range jobs {
 		s, err := st.Schedule(t.Context(), j)

@@ -86,7 +86,8 @@ func (s *Store) Assignment(ctx context.Context, id string) (*AssignmentRow, erro
 
 // ReadyAssignments lists assignments that wait for a runner, oldest first.
 func (s *Store) ReadyAssignments(ctx context.Context, after string, limit int) ([]*AssignmentRow, error) {
-	return collect(ctx, s, scanAssignment, `SELECT `+assignmentColumns+` FROM assignment WHERE state = 'ready' AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+	return collect(ctx, s, scanAssignment, `SELECT `+assignmentColumns+` FROM assignment WHERE state = 'ready' AND id > $1
+		AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = assignment.execution_id AND `+heldE+`) ORDER BY id LIMIT $2`, after, limit)
 }
 
 // unresolved is the guard that keeps two grants of one assignment apart.
@@ -105,7 +106,7 @@ func (s *Store) OfferAssignments(ctx context.Context, list []*AssignmentRow) (ma
 		ids, err := collect(ctx, s, scanID, `WITH v (v_id, v_attempts) AS (VALUES `+s.values("ti", to-from)+`)
 			UPDATE assignment SET state = 'active', event = 'offer', attempts = attempts + 1
 			FROM v WHERE id = v_id AND state = 'ready' AND attempts = v_attempts AND `+unresolved+`
-				AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = assignment.execution_id AND (e.cancel_requested OR e.no_new OR e.ended_at > 0))
+				AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = assignment.execution_id AND (e.cancel_requested OR e.no_new OR e.ended_at > 0 OR `+heldE+`))
 			RETURNING id`, args...)
 		for _, id := range ids {
 			won[id] = true

@@ -100,7 +100,8 @@ func (s *Store) StoppableAttempts(ctx context.Context, after string, limit int) 
 
 // ExpiredOffers reads offers made before a tick.
 func (s *Store) ExpiredOffers(ctx context.Context, before int64, limit int) ([]*AttemptRow, error) {
-	return collect(ctx, s, scanAttempt, `SELECT `+attemptColumns+` FROM attempt WHERE state = 'offered' AND offer_tick < $1 ORDER BY id LIMIT $2`, before, limit)
+	return collect(ctx, s, scanAttempt, `SELECT `+attemptColumns+` FROM attempt WHERE state = 'offered' AND offer_tick < $1
+		AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = attempt.execution_id AND `+heldE+`) ORDER BY id LIMIT $2`, before, limit)
 }
 
 // ClaimAsk is one claim or resume: an attempt, and the session that asks.
@@ -137,7 +138,7 @@ func (s *Store) ClaimAttempts(ctx context.Context, asks []ClaimAsk, tick int64, 
 			claim_boot = (SELECT s.boot_id FROM runner_session s WHERE s.runner_id = attempt.runner_id),
 			claim_host = (SELECT s.host_id FROM runner_session s WHERE s.runner_id = attempt.runner_id)`,
 		`(state = 'offered' OR `+again+`) AND `+session+` AND `+trustedRunner+`
-			AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = attempt.execution_id AND (e.cancel_requested OR e.no_new OR e.ended_at > 0))`, tick)
+			AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = attempt.execution_id AND (e.cancel_requested OR e.no_new OR e.ended_at > 0 OR `+heldE+`))`, tick)
 }
 
 // ResumeAttempts binds live attempts to the session that asks, if it is of the boot or
@@ -147,7 +148,8 @@ func (s *Store) ResumeAttempts(ctx context.Context, asks []ClaimAsk, tick int64,
 	if rules.AnyHost {
 		machine = currentSession
 	}
-	return s.touchAttempts(ctx, asks, `claim_session = v_session`, `state IN ('claimed', 'running') AND `+machine+` AND `+trustedRunner, tick)
+	return s.touchAttempts(ctx, asks, `claim_session = v_session`, `state IN ('claimed', 'running') AND `+machine+` AND `+trustedRunner+`
+		AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = attempt.execution_id AND `+heldE+`)`, tick)
 }
 
 // ReturnAttempts takes back claims of which nothing was started; it returns those that
@@ -238,7 +240,7 @@ func (s *Store) StepAttempts(ctx context.Context, list []AttemptStep) (map[strin
 				signature = CASE WHEN v_steps >= 0 THEN v_sig ELSE signature END,
 				late_result = CASE WHEN v_late <> '' THEN v_late ELSE late_result END,
 				ended_at = CASE WHEN ended_at = 0 THEN v_ended ELSE ended_at END
-			FROM v WHERE id = v_id AND step_next = v_first AND step_hash IS NOT DISTINCT FROM v_prev RETURNING id`, args...)
+			FROM v WHERE id = v_id AND step_next = v_first AND step_hash IS NOT DISTINCT FROM v_prev AND NOT `+planned+` RETURNING id`, args...)
 		for _, id := range ids {
 			moved[id] = true
 		}

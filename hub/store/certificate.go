@@ -28,11 +28,14 @@ func (s *Store) AddRunnerCertificate(ctx context.Context, c *hub.RunnerCertifica
 	return nil
 }
 
+// ErrUnknownCertificate is the answer to a serial that the database does not have.
+var ErrUnknownCertificate = hub.Errorf(hub.CodeUnauthenticated, "This certificate is not one that the hub knows; enrol the runner again.")
+
 // RunnerCertificate returns a certificate by its serial.
 func (s *Store) RunnerCertificate(ctx context.Context, serial string) (*hub.RunnerCertificate, error) {
 	c, err := scanCertificate(s.queryRow(ctx, `SELECT `+certificateColumns+` FROM runner_certificate WHERE serial = $1`, serial))
 	if missing(err) {
-		return nil, hub.Errorf(hub.CodeUnauthenticated, "This certificate is not one that the hub knows; enrol the runner again.")
+		return nil, ErrUnknownCertificate
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading certificate %s: %w", serial, err)

@@ -148,8 +148,9 @@ func (s *Store) beginLogs(ctx context.Context, list []LogAppend, tick int64, mem
 	for _, a := range list {
 		args = append(args, a.AttemptID, a.ExecutionID, a.To, hash(a.Hash), a.Lines, a.TextBytes, tick, memberID)
 	}
-	return collect(ctx, s, scanLogEnd, `INSERT INTO attempt_log (attempt_id, execution_id, log_next, hash, lines, text_bytes, heard_tick, member_id)
-		VALUES `+tuples(1, len(list), 8)+` ON CONFLICT (attempt_id) DO NOTHING RETURNING attempt_id, total, total_hash`, args...)
+	return collect(ctx, s, scanLogEnd, `WITH v (a, e, n, h, l, b, t, m) AS (VALUES `+s.values("ttibiiit", len(list))+`)
+		INSERT INTO attempt_log (attempt_id, execution_id, log_next, hash, lines, text_bytes, heard_tick, member_id)
+		SELECT a, e, n, h, l, b, t, m FROM v WHERE NOT `+planned+` ON CONFLICT (attempt_id) DO NOTHING RETURNING attempt_id, total, total_hash`, args...)
 }
 
 // moveLogs moves the ends of logs that have a row.
@@ -160,7 +161,7 @@ func (s *Store) moveLogs(ctx context.Context, list []LogAppend, tick int64, memb
 	}
 	return collect(ctx, s, scanLogEnd, `WITH v (v_id, v_first, v_next, v_hash, v_lines, v_bytes, v_tick, v_member) AS (VALUES `+s.values("tiibiiit", len(list))+`)
 		UPDATE attempt_log SET log_next = v_next, hash = v_hash, lines = v_lines, text_bytes = v_bytes, heard_tick = v_tick, member_id = v_member
-		FROM v WHERE attempt_id = v_id AND log_next = v_first RETURNING attempt_id, total, total_hash`, args...)
+		FROM v WHERE attempt_id = v_id AND log_next = v_first AND NOT `+planned+` RETURNING attempt_id, total, total_hash`, args...)
 }
 
 func (s *Store) insertChunks(ctx context.Context, rows []ChunkRow) error {

@@ -22,6 +22,11 @@ type dialect struct {
 	// clock is an expression for the database's own time in microseconds; param is a
 	// parameter that bears this process's wall time, which is what SQLite gives back.
 	clock func(param string) string
+	// skipNumbers makes the numbers of executions leap, so that those which a lost
+	// history gave are not given again. lockWriters waits for all transactions that
+	// acknowledge something, "" where there is only one at a time.
+	skipNumbers string
+	lockWriters string
 	// ownClock: the database has no clock but ours.
 	ownClock bool
 	// isConflict tells a unique violation, isRetry a transaction that must be run again,

@@ -17,9 +17,14 @@ type ExecutionRow struct {
 	// Sealed: values of secure options are stored, and go when it is over.
 	Sealed        bool
 	RunnerTimeout time.Duration
+	older         bool // than the cluster's incarnation
 	// OutcomeTick is when its outcome became known; 0 before.
 	OutcomeTick int64
 }
+
+// Doubtful reports whether runners may have grants of it that the database forgot: then
+// nothing of it is decided. One that is held and not doubtful only waits.
+func (e *ExecutionRow) Doubtful() bool { return e.Held && e.older }
 
 // ExecutionSpec is what of an execution never changes and is wide.
 type ExecutionSpec struct {
@@ -40,7 +45,8 @@ type ExecutionSpec struct {
 const executionColumns = `id, organisation_id, project_id, number, job_id, job_revision, job_name, status, outcome, log_complete,
 	slices, node_count, keepgoing, lost_after, cancel_requested, cancelled_by, cancelled_nodes, no_new, incarnation, started_by,
 	waiting_kind, waiting_since, waiting_message, timeout_us, runner_timeout_us, sealed, outcome_tick, node_counts,
-	created_at, started_at, ended_at`
+	created_at, started_at, ended_at, recovered, ` + heldExecution + `,
+	incarnation < COALESCE((SELECT c.incarnation FROM cluster c WHERE c.singleton = 1), 0)`
 
 func scanExecution(r scanner) (*ExecutionRow, error) {
 	e := &ExecutionRow{}
@@ -49,7 +55,7 @@ func scanExecution(r scanner) (*ExecutionRow, error) {
 	err := r.Scan(&e.ID, &e.OrganisationID, &e.ProjectID, &e.Number, &e.JobID, &e.JobRevision, &e.JobName, &e.Status, &e.Outcome, &e.LogComplete,
 		&e.Slices, &e.NodeCount, &e.Keepgoing, &e.LostAfter, &e.CancelRequested, &e.CancelledBy, jsonInto(&e.CancelledNodes), &e.NoNew, &e.Incarnation, &e.StartedBy,
 		&w.Kind, timeInto(&w.Since), &w.Message, &timeout, &runnerTimeout, &e.Sealed, &e.OutcomeTick, jsonInto(&e.NodeCounts),
-		timeInto(&e.CreatedAt), timeInto(&e.StartedAt), timeInto(&e.EndedAt))
+		timeInto(&e.CreatedAt), timeInto(&e.StartedAt), timeInto(&e.EndedAt), &e.Recovered, &e.Held, &e.older)
 	if err != nil {
 		return nil, err
 	}
@@ -67,14 +73,7 @@ func (s *Store) InsertExecutions(ctx context.Context, rows []*ExecutionRow, spec
 		if err := s.insertExecutions(ctx, rows[from:to], specs[from:to]); err != nil {
 			return err
 		}
-		var args []any
-		for i, spec := range specs[from:to] {
-			args = append(args, rows[from+i].ID, asJSON(spec.Definition), asJSON(spec.Nodes), asJSON(spec.Routes), asJSON(spec.NodeRoutes), asJSON(spec.Options),
-				asJSON(spec.SecureOptions), spec.NodeFilter, spec.Threads, string(spec.Strategy), blob(spec.Sealed))
-		}
-		_, err := s.exec(ctx, `INSERT INTO execution_spec (execution_id, definition, nodes, routes, node_routes, options, secure_options,
-			node_filter, threads, strategy, sealed_options) VALUES `+tuples(1, to-from, 11), args...)
-		return err
+		return s.insertSpecs(ctx, rows[from:to], specs[from:to])
 	})
 }
 
@@ -87,7 +86,7 @@ func (s *Store) insertExecutions(ctx context.Context, rows []*ExecutionRow, spec
 		if e.WaitingFor != nil {
 			w = *e.WaitingFor
 		}
-		args = append(args, e.ID, e.OrganisationID, e.ProjectID, e.JobID, e.JobRevision, e.JobName, string(hub.StatusQueued),
+		args = append(args, e.ID, e.OrganisationID, e.ProjectID, e.JobID, e.JobRevision, e.JobName,
 			e.Slices, e.NodeCount, e.Keepgoing, e.LostAfter, e.Incarnation, e.StartedBy, w.Kind, at(w.Since), w.Message,
 			e.Timeout.Microseconds(), e.RunnerTimeout.Microseconds(), specs[i].Sealed != nil, at(e.CreatedAt))
 	}
@@ -100,9 +99,30 @@ func (s *Store) insertExecutions(ctx context.Context, rows []*ExecutionRow, spec
 		byID[id].Number = number
 		return id, nil
 	}
-	_, err := collect(ctx, s, rowNumber, `INSERT INTO execution (id, organisation_id, project_id, job_id, job_revision, job_name, status,
+	// Nothing is accepted while the database is being moved.
+	made, err := collect(ctx, s, rowNumber, `WITH v (id, organisation_id, project_id, job_id, job_revision, job_name,
 			slices, node_count, keepgoing, lost_after, incarnation, started_by, waiting_kind, waiting_since, waiting_message,
-			timeout_us, runner_timeout_us, sealed, created_at) VALUES `+tuples(1, len(rows), 20)+` RETURNING id, number`, args...)
+			timeout_us, runner_timeout_us, sealed, created_at) AS (VALUES `+s.values("ttttitiioiittitiioi", len(rows))+`)
+		INSERT INTO execution (id, organisation_id, project_id, job_id, job_revision, job_name, status,
+			slices, node_count, keepgoing, lost_after, incarnation, started_by, waiting_kind, waiting_since, waiting_message,
+			timeout_us, runner_timeout_us, sealed, created_at)
+		SELECT id, organisation_id, project_id, job_id, job_revision, job_name, 'queued', slices, node_count, keepgoing, lost_after, incarnation,
+			started_by, waiting_kind, waiting_since, waiting_message, timeout_us, runner_timeout_us, sealed, created_at
+		FROM v WHERE NOT `+planned+` RETURNING id, number`, args...)
+	if err == nil && len(made) == 0 {
+		return hub.Errorf(hub.CodeUnavailable, "The database is being moved; nothing is started until it is over. Try again then.")
+	}
+	return err
+}
+
+func (s *Store) insertSpecs(ctx context.Context, rows []*ExecutionRow, specs []*ExecutionSpec) error {
+	var args []any
+	for i, spec := range specs {
+		args = append(args, rows[i].ID, asJSON(spec.Definition), asJSON(spec.Nodes), asJSON(spec.Routes), asJSON(spec.NodeRoutes), asJSON(spec.Options),
+			asJSON(spec.SecureOptions), spec.NodeFilter, spec.Threads, string(spec.Strategy), blob(spec.Sealed))
+	}
+	_, err := s.exec(ctx, `INSERT INTO execution_spec (execution_id, definition, nodes, routes, node_routes, options, secure_options,
+		node_filter, threads, strategy, sealed_options) VALUES `+tuples(1, len(rows), 11), args...)
 	return err
 }
 
@@ -200,13 +220,14 @@ func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]*Execu
 	}
 	if len(f.Statuses) > 0 {
 		where += ` AND (status IN (` + params(len(args)+1, len(f.Statuses)) + `)`
-		cancelling := false
 		for _, status := range f.Statuses {
 			args = append(args, string(status))
-			cancelling = cancelling || status == hub.StatusCancelling
-		}
-		if cancelling {
-			where += ` OR status IN ('queued', 'running') AND cancel_requested`
+			switch status {
+			case hub.StatusCancelling:
+				where += ` OR status IN ('queued', 'running') AND cancel_requested`
+			case hub.StatusHeld:
+				where += ` OR ended_at = 0 AND ` + heldExecution
+			}
 		}
 		where += `)`
 	}
@@ -234,7 +255,7 @@ func (s *Store) LockExecutions(ctx context.Context, ids []string, skipLocked boo
 // end, past their time, or without a runner for too long. after and limit page by id.
 func (s *Store) DueExecutions(ctx context.Context, after string, limit int) ([]*ExecutionRow, error) {
 	return collect(ctx, s, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE ended_at = 0 AND id > $1
-		AND (outcome <> '' OR timeout_us > 0 AND started_at > 0 AND started_at + timeout_us < $2
+		AND NOT `+heldExecution+` AND (outcome <> '' OR timeout_us > 0 AND started_at > 0 AND started_at + timeout_us < $2
 			OR runner_timeout_us > 0 AND waiting_since > 0 AND waiting_since + runner_timeout_us < $2)
 		ORDER BY id LIMIT $3`, after, at(s.Now()), limit)
 }
@@ -244,7 +265,7 @@ func (s *Store) MarkRunning(ctx context.Context, ids []string) error {
 	return inPieces(len(ids), func(from, to int) error {
 		args := append([]any{at(s.Now())}, anys(ids[from:to])...)
 		_, err := s.exec(ctx, `UPDATE execution SET status = 'running', started_at = $1, waiting_kind = '', waiting_since = 0, waiting_message = ''
-			WHERE id IN (`+params(2, to-from)+`) AND status = 'queued'`, args...)
+			WHERE id IN (`+params(2, to-from)+`) AND status = 'queued' AND NOT `+heldExecution, args...)
 		return err
 	})
 }

@@ -65,7 +65,7 @@ func (s *Store) migrator() (p *goose.Provider, done func(), err error) {
 	}
 	db, done := s.writer, func() {}
 	if s.dialect.name == "postgres" {
-		db, err = postgresPool(s.config, map[string]string{
+		db, err = postgresPool(s.config, s.checkHistory, map[string]string{
 			"application_name": migrationName(s.config.Name),
 			// No statement_timeout: a migration may take longer than any statement should. But
 			// a statement that waits for a table keeps all others from that table, so it

@@ -33,7 +33,9 @@ func postgres() *dialect {
 			// The parameter is named so that the statement has as many on both databases.
 			return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) + 0 * CAST(" + param + " AS BIGINT)"
 		},
-		isConflict: func(err error) bool { return sqlState(err) == "23505" },
+		skipNumbers: "SELECT setval(pg_get_serial_sequence('execution', 'number'), nextval(pg_get_serial_sequence('execution', 'number')) + 10000)",
+		lockWriters: "LOCK TABLE execution, attempt, attempt_log IN SHARE MODE",
+		isConflict:  func(err error) bool { return sqlState(err) == "23505" },
 		isRetry: func(err error) bool {
 			switch sqlState(err) {
 			case "40001", "40P01":
@@ -82,7 +84,7 @@ func postgresGone(err error) bool {
 // openPostgres opens the pool and looks at the server.
 func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 	s.dialect = postgres()
-	db, err := postgresPool(cfg, map[string]string{
+	db, err := postgresPool(cfg, s.checkHistory, map[string]string{
 		// A transaction that hangs must not hold its rows for ever; who waits for a row
 		// must get an answer before the runner's patience ends.
 		"lock_timeout":                        "10s",
@@ -106,8 +108,8 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 }
 
 // postgresPool makes a pool whose connections have the given session settings, unless
-// the URL sets them otherwise.
-func postgresPool(cfg Config, settings map[string]string) (*sql.DB, error) {
+// the URL sets them otherwise; look sees each of them first.
+func postgresPool(cfg Config, look func(context.Context, *pgx.Conn) error, settings map[string]string) (*sql.DB, error) {
 	config, err := postgresConfig(cfg)
 	if err != nil {
 		return nil, err
@@ -121,7 +123,12 @@ func postgresPool(cfg Config, settings map[string]string) (*sql.DB, error) {
 			set[name] = value
 		}
 	}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error { return setUpSession(ctx, c, set) }))
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		if err := setUpSession(ctx, c, set); err != nil {
+			return err
+		}
+		return look(ctx, c)
+	}))
 	db.SetMaxOpenConns(cfg.poolSize())
 	db.SetMaxIdleConns(cfg.poolSize())
 	db.SetConnMaxIdleTime(10 * time.Minute)
@@ -160,6 +167,9 @@ func setUpSession(ctx context.Context, c *pgx.Conn, settings map[string]string) 
 	}
 	return nil
 }
+
+// connOf is the connection of pgx behind one of database/sql.
+func connOf(driver any) *pgx.Conn { return driver.(*stdlib.Conn).Conn() }
 
 // lookAtPostgres refuses a server that we cannot work with.
 func (s *Store) lookAtPostgres(ctx context.Context) error {

@@ -6,11 +6,11 @@ import (
 	"github.com/fairlead/fairlead/hub"
 )
 
-const sessionColumns = `runner_id, member_id, confirmed, unconfirmed, nonce, boot_id, host_id, slots, connected_at, released`
+const sessionColumns = `runner_id, member_id, confirmed, unconfirmed, nonce, boot_id, host_id, slots, connected_at, released, incarnation`
 
 func scanSession(r scanner) (hub.RunnerSession, error) {
 	var s hub.RunnerSession
-	err := r.Scan(&s.RunnerID, &s.MemberID, &s.Confirmed, &s.Unconfirmed, &s.Nonce, &s.BootID, &s.HostID, &s.Slots, timeInto(&s.ConnectedAt), &s.Released)
+	err := r.Scan(&s.RunnerID, &s.MemberID, &s.Confirmed, &s.Unconfirmed, &s.Nonce, &s.BootID, &s.HostID, &s.Slots, timeInto(&s.ConnectedAt), &s.Released, &s.Incarnation)
 	return s, err
 }
 
@@ -39,13 +39,13 @@ func (s *Store) PutSessions(ctx context.Context, organisationIDs []string, list 
 	return inPieces(len(list), func(from, to int) error {
 		var args []any
 		for i, r := range list[from:to] {
-			args = append(args, r.RunnerID, organisationIDs[from+i], r.MemberID, r.Confirmed, r.Unconfirmed, r.Nonce, r.BootID, r.HostID, r.Slots, at(r.ConnectedAt))
+			args = append(args, r.RunnerID, organisationIDs[from+i], r.MemberID, r.Confirmed, r.Unconfirmed, r.Nonce, r.BootID, r.HostID, r.Slots, at(r.ConnectedAt), r.Incarnation)
 		}
-		_, err := s.exec(ctx, `INSERT INTO runner_session (runner_id, organisation_id, member_id, confirmed, unconfirmed, nonce, boot_id, host_id, slots, connected_at)
-			VALUES `+tuples(1, to-from, 10)+`
+		_, err := s.exec(ctx, `INSERT INTO runner_session (runner_id, organisation_id, member_id, confirmed, unconfirmed, nonce, boot_id, host_id, slots, connected_at, incarnation)
+			VALUES `+tuples(1, to-from, 11)+`
 			ON CONFLICT (runner_id) DO UPDATE SET member_id = excluded.member_id, confirmed = excluded.confirmed, unconfirmed = excluded.unconfirmed,
 				nonce = excluded.nonce, boot_id = excluded.boot_id, host_id = excluded.host_id, slots = excluded.slots,
-				connected_at = excluded.connected_at, released = FALSE, closed_at = 0`, args...)
+				connected_at = excluded.connected_at, incarnation = excluded.incarnation, released = FALSE, closed_at = 0`, args...)
 		return err
 	})
 }

@@ -32,7 +32,9 @@ func sqliteDialect() *dialect {
 		migrations: migrationsOf("sqlite"),
 		hasTable:   `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1)`,
 		clock:      func(param string) string { return "CAST(" + param + " AS BIGINT)" },
-		ownClock:   true,
+		// The row is there once an execution was; before that no number was given.
+		skipNumbers: "UPDATE sqlite_sequence SET seq = seq + 10000 WHERE name = 'execution'",
+		ownClock:    true,
 		isConflict: func(err error) bool {
 			code := sqliteCode(err)
 			return code == lib.SQLITE_CONSTRAINT_UNIQUE || code == lib.SQLITE_CONSTRAINT_PRIMARYKEY

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -30,6 +31,9 @@ type Config struct {
 	Log *slog.Logger
 	// PoolSize bounds the connections to PostgreSQL; 0 means 16.
 	PoolSize int
+	// Lossless: of two servers of one system the later one has all that the earlier one
+	// committed (db.failover: lossless), so another timeline holds nothing.
+	Lossless bool
 	// NoSync lets SQLite answer before the disk has it. For tests only: a power cut
 	// loses what was promised.
 	NoSync bool
@@ -58,6 +62,8 @@ type base struct {
 	lock    *os.File // of the SQLite file
 	clock   clock
 	counts  counters
+	seen    atomic.Pointer[seenTick]
+	quiet   sync.Once // what is said once about the server
 }
 
 type counters struct {

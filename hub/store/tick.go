@@ -23,11 +23,12 @@ func (s *Store) Tick(ctx context.Context) (int64, error) {
 }
 
 // AdvanceTick moves the lease clock on from seen and keeps the new tick's nonce, if
-// no other member did before; else it changes nothing. The caller has seen that value
+// no other member did before and the database is not being moved; else it changes
+// nothing. The caller has seen that value
 // for a second of its own monotonic time. It returns the tick that is now.
 func (s *Store) AdvanceTick(ctx context.Context, seen int64, nonce []byte) (tick int64, moved bool, err error) {
 	err = s.InTx(ctx, func(s *Store) error {
-		n, err := s.exec(ctx, `UPDATE lease_clock SET tick = tick + 1 WHERE singleton = 1 AND tick = $1`, seen)
+		n, err := s.exec(ctx, `UPDATE lease_clock SET tick = tick + 1 WHERE singleton = 1 AND tick = $1 AND NOT `+planned, seen)
 		if err != nil {
 			return err
 		}

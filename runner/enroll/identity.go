@@ -99,6 +99,9 @@ func (i *Identity) ClusterID() string { return i.id.ClusterID }
 // OrganisationID returns the organisation that the certificate bears.
 func (i *Identity) OrganisationID() string { return i.id.OrganisationID }
 
+// SealingPublic returns the key that secrets for this runner are sealed to.
+func (i *Identity) SealingPublic() ([]byte, error) { return wire.SealingPublic(i.sealing) }
+
 // Name returns what people call the runner.
 func (i *Identity) Name() string { return i.about.Name }
 

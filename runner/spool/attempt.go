@@ -211,18 +211,19 @@ func (a *Attempt) Totals() (total uint64, hash wire.Hash, synced bool) {
 	return uint64(n), a.hash, n == 0 || a.store.journal.has(a.records[n-1].ticket)
 }
 
-// GrantMAC returns the hub's proof of the grant; nil without one.
-func (a *Attempt) GrantMAC() []byte {
+// GrantProof returns the hub's proof of the grant and the boot that it was made to; nil
+// without one.
+func (a *Attempt) GrantProof() (mac, boot []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.records) == 0 {
-		return nil
+		return nil, nil
 	}
 	r := &runnerv1.Record{}
 	if proto.Unmarshal(a.records[0].data, r) != nil {
-		return nil
+		return nil, nil
 	}
-	return r.GetGranted().GetMac()
+	return r.GetGranted().GetMac(), r.GetGranted().GetBootId()
 }
 
 // Granted reports whether there is any record: the first one is the grant's.

@@ -16,6 +16,8 @@ type Session struct {
 	// Epoch last confirmed; 0 before the first session.
 	Epoch       uint64 `json:"epoch"`
 	Incarnation uint64 `json:"incarnation"`
+	// Showing: a hub asked for everything on disk, and has not got it all.
+	Showing bool `json:"showing,omitempty"`
 	// Marks are the newest database mark and the newest sixtieth.
 	Newest   Mark `json:"newest"`
 	Sixtieth Mark `json:"sixtieth"`

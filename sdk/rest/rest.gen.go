@@ -195,6 +195,24 @@ func (e FireStatus) Valid() bool {
 	}
 }
 
+// Defines values for HoldClusterKind.
+const (
+	HoldClusterKindPlanned  HoldClusterKind = "planned"
+	HoldClusterKindRestored HoldClusterKind = "restored"
+)
+
+// Valid indicates whether the value is a known member of the HoldClusterKind enum.
+func (e HoldClusterKind) Valid() bool {
+	switch e {
+	case HoldClusterKindPlanned:
+		return true
+	case HoldClusterKindRestored:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HostKeyState.
 const (
 	HostKeyStateAccepted HostKeyState = "accepted"
@@ -462,6 +480,45 @@ func (e ProblemCode) Valid() bool {
 	}
 }
 
+// Defines values for RecoveryKind.
+const (
+	RecoveryKindPlanned   RecoveryKind = "planned"
+	RecoveryKindPromotion RecoveryKind = "promotion"
+	RecoveryKindRestore   RecoveryKind = "restore"
+)
+
+// Valid indicates whether the value is a known member of the RecoveryKind enum.
+func (e RecoveryKind) Valid() bool {
+	switch e {
+	case RecoveryKindPlanned:
+		return true
+	case RecoveryKindPromotion:
+		return true
+	case RecoveryKindRestore:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReleaseClusterRest.
+const (
+	ReleaseClusterRestFail    ReleaseClusterRest = "fail"
+	ReleaseClusterRestRelease ReleaseClusterRest = "release"
+)
+
+// Valid indicates whether the value is a known member of the ReleaseClusterRest enum.
+func (e ReleaseClusterRest) Valid() bool {
+	switch e {
+	case ReleaseClusterRestFail:
+		return true
+	case ReleaseClusterRestRelease:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RunnerState.
 const (
 	RunnerStateConnected    RunnerState = "connected"
@@ -654,6 +711,15 @@ type AcceptHostKey struct {
 	Key string `json:"key"`
 }
 
+// AwaitedRunner defines model for AwaitedRunner.
+type AwaitedRunner struct {
+	ID string `json:"id"`
+
+	// LastSeenAt Examples: 2026-11-22T15:04:05.123Z
+	LastSeenAt *time.Time `json:"lastSeenAt,omitempty"`
+	Name       string     `json:"name"`
+}
+
 // CancelExecution defines model for CancelExecution.
 type CancelExecution struct {
 	// Nodes Names of nodes; absent: the whole execution
@@ -673,6 +739,9 @@ type Cluster struct {
 	Leases  []LeaderLease `json:"leases"`
 	Members []Member      `json:"members"`
 	Mode    ClusterMode   `json:"mode"`
+
+	// Recovery While work is held because the database went back in time, or is being moved
+	Recovery *Recovery `json:"recovery,omitempty"`
 
 	// Tick Of the lease clock, about one a second
 	Tick int64 `json:"tick"`
@@ -813,6 +882,9 @@ type Execution struct {
 	Outcome *Status `json:"outcome,omitempty"`
 	Project string  `json:"project"`
 
+	// Recovered The database had lost it; it is shown as runners had it on their disks
+	Recovered *bool `json:"recovered,omitempty"`
+
 	// SecureOptions Names of secure options that had a value
 	SecureOptions *[]string `json:"secureOptions,omitempty"`
 
@@ -926,6 +998,16 @@ type Fires struct {
 	// WhyNot Why nothing comes
 	WhyNot *string `json:"whyNot,omitempty"`
 }
+
+// HoldCluster defines model for HoldCluster.
+type HoldCluster struct {
+	// Kind planned: the database is about to be moved; restored: a backup was put back
+	Kind   HoldClusterKind `json:"kind"`
+	Reason *string         `json:"reason,omitempty"`
+}
+
+// HoldClusterKind planned: the database is about to be moved; restored: a backup was put back
+type HoldClusterKind string
 
 // HostKey defines model for HostKey.
 type HostKey struct {
@@ -1446,6 +1528,36 @@ type Promotion struct {
 	// Member Name or id
 	Member string `json:"member"`
 }
+
+// Recovery defines model for Recovery.
+type Recovery struct {
+	// Awaited Runners that may have had work and have not shown what is on their disks
+	Awaited []AwaitedRunner `json:"awaited"`
+
+	// Held How many executions wait
+	Held int64 `json:"held"`
+
+	// Kind promotion: new executions go on; restore: they wait; planned: they are refused
+	Kind RecoveryKind `json:"kind"`
+
+	// Reason What showed it, for people
+	Reason string `json:"reason"`
+
+	// Since Examples: 2026-11-22T15:04:05.123Z
+	Since time.Time `json:"since"`
+}
+
+// RecoveryKind promotion: new executions go on; restore: they wait; planned: they are refused
+type RecoveryKind string
+
+// ReleaseCluster defines model for ReleaseCluster.
+type ReleaseCluster struct {
+	// Rest What becomes of what is still held: it goes on, or it ends as unknown
+	Rest ReleaseClusterRest `json:"rest"`
+}
+
+// ReleaseClusterRest What becomes of what is still held: it goes on, or it ends as unknown
+type ReleaseClusterRest string
 
 // Route defines model for Route.
 type Route struct {
@@ -1985,11 +2097,17 @@ type CreateTokenParams struct {
 // ChangeClusterJSONRequestBody defines body for ChangeCluster for application/json ContentType.
 type ChangeClusterJSONRequestBody = ClusterChange
 
+// HoldClusterJSONRequestBody defines body for HoldCluster for application/json ContentType.
+type HoldClusterJSONRequestBody = HoldCluster
+
 // ChangeMemberJSONRequestBody defines body for ChangeMember for application/json ContentType.
 type ChangeMemberJSONRequestBody = MemberChange
 
 // PromoteMemberJSONRequestBody defines body for PromoteMember for application/json ContentType.
 type PromoteMemberJSONRequestBody = Promotion
+
+// ReleaseClusterJSONRequestBody defines body for ReleaseCluster for application/json ContentType.
+type ReleaseClusterJSONRequestBody = ReleaseCluster
 
 // CancelExecutionJSONRequestBody defines body for CancelExecution for application/json ContentType.
 type CancelExecutionJSONRequestBody = CancelExecution
@@ -2117,6 +2235,20 @@ type ClientInterface interface {
 	// Corresponds with PATCH /api/v1/cluster (the `ChangeCluster` operationId).
 	ChangeCluster(ctx context.Context, body ChangeClusterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// HoldClusterWithBody Hold all work: before the database is moved, or after a backup was restored
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cluster/hold (the `HoldCluster` operationId).
+	HoldClusterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HoldCluster Hold all work: before the database is moved, or after a backup was restored
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cluster/hold (the `HoldCluster` operationId).
+	HoldCluster(ctx context.Context, body HoldClusterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ChangeMemberWithBody Drain a member, or say whether schedules fire on it
 	//
 	// Takes any type of body and a specified content type.
@@ -2144,6 +2276,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/cluster/promote (the `PromoteMember` operationId).
 	PromoteMember(ctx context.Context, body PromoteMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseClusterWithBody End the hold: what is still open goes on, or ends as unknown
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cluster/release (the `ReleaseCluster` operationId).
+	ReleaseClusterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseCluster End the hold: what is still open goes on, or ends as unknown
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cluster/release (the `ReleaseCluster` operationId).
+	ReleaseCluster(ctx context.Context, body ReleaseClusterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetEnrolment What a new runner needs to know
 	//
@@ -2543,6 +2689,40 @@ func (c *Client) ChangeCluster(ctx context.Context, body ChangeClusterJSONReques
 	return c.Client.Do(req)
 }
 
+// HoldClusterWithBody Hold all work: before the database is moved, or after a backup was restored
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cluster/hold (the `HoldCluster` operationId).
+func (c *Client) HoldClusterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldClusterRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HoldCluster Hold all work: before the database is moved, or after a backup was restored
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cluster/hold (the `HoldCluster` operationId).
+func (c *Client) HoldCluster(ctx context.Context, body HoldClusterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldClusterRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ChangeMemberWithBody Drain a member, or say whether schedules fire on it
 //
 // Takes any type of body and a specified content type.
@@ -2601,6 +2781,40 @@ func (c *Client) PromoteMemberWithBody(ctx context.Context, contentType string, 
 // Corresponds with POST /api/v1/cluster/promote (the `PromoteMember` operationId).
 func (c *Client) PromoteMember(ctx context.Context, body PromoteMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPromoteMemberRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseClusterWithBody End the hold: what is still open goes on, or ends as unknown
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cluster/release (the `ReleaseCluster` operationId).
+func (c *Client) ReleaseClusterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseClusterRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseCluster End the hold: what is still open goes on, or ends as unknown
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cluster/release (the `ReleaseCluster` operationId).
+func (c *Client) ReleaseCluster(ctx context.Context, body ReleaseClusterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseClusterRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3626,6 +3840,46 @@ func NewChangeClusterRequestWithBody(server string, contentType string, body io.
 	return req, nil
 }
 
+// NewHoldClusterRequest calls the generic HoldCluster builder with application/json body
+func NewHoldClusterRequest(server string, body HoldClusterJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewHoldClusterRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewHoldClusterRequestWithBody constructs an http.Request for the HoldCluster method, with any body, and a specified content type
+func NewHoldClusterRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cluster/hold")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewChangeMemberRequest calls the generic ChangeMember builder with application/json body
 func NewChangeMemberRequest(server string, member string, body ChangeMemberJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3694,6 +3948,46 @@ func NewPromoteMemberRequestWithBody(server string, contentType string, body io.
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/cluster/promote")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReleaseClusterRequest calls the generic ReleaseCluster builder with application/json body
+func NewReleaseClusterRequest(server string, body ReleaseClusterJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReleaseClusterRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewReleaseClusterRequestWithBody constructs an http.Request for the ReleaseCluster method, with any body, and a specified content type
+func NewReleaseClusterRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cluster/release")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}

@@ -26,7 +26,8 @@ import (
 func (h *Hub) services(members *cluster.Cluster, secrets *keys.Keys, t testing.TB) {
 	log := storetest.Logger(t)
 	h.Dispatch = dispatch.New(h.Store, dispatch.Config{
-		MemberID: members.MemberID(), Clock: members.Clock, Secrets: secrets.Secrets, SealOptions: secrets.SealOptions,
+		MemberID: members.MemberID(), Clock: members.Clock, Hold: members.Hold, GrantMAC: members.GrantMAC,
+		MarkIncarnation: members.MarkIncarnation, Secrets: secrets.Secrets, SealOptions: secrets.SealOptions,
 		Published: func(id string, chunks []hub.Chunk) { h.Output.Publish(id, chunks) },
 	}, log)
 	h.Output = output.New(h.Store, output.Config{

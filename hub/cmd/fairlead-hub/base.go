@@ -63,7 +63,7 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*stor
 }
 
 func storeConfig(cfg *config.Config, log *slog.Logger) store.Config {
-	return store.Config{URL: cfg.Database, Path: cfg.DatabaseFile(), Name: cfg.MemberName(), Log: log}
+	return store.Config{URL: cfg.Database, Path: cfg.DatabaseFile(), Name: cfg.MemberName(), Lossless: cfg.DB.Failover == config.FailoverLossless, Log: log}
 }
 
 // loadMaster reads the master key, or makes one for a database that has no secrets yet.

@@ -108,6 +108,7 @@ func (p *program) command() *cobra.Command {
 		&cobra.Command{Use: "serve", Short: "Serve UI, API and runners until told to end", Args: noArgs, RunE: p.serve},
 		p.migrateCommand(),
 		&cobra.Command{Use: "doctor", Short: "Look at configuration, host and database, and tell what is wrong", Args: noArgs, RunE: p.doctor},
+		p.holdCommand(),
 		p.userCommand(),
 		p.configCommand(),
 		&cobra.Command{Use: "version", Short: "Tell the version", Args: noArgs, RunE: p.version},

@@ -29,6 +29,8 @@ import (
 // and its directory goes, when the test process does, however that ends.
 type Server struct {
 	dir   string
+	data  string // directory of the cluster, in dir
+	port  string // that names the socket
 	bin   string
 	creds *syscall.Credential
 	fsync string
@@ -68,7 +70,7 @@ func StartServer(t testing.TB) *Server {
 
 // URL of a database of the server; "postgres" is there from the beginning.
 func (s *Server) URL(database string) string {
-	q := url.Values{"host": {s.dir}, "user": {"postgres"}, "sslmode": {"disable"}}
+	q := url.Values{"host": {s.dir}, "port": {s.port}, "user": {"postgres"}, "sslmode": {"disable"}}
 	return "postgres:///" + database + "?" + q.Encode()
 }
 
@@ -88,7 +90,7 @@ func (s *Server) Start(t testing.TB) {
 func (s *Server) control(t testing.TB, args ...string) {
 	t.Helper()
 	// A test that is over still may want its server stopped.
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(s.bin, "pg_ctl"), append([]string{"-D", filepath.Join(s.dir, "data"), "-w", "-s"}, args...)...)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(s.bin, "pg_ctl"), append([]string{"-D", filepath.Join(s.dir, s.data), "-w", "-s"}, args...)...)
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.creds}
 	// No pipe to wait for: the server that is started inherits what pg_ctl has open.
@@ -111,7 +113,7 @@ const watchdog = `
 dir=$1 bin=$2 fsync=$3
 exec 2>>"$dir/log"
 cd "$dir" || exit 1
-trap '"$bin/pg_ctl" -D "$dir/data" -m immediate -s stop; cd /; rm -rf "$dir"' EXIT
+trap 'for f in "$dir"/*/postmaster.pid; do "$bin/pg_ctl" -D "${f%/*}" -m immediate -s stop; done; cd /; rm -rf "$dir"' EXIT
 trap '' INT HUP
 "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >>"$dir/log" || exit 1
 cat >>"$dir/data/postgresql.conf" <<END
@@ -137,7 +139,7 @@ func newServer(fsync string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, bin: bin, fsync: fsync}
+	s := &Server{dir: dir, data: "data", port: "5432", bin: bin, fsync: fsync}
 	if s.creds, err = unprivileged(); err != nil {
 		return nil, err
 	}
@@ -177,7 +179,10 @@ func (s *Server) watch() error {
 // postgresPrograms finds the folder of initdb and pg_ctl, the newest of several.
 func postgresPrograms() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path), nil
+		// The others lie beside the program itself, not beside a link to it.
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			return filepath.Dir(path), nil
+		}
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
@@ -217,11 +222,14 @@ func (s *Server) makeTemplate() error {
 }
 
 // newDatabase copies the template for one test.
-func (s *Server) newDatabase(t testing.TB) string {
+func (s *Server) newDatabase(t testing.TB) string { return s.copyDatabase(t, template) }
+
+// copyDatabase copies a database that nobody uses, for one test.
+func (s *Server) copyDatabase(t testing.TB, from string) string {
 	t.Helper()
 	name := fmt.Sprintf("test_%d", s.databases.Add(1))
 	s.making.Lock()
-	err := s.sql("CREATE DATABASE " + name + " TEMPLATE " + template)
+	err := s.sql("CREATE DATABASE " + name + " TEMPLATE " + from)
 	s.making.Unlock()
 	if err != nil {
 		t.Fatalf("making a database: %v", err)

@@ -200,7 +200,7 @@ func (x Holding_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Holding_State.Descriptor instead.
 func (Holding_State) EnumDescriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{11, 0}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type Refuse_Reason int32
@@ -259,7 +259,7 @@ func (x Refuse_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refuse_Reason.Descriptor instead.
 func (Refuse_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{15, 0}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{16, 0}
 }
 
 type Refused_Reason int32
@@ -327,7 +327,7 @@ func (x Refused_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refused_Reason.Descriptor instead.
 func (Refused_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{38, 0}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{39, 0}
 }
 
 // Fence names one attempt for ever. It is in every frame that concerns an attempt.
@@ -767,6 +767,7 @@ type SessionRequest struct {
 	//	*SessionRequest_StopAck
 	//	*SessionRequest_Inventory
 	//	*SessionRequest_Forgotten
+	//	*SessionRequest_Kept
 	Frame         isSessionRequest_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -926,6 +927,15 @@ func (x *SessionRequest) GetForgotten() *Forgotten {
 	return nil
 }
 
+func (x *SessionRequest) GetKept() *Kept {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionRequest_Kept); ok {
+			return x.Kept
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Frame interface {
 	isSessionRequest_Frame()
 }
@@ -982,6 +992,10 @@ type SessionRequest_Forgotten struct {
 	Forgotten *Forgotten `protobuf:"bytes,13,opt,name=forgotten,proto3,oneof"`
 }
 
+type SessionRequest_Kept struct {
+	Kept *Kept `protobuf:"bytes,14,opt,name=kept,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Frame() {}
 
 func (*SessionRequest_Confirm) isSessionRequest_Frame() {}
@@ -1007,6 +1021,8 @@ func (*SessionRequest_StopAck) isSessionRequest_Frame() {}
 func (*SessionRequest_Inventory) isSessionRequest_Frame() {}
 
 func (*SessionRequest_Forgotten) isSessionRequest_Frame() {}
+
+func (*SessionRequest_Kept) isSessionRequest_Frame() {}
 
 type SessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1399,7 +1415,11 @@ type Hello struct {
 	// What the runner holds and has not forgotten, first page.
 	Inventory []*Holding `protobuf:"bytes,11,rep,name=inventory,proto3" json:"inventory,omitempty"`
 	// More pages follow as InventoryPage before the hub answers.
-	More          bool `protobuf:"varint,12,opt,name=more,proto3" json:"more,omitempty"`
+	More bool `protobuf:"varint,12,opt,name=more,proto3" json:"more,omitempty"`
+	// The runner was interrupted while it showed its full inventory.
+	Showing bool `protobuf:"varint,13,opt,name=showing,proto3" json:"showing,omitempty"`
+	// HPKE public key, for a hub whose database lost it.
+	SealingKey    []byte `protobuf:"bytes,14,opt,name=sealing_key,json=sealingKey,proto3" json:"sealing_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1518,10 +1538,29 @@ func (x *Hello) GetMore() bool {
 	return false
 }
 
+func (x *Hello) GetShowing() bool {
+	if x != nil {
+		return x.Showing
+	}
+	return false
+}
+
+func (x *Hello) GetSealingKey() []byte {
+	if x != nil {
+		return x.SealingKey
+	}
+	return nil
+}
+
+// InventoryPage carries a long inventory behind Hello. Behind Confirm it answers
+// full_inventory of Welcome: everything in retention, in pages, each answered by a
+// HoldingsPage. When the last page is answered and the specs that were asked for are
+// sent (Kept), an empty page with complete says that nothing is left to show.
 type InventoryPage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Inventory     []*Holding             `protobuf:"bytes,1,rep,name=inventory,proto3" json:"inventory,omitempty"`
 	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	Complete      bool                   `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1570,6 +1609,83 @@ func (x *InventoryPage) GetMore() bool {
 	return false
 }
 
+func (x *InventoryPage) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+// Kept brings the spec of an attempt that the hub answered as lost, in parts in order.
+// The last one is answered by a HoldingsPage with this attempt alone.
+type Kept struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Holding       *Holding               `protobuf:"bytes,1,opt,name=holding,proto3" json:"holding,omitempty"`
+	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	More          bool                   `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Kept) Reset() {
+	*x = Kept{}
+	mi := &file_runner_v1_runner_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Kept) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Kept) ProtoMessage() {}
+
+func (x *Kept) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Kept.ProtoReflect.Descriptor instead.
+func (*Kept) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Kept) GetHolding() *Holding {
+	if x != nil {
+		return x.Holding
+	}
+	return nil
+}
+
+func (x *Kept) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Kept) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Kept) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 // Holding is one attempt as the runner's disk tells it.
 type Holding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1579,14 +1695,20 @@ type Holding struct {
 	Steps  uint64 `protobuf:"varint,3,opt,name=steps,proto3" json:"steps,omitempty"`
 	Chunks uint64 `protobuf:"varint,4,opt,name=chunks,proto3" json:"chunks,omitempty"`
 	// The hub's proof of the grant, if there is one.
-	Mac           []byte `protobuf:"bytes,5,opt,name=mac,proto3" json:"mac,omitempty"`
+	Mac []byte `protobuf:"bytes,5,opt,name=mac,proto3" json:"mac,omitempty"`
+	// What else the proof covers: the boot that the grant was made to, and what of the
+	// spec says where the attempt belongs.
+	BootId        []byte `protobuf:"bytes,6,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	ProjectId     string `protobuf:"bytes,7,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	ExecutionId   string `protobuf:"bytes,8,opt,name=execution_id,json=executionId,proto3" json:"execution_id,omitempty"`
+	AssignmentId  string `protobuf:"bytes,9,opt,name=assignment_id,json=assignmentId,proto3" json:"assignment_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Holding) Reset() {
 	*x = Holding{}
-	mi := &file_runner_v1_runner_proto_msgTypes[11]
+	mi := &file_runner_v1_runner_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1720,7 @@ func (x *Holding) String() string {
 func (*Holding) ProtoMessage() {}
 
 func (x *Holding) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[11]
+	mi := &file_runner_v1_runner_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1733,7 @@ func (x *Holding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holding.ProtoReflect.Descriptor instead.
 func (*Holding) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{11}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Holding) GetFence() *Fence {
@@ -1649,6 +1771,34 @@ func (x *Holding) GetMac() []byte {
 	return nil
 }
 
+func (x *Holding) GetBootId() []byte {
+	if x != nil {
+		return x.BootId
+	}
+	return nil
+}
+
+func (x *Holding) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *Holding) GetExecutionId() string {
+	if x != nil {
+		return x.ExecutionId
+	}
+	return ""
+}
+
+func (x *Holding) GetAssignmentId() string {
+	if x != nil {
+		return x.AssignmentId
+	}
+	return ""
+}
+
 type Confirm struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionEpoch  uint64                 `protobuf:"varint,1,opt,name=session_epoch,json=sessionEpoch,proto3" json:"session_epoch,omitempty"`
@@ -1658,7 +1808,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_runner_v1_runner_proto_msgTypes[12]
+	mi := &file_runner_v1_runner_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1670,7 +1820,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[12]
+	mi := &file_runner_v1_runner_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1683,7 +1833,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{12}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Confirm) GetSessionEpoch() uint64 {
@@ -1703,7 +1853,7 @@ type Credits struct {
 
 func (x *Credits) Reset() {
 	*x = Credits{}
-	mi := &file_runner_v1_runner_proto_msgTypes[13]
+	mi := &file_runner_v1_runner_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1715,7 +1865,7 @@ func (x *Credits) String() string {
 func (*Credits) ProtoMessage() {}
 
 func (x *Credits) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[13]
+	mi := &file_runner_v1_runner_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1728,7 +1878,7 @@ func (x *Credits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credits.ProtoReflect.Descriptor instead.
 func (*Credits) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{13}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Credits) GetSlots() uint32 {
@@ -1748,7 +1898,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_runner_v1_runner_proto_msgTypes[14]
+	mi := &file_runner_v1_runner_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +1910,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[14]
+	mi := &file_runner_v1_runner_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +1923,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{14}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Claim) GetFence() *Fence {
@@ -1795,7 +1945,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_runner_v1_runner_proto_msgTypes[15]
+	mi := &file_runner_v1_runner_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1807,7 +1957,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[15]
+	mi := &file_runner_v1_runner_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1820,7 +1970,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{15}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Refuse) GetFence() *Fence {
@@ -1856,7 +2006,7 @@ type NotStarted struct {
 
 func (x *NotStarted) Reset() {
 	*x = NotStarted{}
-	mi := &file_runner_v1_runner_proto_msgTypes[16]
+	mi := &file_runner_v1_runner_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1868,7 +2018,7 @@ func (x *NotStarted) String() string {
 func (*NotStarted) ProtoMessage() {}
 
 func (x *NotStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[16]
+	mi := &file_runner_v1_runner_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1881,7 +2031,7 @@ func (x *NotStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotStarted.ProtoReflect.Descriptor instead.
 func (*NotStarted) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{16}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *NotStarted) GetFence() *Fence {
@@ -1901,7 +2051,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_runner_v1_runner_proto_msgTypes[17]
+	mi := &file_runner_v1_runner_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +2063,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[17]
+	mi := &file_runner_v1_runner_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2076,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{17}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Resume) GetFence() *Fence {
@@ -1950,7 +2100,7 @@ type Steps struct {
 
 func (x *Steps) Reset() {
 	*x = Steps{}
-	mi := &file_runner_v1_runner_proto_msgTypes[18]
+	mi := &file_runner_v1_runner_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2112,7 @@ func (x *Steps) String() string {
 func (*Steps) ProtoMessage() {}
 
 func (x *Steps) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[18]
+	mi := &file_runner_v1_runner_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2125,7 @@ func (x *Steps) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Steps.ProtoReflect.Descriptor instead.
 func (*Steps) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{18}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Steps) GetFence() *Fence {
@@ -2025,7 +2175,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_runner_v1_runner_proto_msgTypes[19]
+	mi := &file_runner_v1_runner_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2187,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[19]
+	mi := &file_runner_v1_runner_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2200,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{19}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Record) GetTime() int64 {
@@ -2159,7 +2309,7 @@ type Cell struct {
 
 func (x *Cell) Reset() {
 	*x = Cell{}
-	mi := &file_runner_v1_runner_proto_msgTypes[20]
+	mi := &file_runner_v1_runner_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2321,7 @@ func (x *Cell) String() string {
 func (*Cell) ProtoMessage() {}
 
 func (x *Cell) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[20]
+	mi := &file_runner_v1_runner_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2334,7 @@ func (x *Cell) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cell.ProtoReflect.Descriptor instead.
 func (*Cell) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{20}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Cell) GetNode() uint32 {
@@ -2222,7 +2372,7 @@ type Granted struct {
 
 func (x *Granted) Reset() {
 	*x = Granted{}
-	mi := &file_runner_v1_runner_proto_msgTypes[21]
+	mi := &file_runner_v1_runner_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2384,7 @@ func (x *Granted) String() string {
 func (*Granted) ProtoMessage() {}
 
 func (x *Granted) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[21]
+	mi := &file_runner_v1_runner_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2397,7 @@ func (x *Granted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Granted.ProtoReflect.Descriptor instead.
 func (*Granted) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{21}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Granted) GetFence() *Fence {
@@ -2287,7 +2437,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_runner_v1_runner_proto_msgTypes[22]
+	mi := &file_runner_v1_runner_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2449,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[22]
+	mi := &file_runner_v1_runner_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2462,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{22}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Started) GetCell() *Cell {
@@ -2349,7 +2499,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_runner_v1_runner_proto_msgTypes[23]
+	mi := &file_runner_v1_runner_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2361,7 +2511,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[23]
+	mi := &file_runner_v1_runner_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2374,7 +2524,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{23}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Ended) GetCell() *Cell {
@@ -2463,7 +2613,7 @@ type Stopped struct {
 
 func (x *Stopped) Reset() {
 	*x = Stopped{}
-	mi := &file_runner_v1_runner_proto_msgTypes[24]
+	mi := &file_runner_v1_runner_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +2625,7 @@ func (x *Stopped) String() string {
 func (*Stopped) ProtoMessage() {}
 
 func (x *Stopped) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[24]
+	mi := &file_runner_v1_runner_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +2638,7 @@ func (x *Stopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stopped.ProtoReflect.Descriptor instead.
 func (*Stopped) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{24}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Stopped) GetScope() *StopScope {
@@ -2508,7 +2658,7 @@ type Closed struct {
 
 func (x *Closed) Reset() {
 	*x = Closed{}
-	mi := &file_runner_v1_runner_proto_msgTypes[25]
+	mi := &file_runner_v1_runner_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2520,7 +2670,7 @@ func (x *Closed) String() string {
 func (*Closed) ProtoMessage() {}
 
 func (x *Closed) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[25]
+	mi := &file_runner_v1_runner_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2533,7 +2683,7 @@ func (x *Closed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Closed.ProtoReflect.Descriptor instead.
 func (*Closed) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{25}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Closed) GetTotal() uint64 {
@@ -2566,7 +2716,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_runner_v1_runner_proto_msgTypes[26]
+	mi := &file_runner_v1_runner_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2578,7 +2728,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[26]
+	mi := &file_runner_v1_runner_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2591,7 +2741,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{26}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Result) GetFence() *Fence {
@@ -2681,7 +2831,7 @@ type Renew struct {
 
 func (x *Renew) Reset() {
 	*x = Renew{}
-	mi := &file_runner_v1_runner_proto_msgTypes[27]
+	mi := &file_runner_v1_runner_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2693,7 +2843,7 @@ func (x *Renew) String() string {
 func (*Renew) ProtoMessage() {}
 
 func (x *Renew) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[27]
+	mi := &file_runner_v1_runner_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2706,7 +2856,7 @@ func (x *Renew) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Renew.ProtoReflect.Descriptor instead.
 func (*Renew) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{27}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Renew) GetFences() []*Fence {
@@ -2729,7 +2879,7 @@ type StopAck struct {
 
 func (x *StopAck) Reset() {
 	*x = StopAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[28]
+	mi := &file_runner_v1_runner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2741,7 +2891,7 @@ func (x *StopAck) String() string {
 func (*StopAck) ProtoMessage() {}
 
 func (x *StopAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[28]
+	mi := &file_runner_v1_runner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2754,7 +2904,7 @@ func (x *StopAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAck.ProtoReflect.Descriptor instead.
 func (*StopAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{28}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StopAck) GetFence() *Fence {
@@ -2788,7 +2938,7 @@ type Forgotten struct {
 
 func (x *Forgotten) Reset() {
 	*x = Forgotten{}
-	mi := &file_runner_v1_runner_proto_msgTypes[29]
+	mi := &file_runner_v1_runner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2800,7 +2950,7 @@ func (x *Forgotten) String() string {
 func (*Forgotten) ProtoMessage() {}
 
 func (x *Forgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[29]
+	mi := &file_runner_v1_runner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2813,7 +2963,7 @@ func (x *Forgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forgotten.ProtoReflect.Descriptor instead.
 func (*Forgotten) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{29}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Forgotten) GetFence() *Fence {
@@ -2837,14 +2987,17 @@ type Welcome struct {
 	More     bool             `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
 	// Quarantined: claims are refused until an operator decides; results, records and
 	// output are still taken.
-	Quarantined   bool `protobuf:"varint,9,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	Quarantined bool `protobuf:"varint,9,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// The database went back in time: show everything in retention, finished attempts
+	// too (InventoryPage).
+	FullInventory bool `protobuf:"varint,10,opt,name=full_inventory,json=fullInventory,proto3" json:"full_inventory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_runner_v1_runner_proto_msgTypes[30]
+	mi := &file_runner_v1_runner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2856,7 +3009,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[30]
+	mi := &file_runner_v1_runner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2869,7 +3022,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{30}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Welcome) GetVersion() uint32 {
@@ -2935,6 +3088,13 @@ func (x *Welcome) GetQuarantined() bool {
 	return false
 }
 
+func (x *Welcome) GetFullInventory() bool {
+	if x != nil {
+		return x.FullInventory
+	}
+	return false
+}
+
 type HoldingsPage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Holdings      []*HoldingAnswer       `protobuf:"bytes,1,rep,name=holdings,proto3" json:"holdings,omitempty"`
@@ -2945,7 +3105,7 @@ type HoldingsPage struct {
 
 func (x *HoldingsPage) Reset() {
 	*x = HoldingsPage{}
-	mi := &file_runner_v1_runner_proto_msgTypes[31]
+	mi := &file_runner_v1_runner_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2957,7 +3117,7 @@ func (x *HoldingsPage) String() string {
 func (*HoldingsPage) ProtoMessage() {}
 
 func (x *HoldingsPage) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[31]
+	mi := &file_runner_v1_runner_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2970,7 +3130,7 @@ func (x *HoldingsPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldingsPage.ProtoReflect.Descriptor instead.
 func (*HoldingsPage) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{31}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HoldingsPage) GetHoldings() []*HoldingAnswer {
@@ -3002,14 +3162,17 @@ type HoldingAnswer struct {
 	// Result and output are committed: the runner may forget.
 	Settled bool `protobuf:"varint,6,opt,name=settled,proto3" json:"settled,omitempty"`
 	// The hub has no such attempt.
-	Unknown       bool `protobuf:"varint,7,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	Unknown bool `protobuf:"varint,7,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	// The hub's database lost the grant, which is proven: send the spec (Kept), and tell
+	// all of it when that is answered.
+	Lost          bool `protobuf:"varint,8,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HoldingAnswer) Reset() {
 	*x = HoldingAnswer{}
-	mi := &file_runner_v1_runner_proto_msgTypes[32]
+	mi := &file_runner_v1_runner_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3021,7 +3184,7 @@ func (x *HoldingAnswer) String() string {
 func (*HoldingAnswer) ProtoMessage() {}
 
 func (x *HoldingAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[32]
+	mi := &file_runner_v1_runner_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3034,7 +3197,7 @@ func (x *HoldingAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldingAnswer.ProtoReflect.Descriptor instead.
 func (*HoldingAnswer) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{32}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HoldingAnswer) GetFence() *Fence {
@@ -3086,6 +3249,13 @@ func (x *HoldingAnswer) GetUnknown() bool {
 	return false
 }
 
+func (x *HoldingAnswer) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
+}
+
 type Confirmed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionEpoch  uint64                 `protobuf:"varint,1,opt,name=session_epoch,json=sessionEpoch,proto3" json:"session_epoch,omitempty"`
@@ -3095,7 +3265,7 @@ type Confirmed struct {
 
 func (x *Confirmed) Reset() {
 	*x = Confirmed{}
-	mi := &file_runner_v1_runner_proto_msgTypes[33]
+	mi := &file_runner_v1_runner_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3107,7 +3277,7 @@ func (x *Confirmed) String() string {
 func (*Confirmed) ProtoMessage() {}
 
 func (x *Confirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[33]
+	mi := &file_runner_v1_runner_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3120,7 +3290,7 @@ func (x *Confirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
 func (*Confirmed) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{33}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Confirmed) GetSessionEpoch() uint64 {
@@ -3143,7 +3313,7 @@ type SpecPart struct {
 
 func (x *SpecPart) Reset() {
 	*x = SpecPart{}
-	mi := &file_runner_v1_runner_proto_msgTypes[34]
+	mi := &file_runner_v1_runner_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3155,7 +3325,7 @@ func (x *SpecPart) String() string {
 func (*SpecPart) ProtoMessage() {}
 
 func (x *SpecPart) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[34]
+	mi := &file_runner_v1_runner_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3168,7 +3338,7 @@ func (x *SpecPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpecPart.ProtoReflect.Descriptor instead.
 func (*SpecPart) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{34}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SpecPart) GetFence() *Fence {
@@ -3206,7 +3376,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_runner_v1_runner_proto_msgTypes[35]
+	mi := &file_runner_v1_runner_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3218,7 +3388,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[35]
+	mi := &file_runner_v1_runner_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3231,7 +3401,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{35}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Offer) GetFence() *Fence {
@@ -3271,7 +3441,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_runner_v1_runner_proto_msgTypes[36]
+	mi := &file_runner_v1_runner_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3283,7 +3453,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[36]
+	mi := &file_runner_v1_runner_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3296,7 +3466,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{36}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Grant) GetFence() *Fence {
@@ -3347,7 +3517,7 @@ type Secrets struct {
 
 func (x *Secrets) Reset() {
 	*x = Secrets{}
-	mi := &file_runner_v1_runner_proto_msgTypes[37]
+	mi := &file_runner_v1_runner_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3359,7 +3529,7 @@ func (x *Secrets) String() string {
 func (*Secrets) ProtoMessage() {}
 
 func (x *Secrets) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[37]
+	mi := &file_runner_v1_runner_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3372,7 +3542,7 @@ func (x *Secrets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secrets.ProtoReflect.Descriptor instead.
 func (*Secrets) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{37}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Secrets) GetOptions() map[string]string {
@@ -3401,7 +3571,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_runner_v1_runner_proto_msgTypes[38]
+	mi := &file_runner_v1_runner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3413,7 +3583,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[38]
+	mi := &file_runner_v1_runner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3426,7 +3596,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{38}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Refused) GetFence() *Fence {
@@ -3464,7 +3634,7 @@ type Resumed struct {
 
 func (x *Resumed) Reset() {
 	*x = Resumed{}
-	mi := &file_runner_v1_runner_proto_msgTypes[39]
+	mi := &file_runner_v1_runner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3476,7 +3646,7 @@ func (x *Resumed) String() string {
 func (*Resumed) ProtoMessage() {}
 
 func (x *Resumed) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[39]
+	mi := &file_runner_v1_runner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3489,7 +3659,7 @@ func (x *Resumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
 func (*Resumed) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{39}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Resumed) GetFence() *Fence {
@@ -3537,7 +3707,7 @@ type StepsAck struct {
 
 func (x *StepsAck) Reset() {
 	*x = StepsAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[40]
+	mi := &file_runner_v1_runner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3719,7 @@ func (x *StepsAck) String() string {
 func (*StepsAck) ProtoMessage() {}
 
 func (x *StepsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[40]
+	mi := &file_runner_v1_runner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3732,7 @@ func (x *StepsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepsAck.ProtoReflect.Descriptor instead.
 func (*StepsAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{40}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *StepsAck) GetFence() *Fence {
@@ -3591,7 +3761,7 @@ type ResultAck struct {
 
 func (x *ResultAck) Reset() {
 	*x = ResultAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[41]
+	mi := &file_runner_v1_runner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3603,7 +3773,7 @@ func (x *ResultAck) String() string {
 func (*ResultAck) ProtoMessage() {}
 
 func (x *ResultAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[41]
+	mi := &file_runner_v1_runner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3616,7 +3786,7 @@ func (x *ResultAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultAck.ProtoReflect.Descriptor instead.
 func (*ResultAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{41}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ResultAck) GetFence() *Fence {
@@ -3643,7 +3813,7 @@ type RenewAck struct {
 
 func (x *RenewAck) Reset() {
 	*x = RenewAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[42]
+	mi := &file_runner_v1_runner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3655,7 +3825,7 @@ func (x *RenewAck) String() string {
 func (*RenewAck) ProtoMessage() {}
 
 func (x *RenewAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[42]
+	mi := &file_runner_v1_runner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3668,7 +3838,7 @@ func (x *RenewAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewAck.ProtoReflect.Descriptor instead.
 func (*RenewAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{42}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RenewAck) GetTick() uint64 {
@@ -3704,7 +3874,7 @@ type StopScope struct {
 
 func (x *StopScope) Reset() {
 	*x = StopScope{}
-	mi := &file_runner_v1_runner_proto_msgTypes[43]
+	mi := &file_runner_v1_runner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3716,7 +3886,7 @@ func (x *StopScope) String() string {
 func (*StopScope) ProtoMessage() {}
 
 func (x *StopScope) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[43]
+	mi := &file_runner_v1_runner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3729,7 +3899,7 @@ func (x *StopScope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopScope.ProtoReflect.Descriptor instead.
 func (*StopScope) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{43}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *StopScope) GetAsked() bool {
@@ -3778,7 +3948,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_runner_v1_runner_proto_msgTypes[44]
+	mi := &file_runner_v1_runner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3790,7 +3960,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[44]
+	mi := &file_runner_v1_runner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3803,7 +3973,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{44}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Stop) GetFence() *Fence {
@@ -3829,7 +3999,7 @@ type Forget struct {
 
 func (x *Forget) Reset() {
 	*x = Forget{}
-	mi := &file_runner_v1_runner_proto_msgTypes[45]
+	mi := &file_runner_v1_runner_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3841,7 +4011,7 @@ func (x *Forget) String() string {
 func (*Forget) ProtoMessage() {}
 
 func (x *Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[45]
+	mi := &file_runner_v1_runner_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3854,7 +4024,7 @@ func (x *Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forget.ProtoReflect.Descriptor instead.
 func (*Forget) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{45}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Forget) GetFence() *Fence {
@@ -3874,7 +4044,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_runner_v1_runner_proto_msgTypes[46]
+	mi := &file_runner_v1_runner_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3886,7 +4056,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[46]
+	mi := &file_runner_v1_runner_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3899,7 +4069,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{46}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Drain) GetMembers() []string {
@@ -3921,7 +4091,7 @@ type Members struct {
 
 func (x *Members) Reset() {
 	*x = Members{}
-	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	mi := &file_runner_v1_runner_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3933,7 +4103,7 @@ func (x *Members) String() string {
 func (*Members) ProtoMessage() {}
 
 func (x *Members) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	mi := &file_runner_v1_runner_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3946,7 +4116,7 @@ func (x *Members) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Members.ProtoReflect.Descriptor instead.
 func (*Members) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{47}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Members) GetGateways() []string {
@@ -3966,7 +4136,7 @@ type NewBundle struct {
 
 func (x *NewBundle) Reset() {
 	*x = NewBundle{}
-	mi := &file_runner_v1_runner_proto_msgTypes[48]
+	mi := &file_runner_v1_runner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3978,7 +4148,7 @@ func (x *NewBundle) String() string {
 func (*NewBundle) ProtoMessage() {}
 
 func (x *NewBundle) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[48]
+	mi := &file_runner_v1_runner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3991,7 +4161,7 @@ func (x *NewBundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewBundle.ProtoReflect.Descriptor instead.
 func (*NewBundle) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{48}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *NewBundle) GetCaCertificates() [][]byte {
@@ -4032,13 +4202,15 @@ type Spec struct {
 	// Those of secure_options that commands and scripts may use. The others serve
 	// authentication alone and are refused in any expansion.
 	ExposedOptions []string `protobuf:"bytes,14,rep,name=exposed_options,json=exposedOptions,proto3" json:"exposed_options,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Of the project, for the proof of the grant.
+	ProjectId     string `protobuf:"bytes,16,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Spec) Reset() {
 	*x = Spec{}
-	mi := &file_runner_v1_runner_proto_msgTypes[49]
+	mi := &file_runner_v1_runner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4050,7 +4222,7 @@ func (x *Spec) String() string {
 func (*Spec) ProtoMessage() {}
 
 func (x *Spec) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[49]
+	mi := &file_runner_v1_runner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4063,7 +4235,7 @@ func (x *Spec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spec.ProtoReflect.Descriptor instead.
 func (*Spec) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{49}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Spec) GetExecutionId() string {
@@ -4171,6 +4343,13 @@ func (x *Spec) GetExposedOptions() []string {
 	return nil
 }
 
+func (x *Spec) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
 type Node struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -4189,7 +4368,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_runner_v1_runner_proto_msgTypes[50]
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4201,7 +4380,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[50]
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4214,7 +4393,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{50}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Node) GetName() string {
@@ -4295,7 +4474,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4307,7 +4486,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4320,7 +4499,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Step) GetNumber() uint32 {
@@ -4457,7 +4636,7 @@ type Script struct {
 
 func (x *Script) Reset() {
 	*x = Script{}
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4469,7 +4648,7 @@ func (x *Script) String() string {
 func (*Script) ProtoMessage() {}
 
 func (x *Script) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4482,7 +4661,7 @@ func (x *Script) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Script.ProtoReflect.Descriptor instead.
 func (*Script) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Script) GetText() string {
@@ -4539,7 +4718,7 @@ type OutputRequest struct {
 
 func (x *OutputRequest) Reset() {
 	*x = OutputRequest{}
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4551,7 +4730,7 @@ func (x *OutputRequest) String() string {
 func (*OutputRequest) ProtoMessage() {}
 
 func (x *OutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4564,7 +4743,7 @@ func (x *OutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRequest.ProtoReflect.Descriptor instead.
 func (*OutputRequest) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *OutputRequest) GetFrame() isOutputRequest_Frame {
@@ -4606,7 +4785,7 @@ type OutputResponse struct {
 
 func (x *OutputResponse) Reset() {
 	*x = OutputResponse{}
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4618,7 +4797,7 @@ func (x *OutputResponse) String() string {
 func (*OutputResponse) ProtoMessage() {}
 
 func (x *OutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4631,7 +4810,7 @@ func (x *OutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputResponse.ProtoReflect.Descriptor instead.
 func (*OutputResponse) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *OutputResponse) GetFrame() isOutputResponse_Frame {
@@ -4696,7 +4875,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4708,7 +4887,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4721,7 +4900,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Chunk) GetFence() *Fence {
@@ -4785,7 +4964,7 @@ type ChunkAck struct {
 
 func (x *ChunkAck) Reset() {
 	*x = ChunkAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4797,7 +4976,7 @@ func (x *ChunkAck) String() string {
 func (*ChunkAck) ProtoMessage() {}
 
 func (x *ChunkAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4810,7 +4989,7 @@ func (x *ChunkAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkAck.ProtoReflect.Descriptor instead.
 func (*ChunkAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ChunkAck) GetFence() *Fence {
@@ -4848,7 +5027,7 @@ type ChunkNack struct {
 
 func (x *ChunkNack) Reset() {
 	*x = ChunkNack{}
-	mi := &file_runner_v1_runner_proto_msgTypes[57]
+	mi := &file_runner_v1_runner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4860,7 +5039,7 @@ func (x *ChunkNack) String() string {
 func (*ChunkNack) ProtoMessage() {}
 
 func (x *ChunkNack) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[57]
+	mi := &file_runner_v1_runner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4873,7 +5052,7 @@ func (x *ChunkNack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkNack.ProtoReflect.Descriptor instead.
 func (*ChunkNack) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{57}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ChunkNack) GetFence() *Fence {
@@ -4943,7 +5122,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x18RenewCertificateResponse\x12\"\n" +
 	"\fcertificates\x18\x01 \x03(\fR\fcertificates\x12'\n" +
 	"\x0fca_certificates\x18\x02 \x03(\fR\x0ecaCertificates\x12\x1a\n" +
-	"\bgateways\x18\x03 \x03(\tR\bgateways\"\xf8\x05\n" +
+	"\bgateways\x18\x03 \x03(\tR\bgateways\"\xa8\x06\n" +
 	"\x0eSessionRequest\x121\n" +
 	"\x05hello\x18\x01 \x01(\v2\x19.fairlead.runner.v1.HelloH\x00R\x05hello\x127\n" +
 	"\aconfirm\x18\x02 \x01(\v2\x1b.fairlead.runner.v1.ConfirmH\x00R\aconfirm\x127\n" +
@@ -4959,7 +5138,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	" \x01(\v2\x19.fairlead.runner.v1.RenewH\x00R\x05renew\x128\n" +
 	"\bstop_ack\x18\v \x01(\v2\x1b.fairlead.runner.v1.StopAckH\x00R\astopAck\x12A\n" +
 	"\tinventory\x18\f \x01(\v2!.fairlead.runner.v1.InventoryPageH\x00R\tinventory\x12=\n" +
-	"\tforgotten\x18\r \x01(\v2\x1d.fairlead.runner.v1.ForgottenH\x00R\tforgottenB\a\n" +
+	"\tforgotten\x18\r \x01(\v2\x1d.fairlead.runner.v1.ForgottenH\x00R\tforgotten\x12.\n" +
+	"\x04kept\x18\x0e \x01(\v2\x18.fairlead.runner.v1.KeptH\x00R\x04keptB\a\n" +
 	"\x05frame\"\xb3\a\n" +
 	"\x0fSessionResponse\x127\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1b.fairlead.runner.v1.WelcomeH\x00R\awelcome\x12=\n" +
@@ -4985,7 +5165,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x06DBMark\x12\x12\n" +
 	"\x04tick\x18\x01 \x01(\x04R\x04tick\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\fR\x05nonce\x12\x10\n" +
-	"\x03mac\x18\x03 \x01(\fR\x03mac\"\xb9\x03\n" +
+	"\x03mac\x18\x03 \x01(\fR\x03mac\"\xf4\x03\n" +
 	"\x05Hello\x12\x1f\n" +
 	"\vmin_version\x18\x01 \x01(\rR\n" +
 	"minVersion\x12\x1f\n" +
@@ -5001,16 +5181,30 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x04info\x18\n" +
 	" \x01(\v2\x1e.fairlead.runner.v1.RunnerInfoR\x04info\x129\n" +
 	"\tinventory\x18\v \x03(\v2\x1b.fairlead.runner.v1.HoldingR\tinventory\x12\x12\n" +
-	"\x04more\x18\f \x01(\bR\x04more\"^\n" +
+	"\x04more\x18\f \x01(\bR\x04more\x12\x18\n" +
+	"\ashowing\x18\r \x01(\bR\ashowing\x12\x1f\n" +
+	"\vsealing_key\x18\x0e \x01(\fR\n" +
+	"sealingKey\"z\n" +
 	"\rInventoryPage\x129\n" +
 	"\tinventory\x18\x01 \x03(\v2\x1b.fairlead.runner.v1.HoldingR\tinventory\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"\xa2\x02\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\x12\x1a\n" +
+	"\bcomplete\x18\x03 \x01(\bR\bcomplete\"{\n" +
+	"\x04Kept\x125\n" +
+	"\aholding\x18\x01 \x01(\v2\x1b.fairlead.runner.v1.HoldingR\aholding\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\"\xa2\x03\n" +
 	"\aHolding\x12/\n" +
 	"\x05fence\x18\x01 \x01(\v2\x19.fairlead.runner.v1.FenceR\x05fence\x127\n" +
 	"\x05state\x18\x02 \x01(\x0e2!.fairlead.runner.v1.Holding.StateR\x05state\x12\x14\n" +
 	"\x05steps\x18\x03 \x01(\x04R\x05steps\x12\x16\n" +
 	"\x06chunks\x18\x04 \x01(\x04R\x06chunks\x12\x10\n" +
-	"\x03mac\x18\x05 \x01(\fR\x03mac\"m\n" +
+	"\x03mac\x18\x05 \x01(\fR\x03mac\x12\x17\n" +
+	"\aboot_id\x18\x06 \x01(\fR\x06bootId\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\a \x01(\tR\tprojectId\x12!\n" +
+	"\fexecution_id\x18\b \x01(\tR\vexecutionId\x12#\n" +
+	"\rassignment_id\x18\t \x01(\tR\fassignmentId\"m\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_OFFERED\x10\x01\x12\x11\n" +
@@ -5109,7 +5303,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x01n\x18\x02 \x01(\x04R\x01n\x12\x16\n" +
 	"\x06closed\x18\x03 \x01(\bR\x06closed\"<\n" +
 	"\tForgotten\x12/\n" +
-	"\x05fence\x18\x01 \x01(\v2\x19.fairlead.runner.v1.FenceR\x05fence\"\xc2\x02\n" +
+	"\x05fence\x18\x01 \x01(\v2\x19.fairlead.runner.v1.FenceR\x05fence\"\xe9\x02\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12#\n" +
 	"\rsession_epoch\x18\x02 \x01(\x04R\fsessionEpoch\x12 \n" +
@@ -5119,10 +5313,12 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\amembers\x18\x06 \x03(\tR\amembers\x12=\n" +
 	"\bholdings\x18\a \x03(\v2!.fairlead.runner.v1.HoldingAnswerR\bholdings\x12\x12\n" +
 	"\x04more\x18\b \x01(\bR\x04more\x12 \n" +
-	"\vquarantined\x18\t \x01(\bR\vquarantined\"a\n" +
+	"\vquarantined\x18\t \x01(\bR\vquarantined\x12%\n" +
+	"\x0efull_inventory\x18\n" +
+	" \x01(\bR\rfullInventory\"a\n" +
 	"\fHoldingsPage\x12=\n" +
 	"\bholdings\x18\x01 \x03(\v2!.fairlead.runner.v1.HoldingAnswerR\bholdings\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"\xed\x01\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\x81\x02\n" +
 	"\rHoldingAnswer\x12/\n" +
 	"\x05fence\x18\x01 \x01(\v2\x19.fairlead.runner.v1.FenceR\x05fence\x12\x12\n" +
 	"\x04live\x18\x02 \x01(\bR\x04live\x12\x15\n" +
@@ -5130,7 +5326,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\blog_next\x18\x04 \x01(\x04R\alogNext\x121\n" +
 	"\x04stop\x18\x05 \x01(\v2\x1d.fairlead.runner.v1.StopScopeR\x04stop\x12\x18\n" +
 	"\asettled\x18\x06 \x01(\bR\asettled\x12\x18\n" +
-	"\aunknown\x18\a \x01(\bR\aunknown\"0\n" +
+	"\aunknown\x18\a \x01(\bR\aunknown\x12\x12\n" +
+	"\x04lost\x18\b \x01(\bR\x04lost\"0\n" +
 	"\tConfirmed\x12#\n" +
 	"\rsession_epoch\x18\x01 \x01(\x04R\fsessionEpoch\"e\n" +
 	"\bSpecPart\x12/\n" +
@@ -5202,7 +5399,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\aMembers\x12\x1a\n" +
 	"\bgateways\x18\x01 \x03(\tR\bgateways\"4\n" +
 	"\tNewBundle\x12'\n" +
-	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\xe7\x06\n" +
+	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\x86\a\n" +
 	"\x04Spec\x12!\n" +
 	"\fexecution_id\x18\x01 \x01(\tR\vexecutionId\x12#\n" +
 	"\rassignment_id\x18\x02 \x01(\tR\fassignmentId\x128\n" +
@@ -5219,7 +5416,9 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\tlog_level\x18\f \x01(\tR\blogLevel\x12?\n" +
 	"\aproject\x18\r \x03(\v2%.fairlead.runner.v1.Spec.ProjectEntryR\aproject\x12-\n" +
 	"\x12workflow_keepgoing\x18\x0f \x01(\bR\x11workflowKeepgoing\x12'\n" +
-	"\x0fexposed_options\x18\x0e \x03(\tR\x0eexposedOptions\x1a:\n" +
+	"\x0fexposed_options\x18\x0e \x03(\tR\x0eexposedOptions\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x10 \x01(\tR\tprojectId\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -5326,7 +5525,7 @@ func file_runner_v1_runner_proto_rawDescGZIP() []byte {
 }
 
 var file_runner_v1_runner_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_runner_v1_runner_proto_goTypes = []any{
 	(Outcome)(0),                     // 0: fairlead.runner.v1.Outcome
 	(Strategy)(0),                    // 1: fairlead.runner.v1.Strategy
@@ -5344,169 +5543,172 @@ var file_runner_v1_runner_proto_goTypes = []any{
 	(*DBMark)(nil),                   // 13: fairlead.runner.v1.DBMark
 	(*Hello)(nil),                    // 14: fairlead.runner.v1.Hello
 	(*InventoryPage)(nil),            // 15: fairlead.runner.v1.InventoryPage
-	(*Holding)(nil),                  // 16: fairlead.runner.v1.Holding
-	(*Confirm)(nil),                  // 17: fairlead.runner.v1.Confirm
-	(*Credits)(nil),                  // 18: fairlead.runner.v1.Credits
-	(*Claim)(nil),                    // 19: fairlead.runner.v1.Claim
-	(*Refuse)(nil),                   // 20: fairlead.runner.v1.Refuse
-	(*NotStarted)(nil),               // 21: fairlead.runner.v1.NotStarted
-	(*Resume)(nil),                   // 22: fairlead.runner.v1.Resume
-	(*Steps)(nil),                    // 23: fairlead.runner.v1.Steps
-	(*Record)(nil),                   // 24: fairlead.runner.v1.Record
-	(*Cell)(nil),                     // 25: fairlead.runner.v1.Cell
-	(*Granted)(nil),                  // 26: fairlead.runner.v1.Granted
-	(*Started)(nil),                  // 27: fairlead.runner.v1.Started
-	(*Ended)(nil),                    // 28: fairlead.runner.v1.Ended
-	(*Stopped)(nil),                  // 29: fairlead.runner.v1.Stopped
-	(*Closed)(nil),                   // 30: fairlead.runner.v1.Closed
-	(*Result)(nil),                   // 31: fairlead.runner.v1.Result
-	(*Renew)(nil),                    // 32: fairlead.runner.v1.Renew
-	(*StopAck)(nil),                  // 33: fairlead.runner.v1.StopAck
-	(*Forgotten)(nil),                // 34: fairlead.runner.v1.Forgotten
-	(*Welcome)(nil),                  // 35: fairlead.runner.v1.Welcome
-	(*HoldingsPage)(nil),             // 36: fairlead.runner.v1.HoldingsPage
-	(*HoldingAnswer)(nil),            // 37: fairlead.runner.v1.HoldingAnswer
-	(*Confirmed)(nil),                // 38: fairlead.runner.v1.Confirmed
-	(*SpecPart)(nil),                 // 39: fairlead.runner.v1.SpecPart
-	(*Offer)(nil),                    // 40: fairlead.runner.v1.Offer
-	(*Grant)(nil),                    // 41: fairlead.runner.v1.Grant
-	(*Secrets)(nil),                  // 42: fairlead.runner.v1.Secrets
-	(*Refused)(nil),                  // 43: fairlead.runner.v1.Refused
-	(*Resumed)(nil),                  // 44: fairlead.runner.v1.Resumed
-	(*StepsAck)(nil),                 // 45: fairlead.runner.v1.StepsAck
-	(*ResultAck)(nil),                // 46: fairlead.runner.v1.ResultAck
-	(*RenewAck)(nil),                 // 47: fairlead.runner.v1.RenewAck
-	(*StopScope)(nil),                // 48: fairlead.runner.v1.StopScope
-	(*Stop)(nil),                     // 49: fairlead.runner.v1.Stop
-	(*Forget)(nil),                   // 50: fairlead.runner.v1.Forget
-	(*Drain)(nil),                    // 51: fairlead.runner.v1.Drain
-	(*Members)(nil),                  // 52: fairlead.runner.v1.Members
-	(*NewBundle)(nil),                // 53: fairlead.runner.v1.NewBundle
-	(*Spec)(nil),                     // 54: fairlead.runner.v1.Spec
-	(*Node)(nil),                     // 55: fairlead.runner.v1.Node
-	(*Step)(nil),                     // 56: fairlead.runner.v1.Step
-	(*Script)(nil),                   // 57: fairlead.runner.v1.Script
-	(*OutputRequest)(nil),            // 58: fairlead.runner.v1.OutputRequest
-	(*OutputResponse)(nil),           // 59: fairlead.runner.v1.OutputResponse
-	(*Chunk)(nil),                    // 60: fairlead.runner.v1.Chunk
-	(*ChunkAck)(nil),                 // 61: fairlead.runner.v1.ChunkAck
-	(*ChunkNack)(nil),                // 62: fairlead.runner.v1.ChunkNack
-	nil,                              // 63: fairlead.runner.v1.Ended.DataEntry
-	nil,                              // 64: fairlead.runner.v1.Secrets.OptionsEntry
-	nil,                              // 65: fairlead.runner.v1.Secrets.KeysEntry
-	nil,                              // 66: fairlead.runner.v1.Spec.OptionsEntry
-	nil,                              // 67: fairlead.runner.v1.Spec.ContextEntry
-	nil,                              // 68: fairlead.runner.v1.Spec.ProjectEntry
-	nil,                              // 69: fairlead.runner.v1.Node.AttributesEntry
+	(*Kept)(nil),                     // 16: fairlead.runner.v1.Kept
+	(*Holding)(nil),                  // 17: fairlead.runner.v1.Holding
+	(*Confirm)(nil),                  // 18: fairlead.runner.v1.Confirm
+	(*Credits)(nil),                  // 19: fairlead.runner.v1.Credits
+	(*Claim)(nil),                    // 20: fairlead.runner.v1.Claim
+	(*Refuse)(nil),                   // 21: fairlead.runner.v1.Refuse
+	(*NotStarted)(nil),               // 22: fairlead.runner.v1.NotStarted
+	(*Resume)(nil),                   // 23: fairlead.runner.v1.Resume
+	(*Steps)(nil),                    // 24: fairlead.runner.v1.Steps
+	(*Record)(nil),                   // 25: fairlead.runner.v1.Record
+	(*Cell)(nil),                     // 26: fairlead.runner.v1.Cell
+	(*Granted)(nil),                  // 27: fairlead.runner.v1.Granted
+	(*Started)(nil),                  // 28: fairlead.runner.v1.Started
+	(*Ended)(nil),                    // 29: fairlead.runner.v1.Ended
+	(*Stopped)(nil),                  // 30: fairlead.runner.v1.Stopped
+	(*Closed)(nil),                   // 31: fairlead.runner.v1.Closed
+	(*Result)(nil),                   // 32: fairlead.runner.v1.Result
+	(*Renew)(nil),                    // 33: fairlead.runner.v1.Renew
+	(*StopAck)(nil),                  // 34: fairlead.runner.v1.StopAck
+	(*Forgotten)(nil),                // 35: fairlead.runner.v1.Forgotten
+	(*Welcome)(nil),                  // 36: fairlead.runner.v1.Welcome
+	(*HoldingsPage)(nil),             // 37: fairlead.runner.v1.HoldingsPage
+	(*HoldingAnswer)(nil),            // 38: fairlead.runner.v1.HoldingAnswer
+	(*Confirmed)(nil),                // 39: fairlead.runner.v1.Confirmed
+	(*SpecPart)(nil),                 // 40: fairlead.runner.v1.SpecPart
+	(*Offer)(nil),                    // 41: fairlead.runner.v1.Offer
+	(*Grant)(nil),                    // 42: fairlead.runner.v1.Grant
+	(*Secrets)(nil),                  // 43: fairlead.runner.v1.Secrets
+	(*Refused)(nil),                  // 44: fairlead.runner.v1.Refused
+	(*Resumed)(nil),                  // 45: fairlead.runner.v1.Resumed
+	(*StepsAck)(nil),                 // 46: fairlead.runner.v1.StepsAck
+	(*ResultAck)(nil),                // 47: fairlead.runner.v1.ResultAck
+	(*RenewAck)(nil),                 // 48: fairlead.runner.v1.RenewAck
+	(*StopScope)(nil),                // 49: fairlead.runner.v1.StopScope
+	(*Stop)(nil),                     // 50: fairlead.runner.v1.Stop
+	(*Forget)(nil),                   // 51: fairlead.runner.v1.Forget
+	(*Drain)(nil),                    // 52: fairlead.runner.v1.Drain
+	(*Members)(nil),                  // 53: fairlead.runner.v1.Members
+	(*NewBundle)(nil),                // 54: fairlead.runner.v1.NewBundle
+	(*Spec)(nil),                     // 55: fairlead.runner.v1.Spec
+	(*Node)(nil),                     // 56: fairlead.runner.v1.Node
+	(*Step)(nil),                     // 57: fairlead.runner.v1.Step
+	(*Script)(nil),                   // 58: fairlead.runner.v1.Script
+	(*OutputRequest)(nil),            // 59: fairlead.runner.v1.OutputRequest
+	(*OutputResponse)(nil),           // 60: fairlead.runner.v1.OutputResponse
+	(*Chunk)(nil),                    // 61: fairlead.runner.v1.Chunk
+	(*ChunkAck)(nil),                 // 62: fairlead.runner.v1.ChunkAck
+	(*ChunkNack)(nil),                // 63: fairlead.runner.v1.ChunkNack
+	nil,                              // 64: fairlead.runner.v1.Ended.DataEntry
+	nil,                              // 65: fairlead.runner.v1.Secrets.OptionsEntry
+	nil,                              // 66: fairlead.runner.v1.Secrets.KeysEntry
+	nil,                              // 67: fairlead.runner.v1.Spec.OptionsEntry
+	nil,                              // 68: fairlead.runner.v1.Spec.ContextEntry
+	nil,                              // 69: fairlead.runner.v1.Spec.ProjectEntry
+	nil,                              // 70: fairlead.runner.v1.Node.AttributesEntry
 }
 var file_runner_v1_runner_proto_depIdxs = []int32{
-	7,  // 0: fairlead.runner.v1.EnrolRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
-	7,  // 1: fairlead.runner.v1.RenewCertificateRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
-	14, // 2: fairlead.runner.v1.SessionRequest.hello:type_name -> fairlead.runner.v1.Hello
-	17, // 3: fairlead.runner.v1.SessionRequest.confirm:type_name -> fairlead.runner.v1.Confirm
-	18, // 4: fairlead.runner.v1.SessionRequest.credits:type_name -> fairlead.runner.v1.Credits
-	19, // 5: fairlead.runner.v1.SessionRequest.claim:type_name -> fairlead.runner.v1.Claim
-	20, // 6: fairlead.runner.v1.SessionRequest.refuse:type_name -> fairlead.runner.v1.Refuse
-	21, // 7: fairlead.runner.v1.SessionRequest.not_started:type_name -> fairlead.runner.v1.NotStarted
-	22, // 8: fairlead.runner.v1.SessionRequest.resume:type_name -> fairlead.runner.v1.Resume
-	23, // 9: fairlead.runner.v1.SessionRequest.steps:type_name -> fairlead.runner.v1.Steps
-	31, // 10: fairlead.runner.v1.SessionRequest.result:type_name -> fairlead.runner.v1.Result
-	32, // 11: fairlead.runner.v1.SessionRequest.renew:type_name -> fairlead.runner.v1.Renew
-	33, // 12: fairlead.runner.v1.SessionRequest.stop_ack:type_name -> fairlead.runner.v1.StopAck
-	15, // 13: fairlead.runner.v1.SessionRequest.inventory:type_name -> fairlead.runner.v1.InventoryPage
-	34, // 14: fairlead.runner.v1.SessionRequest.forgotten:type_name -> fairlead.runner.v1.Forgotten
-	35, // 15: fairlead.runner.v1.SessionResponse.welcome:type_name -> fairlead.runner.v1.Welcome
-	38, // 16: fairlead.runner.v1.SessionResponse.confirmed:type_name -> fairlead.runner.v1.Confirmed
-	39, // 17: fairlead.runner.v1.SessionResponse.spec_part:type_name -> fairlead.runner.v1.SpecPart
-	40, // 18: fairlead.runner.v1.SessionResponse.offer:type_name -> fairlead.runner.v1.Offer
-	41, // 19: fairlead.runner.v1.SessionResponse.grant:type_name -> fairlead.runner.v1.Grant
-	43, // 20: fairlead.runner.v1.SessionResponse.refused:type_name -> fairlead.runner.v1.Refused
-	44, // 21: fairlead.runner.v1.SessionResponse.resumed:type_name -> fairlead.runner.v1.Resumed
-	45, // 22: fairlead.runner.v1.SessionResponse.steps_ack:type_name -> fairlead.runner.v1.StepsAck
-	46, // 23: fairlead.runner.v1.SessionResponse.result_ack:type_name -> fairlead.runner.v1.ResultAck
-	47, // 24: fairlead.runner.v1.SessionResponse.renew_ack:type_name -> fairlead.runner.v1.RenewAck
-	49, // 25: fairlead.runner.v1.SessionResponse.stop:type_name -> fairlead.runner.v1.Stop
-	50, // 26: fairlead.runner.v1.SessionResponse.forget:type_name -> fairlead.runner.v1.Forget
-	51, // 27: fairlead.runner.v1.SessionResponse.drain:type_name -> fairlead.runner.v1.Drain
-	53, // 28: fairlead.runner.v1.SessionResponse.new_bundle:type_name -> fairlead.runner.v1.NewBundle
-	36, // 29: fairlead.runner.v1.SessionResponse.holdings:type_name -> fairlead.runner.v1.HoldingsPage
-	52, // 30: fairlead.runner.v1.SessionResponse.members:type_name -> fairlead.runner.v1.Members
-	13, // 31: fairlead.runner.v1.Hello.db_marks:type_name -> fairlead.runner.v1.DBMark
-	7,  // 32: fairlead.runner.v1.Hello.info:type_name -> fairlead.runner.v1.RunnerInfo
-	16, // 33: fairlead.runner.v1.Hello.inventory:type_name -> fairlead.runner.v1.Holding
-	16, // 34: fairlead.runner.v1.InventoryPage.inventory:type_name -> fairlead.runner.v1.Holding
-	5,  // 35: fairlead.runner.v1.Holding.fence:type_name -> fairlead.runner.v1.Fence
-	2,  // 36: fairlead.runner.v1.Holding.state:type_name -> fairlead.runner.v1.Holding.State
-	5,  // 37: fairlead.runner.v1.Claim.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 38: fairlead.runner.v1.Refuse.fence:type_name -> fairlead.runner.v1.Fence
-	3,  // 39: fairlead.runner.v1.Refuse.reason:type_name -> fairlead.runner.v1.Refuse.Reason
-	5,  // 40: fairlead.runner.v1.NotStarted.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 41: fairlead.runner.v1.Resume.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 42: fairlead.runner.v1.Steps.fence:type_name -> fairlead.runner.v1.Fence
-	26, // 43: fairlead.runner.v1.Record.granted:type_name -> fairlead.runner.v1.Granted
-	27, // 44: fairlead.runner.v1.Record.started:type_name -> fairlead.runner.v1.Started
-	28, // 45: fairlead.runner.v1.Record.ended:type_name -> fairlead.runner.v1.Ended
-	29, // 46: fairlead.runner.v1.Record.stopped:type_name -> fairlead.runner.v1.Stopped
-	30, // 47: fairlead.runner.v1.Record.closed:type_name -> fairlead.runner.v1.Closed
-	5,  // 48: fairlead.runner.v1.Granted.fence:type_name -> fairlead.runner.v1.Fence
-	25, // 49: fairlead.runner.v1.Started.cell:type_name -> fairlead.runner.v1.Cell
-	25, // 50: fairlead.runner.v1.Ended.cell:type_name -> fairlead.runner.v1.Cell
-	0,  // 51: fairlead.runner.v1.Ended.outcome:type_name -> fairlead.runner.v1.Outcome
-	63, // 52: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
-	48, // 53: fairlead.runner.v1.Stopped.scope:type_name -> fairlead.runner.v1.StopScope
-	5,  // 54: fairlead.runner.v1.Result.fence:type_name -> fairlead.runner.v1.Fence
-	0,  // 55: fairlead.runner.v1.Result.outcome:type_name -> fairlead.runner.v1.Outcome
-	60, // 56: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
-	5,  // 57: fairlead.runner.v1.Renew.fences:type_name -> fairlead.runner.v1.Fence
-	5,  // 58: fairlead.runner.v1.StopAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 59: fairlead.runner.v1.Forgotten.fence:type_name -> fairlead.runner.v1.Fence
-	13, // 60: fairlead.runner.v1.Welcome.db_mark:type_name -> fairlead.runner.v1.DBMark
-	37, // 61: fairlead.runner.v1.Welcome.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
-	37, // 62: fairlead.runner.v1.HoldingsPage.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
-	5,  // 63: fairlead.runner.v1.HoldingAnswer.fence:type_name -> fairlead.runner.v1.Fence
-	48, // 64: fairlead.runner.v1.HoldingAnswer.stop:type_name -> fairlead.runner.v1.StopScope
-	5,  // 65: fairlead.runner.v1.SpecPart.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 66: fairlead.runner.v1.Offer.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 67: fairlead.runner.v1.Grant.fence:type_name -> fairlead.runner.v1.Fence
-	64, // 68: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
-	65, // 69: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
-	5,  // 70: fairlead.runner.v1.Refused.fence:type_name -> fairlead.runner.v1.Fence
-	4,  // 71: fairlead.runner.v1.Refused.reason:type_name -> fairlead.runner.v1.Refused.Reason
-	5,  // 72: fairlead.runner.v1.Resumed.fence:type_name -> fairlead.runner.v1.Fence
-	48, // 73: fairlead.runner.v1.Resumed.stop:type_name -> fairlead.runner.v1.StopScope
-	5,  // 74: fairlead.runner.v1.StepsAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 75: fairlead.runner.v1.ResultAck.fence:type_name -> fairlead.runner.v1.Fence
-	13, // 76: fairlead.runner.v1.RenewAck.db_mark:type_name -> fairlead.runner.v1.DBMark
-	5,  // 77: fairlead.runner.v1.Stop.fence:type_name -> fairlead.runner.v1.Fence
-	48, // 78: fairlead.runner.v1.Stop.scope:type_name -> fairlead.runner.v1.StopScope
-	5,  // 79: fairlead.runner.v1.Forget.fence:type_name -> fairlead.runner.v1.Fence
-	1,  // 80: fairlead.runner.v1.Spec.strategy:type_name -> fairlead.runner.v1.Strategy
-	55, // 81: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
-	56, // 82: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
-	66, // 83: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
-	67, // 84: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
-	68, // 85: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
-	69, // 86: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
-	57, // 87: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
-	60, // 88: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
-	61, // 89: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
-	62, // 90: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
-	5,  // 91: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 92: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,  // 93: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
-	6,  // 94: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
-	9,  // 95: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
-	11, // 96: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
-	58, // 97: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
-	8,  // 98: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
-	10, // 99: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
-	12, // 100: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
-	59, // 101: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
-	98, // [98:102] is the sub-list for method output_type
-	94, // [94:98] is the sub-list for method input_type
-	94, // [94:94] is the sub-list for extension type_name
-	94, // [94:94] is the sub-list for extension extendee
-	0,  // [0:94] is the sub-list for field type_name
+	7,   // 0: fairlead.runner.v1.EnrolRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
+	7,   // 1: fairlead.runner.v1.RenewCertificateRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
+	14,  // 2: fairlead.runner.v1.SessionRequest.hello:type_name -> fairlead.runner.v1.Hello
+	18,  // 3: fairlead.runner.v1.SessionRequest.confirm:type_name -> fairlead.runner.v1.Confirm
+	19,  // 4: fairlead.runner.v1.SessionRequest.credits:type_name -> fairlead.runner.v1.Credits
+	20,  // 5: fairlead.runner.v1.SessionRequest.claim:type_name -> fairlead.runner.v1.Claim
+	21,  // 6: fairlead.runner.v1.SessionRequest.refuse:type_name -> fairlead.runner.v1.Refuse
+	22,  // 7: fairlead.runner.v1.SessionRequest.not_started:type_name -> fairlead.runner.v1.NotStarted
+	23,  // 8: fairlead.runner.v1.SessionRequest.resume:type_name -> fairlead.runner.v1.Resume
+	24,  // 9: fairlead.runner.v1.SessionRequest.steps:type_name -> fairlead.runner.v1.Steps
+	32,  // 10: fairlead.runner.v1.SessionRequest.result:type_name -> fairlead.runner.v1.Result
+	33,  // 11: fairlead.runner.v1.SessionRequest.renew:type_name -> fairlead.runner.v1.Renew
+	34,  // 12: fairlead.runner.v1.SessionRequest.stop_ack:type_name -> fairlead.runner.v1.StopAck
+	15,  // 13: fairlead.runner.v1.SessionRequest.inventory:type_name -> fairlead.runner.v1.InventoryPage
+	35,  // 14: fairlead.runner.v1.SessionRequest.forgotten:type_name -> fairlead.runner.v1.Forgotten
+	16,  // 15: fairlead.runner.v1.SessionRequest.kept:type_name -> fairlead.runner.v1.Kept
+	36,  // 16: fairlead.runner.v1.SessionResponse.welcome:type_name -> fairlead.runner.v1.Welcome
+	39,  // 17: fairlead.runner.v1.SessionResponse.confirmed:type_name -> fairlead.runner.v1.Confirmed
+	40,  // 18: fairlead.runner.v1.SessionResponse.spec_part:type_name -> fairlead.runner.v1.SpecPart
+	41,  // 19: fairlead.runner.v1.SessionResponse.offer:type_name -> fairlead.runner.v1.Offer
+	42,  // 20: fairlead.runner.v1.SessionResponse.grant:type_name -> fairlead.runner.v1.Grant
+	44,  // 21: fairlead.runner.v1.SessionResponse.refused:type_name -> fairlead.runner.v1.Refused
+	45,  // 22: fairlead.runner.v1.SessionResponse.resumed:type_name -> fairlead.runner.v1.Resumed
+	46,  // 23: fairlead.runner.v1.SessionResponse.steps_ack:type_name -> fairlead.runner.v1.StepsAck
+	47,  // 24: fairlead.runner.v1.SessionResponse.result_ack:type_name -> fairlead.runner.v1.ResultAck
+	48,  // 25: fairlead.runner.v1.SessionResponse.renew_ack:type_name -> fairlead.runner.v1.RenewAck
+	50,  // 26: fairlead.runner.v1.SessionResponse.stop:type_name -> fairlead.runner.v1.Stop
+	51,  // 27: fairlead.runner.v1.SessionResponse.forget:type_name -> fairlead.runner.v1.Forget
+	52,  // 28: fairlead.runner.v1.SessionResponse.drain:type_name -> fairlead.runner.v1.Drain
+	54,  // 29: fairlead.runner.v1.SessionResponse.new_bundle:type_name -> fairlead.runner.v1.NewBundle
+	37,  // 30: fairlead.runner.v1.SessionResponse.holdings:type_name -> fairlead.runner.v1.HoldingsPage
+	53,  // 31: fairlead.runner.v1.SessionResponse.members:type_name -> fairlead.runner.v1.Members
+	13,  // 32: fairlead.runner.v1.Hello.db_marks:type_name -> fairlead.runner.v1.DBMark
+	7,   // 33: fairlead.runner.v1.Hello.info:type_name -> fairlead.runner.v1.RunnerInfo
+	17,  // 34: fairlead.runner.v1.Hello.inventory:type_name -> fairlead.runner.v1.Holding
+	17,  // 35: fairlead.runner.v1.InventoryPage.inventory:type_name -> fairlead.runner.v1.Holding
+	17,  // 36: fairlead.runner.v1.Kept.holding:type_name -> fairlead.runner.v1.Holding
+	5,   // 37: fairlead.runner.v1.Holding.fence:type_name -> fairlead.runner.v1.Fence
+	2,   // 38: fairlead.runner.v1.Holding.state:type_name -> fairlead.runner.v1.Holding.State
+	5,   // 39: fairlead.runner.v1.Claim.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 40: fairlead.runner.v1.Refuse.fence:type_name -> fairlead.runner.v1.Fence
+	3,   // 41: fairlead.runner.v1.Refuse.reason:type_name -> fairlead.runner.v1.Refuse.Reason
+	5,   // 42: fairlead.runner.v1.NotStarted.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 43: fairlead.runner.v1.Resume.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 44: fairlead.runner.v1.Steps.fence:type_name -> fairlead.runner.v1.Fence
+	27,  // 45: fairlead.runner.v1.Record.granted:type_name -> fairlead.runner.v1.Granted
+	28,  // 46: fairlead.runner.v1.Record.started:type_name -> fairlead.runner.v1.Started
+	29,  // 47: fairlead.runner.v1.Record.ended:type_name -> fairlead.runner.v1.Ended
+	30,  // 48: fairlead.runner.v1.Record.stopped:type_name -> fairlead.runner.v1.Stopped
+	31,  // 49: fairlead.runner.v1.Record.closed:type_name -> fairlead.runner.v1.Closed
+	5,   // 50: fairlead.runner.v1.Granted.fence:type_name -> fairlead.runner.v1.Fence
+	26,  // 51: fairlead.runner.v1.Started.cell:type_name -> fairlead.runner.v1.Cell
+	26,  // 52: fairlead.runner.v1.Ended.cell:type_name -> fairlead.runner.v1.Cell
+	0,   // 53: fairlead.runner.v1.Ended.outcome:type_name -> fairlead.runner.v1.Outcome
+	64,  // 54: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
+	49,  // 55: fairlead.runner.v1.Stopped.scope:type_name -> fairlead.runner.v1.StopScope
+	5,   // 56: fairlead.runner.v1.Result.fence:type_name -> fairlead.runner.v1.Fence
+	0,   // 57: fairlead.runner.v1.Result.outcome:type_name -> fairlead.runner.v1.Outcome
+	61,  // 58: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
+	5,   // 59: fairlead.runner.v1.Renew.fences:type_name -> fairlead.runner.v1.Fence
+	5,   // 60: fairlead.runner.v1.StopAck.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 61: fairlead.runner.v1.Forgotten.fence:type_name -> fairlead.runner.v1.Fence
+	13,  // 62: fairlead.runner.v1.Welcome.db_mark:type_name -> fairlead.runner.v1.DBMark
+	38,  // 63: fairlead.runner.v1.Welcome.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
+	38,  // 64: fairlead.runner.v1.HoldingsPage.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
+	5,   // 65: fairlead.runner.v1.HoldingAnswer.fence:type_name -> fairlead.runner.v1.Fence
+	49,  // 66: fairlead.runner.v1.HoldingAnswer.stop:type_name -> fairlead.runner.v1.StopScope
+	5,   // 67: fairlead.runner.v1.SpecPart.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 68: fairlead.runner.v1.Offer.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 69: fairlead.runner.v1.Grant.fence:type_name -> fairlead.runner.v1.Fence
+	65,  // 70: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
+	66,  // 71: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
+	5,   // 72: fairlead.runner.v1.Refused.fence:type_name -> fairlead.runner.v1.Fence
+	4,   // 73: fairlead.runner.v1.Refused.reason:type_name -> fairlead.runner.v1.Refused.Reason
+	5,   // 74: fairlead.runner.v1.Resumed.fence:type_name -> fairlead.runner.v1.Fence
+	49,  // 75: fairlead.runner.v1.Resumed.stop:type_name -> fairlead.runner.v1.StopScope
+	5,   // 76: fairlead.runner.v1.StepsAck.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 77: fairlead.runner.v1.ResultAck.fence:type_name -> fairlead.runner.v1.Fence
+	13,  // 78: fairlead.runner.v1.RenewAck.db_mark:type_name -> fairlead.runner.v1.DBMark
+	5,   // 79: fairlead.runner.v1.Stop.fence:type_name -> fairlead.runner.v1.Fence
+	49,  // 80: fairlead.runner.v1.Stop.scope:type_name -> fairlead.runner.v1.StopScope
+	5,   // 81: fairlead.runner.v1.Forget.fence:type_name -> fairlead.runner.v1.Fence
+	1,   // 82: fairlead.runner.v1.Spec.strategy:type_name -> fairlead.runner.v1.Strategy
+	56,  // 83: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
+	57,  // 84: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
+	67,  // 85: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
+	68,  // 86: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
+	69,  // 87: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
+	70,  // 88: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
+	58,  // 89: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
+	61,  // 90: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
+	62,  // 91: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
+	63,  // 92: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
+	5,   // 93: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 94: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 95: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 96: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
+	9,   // 97: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
+	11,  // 98: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
+	59,  // 99: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
+	8,   // 100: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
+	10,  // 101: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
+	12,  // 102: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
+	60,  // 103: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
+	100, // [100:104] is the sub-list for method output_type
+	96,  // [96:100] is the sub-list for method input_type
+	96,  // [96:96] is the sub-list for extension type_name
+	96,  // [96:96] is the sub-list for extension extendee
+	0,   // [0:96] is the sub-list for field type_name
 }
 
 func init() { file_runner_v1_runner_proto_init() }
@@ -5528,6 +5730,7 @@ func file_runner_v1_runner_proto_init() {
 		(*SessionRequest_StopAck)(nil),
 		(*SessionRequest_Inventory)(nil),
 		(*SessionRequest_Forgotten)(nil),
+		(*SessionRequest_Kept)(nil),
 	}
 	file_runner_v1_runner_proto_msgTypes[7].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
@@ -5547,21 +5750,21 @@ func file_runner_v1_runner_proto_init() {
 		(*SessionResponse_Holdings)(nil),
 		(*SessionResponse_Members)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[19].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[20].OneofWrappers = []any{
 		(*Record_Granted)(nil),
 		(*Record_Started)(nil),
 		(*Record_Ended)(nil),
 		(*Record_Stopped)(nil),
 		(*Record_Closed)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[51].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[52].OneofWrappers = []any{
 		(*Step_Exec)(nil),
 		(*Step_Script)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[53].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[54].OneofWrappers = []any{
 		(*OutputRequest_Chunk)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[54].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[55].OneofWrappers = []any{
 		(*OutputResponse_Ack)(nil),
 		(*OutputResponse_Nack)(nil),
 	}
@@ -5571,7 +5774,7 @@ func file_runner_v1_runner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runner_v1_runner_proto_rawDesc), len(file_runner_v1_runner_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   65,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -61,6 +61,10 @@ func (p *program) runner(cfg *config, id *enroll.Identity, lock *disk.Lock, fs d
 	if err != nil {
 		return nil, err
 	}
+	sealing, err := id.SealingPublic()
+	if err != nil {
+		return nil, err
+	}
 	addresses := id.Gateways
 	if len(cfg.Gateways) > 0 {
 		addresses = func() []string { return cfg.Gateways }
@@ -76,7 +80,7 @@ func (p *program) runner(cfg *config, id *enroll.Identity, lock *disk.Lock, fs d
 			return session.GRPC(conn), nil
 		},
 		Addresses: addresses, LearnAddresses: id.LearnGateways, SetBundle: id.SetBundle,
-		Sign: id.Sign, OpenSecrets: id.OpenSecrets, Executors: x.byName, Boottime: boottime,
+		Sign: id.Sign, OpenSecrets: id.OpenSecrets, SealingKey: sealing, Executors: x.byName, Boottime: boottime,
 		Spool: spool.Config{
 			MaxUnacknowledged: cfg.Spool.MaxUnacknowledged,
 			Retention:         time.Duration(cfg.Retention.Time), RetentionPercent: cfg.Retention.Percent,

@@ -286,6 +286,11 @@ func (a *app) cluster() *cobra.Command {
 		if a.flags.output != "table" || a.flags.quiet {
 			return one(a, cl, cl.ID, nil)
 		}
+		if cl.Recovery != nil {
+			for _, line := range recoveryLines(cl.Recovery) {
+				a.say("%s", line)
+			}
+		}
 		if err := one(a, cl, cl.ID, []field{
 			{"Cluster", cl.ID},
 			{"Database", string(cl.Database)},
@@ -304,6 +309,7 @@ func (a *app) cluster() *cobra.Command {
 			})
 	}))
 	noun.AddCommand(a.promote(), a.drainMember(), a.executionMode())
+	noun.AddCommand(a.holdCluster(), a.releaseCluster())
 	return noun
 }
 

@@ -19,6 +19,23 @@ export interface paths {
         patch: operations["change-cluster"];
         trace?: never;
     };
+    "/api/v1/cluster/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Hold all work: before the database is moved, or after a backup was restored */
+        post: operations["hold-cluster"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cluster/members/{member}": {
         parameters: {
             query?: never;
@@ -47,6 +64,23 @@ export interface paths {
         put?: never;
         /** Make a member of an active-passive cluster the active one */
         post: operations["promote-member"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cluster/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End the hold: what is still open goes on, or ends as unknown */
+        post: operations["release-cluster"];
         delete?: never;
         options?: never;
         head?: never;
@@ -702,6 +736,15 @@ export interface components {
             /** @description As listed */
             key: string;
         };
+        AwaitedRunner: {
+            id: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            lastSeenAt?: string;
+            name: string;
+        };
         CancelExecution: {
             /** @description Names of nodes; absent: the whole execution */
             nodes?: string[];
@@ -722,6 +765,8 @@ export interface components {
             members: components["schemas"]["Member"][];
             /** @enum {string} */
             mode: "active-active" | "active-passive";
+            /** @description While work is held because the database went back in time, or is being moved */
+            recovery?: components["schemas"]["Recovery"];
             /**
              * Format: int64
              * @description Of the lease clock, about one a second
@@ -849,6 +894,8 @@ export interface components {
             /** @description Known before status is final, while the log settles */
             outcome?: components["schemas"]["Status"];
             project: string;
+            /** @description The database had lost it; it is shown as runners had it on their disks */
+            recovered?: boolean;
             /** @description Names of secure options that had a value */
             secureOptions?: string[];
             /**
@@ -946,6 +993,14 @@ export interface components {
             timeZone: string;
             /** @description Why nothing comes */
             whyNot?: string;
+        };
+        HoldCluster: {
+            /**
+             * @description planned: the database is about to be moved; restored: a backup was put back
+             * @enum {string}
+             */
+            kind: "planned" | "restored";
+            reason?: string;
         };
         HostKey: {
             /** @description SHA256:..., as ssh-keygen -l shows it */
@@ -1413,6 +1468,34 @@ export interface components {
             /** @description Name or id */
             member: string;
         };
+        Recovery: {
+            /** @description Runners that may have had work and have not shown what is on their disks */
+            awaited: components["schemas"]["AwaitedRunner"][];
+            /**
+             * Format: int64
+             * @description How many executions wait
+             */
+            held: number;
+            /**
+             * @description promotion: new executions go on; restore: they wait; planned: they are refused
+             * @enum {string}
+             */
+            kind: "promotion" | "restore" | "planned";
+            /** @description What showed it, for people */
+            reason: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            since: string;
+        };
+        ReleaseCluster: {
+            /**
+             * @description What becomes of what is still held: it goes on, or it ends as unknown
+             * @enum {string}
+             */
+            rest: "release" | "fail";
+        };
         Route: {
             /** @description A node filter; empty matches all */
             filter: string;
@@ -1723,6 +1806,39 @@ export interface operations {
             };
         };
     };
+    "hold-cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldCluster"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "change-member": {
         parameters: {
             query?: never;
@@ -1768,6 +1884,39 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Promotion"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "release-cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseCluster"];
             };
         };
         responses: {

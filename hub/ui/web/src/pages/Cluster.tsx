@@ -1,6 +1,34 @@
 import { useCluster } from "../api/queries";
+import type { components } from "../api/schema";
 import { Ago, Answer, Page, Panel, When } from "../base/parts";
 import { t } from "../text/t";
+
+type Recovery = NonNullable<components["schemas"]["Cluster"]["recovery"]>;
+
+// Held says why work waits, and for whom.
+function Held({ recovery }: { recovery: Recovery }) {
+  return (
+    <Panel title={<span className="status st-held">{t(`cluster.held.${recovery.kind}`)}</span>}>
+      <dl className="facts">
+        <dt>{t("cluster.heldSince")}</dt>
+        <dd>
+          <When at={recovery.since} />
+        </dd>
+        <dt>{t("cluster.heldReason")}</dt>
+        <dd>{recovery.reason}</dd>
+        <dt>{t("cluster.heldOpen")}</dt>
+        <dd>{recovery.held}</dd>
+        {recovery.awaited.length > 0 ? (
+          <>
+            <dt>{t("cluster.heldAwaited")}</dt>
+            <dd>{recovery.awaited.map((r) => r.name).join(", ")}</dd>
+          </>
+        ) : null}
+      </dl>
+      <p className="muted">{t(recovery.kind === "planned" ? "cluster.heldMoved" : "cluster.heldHint")}</p>
+    </Panel>
+  );
+}
 
 export function Cluster() {
   const query = useCluster();
@@ -9,6 +37,7 @@ export function Cluster() {
       <Answer query={query}>
         {(cluster) => (
           <>
+            {cluster.recovery ? <Held recovery={cluster.recovery} /> : null}
             <Panel title={t("cluster.members")} flush>
               <div className="scroll-x">
                 <table className="list">

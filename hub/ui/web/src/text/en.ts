@@ -471,4 +471,15 @@ export const en = {
   "cluster.database": "Database",
   "cluster.time": "Database time",
   "cluster.incarnation": "Incarnation",
+  "cluster.held.promotion": "Held: a standby took over",
+  "cluster.held.restore": "Held: the database went back in time",
+  "cluster.held.planned": "Held: the database is being moved",
+  "cluster.heldSince": "Since",
+  "cluster.heldReason": "Why",
+  "cluster.heldOpen": "Executions that wait",
+  "cluster.heldAwaited": "Runners that have not shown what they have",
+  "cluster.heldHint":
+    "What no runner can have had goes on by itself. For the rest an administrator decides: fairlead cluster release",
+  "cluster.heldMoved":
+    "Steps go on; nothing is granted, acknowledged or changed. It ends when the hubs find the moved database, or by: fairlead cluster release",
 } as const;

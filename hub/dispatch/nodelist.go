@@ -8,24 +8,24 @@ import (
 	"github.com/fairlead/fairlead/hub/store"
 )
 
-// inventoriesKept bounds the projects whose nodes are remembered.
-const inventoriesKept = 64
+// nodeListsKept bounds the projects whose nodes are remembered.
+const nodeListsKept = 64
 
-// inventories remembers the nodes of projects by the revision of their nodes: reading
+// nodeLists remembers the nodes of projects by the revision of their nodes: reading
 // some thousand for every start would cost more than all else of it.
-type inventories struct {
+type nodeLists struct {
 	mu   sync.Mutex
-	list map[string]inventory // by id of the project
+	list map[string]nodeList // by id of the project
 }
 
-type inventory struct {
+type nodeList struct {
 	revision int64
 	nodes    []hub.Node
 }
 
 // nodes returns the nodes of a project that was read just now; they are not the caller's
 // to change.
-func (i *inventories) nodes(ctx context.Context, st *store.Store, project *hub.Project) ([]hub.Node, error) {
+func (i *nodeLists) nodes(ctx context.Context, st *store.Store, project *hub.Project) ([]hub.Node, error) {
 	i.mu.Lock()
 	known, ok := i.list[project.ID]
 	i.mu.Unlock()
@@ -39,9 +39,9 @@ func (i *inventories) nodes(ctx context.Context, st *store.Store, project *hub.P
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.list == nil {
-		i.list = make(map[string]inventory)
+		i.list = make(map[string]nodeList)
 	}
-	if _, ok := i.list[project.ID]; !ok && len(i.list) >= inventoriesKept {
+	if _, ok := i.list[project.ID]; !ok && len(i.list) >= nodeListsKept {
 		for id := range i.list {
 			delete(i.list, id)
 			break
@@ -49,6 +49,6 @@ func (i *inventories) nodes(ctx context.Context, st *store.Store, project *hub.P
 	}
 	// Changed since the project was read, they are newer than the revision that they are
 	// kept under; nobody who reads the project after the change asks for that one.
-	i.list[project.ID] = inventory{project.NodesRevision, nodes}
+	i.list[project.ID] = nodeList{project.NodesRevision, nodes}
 	return nodes, nil
 }
