@@ -75,6 +75,8 @@ func TestDatabaseFails(t *testing.T) {
 		until(t, "it fires again", func() bool { return len(fires(t, st, jobs[0])) > before })
 		cancel()
 		ok(t, <-done)
+		m.end()
+		all := executionsOf(t, st, jobs)
 		total := 0
 		for _, j := range jobs {
 			s, err := st.Schedule(t.Context(), j)
@@ -87,8 +89,8 @@ func TestDatabaseFails(t *testing.T) {
 				total++
 			}
 		}
-		if n := len(executions(t, st)); n != total {
-			t.Errorf("%d executions for %d fires", n, total)
+		if len(all) != total {
+			t.Errorf("%d executions for %d fires", len(all), total)
 		}
 	})
 }

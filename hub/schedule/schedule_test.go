@@ -150,6 +150,21 @@ func executions(t *testing.T, st *store.Store) map[string]*hub.Execution {
 	return all
 }
 
+// executionsOf returns all executions once there are as many as the fires of the jobs: a
+// commit that was under way when its member ended may still arrive at the server.
+func executionsOf(t *testing.T, st *store.Store, jobs []*hub.Job) (all map[string]*hub.Execution) {
+	t.Helper()
+	until(t, "there are as many executions as fires", func() bool {
+		recorded := 0
+		for _, j := range jobs {
+			recorded += count(fires(t, st, j), hub.FireStarted)
+		}
+		all = executions(t, st)
+		return len(all) == recorded
+	})
+	return all
+}
+
 // Members over one database hand the leadership over again and again while 25 jobs are
 // due every second: each second of each job has one execution, and no more.
 func TestHandedOver(t *testing.T) {
@@ -197,16 +212,7 @@ func TestHandedOver(t *testing.T) {
 		m.stop()
 		m.end()
 	}
-	// A commit that was under way may still arrive at the server.
-	var all map[string]*hub.Execution
-	until(t, "there are as many executions as fires", func() bool {
-		recorded := 0
-		for _, j := range jobs {
-			recorded += count(fires(t, st, j), hub.FireStarted)
-		}
-		all = executions(t, st)
-		return len(all) == recorded
-	})
+	all := executionsOf(t, st, jobs)
 	total := 0
 	for _, j := range jobs {
 		s, err := st.Schedule(t.Context(), j)
