@@ -20,7 +20,6 @@ type seat struct {
 	w      *world
 	index  int
 	name   string
-	path   string
 	member *member // nil while it is down; guarded by world.mu
 	killed int
 }
@@ -49,7 +48,7 @@ func (s *seat) boot() error {
 	w := s.w
 	m := &member{seat: s, random: w.random("member"+s.name, s.killed)}
 	var err error
-	m.st, err = store.Open(context.Background(), store.Config{Path: s.path, NoSync: true, Fault: m.fault, Log: w.log.With("hub", s.name)})
+	m.st, err = store.Open(context.Background(), store.Config{Serial: w.db, Fault: m.fault, Log: w.log.With("hub", s.name)})
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ var (
 
 // A validator that no broken rule fails validates nothing.
 func TestEveryMutantIsCaught(t *testing.T) {
-	image := loadImage(t)
+	db := newDatabase(t)
 	for _, m := range scenes {
 		if *mutantFlag != "" && *mutantFlag != m.name {
 			continue
@@ -28,7 +28,7 @@ func TestEveryMutantIsCaught(t *testing.T) {
 			began := time.Now()
 			for n := range uint64(*mutantMost) {
 				p := m.plan(*firstSeed + n)
-				violated, story := run(t, p, image)
+				violated, story := run(t, p, db)
 				if len(violated) == 0 {
 					continue
 				}

@@ -122,13 +122,13 @@ func stopsAlone(p *plan) {
 
 // What catches a mutant must let the sound programs pass.
 func TestScenesHold(t *testing.T) {
-	image := loadImage(t)
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
+			db := newDatabase(t)
 			for seed := range uint64(*sceneMost) {
 				p := s.plan(*firstSeed + seed)
-				if violated, story := run(t, p, image); len(violated) > 0 || *verbose {
+				if violated, story := run(t, p, db); len(violated) > 0 || *verbose {
 					t.Fatal(report(p, violated, story))
 				}
 			}

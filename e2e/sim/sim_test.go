@@ -28,30 +28,14 @@ var (
 	verbose   = flag.Bool("simlog", false, "with -seed: show what hubs and runners log")
 )
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	// Databases that are gone in a moment need no disk.
-	if dir, err := os.MkdirTemp("/dev/shm", "fairlead-sim-"); err == nil {
-		_ = os.Setenv("TMPDIR", dir)
-		code := m.Run()
-		_ = os.RemoveAll(dir)
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
-
-// loadImage returns a migrated database. What is made once per process must be made
-// outside of every bubble, and so is the decoder of the hub's output.
-func loadImage(t *testing.T) []byte {
+// newDatabase returns a database for histories, one after another. What is made once per
+// process must be made outside of every bubble, and so is the decoder of the hub's output.
+func newDatabase(t *testing.T) *storetest.Serial {
 	t.Helper()
 	if _, err := output.Prepare(smallChunk(t)); err != nil {
 		t.Fatal(err)
 	}
-	image, err := os.ReadFile(storetest.Config(t).Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
+	return storetest.NewSerial(t)
 }
 
 func smallChunk(t *testing.T) hub.Chunk {
@@ -64,14 +48,14 @@ func smallChunk(t *testing.T) hub.Chunk {
 }
 
 // run plays a history and returns which promises were broken, and its story.
-func run(t *testing.T, p *plan, image []byte) (violated, story []string) {
+func run(t *testing.T, p *plan, db *storetest.Serial) (violated, story []string) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, p, image, log)
+		w := newWorld(t, p, db, log)
 		w.play()
 		violated, story = w.violated, w.story
 	})
@@ -89,10 +73,9 @@ func report(p *plan, violated, story []string) string {
 }
 
 func TestHistories(t *testing.T) {
-	image := loadImage(t)
 	if *seedFlag != 0 {
 		p := newPlan(*seedFlag)
-		violated, story := run(t, p, image)
+		violated, story := run(t, p, newDatabase(t))
 		t.Log(report(p, violated, story))
 		if len(violated) > 0 {
 			t.Fail()
@@ -106,13 +89,14 @@ func TestHistories(t *testing.T) {
 		for worker := range 2 {
 			t.Run(fmt.Sprint(worker), func(t *testing.T) {
 				t.Parallel()
+				db := newDatabase(t)
 				for {
 					seed := next.Add(1)
 					if done := int(seed - *firstSeed); *histories > 0 && done >= *histories || *histories == 0 && time.Since(began) > *span {
 						return
 					}
 					p := newPlan(seed)
-					if violated, story := run(t, p, image); len(violated) > 0 {
+					if violated, story := run(t, p, db); len(violated) > 0 {
 						t.Error(report(p, violated, story))
 						if bad.Add(1) > 10 {
 							return

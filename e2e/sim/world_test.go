@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/store/storetest"
 	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/runner/disk/memdisk"
 )
@@ -35,6 +34,7 @@ type world struct {
 	wg    sync.WaitGroup
 	tick  atomic.Int64
 	began time.Time
+	db    *storetest.Serial
 	seats map[string]*seat // never changes
 	order []*seat
 
@@ -68,27 +68,18 @@ var (
 )
 
 // newWorld prepares hosts and hubs; play lets them run.
-func newWorld(t *testing.T, p *plan, image []byte, log *slog.Logger) *world {
+func newWorld(t *testing.T, p *plan, db *storetest.Serial, log *slog.Logger) *world {
 	w := &world{
-		t: t, plan: p, log: log, began: time.Now(), seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[*host]bool{},
+		t: t, plan: p, log: log, began: time.Now(), db: db, seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[*host]bool{},
 		accepted: map[int]string{}, finals: map[string]string{}, told: map[wire.Hash]toldRecord{},
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.tick.Store(1000)
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "hub.db"), image, 0o600); err != nil {
+	if err := db.Begin(); err != nil {
 		t.Fatal(err)
 	}
 	for i := range p.members {
-		s := &seat{w: w, index: i, name: "hub" + strconv.Itoa(i), path: filepath.Join(dir, "hub.db")}
-		if i > 0 {
-			// Another name for the same file, past the lock that keeps two hubs off it:
-			// here SQLite stands for a database that takes several.
-			s.path = filepath.Join(dir, s.name+".db")
-			if err := os.Symlink("hub.db", s.path); err != nil {
-				t.Fatal(err)
-			}
-		}
+		s := &seat{w: w, index: i, name: "hub" + strconv.Itoa(i)}
 		w.seats[s.name] = s
 		w.order = append(w.order, s)
 	}
@@ -690,4 +681,7 @@ func (w *world) tearDown() {
 		m.close()
 	}
 	w.wg.Wait()
+	if err := w.db.Undo(); err != nil {
+		w.t.Fatal(err)
+	}
 }
