@@ -27,14 +27,13 @@ func TestEveryMutantIsCaught(t *testing.T) {
 			defer restore()
 			began := time.Now()
 			for n := range uint64(*mutantMost) {
-				p := m.plan(*firstSeed + n)
-				violated, story := run(t, p, db)
-				if len(violated) == 0 {
+				w := run(t, m.plan(*firstSeed+n), db)
+				if len(w.violated) == 0 {
 					continue
 				}
-				t.Logf("caught by history %d after %.1f s: %s", n+1, time.Since(began).Seconds(), violated[0])
+				t.Logf("caught by history %d after %.1f s: %s", n+1, time.Since(began).Seconds(), w.violated[0])
 				if *mutantFlag != "" {
-					t.Log(report(p, violated, story))
+					t.Log(w.report())
 				}
 				return
 			}

@@ -127,9 +127,8 @@ func TestScenesHold(t *testing.T) {
 			t.Parallel()
 			db := newDatabase(t)
 			for seed := range uint64(*sceneMost) {
-				p := s.plan(*firstSeed + seed)
-				if violated, story := run(t, p, db); len(violated) > 0 || *verbose {
-					t.Fatal(report(p, violated, story))
+				if w := run(t, s.plan(*firstSeed+seed), db); len(w.violated) > 0 || *verbose {
+					t.Fatal(w.report())
 				}
 			}
 		})

@@ -31,12 +31,14 @@ type world struct {
 	ctx  context.Context //nolint:containedctx // the life of the history
 	stop context.CancelFunc
 	// wg is everything that was begun, but what members wait for themselves.
-	wg    sync.WaitGroup
-	tick  atomic.Int64
-	began time.Time
-	db    *storetest.Serial
-	seats map[string]*seat // never changes
-	order []*seat
+	wg   sync.WaitGroup
+	tick atomic.Int64
+	// struck counts the faults that happened.
+	struck atomic.Int64
+	began  time.Time
+	db     *storetest.Serial
+	seats  map[string]*seat // never changes
+	order  []*seat
 
 	mu       sync.Mutex
 	hosts    []*host
@@ -162,6 +164,7 @@ func (t *trigger) concerns(runner, member int) bool {
 
 // strike makes a fault happen now.
 func (w *world) strike(f fault, runner, member int) error {
+	w.struck.Add(1)
 	switch f.kind {
 	case hubKill:
 		if m := w.memberAt(f.who); m != nil {
@@ -294,7 +297,6 @@ func (w *world) copyDisk(f fault) {
 func (w *world) play() {
 	w.setUp()
 	w.wg.Go(w.ticks)
-	w.wg.Go(w.watch)
 	end := time.Duration(0)
 	for i, j := range w.plan.jobs {
 		end = max(end, j.at)
@@ -435,7 +437,7 @@ func (w *world) shake(i int, id string) {
 }
 
 func (w *world) find(m *member, name string) (string, error) {
-	rows, err := m.st.ListExecutions(m.ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
+	rows, err := m.executions(m.ctx)
 	for _, r := range rows {
 		if r.JobName == name {
 			return r.ID, err
@@ -519,20 +521,22 @@ func (w *world) cancel(f fault) {
 	}
 }
 
-// open lists executions that have not ended.
-func (m *member) open() ([]*store.ExecutionRow, error) {
-	rows, err := m.st.ListExecutions(m.ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
-	return slices.DeleteFunc(rows, func(r *store.ExecutionRow) bool { return r.Status.Final() }), err
+func (m *member) executions(ctx context.Context) ([]*store.ExecutionRow, error) {
+	return m.st.ListExecutions(ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
 }
 
-// settled reports whether all is over: executions final, runners with nothing left.
+// open reports whether an execution has not ended.
+func open(r *store.ExecutionRow) bool { return !r.Status.Final() }
+
+// settled looks at what is shown, and reports whether all is over: executions final,
+// runners with nothing left.
 func (w *world) settled() bool {
 	m := w.anyMember()
 	if m == nil {
 		return false
 	}
-	open, err := m.open()
-	if err != nil || len(open) > 0 {
+	rows, err := w.look(m)
+	if err != nil || slices.ContainsFunc(rows, open) {
 		return false
 	}
 	w.mu.Lock()
@@ -604,9 +608,12 @@ func (w *world) leftovers() string {
 	if m == nil {
 		return "no hub serves"
 	}
-	open, err := m.open()
+	rows, err := m.executions(m.ctx)
 	out = append(out, fmt.Sprint("error ", err))
-	for _, e := range open {
+	for _, e := range rows {
+		if !open(e) {
+			continue
+		}
 		out = append(out, fmt.Sprintf("%s %s outcome %q cancel %v waiting %+v", e.JobName, e.Status, e.Outcome, e.CancelRequested, e.WaitingFor))
 		attempts, _ := m.st.AttemptsOf(m.ctx, e.ID)
 		for _, a := range attempts {
