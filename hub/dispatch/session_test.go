@@ -56,6 +56,22 @@ func TestSessions(t *testing.T) {
 	})
 }
 
+// A Hello of a broken connection is read behind the next one's: the Welcome that the
+// runner has on its disk is neither the confirmed session nor the newest.
+func TestLateHelloCostsNoSession(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		w := r.hello()
+		synced := r.ref
+		r.hello() // the late one
+		wantRefused(t, b.d.Confirm(t.Context(), synced), hub.RefusedOldSession)
+		r.epoch = w.SessionEpoch
+		if w := r.connect(); w.Quarantined {
+			t.Error("a late Hello looks like a clone")
+		}
+	})
+}
+
 func TestClaimNeedsTheCurrentSession(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		r := b.runner("one", 10)
