@@ -315,3 +315,22 @@ func TestQuarantinedInstancesAreBothHeard(t *testing.T) {
 		}
 	})
 }
+
+// The instance that connected last is stopped before the release, as it should be: the
+// one that is left must come back as the current one.
+func TestReleaseReachesTheInstanceThatIsLeft(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 1)
+		clone := r.copyOf()
+		clone.epoch = 0
+		clone.connect()
+		clone.detach()
+		if err := b.st.ReleaseRunner(t.Context(), hub.DefaultOrganisationID, r.row.ID); err != nil {
+			t.Fatal(err)
+		}
+		b.later(t)
+		if !r.ended.Load() {
+			t.Error("a release leaves the session open that is not the current one")
+		}
+	})
+}

@@ -31,7 +31,7 @@ func Check(t *testing.T, guards ...Guard) {
 	for _, g := range guards {
 		t.Run(g.Mutant, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", g.Test, "-test.timeout", timeLimit.String())
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", g.Test, "-test.timeout", timeLimit.String()) //nolint:gosec // this very program
 			cmd.Env = append(os.Environ(), "FAIRLEAD_MUTANT="+g.Mutant)
 			out, err := cmd.CombinedOutput()
 			switch {
