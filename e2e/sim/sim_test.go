@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 300, "how many histories; with -seed, how often that one is tried")
+	histories = flag.Int("histories", 200, "how many histories; with -seed, how often that one is tried")
 	seedFlag  = flag.Uint64("seed", 0, "one history alone, with its story, until it fails")
 	firstSeed = flag.Uint64("first", 1, "the first seed")
 	sceneMost = flag.Int("scene-histories", 2, "how many histories of each scene")
