@@ -60,7 +60,7 @@ func NewSerial(t testing.TB) *Serial {
 	if err != nil {
 		t.Fatalf("migrating the database in memory: %v", err)
 	}
-	s.forget() // they were for another schema
+	s.forget() // the statements of the migration
 	return s
 }
 
