@@ -109,7 +109,7 @@ func (m *member) fault(point string) error {
 	if down && point == store.FaultBegin {
 		return hub.Errorf(hub.CodeUnavailable, "The database is away.")
 	}
-	if point != store.FaultCommit { // between, SQLite's own lock is held, which waits in real time
+	if point != store.FaultCommit { // between, all others wait for this transaction: it is slow before or after
 		m.mu.Lock()
 		d := time.Duration(m.random.Int64N(int64(w.plan.slow)))
 		m.mu.Unlock()
