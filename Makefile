@@ -15,7 +15,7 @@ UI := hub/ui/web
 UI_SOURCES := $(shell find $(UI) -type f -not -path '*/node_modules/*' 2>/dev/null)
 UI_MODULES := $(UI)/node_modules/.package-lock.json
 
-.PHONY: help demo build ui test test-deps lint verify generate model faults bench fmt tidy clean check-go check-node
+.PHONY: help demo build ui test test-deps lint verify generate model histories faults bench fmt tidy clean check-go check-node
 
 help: ## Print this help
 	@echo "Fairlead $(VERSION)"; echo
@@ -77,6 +77,9 @@ generate: check-go $(UI_MODULES) ## Regenerate the contract's Go, openapi.json a
 
 model: check-go ## Explore the large configurations of the protocol's models (some minutes, 8 GB)
 	go test ./proto/model -count 1 -timeout 60m -v -args -big
+
+histories: check-go ## Run 20,000 histories of the simulation, with seeds of the day (some minutes)
+	go test -tags $(TAGS),failpoints ./e2e/sim -count 1 -timeout 60m -v -run TestHistories -args -histories 20000 -first $$(date +%Y%m%d)00000
 
 faults: check-go ## Kill members of a cluster 200 times during 1,000 steps (an hour)
 	go test -tags $(TAGS),failpoints ./e2e/faults -count 1 -timeout 90m -v -run TestMembersKilledAtRandom -args -kills 200 -steps 1000

@@ -3,44 +3,31 @@
 package runner_test
 
 import (
-	"context"
-	"os"
-	"os/exec"
 	"testing"
-	"time"
+
+	"github.com/fairlead/fairlead/proto/failpoint/failpointtest"
 )
 
 // TestMutants breaks one rule at a time in a process of its own and expects the test
 // that guards the rule to notice. It proves that those tests test something.
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("FAIRLEAD_MUTANT") != "" {
-		return // this is the process with the mutant
+	guard := func(mutant, test, says string) failpointtest.Guard {
+		return failpointtest.Guard{Mutant: mutant, Test: "^" + test + "$", Says: says}
 	}
-	guards := map[string]string{
-		"M1":   "TestGrantLost",
-		"M6":   "TestResultRepeatedUntilAcknowledged",
-		"NM9":  "TestResultRepeatedUntilAcknowledged",
-		"L3":   "TestLostChunksAreSentAgain",
-		"NM1":  "TestKilledAtEveryWrite",
-		"NM2":  "TestKilledRunner",
-		"NM3":  "TestKilledRunner",
-		"NM4":  "TestKilledRunner",
-		"NM5":  "TestKilledRunner",
-		"NM12": "TestStop",
-		"NM13": "TestKilledAtEveryWrite",
-	}
-	for mutant, guard := range guards {
-		t.Run(mutant, func(t *testing.T) {
-			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			c := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+guard+"$", "-test.timeout=50s")
-			c.Env = append(os.Environ(), "FAIRLEAD_MUTANT="+mutant)
-			out, err := c.CombinedOutput()
-			if err == nil {
-				t.Errorf("%s passes with the rule %s broken:\n%s", guard, mutant, out)
-			}
-		})
-	}
+	const notOver = "timed out waiting until the attempt is closed and its log whole"
+	failpointtest.Check(
+		t,
+		guard("M1", "TestGrantLost", "timed out waiting until given back"),
+		guard("M6", "TestResultRepeatedUntilAcknowledged", notOver),
+		guard("NM9", "TestResultRepeatedUntilAcknowledged", notOver),
+		guard("L3", "TestLostChunksAreSentAgain", notOver),
+		guard("NM1", "TestKilledAtEveryWrite", "was started 2 times"),
+		guard("NM2", "TestKilledRunner", "starts map[n0/s0:1 n1/s0:2 "),
+		guard("NM3", "TestKilledRunner", "outcome OUTCOME_FAILED"),
+		guard("NM4", "TestKilledRunner", "n1 s1 ended "),
+		guard("NM5", "TestKilledRunner", "a copied disk started something"),
+		guard("NM12", "TestStop", "is no stop"),
+		guard("NM13", "TestKilledAtEveryWrite", "was started 2 times"),
+	)
 }

@@ -80,6 +80,22 @@ func TestRunnerKilledDuringLocalStep(t *testing.T) {
 	w.logEqualsCopies(id)
 }
 
+// TestMutantM12 breaks "started is written before the start" where there is a shim: its
+// lock keeps the step from a second start all the same, but what the hub is told is wrong,
+// as the test above notices.
+func TestMutantM12(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, setup{local: true, runnerEnv: []string{"FAIRLEAD_MUTANT=M12"}})
+	w.job(1, true, "node-first", w.witnessStep(100, "0.05"))
+	id := w.run()
+	w.await("the command prints", 20*time.Second, func() bool { return len(w.lines("node001.copy")) > 10 })
+	w.runner.Process.Kill()
+	w.startRunner()
+	w.end(id, "failed", 60*time.Second)
+	w.await("the command ends", 20*time.Second, func() bool { return len(w.lines("node001.ends")) > 0 })
+	w.startedOnce()
+}
+
 // Attached SSH steps die with their runner: what was in mid-step is unknown, what had
 // ended keeps its end, and what had not started goes on under the same grant.
 func TestRunnerKilledDuringSSHStep(t *testing.T) {

@@ -5,7 +5,15 @@
 // that of a synctest bubble, so an hour costs milliseconds. What the commands
 // themselves saw is held against what the hub tells in the end.
 //
-// Faults, delays and workflows follow from the seed. How goroutines interleave does
-// not, so a seed that failed may pass when it is run again: the report of a failure
-// has the whole story.
+// The database is a serial one behind the store's connection: SQLite in memory, which
+// all hubs of a history share and which stays open for the next (storetest.Serial).
+// Races between transactions are not for this package; hub/store tests its statements on
+// both real databases.
+//
+// Faults, delays and workflows follow from the seed. How goroutines interleave within one
+// moment does not, so a seed that failed may pass when it is run again. The report of a
+// failure has the whole story, and -seed plays a history until it fails again:
+//
+//	go test -tags failpoints ./e2e/sim -run TestHistories -args -seed 568
+//	go test -tags failpoints ./e2e/sim -run TestHistories -args -histories 20000 -first 1000
 package sim

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -46,34 +45,26 @@ func (m *member) followHold(ctx context.Context) {
 // committed between is gone. As with another timeline, the first hub that connects
 // notices.
 func (w *world) forget(after time.Duration) {
-	w.standStill(func(path string) error {
-		image, err := os.ReadFile(path)
-		w.mu.Lock()
-		w.backup = image
-		w.mu.Unlock()
+	w.standStill(func() error {
 		w.note("a backup is taken")
-		return err
+		return w.db.Keep()
 	})
 	if !wait(after, w.ctx.Done()) {
 		return
 	}
-	w.standStill(func(path string) error {
+	w.standStill(func() error {
 		w.mu.Lock()
-		image := w.backup
 		w.putBack = true
 		// What was shown may be gone with it.
 		clear(w.finals)
 		w.mu.Unlock()
-		for _, side := range []string{"-wal", "-shm"} {
-			_ = os.Remove(path + side)
-		}
 		w.note("the database is put back")
-		return os.WriteFile(path, image, 0o600)
+		return w.db.PutBack()
 	})
 }
 
-// standStill ends all hubs, does something to the database's file, and starts them again.
-func (w *world) standStill(do func(path string) error) {
+// standStill ends all hubs, does something to the database, and starts them again.
+func (w *world) standStill(do func() error) {
 	select {
 	case w.changing <- struct{}{}:
 		defer func() { <-w.changing }()
@@ -89,8 +80,8 @@ func (w *world) standStill(do func(path string) error) {
 		w.mu.Unlock()
 		<-last.gone
 	}
-	if err := do(w.order[0].path); err != nil {
-		w.broke("the database's file: %v", err)
+	if err := do(); err != nil {
+		w.broke("the database: %v", err)
 	}
 	for _, s := range w.order {
 		if err := s.boot(); err != nil {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/protobuf/proto"
@@ -99,23 +98,15 @@ func (w *world) judgeOrder(s *start, prev *start, number int, handler bool) {
 	}
 }
 
-// watch looks every second at what is shown as final: it never changes.
-func (w *world) watch() {
-	for wait(time.Second, w.ctx.Done()) {
-		if m := w.anyMember(); m != nil {
-			w.look(m)
-		}
-	}
-}
-
-func (w *world) look(m *member) {
-	rows, err := m.st.ListExecutions(m.ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
+// look reads what is shown, and holds it against what was: the final never changes.
+func (w *world) look(m *member) ([]*store.ExecutionRow, error) {
+	rows, err := m.executions(m.ctx)
 	if err != nil {
-		return
+		return nil, err
 	}
 	barred, err := m.st.BarredRunners(m.ctx)
 	if err != nil {
-		return
+		return nil, err
 	}
 	for id := range barred {
 		w.quarantined(id)
@@ -127,7 +118,7 @@ func (w *world) look(m *member) {
 		shown := string(r.Outcome)
 		cells, err := m.st.NodeSteps(m.ctx, r.ID)
 		if err != nil {
-			return
+			return nil, err
 		}
 		for _, c := range cells {
 			shown += fmt.Sprintf(" %d/%d/%d:%s", c.Node, c.Step, c.Try, c.Status)
@@ -139,6 +130,7 @@ func (w *world) look(m *member) {
 		w.finals[r.ID] = shown
 		w.mu.Unlock()
 	}
+	return rows, nil
 }
 
 // judge holds what the hub tells in the end against what happened.
@@ -148,9 +140,8 @@ func (w *world) judge() {
 		w.broke("no hub serves in the end")
 		return
 	}
-	w.look(m)
 	ctx := context.Background()
-	rows, err := m.st.ListExecutions(ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
+	rows, err := w.look(m)
 	if err != nil {
 		w.broke("listing executions: %v", err)
 		return

@@ -20,7 +20,6 @@ type seat struct {
 	w      *world
 	index  int
 	name   string
-	path   string
 	member *member // nil while it is down; guarded by world.mu, as is the next
 	last   *member // that was started here
 	killed int
@@ -52,7 +51,7 @@ func (s *seat) boot() error {
 	w := s.w
 	m := &member{gone: make(chan struct{}), seat: s, random: w.random("member"+s.name, s.killed)}
 	var err error
-	m.st, err = store.Open(context.Background(), store.Config{Path: s.path, NoSync: true, Fault: m.fault, Log: w.log.With("hub", s.name)})
+	m.st, err = store.Open(context.Background(), store.Config{Serial: w.db, Fault: m.fault, Log: w.log.With("hub", s.name)})
 	if err != nil {
 		return err
 	}
@@ -132,7 +131,7 @@ func (m *member) fault(point string) error {
 	if down && point == store.FaultBegin {
 		return hub.Errorf(hub.CodeUnavailable, "The database is away.")
 	}
-	if point != store.FaultCommit { // between, SQLite's own lock is held, which waits in real time
+	if point != store.FaultCommit { // between, all others wait for this transaction: it is slow before or after
 		m.mu.Lock()
 		d := time.Duration(m.random.Int64N(int64(w.plan.slow)))
 		m.mu.Unlock()

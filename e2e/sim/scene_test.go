@@ -11,35 +11,38 @@ import (
 // mutant that breaks it. (Those of the shim have tests with real processes.)
 var scenes = []struct {
 	name string
-	plan func(seed uint64) *plan
+	// broken is what the mutant breaks, as the judge tells it.
+	broken string
+	plan   func(seed uint64) *plan
 }{
-	{"M1", scene(nil, fault{kind: cut, on: "down.offer.sent", n: 1, last: time.Second}, fault{kind: partition, on: "start", n: 1, last: 20 * time.Second})},
-	{"M3", scene(idempotentLost, fault{kind: partition, on: "start", n: 1, last: 16 * time.Second})},
-	{"M4", scene(crossed)},
-	{"M5", scene(nil, fault{kind: partition, on: "start", n: 1, last: 30 * time.Second})},
-	{"M6", scene(nil, fault{kind: lose, on: "up.result", n: 1, last: time.Second})},
-	{"M7", scene(alone, fault{kind: clone, on: "up.claim", n: 1, last: 300 * time.Millisecond}, fault{kind: partition, on: "start", n: 1, last: 20 * time.Second})},
-	{"M8", scene(nil, fault{at: 2 * time.Second, kind: cancel, last: time.Second})},
-	{"M11", scene(both(idempotentLost, alone), fault{kind: partition, on: "start", n: 1, last: 50 * time.Second}, fault{at: 16 * time.Second, kind: cancel})},
-	{"M9", scene(waits, fault{kind: forget, at: 500 * time.Millisecond, last: 4 * time.Second}, fault{kind: partition, on: "start", n: 1, last: 20 * time.Second})},
-	{"L4", scene(quick, fault{kind: forget, at: 1050 * time.Millisecond, last: 4 * time.Second})},
-	{"L1", scene(chatty, fault{at: 2 * time.Second, kind: dbDown, last: 2 * time.Second})},
-	{"L2", scene(chatty, fault{kind: lose, on: "up.chunk", n: 2, last: 9 * time.Second})},
-	{"L3", scene(chatty, fault{kind: cut, on: "up.chunk", n: 2, last: time.Second})},
-	{"NM1", scene(remoteOnly, fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
-	{"NM2", scene(remoteOnly, fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
-	{"NM3", scene(remoteOnly, fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
-	{"NM4", scene(remoteOnly, fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
-	{"NM5", scene(remoteOnly, fault{kind: clone, on: "started", n: 1, last: 300 * time.Millisecond})},
-	{"NM6", scene(nil, fault{kind: cut, on: "up.steps.sent", n: 1, last: time.Second})},
-	{"NM7", scene(remoteOnly, fault{kind: clone, on: "started", n: 1, last: 700 * time.Millisecond})},
-	{"NM8", scene(brief, fault{kind: lose, on: "up.steps", n: 1, last: 5 * time.Second})},
-	{"NM9", scene(nil, fault{kind: lose, on: "up.result", n: 1, last: time.Second})},
-	{"NM10", scene(lostSoon, fault{kind: partition, on: "start", n: 1, last: 30 * time.Second})},
-	{"NM11", scene(both(remoteOnly, failing), fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
-	{"NM12", scene(both(remoteOnly, stopsAlone), fault{at: 1500 * time.Millisecond, kind: partition, last: 3 * time.Second}, fault{kind: runnerKill, on: "stopping", n: 1, last: 4 * time.Second})},
-	{"NM13", scene(remoteOnly, fault{kind: powerCut, on: "start", n: 2, last: time.Second})},
-	{"NM14", scene(remoteOnly, fault{kind: clone, on: "started", n: 1, last: 300 * time.Millisecond})},
+	{"M1", "V1:", scene(nil, fault{kind: cut, on: "down.offer.sent", n: 1, last: time.Second}, fault{kind: partition, on: "start", n: 1, last: 20 * time.Second})},
+	{"M3", "N6:", scene(idempotentLost, fault{kind: partition, on: "start", n: 1, last: 16 * time.Second})},
+	{"M4", "V1:", scene(crossed)},
+	{"M5", "V1:", scene(nil, fault{kind: partition, on: "start", n: 1, last: 30 * time.Second})},
+	{"M6", "V8:", scene(nil, fault{kind: lose, on: "up.result", n: 1, last: time.Second})},
+	{"M7", "V1:", scene(alone, fault{kind: clone, on: "up.claim", n: 1, last: 300 * time.Millisecond}, fault{kind: partition, on: "start", n: 1, last: 20 * time.Second})},
+	{"M8", "V4:", scene(nil, fault{at: 2 * time.Second, kind: cancel, last: time.Second})},
+	{"M9", "V1:", scene(waits, fault{kind: forget, at: 500 * time.Millisecond, last: 4 * time.Second}, fault{kind: partition, on: "start", n: 1, last: 20 * time.Second})},
+	{"L4", "G3:", scene(quick, fault{kind: forget, at: 1050 * time.Millisecond, last: 4 * time.Second})},
+	{"M11", "V4:", scene(both(idempotentLost, alone), fault{kind: partition, on: "start", n: 1, last: 50 * time.Second}, fault{at: 16 * time.Second, kind: cancel})},
+	{"M12", "V8:", scene(localOnly, fault{kind: runnerKill, on: "started", n: 1, last: time.Second})},
+	{"L1", "G3:", scene(chatty, fault{at: 2 * time.Second, kind: dbDown, last: 2 * time.Second})},
+	{"L2", "G3:", scene(chatty, fault{kind: lose, on: "up.chunk", n: 2, last: 9 * time.Second})},
+	{"L3", "G3:", scene(chatty, fault{kind: cut, on: "up.chunk", n: 2, last: time.Second})},
+	{"NM1", "V1:", scene(remoteOnly, fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
+	{"NM2", "V1:", scene(remoteOnly, fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
+	{"NM3", "N3:", scene(remoteOnly, fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
+	{"NM4", "N5:", scene(remoteOnly, fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
+	{"NM5", "V1:", scene(remoteOnly, fault{kind: clone, on: "started", n: 1, last: 300 * time.Millisecond})},
+	{"NM6", "N2:", scene(nil, fault{kind: cut, on: "up.steps.sent", n: 1, last: time.Second})},
+	{"NM7", "N2:", scene(remoteOnly, fault{kind: clone, on: "started", n: 1, last: 700 * time.Millisecond})},
+	{"NM8", "it succeeded, but node step", scene(brief, fault{kind: lose, on: "up.steps", n: 1, last: 5 * time.Second})},
+	{"NM9", "V8:", scene(nil, fault{kind: lose, on: "up.result", n: 1, last: time.Second})},
+	{"NM10", "not all is over", scene(lostSoon, fault{kind: partition, on: "start", n: 1, last: 30 * time.Second})},
+	{"NM11", "N4:", scene(both(remoteOnly, failing), fault{kind: runnerKill, on: "started", n: 2, last: time.Second})},
+	{"NM12", "N7:", scene(both(remoteOnly, stopsAlone), fault{at: 1500 * time.Millisecond, kind: partition, last: 3 * time.Second}, fault{kind: runnerKill, on: "stopping", n: 1, last: 4 * time.Second})},
+	{"NM13", "V1:", scene(remoteOnly, fault{kind: powerCut, on: "start", n: 2, last: time.Second})},
+	{"NM14", "V1:", scene(remoteOnly, fault{kind: clone, on: "started", n: 1, last: 300 * time.Millisecond})},
 }
 
 // scene makes histories of one execution of some commands over some nodes, with the
@@ -84,6 +87,13 @@ func remoteOnly(p *plan) {
 	alone(p)
 	for i := range p.nodes {
 		p.nodes[i].local = false
+	}
+}
+
+func localOnly(p *plan) {
+	alone(p)
+	for i := range p.nodes {
+		p.nodes[i].local = true
 	}
 }
 
@@ -140,14 +150,13 @@ func stopsAlone(p *plan) {
 
 // What catches a mutant must let the sound programs pass.
 func TestScenesHold(t *testing.T) {
-	image := loadImage(t)
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
+			db := newDatabase(t)
 			for seed := range uint64(*sceneMost) {
-				p := s.plan(*firstSeed + seed)
-				if violated, story := run(t, p, image); len(violated) > 0 || *verbose {
-					t.Fatal(report(p, violated, story))
+				if w := run(t, s.plan(*firstSeed+seed), db); len(w.violated) > 0 || *verbose {
+					t.Fatal(w.report())
 				}
 			}
 		})

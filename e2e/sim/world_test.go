@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/store/storetest"
 	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/runner/disk/memdisk"
 )
@@ -32,11 +31,14 @@ type world struct {
 	ctx  context.Context //nolint:containedctx // the life of the history
 	stop context.CancelFunc
 	// wg is everything that was begun, but what members wait for themselves.
-	wg    sync.WaitGroup
-	tick  atomic.Int64
-	began time.Time
-	seats map[string]*seat // never changes
-	order []*seat
+	wg   sync.WaitGroup
+	tick atomic.Int64
+	// struck counts the faults that happened.
+	struck atomic.Int64
+	began  time.Time
+	db     *storetest.Serial
+	seats  map[string]*seat // never changes
+	order  []*seat
 	// changing is held by who starts hubs, or keeps them from it.
 	changing chan struct{}
 
@@ -45,8 +47,7 @@ type world struct {
 	conns    map[*conn]bool
 	apart    map[*host]bool // those that reach no hub
 	dbDown   bool
-	backup   []byte // of the database
-	putBack  bool   // the next hub is the first on the backup
+	putBack  bool // the next hub is the first on the backup
 	dials    int
 	starts   []*start
 	triggers []*trigger
@@ -72,28 +73,19 @@ var (
 )
 
 // newWorld prepares hosts and hubs; play lets them run.
-func newWorld(t *testing.T, p *plan, image []byte, log *slog.Logger) *world {
+func newWorld(t *testing.T, p *plan, db *storetest.Serial, log *slog.Logger) *world {
 	w := &world{
-		t: t, plan: p, log: log, began: time.Now(), seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[*host]bool{},
+		t: t, plan: p, log: log, began: time.Now(), db: db, seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[*host]bool{},
 		accepted: map[int]string{}, finals: map[string]string{}, told: map[wire.Hash]toldRecord{},
 		changing: make(chan struct{}, 1),
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.tick.Store(1000)
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "hub.db"), image, 0o600); err != nil {
+	if err := db.Begin(); err != nil {
 		t.Fatal(err)
 	}
 	for i := range p.members {
-		s := &seat{w: w, index: i, name: "hub" + strconv.Itoa(i), path: filepath.Join(dir, "hub.db")}
-		if i > 0 {
-			// Another name for the same file, past the lock that keeps two hubs off it:
-			// here SQLite stands for a database that takes several.
-			s.path = filepath.Join(dir, s.name+".db")
-			if err := os.Symlink("hub.db", s.path); err != nil {
-				t.Fatal(err)
-			}
-		}
+		s := &seat{w: w, index: i, name: "hub" + strconv.Itoa(i)}
 		w.seats[s.name] = s
 		w.order = append(w.order, s)
 	}
@@ -176,6 +168,7 @@ func (t *trigger) concerns(runner, member int) bool {
 
 // strike makes a fault happen now.
 func (w *world) strike(f fault, runner, member int) error {
+	w.struck.Add(1)
 	switch f.kind {
 	case hubKill:
 		if m := w.memberAt(f.who); m != nil {
@@ -310,7 +303,6 @@ func (w *world) copyDisk(f fault) {
 func (w *world) play() {
 	w.setUp()
 	w.wg.Go(w.ticks)
-	w.wg.Go(w.watch)
 	end := time.Duration(0)
 	for i, j := range w.plan.jobs {
 		end = max(end, j.at)
@@ -455,7 +447,7 @@ func (w *world) shake(i int, id string) {
 }
 
 func (w *world) find(m *member, name string) (string, error) {
-	rows, err := m.st.ListExecutions(m.ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
+	rows, err := m.executions(m.ctx)
 	for _, r := range rows {
 		if r.JobName == name {
 			return r.ID, err
@@ -539,20 +531,22 @@ func (w *world) cancel(f fault) {
 	}
 }
 
-// open lists executions that have not ended.
-func (m *member) open() ([]*store.ExecutionRow, error) {
-	rows, err := m.st.ListExecutions(m.ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
-	return slices.DeleteFunc(rows, func(r *store.ExecutionRow) bool { return r.Status.Final() }), err
+func (m *member) executions(ctx context.Context) ([]*store.ExecutionRow, error) {
+	return m.st.ListExecutions(ctx, store.ExecutionFilter{OrganisationID: hub.DefaultOrganisationID, Limit: 100})
 }
 
-// settled reports whether all is over: executions final, runners with nothing left.
+// open reports whether an execution has not ended.
+func open(r *store.ExecutionRow) bool { return !r.Status.Final() }
+
+// settled looks at what is shown, and reports whether all is over: executions final,
+// runners with nothing left.
 func (w *world) settled() bool {
 	m := w.anyMember()
 	if m == nil {
 		return false
 	}
-	open, err := m.open()
-	if err != nil || len(open) > 0 {
+	rows, err := w.look(m)
+	if err != nil || slices.ContainsFunc(rows, open) {
 		return false
 	}
 	if hold, err := m.st.ReadHold(m.ctx); err != nil || hold.Kind != "" {
@@ -627,9 +621,12 @@ func (w *world) leftovers() string {
 	if m == nil {
 		return "no hub serves"
 	}
-	open, err := m.open()
+	rows, err := m.executions(m.ctx)
 	out = append(out, fmt.Sprint("error ", err))
-	for _, e := range open {
+	for _, e := range rows {
+		if !open(e) {
+			continue
+		}
 		out = append(out, fmt.Sprintf("%s %s outcome %q cancel %v waiting %+v", e.JobName, e.Status, e.Outcome, e.CancelRequested, e.WaitingFor))
 		attempts, _ := m.st.AttemptsOf(m.ctx, e.ID)
 		for _, a := range attempts {
@@ -704,4 +701,7 @@ func (w *world) tearDown() {
 		m.close()
 	}
 	w.wg.Wait()
+	if err := w.db.Undo(); err != nil {
+		w.t.Fatal(err)
+	}
 }

@@ -3,39 +3,31 @@
 package dispatch_test
 
 import (
-	"os"
-	"os/exec"
 	"testing"
+
+	"github.com/fairlead/fairlead/proto/failpoint/failpointtest"
 )
 
 // TestMutants breaks one rule at a time and wants a test of this package to notice.
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("FAIRLEAD_MUTANT") != "" {
-		return
+	guard := func(mutant, test, says string) failpointtest.Guard {
+		return failpointtest.Guard{Mutant: mutant, Test: "^" + test + "$/^sqlite$", Says: says}
 	}
-	for mutant, test := range map[string]string{
-		"M3":   "TestReportsOfStrangersAreRefused",
-		"M4":   "TestOneOfTwoMembersOffers",
-		"M5":   "TestSilentRunnerIsOnlyAWorry",
-		"M7":   "TestClaimNeedsTheCurrentSession",
-		"M8":   "TestCancelOfAClaimWaitsForItsProof",
-		"M9":   "TestForgottenGrantIsNotMadeAgain",
-		"M11":  "TestCancelRemembersAnOpenAttempt",
-		"NM6":  "TestGapIsAnsweredWithWhatIsMissing",
-		"NM7":  "TestAnotherHistoryIsRefused",
-		"NM8":  "TestGapIsAnsweredWithWhatIsMissing",
-		"NM10": "TestLost",
-		"NM11": "TestOutcomes",
-		"NM14": "TestResume",
-	} {
-		t.Run(mutant, func(t *testing.T) {
-			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+test+"$/^sqlite$")
-			cmd.Env = append(os.Environ(), "FAIRLEAD_MUTANT="+mutant)
-			if out, err := cmd.CombinedOutput(); err == nil {
-				t.Errorf("%s passes with the rule broken:\n%s", test, out)
-			}
-		})
-	}
+	failpointtest.Check(
+		t,
+		guard("M3", "TestReportsOfStrangersAreRefused", "want refused: gone"),
+		guard("M4", "TestOneOfTwoMembersOffers", "offered as {1 "),
+		guard("M5", "TestSilentRunnerIsOnlyAWorry", "a second attempt is offered while the first is unresolved"),
+		guard("M7", "TestClaimNeedsTheCurrentSession", "got error <nil>, want refused: old_session"),
+		guard("M8", "TestCancelOfAClaimWaitsForItsProof", "cancelling execution is "),
+		guard("M9", "TestForgottenGrantIsNotMadeAgain", "not asked for its inventory"),
+		guard("M11", "TestCancelRemembersAnOpenAttempt", "execution ended cancelled"),
+		guard("NM6", "TestGapIsAnsweredWithWhatIsMissing", "steps after a gap: <nil>"),
+		guard("NM7", "TestAnotherHistoryIsRefused", "want refused: quarantined"),
+		guard("NM8", "TestGapIsAnsweredWithWhatIsMissing", "steps after a gap: <nil>"),
+		guard("NM10", "TestLost", "node steps ["),
+		guard("NM11", "TestOutcomes", "execution ended failed (outcome failed, log complete true), want unknown"),
+		guard("NM14", "TestResume", "got error <nil>, want refused: other_host"),
+	)
 }

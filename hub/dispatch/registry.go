@@ -190,13 +190,14 @@ func (g *registry) refresh(rows []*hub.Runner) (released []Sink) {
 	return released
 }
 
-// ids of runners with a session here.
+// ids of runners with a session here, be it one that another instance took the place of:
+// when the newest is gone, a release is what brings the other one back.
 func (g *registry) ids() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var ids []string
 	for id, r := range g.runners {
-		if r.connected() {
+		if r.connected() || len(r.older) > 0 {
 			ids = append(ids, id)
 		}
 	}

@@ -232,6 +232,10 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub
 	case old.Unconfirmed != 0 && presented == old.Unconfirmed:
 		// Its Welcome arrived and was synced, its Confirm did not.
 		next.Confirmed = presented
+	case old.Confirmed < presented && presented < highest && (bytes.Equal(h.Nonce, old.Nonce) || bytes.Equal(h.BootID, old.BootID)):
+		// The same, and its Confirm came behind a Hello that was late: the runner will never
+		// present another session than this, so a refusal would be one for ever.
+		next.Confirmed = presented
 	case presented < highest && (bytes.Equal(h.Nonce, old.Nonce) || bytes.Equal(h.BootID, old.BootID) && !d.reg.stale(h.RunnerID, h.Nonce)):
 		// Of this process, or of one before it: within a boot the lock file, of which the
 		// boot id is made, lets only one at a time use the directory, and a copy has another.

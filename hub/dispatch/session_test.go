@@ -56,6 +56,22 @@ func TestSessions(t *testing.T) {
 	})
 }
 
+// A Hello of a broken connection is read behind the next one's: the Welcome that the
+// runner has on its disk is neither the confirmed session nor the newest.
+func TestLateHelloCostsNoSession(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		w := r.hello()
+		synced := r.ref
+		r.hello() // the late one
+		wantRefused(t, b.d.Confirm(t.Context(), synced), hub.RefusedOldSession)
+		r.epoch = w.SessionEpoch
+		if w := r.connect(); w.Quarantined {
+			t.Error("a late Hello looks like a clone")
+		}
+	})
+}
+
 func TestClaimNeedsTheCurrentSession(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		r := b.runner("one", 10)
@@ -296,6 +312,25 @@ func TestQuarantinedInstancesAreBothHeard(t *testing.T) {
 		b.later(t)
 		if !r.ended.Load() || !clone.ended.Load() {
 			t.Error("a release leaves sessions open that are not the current one")
+		}
+	})
+}
+
+// The instance that connected last is stopped before the release, as it should be: the
+// one that is left must come back as the current one.
+func TestReleaseReachesTheInstanceThatIsLeft(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 1)
+		clone := r.copyOf()
+		clone.epoch = 0
+		clone.connect()
+		clone.detach()
+		if err := b.st.ReleaseRunner(t.Context(), hub.DefaultOrganisationID, r.row.ID); err != nil {
+			t.Fatal(err)
+		}
+		b.later(t)
+		if !r.ended.Load() {
+			t.Error("a release leaves the session open that is not the current one")
 		}
 	})
 }

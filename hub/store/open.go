@@ -22,6 +22,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		err = s.openPostgres(ctx, cfg)
 	case cfg.Path != "":
 		err = s.openSQLite(ctx, cfg)
+	case cfg.Serial != nil:
+		s.openSerial(cfg)
 	default:
 		return nil, hub.Errorf(hub.CodeInvalid, "No database is configured; give a PostgreSQL URL or a data directory.")
 	}

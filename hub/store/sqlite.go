@@ -91,6 +91,16 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	return s.checkSQLite(ctx, path)
 }
 
+// openSerial uses a database that others opened, with one connection for everything: a
+// second would wait for the first.
+func (s *Store) openSerial(cfg Config) {
+	s.dialect = sqliteDialect()
+	s.gate = &gate{}
+	s.writer = sql.OpenDB(cfg.Serial)
+	s.writer.SetMaxOpenConns(1)
+	s.reader = s.writer
+}
+
 // openToRead opens a file that is there without locking, making or changing anything;
 // a hub may be working on it.
 func openToRead(cfg Config) (*Store, error) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,12 +20,16 @@ const (
 	FaultCommitted = "committed" // it is committed; an error here is an answer that got lost
 )
 
-// Config says where the database is. Exactly one of URL and Path is set.
+// Config says where the database is. Exactly one of URL, Path and Serial is set.
 type Config struct {
 	// URL of a PostgreSQL database, "postgres://user@host/name".
 	URL string
 	// Path of an SQLite file; it is made when absent, its directory is not.
 	Path string
+	// Serial connects to a database of SQLite's dialect that is open already and takes
+	// one transaction at a time; whoever opened it closes it. Simulations share one
+	// between the hubs of a history, and keep it for the next.
+	Serial driver.Connector
 	// Name is what others call this process when they wait for it: the member's name.
 	Name string
 	// Log takes what happens beside the answers; nil discards it.

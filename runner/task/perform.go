@@ -32,7 +32,8 @@ func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End
 		return t.unprepared(ctx, err)
 	}
 	failpoint.Hit("runner.prepared")
-	if failpoint.Mutant("NM1") {
+	_, shim := executor.(Reattacher)
+	if failpoint.Mutant("NM1") || shim && failpoint.Mutant("M12") {
 		end = p.Run(ctx, out)
 		return end, t.begin(c)
 	}
