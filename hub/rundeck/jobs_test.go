@@ -45,7 +45,7 @@ func exportedJob() *hub.Job {
 			}},
 			{
 				Exec: "echo done", Idempotent: true, ContinueOnUnknown: true, Probe: "test -f /tmp/x",
-				Retries: 3, RetryDelay: 30 * time.Second, Timeout: 5 * time.Minute,
+				Retries: 3, RetryDelay: 30 * time.Second, Timeout: 5 * time.Minute, Detached: true,
 			},
 		}},
 		Dispatch: hub.Dispatch{
