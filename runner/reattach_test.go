@@ -42,11 +42,11 @@ func (s *survivors) Prepare(_ context.Context, c *task.Command) (task.Process, e
 	return &survivor{s: s, c: c}, nil
 }
 
-func (s *survivors) Reattach(_ context.Context, c *task.Command, offset uint64) (task.Process, bool, error) {
+func (s *survivors) Reattach(_ context.Context, c *task.Command, from task.Offsets) (task.Process, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked[c.Cell] = offset
-	return &survivor{s: s, c: c, offset: offset, again: true}, !s.never, nil
+	s.asked[c.Cell] = from.Last()
+	return &survivor{s: s, c: c, offset: from.Last(), again: true}, !s.never, nil
 }
 
 func (s *survivors) Forget(id string) error {

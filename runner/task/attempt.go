@@ -51,6 +51,7 @@ type Attempt struct {
 	deadline time.Duration // boot time at which the job's time is over; 0: none
 	detached bool          // this process ends: nothing more is recorded
 	probes   []Cell        // that wait for Resumed to be asked
+	remote   []remoteCell  // that wait for Resumed to be looked for
 	// leftovers are cells of which an earlier process may have left something on nodes.
 	leftovers []Cell
 	ctx       context.Context //nolint:containedctx // of Run: cells start while others record
