@@ -265,7 +265,7 @@ func (t *Attempt) take(c Cell, do func(ctx context.Context, c Cell, out *cellOut
 		if known && !end.Exited && end.Message != "" && end.Outcome != runnerv1.Outcome_OUTCOME_SUCCEEDED {
 			_ = out.say(end.Message) // if output cannot be stored, the record still tells
 		}
-		out.close()
+		out.close(known)
 		if known {
 			t.finish(c, end)
 		} else {

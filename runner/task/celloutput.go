@@ -260,7 +260,9 @@ func (o *cellOutput) breakLine(now time.Time) {
 }
 
 // close ends all lines: what was held back by the masker and what lacks a line break.
-func (o *cellOutput) close() {
+// Of a command that goes on, the next process of the runner reads again what is held
+// back: it may be half of a secret.
+func (o *cellOutput) close(over bool) {
 	o.cutter.mu.Lock()
 	defer o.cutter.mu.Unlock()
 	for i := range o.lines {
@@ -268,7 +270,9 @@ func (o *cellOutput) close() {
 		if l.quiet != nil {
 			l.quiet.Stop()
 		}
-		_ = l.masker.Flush() // the error stays in cutter.err
+		if over || !l.raw {
+			_ = l.masker.Flush() // the error stays in cutter.err
+		}
 		if len(l.rest) > 0 {
 			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)
 		}
