@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -534,5 +536,135 @@ func TestDetachedRefused(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// A node may have another sh, or none of the tools but busybox, or no setsid.
+func TestDetachedOnOtherNodes(t *testing.T) {
+	t.Parallel()
+	stdout, stderr := numberedOutput()
+	for name, test := range map[string]struct {
+		shell string
+		// tools are all that the node has; empty: the machine's.
+		tools string
+	}{
+		"bash":               {shell: "/bin/bash --posix"},
+		"busybox":            {"busybox sh", "busybox sh mkfifo dd ls tail head ln readlink find setsid sleep cat mkdir mv rm sync chmod grep kill tr ps"},
+		"busybox, no setsid": {"busybox sh", "busybox sh mkfifo dd ls tail head ln readlink find sleep cat mkdir mv rm sync chmod grep kill"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lines := []string{`ForceCommand c=$(printf %s "$SSH_ORIGINAL_COMMAND" | /bin/sed "s,^exec /bin/sh,exec ` + test.shell + `,"); eval "$c"`}
+			if test.tools != "" {
+				lines = append(lines, "SetEnv PATH="+busyboxTools(t, test.tools))
+			}
+			s := startSSHD(t, lines...)
+			gate := filepath.Join(t.TempDir(), "go")
+			c := s.command(numbered(gate), detach)
+			_, end, out := background(t, newExecutor(t), c)
+			s.killConnections(t)
+			touch(t, gate)
+			if got := within(t, end); got.Outcome != failed || got.Code != 5 || !got.EndProven {
+				t.Errorf("got %+v", got)
+			}
+			if out.out() != stdout || out.err() != stderr {
+				t.Errorf("%d bytes of stdout, want %d; %d of stderr, want %d", len(out.out()), len(stdout), len(out.err()), len(stderr))
+			}
+			c = s.command("echo started; sleep 1000; sleep 1000", detach)
+			cancel, end, _ := background(t, newExecutor(t), c)
+			cancel(task.ErrStopped)
+			if got := within(t, end); got.Outcome != cancelled || !got.EndProven {
+				t.Errorf("got %+v", got)
+			}
+			if left := alive(t, "FAIRLEAD_STEP="+c.Name()); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
+// busyboxTools makes a directory of links to busybox.
+func busyboxTools(t *testing.T, tools string) string {
+	t.Helper()
+	busybox, err := exec.LookPath("busybox")
+	must(t, err)
+	dir := t.TempDir()
+	for tool := range strings.FieldsSeq(tools) {
+		must(t, os.Symlink(busybox, filepath.Join(dir, tool)))
+	}
+	return dir
+}
+
+// The command waits while nobody takes its output, and goes on when somebody does; what
+// is kept by the runner goes from the node.
+func TestDetachedBlocksAtTheLimit(t *testing.T) {
+	t.Parallel()
+	const size = 100 << 20
+	s := startSSHD(t)
+	c := s.command(fmt.Sprintf("echo started; head -c %d /dev/zero", size), detach)
+	p, err := newExecutor(t).Prepare(t.Context(), c)
+	must(t, err)
+	out := keeper{newRecorder(), make(chan struct{})}
+	end := make(chan task.End, 1)
+	go func() { end <- p.Run(t.Context(), out) }()
+	out.waitFor(t, "started")
+	s.untilBlocked(t, c)
+	close(out.gate)
+	if got := within(t, end); got.Outcome != succeeded || len(out.out()) != size+8 {
+		t.Errorf("got %+v, %d bytes", got, len(out.out()))
+	}
+	checkRaw(t, out.recorder)
+	if left := s.outBytes(t, c); left > 90<<20 {
+		t.Errorf("%d bytes are still on the node", left)
+	}
+}
+
+// keeper keeps all it is given, behind a gate.
+type keeper struct {
+	*recorder
+	gate chan struct{}
+}
+
+func (k keeper) WriteRaw(stream wire.Stream, p []byte, offset uint64) error {
+	if offset > 1<<20 {
+		<-k.gate
+	}
+	return k.recorder.WriteRaw(stream, p, offset)
+}
+
+func (k keeper) Synced() task.Offsets {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.offsets
+}
+
+func (s *sshd) outBytes(t *testing.T, c *task.Command) (size int64) {
+	t.Helper()
+	files, _ := filepath.Glob(filepath.Join(s.stepDir(c), "out.*"))
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			size += info.Size()
+		}
+	}
+	return size
+}
+
+// untilBlocked waits until the output has reached the limit and grows no more.
+func (s *sshd) untilBlocked(t *testing.T, c *task.Command) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for before := int64(-1); ; {
+		now := s.outBytes(t, c)
+		if now == before && now >= 64<<20 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the command does not wait: %d bytes", now)
+		}
+		before = now
+		<-time.After(500 * time.Millisecond)
+	}
+	if size := s.outBytes(t, c); size > 72<<20 {
+		t.Errorf("%d bytes are on the node", size)
 	}
 }
