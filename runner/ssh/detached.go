@@ -153,8 +153,7 @@ func (d *detached) run(ctx context.Context, out task.Output) task.End {
 	if err := d.start(context.WithoutCancel(ctx)); err != nil {
 		d.removeScript(ctx)
 		return task.End{
-			Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "supervisor_failed", NotStarted: true, EndProven: true,
-			Message: fmt.Sprintf("node %s: the command was not started: %v", d.command.Node.GetName(), err),
+			Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: err.Reason, NotStarted: true, EndProven: true, Message: err.Message,
 		}
 	}
 	return d.watch(ctx, out)
@@ -162,15 +161,21 @@ func (d *detached) run(ctx context.Context, out task.Output) task.End {
 
 // start has the supervisor begin. Its error is a proof that it did not; without one it
 // may have, and whoever follows sees.
-func (d *detached) start(ctx context.Context) error {
-	ch, err := d.executor.openChannel(ctx, d.target)
-	if err != nil {
-		return err
+func (d *detached) start(ctx context.Context) *task.NotStartedError {
+	failed := func(err error, why string) *task.NotStartedError {
+		return notStarted("supervisor_failed", err, "node %s: the command was not started: %s", d.command.Node.GetName(), why)
 	}
-	word, rest, err := d.ask(ctx, ch, d.supervisor()...)
+	ch, err := d.executor.openChannel(ctx, d.target)
+	if not, ok := errors.AsType[*task.NotStartedError](err); ok {
+		return not
+	}
+	if err != nil {
+		return failed(err, err.Error())
+	}
+	word, why, err := d.ask(ctx, ch, d.supervisor()...)
 	failpoint.Hit("ssh.detached.started")
 	if err == nil && word == "no" {
-		return errors.New(rest)
+		return failed(nil, why)
 	}
 	return nil
 }
@@ -185,6 +190,11 @@ func (d *detached) watch(ctx context.Context, out task.Output) task.End {
 	case end := <-finished:
 		return end
 	case <-ctx.Done():
+	}
+	select {
+	case end := <-finished: // it was first
+		return end
+	default:
 	}
 	cause := context.Cause(ctx)
 	if errors.Is(cause, task.ErrDetach) {

@@ -1,9 +1,12 @@
 package ssh
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -667,4 +670,62 @@ func (s *sshd) untilBlocked(t *testing.T, c *task.Command) {
 	if size := s.outBytes(t, c); size > 72<<20 {
 		t.Errorf("%d bytes are on the node", size)
 	}
+}
+
+// Directories that nobody came back for go with a later step, if nothing can run in
+// them.
+func TestDetachedSweepsOldDirectories(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t)
+	old := time.Now().Add(-8 * 24 * time.Hour)
+	dir := filepath.Join(s.dir, ".fairlead/steps")
+	for name, when := range map[string]time.Time{"finished": old, "running": old, "never": old, "new": time.Now()} {
+		at := filepath.Join(dir, name)
+		must(t, os.MkdirAll(at, 0o700))
+		if name == "running" || name == "finished" {
+			must(t, os.Symlink("run-1-1-boot", filepath.Join(at, "claim")))
+		}
+		if name == "finished" {
+			touch(t, filepath.Join(at, "rc"))
+		}
+		must(t, os.Chtimes(at, when, when))
+	}
+	c := s.command("true", detach)
+	run(t, newExecutor(t), c)
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var left []string
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	if diff := cmp.Diff([]string{"new", "running", c.Name()}, left); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+}
+
+// Whatever a node says, nothing hangs or breaks, and what is handed on has the offsets
+// that it should.
+func FuzzFollower(f *testing.F) {
+	f.Add([]byte("noise\n@\nf 0 0\no 3\nabce 1\ndx 3 - \n"))
+	f.Add([]byte("@\nf 9 18446744073709551615\no 4294967295\nab"))
+	f.Add([]byte("@\nf 0 0\nx 256 timed_out lost\n@\nx 1 left\n"))
+	f.Add([]byte("@\nn\n"))
+	f.Add([]byte("@\no -1\n"))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		e := New(Config{})
+		defer e.Close()
+		c := &task.Command{Node: &runnerv1.Node{Name: "web1"}, AttemptID: "a"}
+		d := e.detached(&target{hops: make([]hop, 1)}, c)
+		d.mark = "@"
+		out := newRecorder()
+		fl := newFollower(d, out)
+		fl.killed = &killed{} // it has no node to kill anything on
+		_, err := fl.heed(bufio.NewReaderSize(bytes.NewReader(said), readSize), io.Discard)
+		if err == nil && !bytes.Contains(said, []byte("@")) {
+			t.Error("an end without a beginning")
+		}
+		if n := len(out.out()) + len(out.err()); n > len(said) {
+			t.Errorf("%d bytes of output in %d", n, len(said))
+		}
+	})
 }

@@ -65,7 +65,7 @@ func (f *follower) follow(ctx context.Context) task.End {
 			}
 		case since.IsZero() || f.moved.Load() > before || time.Since(began) > lastPause:
 			since, pause = time.Now(), firstPause
-			f.say(fmt.Sprintf("%s: %v. The command goes on there; connecting again.\n", f.node().name, err))
+			f.say(fmt.Sprintf("The connection was lost: %v. The command goes on on the node; connecting again.\n", err))
 		default:
 			pause = min(2*pause, lastPause)
 		}
@@ -103,33 +103,38 @@ func (f *follower) once(ctx context.Context) (task.End, error) {
 	if _, err := io.WriteString(ch, script); err != nil {
 		return task.End{}, ch.why()
 	}
-	r := bufio.NewReaderSize(ch, readSize)
-	for line := ""; !strings.HasSuffix(line, f.mark+"\n"); { // what comes before is the login shell's
-		if line, err = r.ReadString('\n'); err != nil {
-			return task.End{}, ch.why()
-		}
+	end, err := f.heed(bufio.NewReaderSize(ch, readSize), ch)
+	if errors.Is(err, errCut) {
+		err = ch.why()
 	}
-	return f.heed(ch, r)
+	return end, err
 }
 
-// heed does what the node's messages say until the last of them.
-func (f *follower) heed(ch *channel, r *bufio.Reader) (task.End, error) {
-	telling := false
-	for {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return task.End{}, ch.why()
+// errCut: the node's messages end without a last one.
+var errCut = errors.New("the messages were cut")
+
+// heed does what the node's messages in r say, until the last of them. Answers go to w.
+func (f *follower) heed(r *bufio.Reader, w io.Writer) (task.End, error) {
+	for began := false; !began; { // what comes before is the login shell's
+		line, err := r.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return task.End{}, errCut
 		}
-		words := strings.Fields(line)
+		began = strings.HasSuffix(string(line), f.mark+"\n")
+	}
+	over := make(chan struct{})
+	defer close(over)
+	tell := sync.OnceFunc(func() { go f.tellKept(w, over) })
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return task.End{}, errCut
+		}
+		words := strings.Fields(string(line))
 		switch {
 		case len(words) == 3 && words[0] == "f":
 			f.begin(words[1:])
-			if !telling {
-				telling = true
-				over := make(chan struct{})
-				defer close(over)
-				go f.tellKept(ch, over)
-			}
+			tell()
 		case len(words) == 2 && words[0] == "o":
 			err = f.piece(r, wire.Stdout, words[1])
 		case len(words) == 2 && words[0] == "e":
@@ -141,7 +146,7 @@ func (f *follower) heed(ch *channel, r *bufio.Reader) (task.End, error) {
 		case len(words) == 1:
 			return f.state(words[0])
 		default:
-			err = fmt.Errorf("the node's shell said %q", firstLine([]byte(line)))
+			err = fmt.Errorf("the node's shell said %q", firstLine(line))
 		}
 		if err != nil {
 			return task.End{}, err
@@ -173,7 +178,7 @@ func (f *follower) piece(r *bufio.Reader, stream wire.Stream, size string) error
 		f.hand(stream, f.buf[:n])
 		rest -= uint64(n)
 		if err != nil && rest > 0 {
-			return errBroken
+			return errCut
 		}
 	}
 	return nil
@@ -194,13 +199,13 @@ func (f *follower) hand(stream wire.Stream, p []byte) {
 }
 
 // tellKept tells the node what it need not keep any more.
-func (f *follower) tellKept(ch *channel, over <-chan struct{}) {
+func (f *follower) tellKept(w io.Writer, over <-chan struct{}) {
 	tick := time.NewTicker(keptEvery)
 	defer tick.Stop()
 	var told task.Offsets
 	for {
 		if kept := f.safe(); kept != told {
-			if _, err := fmt.Fprintf(ch, "%d %d\n", kept[wire.Stdout], kept[wire.Stderr]); err != nil {
+			if _, err := fmt.Fprintf(w, "%d %d\n", kept[wire.Stdout], kept[wire.Stderr]); err != nil {
 				return
 			}
 			told = kept

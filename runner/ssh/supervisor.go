@@ -55,6 +55,8 @@ no() { echo "${mark}no $*"; exit 1; }
 for tool in mkfifo dd ls tail head ln readlink find; do
   command -v $tool >/dev/null 2>&1 || no "$tool is not installed"
 done
+# Of a program, everybody could read the arguments.
+[ "$(command -v printf)" = printf ] || no "its /bin/sh has no printf of its own"
 umask 077
 steps=$HOME/.fairlead/steps dir=$HOME/.fairlead/steps/$step
 said=$(mkdir -p "$steps" 2>&1) || no "$said"
@@ -202,6 +204,9 @@ drop() {
 exec 3<&0 </dev/null
 (
   while read -r ko ke; do
+    po=0 pe=0 # an earlier connection's last words may come late
+    { read -r po pe <kept; } 2>/dev/null
+    [ "$ko" -lt "$po" ] || [ "$ke" -lt "$pe" ] && continue
     echo "$ko $ke" >kept.tmp && mv kept.tmp kept
     drop out "$ko"
     drop err "$ke"
@@ -236,7 +241,7 @@ while :; do
   [ $idle -gt 0 ] || continue
   if [ -n "$over" ]; then
     read -r code why lost <rc
-    echo x "$code" "$why" "$lost"
+    case $code in ''|*[!0-9]*) echo g;; *) echo x "$code" "$why" "$lost";; esac
     break
   elif [ $idle -le 10 ]; then
     nap 0.1
