@@ -16,7 +16,7 @@ func remote(s *survivors) option {
 
 func detachedSpec() *runnerv1.Spec {
 	s := spec(1, 2)
-	for _, step := range s.Steps {
+	for _, step := range s.GetSteps() {
 		step.Detached = true
 	}
 	return s
