@@ -25,16 +25,21 @@ type detached struct {
 	// limit is the time of the command; 0: none.
 	limit time.Duration
 	// again: an earlier process of the runner started it, and had as much of its output.
-	again      bool
-	from       task.Offsets
+	again bool
+	from  task.Offsets
+	// silence is why the supervisor did not say whether it began; nil: it said so.
+	silence    error
 	newHostKey string
-	// moved counts what was read of the output, so that others see whether it gets on.
-	moved atomic.Int64
+	// moved counts what was read of the output, so that others see whether it gets on;
+	// handing that whoever takes it is at it. hurry ends a pause between connections.
+	moved   atomic.Int64
+	handing atomic.Bool
+	hurry   chan struct{}
 }
 
 // detached makes what Prepare, Reattach and Clean share.
 func (e *Executor) detached(t *target, c *task.Command) *detached {
-	return &detached{process: &process{
+	return &detached{hurry: make(chan struct{}, 1), process: &process{
 		executor: e, target: t, command: c, mark: newMark(), step: c.Name(), answers: &answerer{sudo: &t.sudo},
 	}}
 }
@@ -177,6 +182,7 @@ func (d *detached) start(ctx context.Context) *task.NotStartedError {
 	if err == nil && word == "no" {
 		return failed(nil, why)
 	}
+	d.silence = err
 	return nil
 }
 
@@ -239,24 +245,29 @@ func (d *detached) endTree(finished <-chan task.End) (result killed, first *task
 	}
 }
 
-// killNow ends what belongs to the command, of which its directory tells the shell.
+// killNow ends what belongs to the command, of which its directory tells the shell. If
+// it has not begun it never will: else "nothing is left" would hold for a moment only.
 func (d *detached) killNow() killed {
 	ctx, cancel := context.WithTimeout(context.Background(), max(d.command.Grace, 0)+45*time.Second)
 	defer cancel()
-	return d.runKillScript(ctx, d.names()+nodeScript+"cd \"$dir\" 2>/dev/null\n"+endtreeScript+d.killSettings())
+	return d.runKillScript(ctx, d.names()+nodeScript+"cd \"$dir\" 2>/dev/null && ln -s never claim 2>/dev/null\n"+endtreeScript+d.killSettings())
 }
 
 // awaitEnd returns what the supervisor tells of a command of which nothing is left. It
 // tells nothing while a process outside of the command has its output open: then it is
 // not waited for.
 func (d *detached) awaitEnd(gone bool, finished <-chan task.End, quit func()) task.End {
+	select {
+	case d.hurry <- struct{}{}:
+	default:
+	}
 	for gone {
 		before := d.moved.Load()
 		select {
 		case end := <-finished:
 			return end
 		case <-time.After(endWait):
-			gone = d.moved.Load() > before // held up by whoever takes the output
+			gone = d.moved.Load() > before || d.handing.Load() // the rest of the output is on its way
 		}
 	}
 	quit()

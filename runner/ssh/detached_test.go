@@ -285,6 +285,56 @@ func TestDetachedNeverStarted(t *testing.T) {
 	}
 }
 
+// A shell that cannot make sense of the supervisor starts nothing, and that is not tried
+// again and again.
+func TestDetachedShellFails(t *testing.T) {
+	t.Parallel()
+	count := filepath.Join(t.TempDir(), "count")
+	s := startSSHD(t, `ForceCommand n=$(cat `+count+`)x; echo $n >`+count+`; [ $n = xx ] && { echo "no such luck" >&2; exit 2; }; eval "$SSH_ORIGINAL_COMMAND"`)
+	end, _ := run(t, newExecutor(t), s.command("true", detach))
+	if end.Reason != "supervisor_failed" || !end.NotStarted || !strings.Contains(end.Message, "no such luck") {
+		t.Errorf("got %+v", end)
+	}
+}
+
+// A stop of what has not begun on its node holds for a start that comes late.
+func TestDetachedStoppedBeforeItStarts(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t)
+	c := s.command("touch "+filepath.Join(s.dir, "ran"), detach)
+	late, err := newExecutor(t).Prepare(t.Context(), c)
+	must(t, err)
+	p, _, err := newExecutor(t).Reattach(t.Context(), c, task.Offsets{})
+	must(t, err)
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(task.ErrStopped)
+	if end := p.Run(ctx, newRecorder()); end.Outcome != cancelled || !end.NotStarted || !end.EndProven {
+		t.Errorf("got %+v", end)
+	}
+	if end := late.Run(t.Context(), newRecorder()); !end.NotStarted {
+		t.Errorf("late: got %+v", end)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "ran")); err == nil {
+		t.Error("it ran all the same")
+	}
+}
+
+// A stop while the connection is lost still finds the real end and all output.
+func TestDetachedStopAfterACut(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t)
+	c := s.command("trap 'seq 20000; exit 7' TERM; echo started; while :; do sleep 0.1; done", detach)
+	cancel, end, out := background(t, newExecutor(t), c)
+	s.killConnections(t)
+	cancel(task.ErrStopped)
+	if got := within(t, end); got.Outcome != cancelled || got.Code != 7 || !got.EndProven {
+		t.Errorf("got %+v", got)
+	}
+	if !strings.HasSuffix(out.out(), "\n20000\n") {
+		t.Errorf("%d bytes of output", len(out.out()))
+	}
+}
+
 // A start that comes after the directory was made anew finds another word in it.
 func TestDetachedLateStart(t *testing.T) {
 	t.Parallel()

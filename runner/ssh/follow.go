@@ -71,6 +71,7 @@ func (f *follower) follow(ctx context.Context) task.End {
 		}
 		select {
 		case <-ctx.Done():
+		case <-f.hurry:
 		case <-time.After(pause):
 		}
 	}
@@ -190,7 +191,9 @@ func (f *follower) hand(stream wire.Stream, p []byte) {
 	offset, failed := f.at[stream], f.outErr
 	f.mu.Unlock()
 	if failed == nil && len(p) > 0 {
+		f.handing.Store(true)
 		failed = f.out.WriteRaw(stream, p, offset)
+		f.handing.Store(false)
 	}
 	f.mu.Lock()
 	f.outErr = failed
@@ -279,6 +282,9 @@ func (f *follower) state(word string) (task.End, error) {
 	case "n":
 		end = task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: task.ReasonNeverStarted, NotStarted: true, EndProven: true}
 		end.Message = "the command was never started, and will not be"
+		if !f.again { // no fault of a runner's end, so no reason to try again for nothing
+			end.Reason, end.Message = "supervisor_failed", fmt.Sprintf("the command was not started: %v", f.silence)
+		}
 	case "r":
 		end.Reason, end.EndProven = "node_rebooted", true
 		end.Message = "the node was restarted while the command ran: nothing of it runs, but what it had done by then is not known"
