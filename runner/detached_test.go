@@ -1,6 +1,8 @@
 package runner_test
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,6 +106,35 @@ func TestDetachedIsNotLookedForOnAnotherHost(t *testing.T) {
 		}
 		if len(s.asked) > 0 {
 			t.Errorf("looked for at %v", s.asked)
+		}
+	})
+}
+
+// What a detached step that ended left on its node goes once there are keys again.
+func TestDetachedIsCleanedUpAfterARestart(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.script = func(ctx context.Context, c *task.Command, _ task.Output) task.End {
+			if c.Cell.Step == 0 {
+				return succeeded()
+			}
+			<-ctx.Done()
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN}
+		}
+		c := cleaner{executor{w}, make(chan string, 10)}
+		with := func(cfg *runner.Config) { cfg.Executors = map[string]task.Executor{task.ExecutorSSH: c} }
+		p := w.boot(h, with)
+		s := detachedSpec()
+		s.Steps[1].Detached = false
+		a := h.offer("a1", s)
+		w.untilStarted("n0/s1")
+		p.kill()
+		w.boot(h, with)
+		h.untilClosed(a)
+		got := []string{<-c.cleaned, <-c.cleaned}
+		slices.Sort(got)
+		if !slices.Equal(got, []string{"n0/0", "n0/1"}) {
+			t.Errorf("cleaned %v", got)
 		}
 	})
 }

@@ -722,6 +722,27 @@ func (s *sshd) untilBlocked(t *testing.T, c *task.Command) {
 	}
 }
 
+// What an earlier process left of a step that ended goes; one that runs stays.
+func TestDetachedClean(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t)
+	gate := filepath.Join(t.TempDir(), "go")
+	c := s.command("echo started; while [ ! -e "+gate+" ]; do sleep 0.05; done", detach)
+	_, end, _ := background(t, newExecutor(t), c)
+	other := newExecutor(t)
+	if err := other.Clean(t.Context(), c); err == nil || !strings.Contains(err.Error(), "still runs") {
+		t.Errorf("cleaned while it runs: %v", err)
+	}
+	touch(t, gate)
+	if got := within(t, end); got.Outcome != succeeded {
+		t.Errorf("got %+v", got)
+	}
+	must(t, other.Clean(t.Context(), c))
+	if _, err := os.Stat(s.stepDir(c)); !os.IsNotExist(err) {
+		t.Errorf("the step's directory is still there: %v", err)
+	}
+}
+
 // Directories that nobody came back for go with a later step, if nothing can run in
 // them.
 func TestDetachedSweepsOldDirectories(t *testing.T) {
