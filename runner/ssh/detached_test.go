@@ -122,9 +122,17 @@ func (s *sshd) home(t *testing.T) string {
 	return out.out()
 }
 
-// background runs a command that prints "started", and gives its end and output.
-func background(t *testing.T, e *Executor, c *task.Command) (func(error), <-chan task.End, *recorder) {
+// background runs a command that prints "started", and gives its end and output. A test
+// that fails leaves nothing of it running.
+func background(t *testing.T, s *sshd, e *Executor, c *task.Command) (func(error), <-chan task.End, *recorder) {
 	t.Helper()
+	t.Cleanup(func() {
+		text, _ := os.ReadFile(filepath.Join(s.stepDir(c), "session"))
+		pid, _, _ := strings.Cut(string(text), " ")
+		if leader, err := strconv.Atoi(pid); err == nil && t.Failed() {
+			_ = syscall.Kill(-leader, syscall.SIGKILL)
+		}
+	})
 	p, err := e.Prepare(t.Context(), c)
 	if err != nil {
 		t.Fatalf("prepare: %v", err)
@@ -195,7 +203,7 @@ func TestDetachedConnectionCut(t *testing.T) {
 			s := startSSHD(t)
 			gate := filepath.Join(t.TempDir(), "go")
 			c := s.command(numbered(gate), detach)
-			_, end, out := background(t, newExecutor(t), c)
+			_, end, out := background(t, s, newExecutor(t), c)
 			if after {
 				s.signalConnections(t, syscall.SIGSTOP) // nobody hears what the command does now
 				touch(t, gate)
@@ -228,7 +236,7 @@ func TestDetachedReattach(t *testing.T) {
 			s := startSSHD(t)
 			gate := filepath.Join(t.TempDir(), "go")
 			c := s.command(numbered(gate), detach)
-			cancel, end, _ := background(t, newExecutor(t), c)
+			cancel, end, _ := background(t, s, newExecutor(t), c)
 			cancel(task.ErrDetach)
 			if got := within(t, end); got.Reason != "detached" {
 				t.Fatalf("got %+v", got)
@@ -324,7 +332,7 @@ func TestDetachedStopAfterACut(t *testing.T) {
 	t.Parallel()
 	s := startSSHD(t)
 	c := s.command("trap 'seq 20000; exit 7' TERM; echo started; while :; do sleep 0.1; done", detach)
-	cancel, end, out := background(t, newExecutor(t), c)
+	cancel, end, out := background(t, s, newExecutor(t), c)
 	s.killConnections(t)
 	cancel(task.ErrStopped)
 	if got := within(t, end); got.Outcome != cancelled || got.Code != 7 || !got.EndProven {
@@ -382,7 +390,7 @@ func TestDetachedSupervisorKilled(t *testing.T) {
 	t.Parallel()
 	s := startSSHD(t)
 	c := s.command("echo started; while :; do sleep 0.1; done", detach)
-	_, end, out := background(t, newExecutor(t), c)
+	_, end, out := background(t, s, newExecutor(t), c)
 	if err := syscall.Kill(s.claimed(t, c), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -462,7 +470,7 @@ func TestDetachedStop(t *testing.T) {
 			t.Parallel()
 			s := startSSHD(t)
 			c := s.command(test.text, detach)
-			cancel, end, _ := background(t, newExecutor(t), c)
+			cancel, end, _ := background(t, s, newExecutor(t), c)
 			cancel(test.cause)
 			if got := within(t, end); got.Outcome != test.outcome || !got.EndProven || got.Code != test.code {
 				t.Errorf("got %+v", got)
@@ -479,7 +487,7 @@ func TestDetachedStopAfterReattach(t *testing.T) {
 	t.Parallel()
 	s := startSSHD(t)
 	c := s.command("echo started; sleep 1000; sleep 1000", detach)
-	cancel, end, _ := background(t, newExecutor(t), c)
+	cancel, end, _ := background(t, s, newExecutor(t), c)
 	cancel(task.ErrDetach)
 	within(t, end)
 	p, _, err := newExecutor(t).Reattach(t.Context(), c, task.Offsets{})
@@ -496,7 +504,7 @@ func TestDetachedTimeoutOnTheNode(t *testing.T) {
 	t.Parallel()
 	s := startSSHD(t)
 	c := s.command("echo started; sleep 1000; sleep 1000", detach, func(c *task.Command) { c.Timeout = time.Second })
-	cancel, end, _ := background(t, newExecutor(t), c)
+	cancel, end, _ := background(t, s, newExecutor(t), c)
 	cancel(task.ErrDetach)
 	within(t, end)
 	waitForFile(t, filepath.Join(s.stepDir(c), "rc"))
@@ -516,7 +524,7 @@ func TestDetachedKeepsSecrets(t *testing.T) {
 		c.Env = []string{"RD_S=swordfish"}
 		c.Masks = [][]byte{[]byte("hunter2"), []byte("swordfish"), []byte("open sesame")}
 	})
-	_, end, out := background(t, newExecutor(t), c)
+	_, end, out := background(t, s, newExecutor(t), c)
 	secrets := []string{"hunter2", "swordfish", "open sesame"}
 	files, err := filepath.Glob(s.stepDir(c) + "/*")
 	must(t, err)
@@ -614,7 +622,7 @@ func TestDetachedOnOtherNodes(t *testing.T) {
 			s := startSSHD(t, lines...)
 			gate := filepath.Join(t.TempDir(), "go")
 			c := s.command(numbered(gate), detach)
-			_, end, out := background(t, newExecutor(t), c)
+			_, end, out := background(t, s, newExecutor(t), c)
 			s.killConnections(t)
 			touch(t, gate)
 			if got := within(t, end); got.Outcome != failed || got.Code != 5 || !got.EndProven {
@@ -624,7 +632,7 @@ func TestDetachedOnOtherNodes(t *testing.T) {
 				t.Errorf("%d bytes of stdout, want %d; %d of stderr, want %d", len(out.out()), len(stdout), len(out.err()), len(stderr))
 			}
 			c = s.command("echo started; sleep 1000; sleep 1000", detach)
-			cancel, end, _ := background(t, newExecutor(t), c)
+			cancel, end, _ := background(t, s, newExecutor(t), c)
 			cancel(task.ErrStopped)
 			if got := within(t, end); got.Outcome != cancelled || !got.EndProven {
 				t.Errorf("got %+v", got)
@@ -728,7 +736,7 @@ func TestDetachedClean(t *testing.T) {
 	s := startSSHD(t)
 	gate := filepath.Join(t.TempDir(), "go")
 	c := s.command("echo started; while [ ! -e "+gate+" ]; do sleep 0.05; done", detach)
-	_, end, _ := background(t, newExecutor(t), c)
+	_, end, _ := background(t, s, newExecutor(t), c)
 	other := newExecutor(t)
 	if err := other.Clean(t.Context(), c); err == nil || !strings.Contains(err.Error(), "still runs") {
 		t.Errorf("cleaned while it runs: %v", err)
