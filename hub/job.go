@@ -101,6 +101,8 @@ type Step struct {
 	ContinueOnUnknown bool
 	Retries           int
 	RetryDelay        time.Duration
+	// Detached runs it under a supervisor on its node, where that is reached over SSH.
+	Detached bool
 	// ErrorHandler answers a failure of this step on its node; never an unknown.
 	ErrorHandler       *Step
 	KeepgoingOnSuccess bool // of a handler

@@ -20,12 +20,13 @@ type survivors struct {
 	w  *world
 	mu sync.Mutex
 	// out is what each printed so far; over is closed at its end.
-	out    map[task.Cell]string
-	over   map[task.Cell]chan struct{}
-	asked  map[task.Cell]uint64 // offset that Reattach was given
-	never  bool                 // nothing that is looked for had started
-	onEnd  func(task.End)       // told of ends; may be nil
-	forgot []string
+	out     map[task.Cell]string
+	over    map[task.Cell]chan struct{}
+	asked   map[task.Cell]uint64 // offset that Reattach was given
+	options string               // that Reattach was given
+	never   bool                 // nothing that is looked for had started
+	onEnd   func(task.End)       // told of ends; may be nil
+	forgot  []string
 }
 
 func newSurvivors(w *world) *survivors {
@@ -42,11 +43,12 @@ func (s *survivors) Prepare(_ context.Context, c *task.Command) (task.Process, e
 	return &survivor{s: s, c: c}, nil
 }
 
-func (s *survivors) Reattach(_ context.Context, c *task.Command, offset uint64) (task.Process, bool, error) {
+func (s *survivors) Reattach(_ context.Context, c *task.Command, from task.Offsets) (task.Process, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked[c.Cell] = offset
-	return &survivor{s: s, c: c, offset: offset, again: true}, !s.never, nil
+	s.asked[c.Cell] = from.Last()
+	s.options = c.Options["pw"]
+	return &survivor{s: s, c: c, offset: from.Last(), again: true}, !s.never, nil
 }
 
 func (s *survivors) Forget(id string) error {
@@ -89,8 +91,12 @@ func (p *survivor) follow(ctx context.Context, out task.Output) task.End {
 		s.w.change = make(chan struct{})
 		s.w.mu.Unlock()
 	}
+	write := out.WriteMasked
+	if p.c.Detached {
+		write = out.WriteRaw
+	}
 	p.offset += uint64(len(text))
-	if err := out.WriteMasked(wire.Stdout, []byte(text), p.offset); err != nil {
+	if err := write(wire.Stdout, []byte(text), p.offset); err != nil {
 		return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Message: err.Error()}
 	}
 	select {
@@ -107,7 +113,7 @@ func (p *survivor) follow(ctx context.Context, out task.Output) task.End {
 	s.mu.Lock()
 	rest := s.out[p.c.Cell][p.offset:]
 	s.mu.Unlock()
-	_ = out.WriteMasked(wire.Stdout, []byte(rest), p.offset+uint64(len(rest)))
+	_ = write(wire.Stdout, []byte(rest), p.offset+uint64(len(rest)))
 	return succeeded()
 }
 

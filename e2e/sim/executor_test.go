@@ -276,7 +276,7 @@ func (e local) Prepare(ctx context.Context, c *task.Command) (task.Process, erro
 }
 
 // Reattach implements task.Reattacher: docs/executors.md, the table.
-func (e local) Reattach(_ context.Context, c *task.Command, offset uint64) (task.Process, bool, error) {
+func (e local) Reattach(_ context.Context, c *task.Command, from task.Offsets) (task.Process, bool, error) {
 	w := e.p.h.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -294,7 +294,7 @@ func (e local) Reattach(_ context.Context, c *task.Command, offset uint64) (task
 	case s.tombstone:
 		return nil, false, nil
 	}
-	return &shimmed{p: e.p, c: c, shim: s, offset: offset}, true, nil
+	return &shimmed{p: e.p, c: c, shim: s, offset: from.Last()}, true, nil
 }
 
 // Forget implements task.Reattacher.

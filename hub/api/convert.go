@@ -104,7 +104,7 @@ func toStep(s *hub.Step) JobStep {
 	out := JobStep{
 		Kind: "exec", Label: stepLabel(s), Description: s.Description, Exec: s.Exec, TimeoutMs: millis(s.Timeout),
 		Idempotent: s.Idempotent, Probe: s.Probe, ContinueOnUnknown: s.ContinueOnUnknown, Retries: s.Retries,
-		RetryDelayMs: millis(s.RetryDelay),
+		RetryDelayMs: millis(s.RetryDelay), Detached: s.Detached,
 	}
 	if s.Script != nil {
 		out.Kind, out.Script, out.Args, out.Interpreter = "script", s.Script.Text, s.Script.Args, s.Script.Interpreter

@@ -258,6 +258,7 @@ type JobStep struct {
 	Interpreter       string   `json:"interpreter,omitempty"`
 	TimeoutMs         int64    `json:"timeoutMs,omitempty"`
 	Idempotent        bool     `json:"idempotent"`
+	Detached          bool     `json:"detached" doc:"Runs under a supervisor on the node, where that is reached over SSH"`
 	Probe             string   `json:"probe,omitempty"`
 	ContinueOnUnknown bool     `json:"continueOnUnknown"`
 	Retries           int      `json:"retries"`

@@ -143,8 +143,8 @@ func makeStep(step *hub.Step, of int) *runnerv1.Step {
 	s := &runnerv1.Step{
 		Number: uint32(of + 1), Description: step.Description,
 		TimeoutMs: step.Timeout.Milliseconds(), Idempotent: step.Idempotent, Probe: step.Probe,
-		ContinueOnUnknown: step.ContinueOnUnknown,
-		Retries:           uint32(max(step.Retries, 0)), RetryDelayMs: step.RetryDelay.Milliseconds(),
+		ContinueOnUnknown: step.ContinueOnUnknown, Detached: step.Detached,
+		Retries: uint32(max(step.Retries, 0)), RetryDelayMs: step.RetryDelay.Milliseconds(),
 		KeepgoingOnSuccess: step.KeepgoingOnSuccess,
 	}
 	if step.Script == nil {

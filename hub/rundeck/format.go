@@ -238,6 +238,7 @@ func stepTable(s *hub.Step) table {
 	}
 	t.duration("timeout", s.Timeout)
 	t.truth("idempotent", s.Idempotent)
+	t.truth("detached", s.Detached)
 	t.text("probe", s.Probe)
 	if s.ContinueOnUnknown {
 		t.text("onUnknown", "continue")

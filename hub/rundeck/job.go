@@ -68,6 +68,7 @@ func readJob(p *problems, v *value) (*hub.Job, bool) {
 	job.LostAfter = readLostAfter(f)
 	job.StopAfterHubLoss = readHubLoss(f)
 	readRunnerSelector(f)
+	checkDetached(f, job)
 	checkReferences(p, job)
 	return job, true
 }

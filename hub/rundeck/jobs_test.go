@@ -45,7 +45,7 @@ func exportedJob() *hub.Job {
 			}},
 			{
 				Exec: "echo done", Idempotent: true, ContinueOnUnknown: true, Probe: "test -f /tmp/x",
-				Retries: 3, RetryDelay: 30 * time.Second, Timeout: 5 * time.Minute,
+				Retries: 3, RetryDelay: 30 * time.Second, Timeout: 5 * time.Minute, Detached: true,
 			},
 		}},
 		Dispatch: hub.Dispatch{
@@ -179,6 +179,8 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"bad truth", string(job("  nodeFilterEditable: maybe\n")), "[0].nodeFilterEditable", `not "maybe" (line 5)`},
 		{"bad loglevel", string(job("  loglevel: TRACE\n")), "[0].loglevel", "must be one of"},
 		{"bad timeout", string(job("  timeout: soon\n")), "[0].timeout", "not a duration"},
+		{"detached without nodes", "- name: j\n  sequence: {commands: [{exec: a, detached: true}]}\n", "[0].sequence.commands[0].detached", "without nodefilters"},
+		{"detached handler without nodes", "- name: j\n  sequence: {commands: [{exec: a, errorhandler: {exec: b, detached: true}}]}\n", "[0].sequence.commands[0].errorhandler.detached", "without nodefilters"},
 		{"bad thread count", string(job("  nodefilters: {filter: a, dispatch: {threadcount: 0}}\n")), "[0].nodefilters.dispatch.threadcount", "from 1"},
 		{"bad filter", string(job("  nodefilters: {filter: 'name: /a[/'}\n")), "[0].nodefilters.filter", "missing closing ]"},
 		{"filter of Java", string(job("  nodefilters: {filter: '(?!a).*'}\n")), "[0].nodefilters.filter", "RE2"},

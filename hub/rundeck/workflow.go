@@ -15,7 +15,7 @@ func stepKeys() keys {
 	return supported(
 		"exec", "script", "args", "scriptInterpreter", "interpreterArgsQuoted", "fileExtension",
 		"description", "errorhandler", "keepgoingOnSuccess",
-		"timeout", "idempotent", "probe", "onUnknown", "retry",
+		"timeout", "idempotent", "probe", "onUnknown", "retry", "detached",
 	).with(keys{
 		"scriptfile":              {unsupported: true},
 		"scripturl":               {unsupported: true},
@@ -107,6 +107,7 @@ func readStep(f fields, handler bool) hub.Step {
 		Idempotent:        f.boolean("idempotent", false),
 		Probe:             f.text("probe"),
 		ContinueOnUnknown: f.oneOf("onUnknown", "stop", "continue") == "continue",
+		Detached:          f.boolean("detached", false),
 	}
 	readWork(f, &s)
 	readRetry(f, &s)
@@ -128,6 +129,24 @@ func readStep(f fields, handler bool) hub.Step {
 		}
 	}
 	return s
+}
+
+// checkDetached objects to detached steps of a job that is sent to no nodes: on the
+// runner's own host every step outlives the runner, and the key would promise more.
+func checkDetached(f fields, job *hub.Job) {
+	if job.Dispatch.Nodes || job.Dispatch.Editable {
+		return
+	}
+	const why = "means nothing in a job without nodefilters: what runs on the runner's own host outlives the runner anyway; leave it out"
+	for i := range job.Workflow.Steps {
+		step := &job.Workflow.Steps[i]
+		if step.Detached {
+			f.errorf(stepPath(i)+".detached", "%s", why)
+		}
+		if step.ErrorHandler != nil && step.ErrorHandler.Detached {
+			f.errorf(stepPath(i)+".errorhandler.detached", "%s", why)
+		}
+	}
 }
 
 // readWork reads what the step does.

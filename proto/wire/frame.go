@@ -39,8 +39,9 @@ type Frame struct {
 	Flags uint8
 	// Time is Unix microseconds by the runner's clock.
 	Time int64
-	// Offset is where in a local step's own output file this frame ends, so that a
-	// restarted runner goes on there; 0 for none.
+	// Offset is where in the step's own output file this frame ends, so that a restarted
+	// runner goes on there; 0 for none. A local step has one file for both streams, a
+	// detached one a file for each.
 	Offset uint64
 	// Data is the line without its newline; any bytes, at most MaxFrameData.
 	Data []byte

@@ -100,6 +100,10 @@ func newRecorder() *recorder { return &recorder{wrote: make(chan struct{}, 1)} }
 
 func (r *recorder) Write(wire.Stream, []byte) error { panic("unmasked output of a local command") }
 
+func (r *recorder) WriteRaw(wire.Stream, []byte, uint64) error {
+	panic("unmasked output of a local command")
+}
+
 func (r *recorder) WriteMasked(stream wire.Stream, p []byte, offset uint64) error {
 	if r.gate != nil {
 		<-r.gate
@@ -373,10 +377,10 @@ func TestLargeOutputInSegments(t *testing.T) {
 // syncedRecorder says what is synced.
 type syncedRecorder struct{ *recorder }
 
-func (r syncedRecorder) SyncedOffset() uint64 {
+func (r syncedRecorder) Synced() task.Offsets {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.synced
+	return task.Offsets{r.synced}
 }
 
 func TestCommandBlocksAtTheLimit(t *testing.T) {
@@ -517,7 +521,7 @@ func TestRunnerIsKilled(t *testing.T) {
 		r := startRunner(t, "echo one; echo pid $$; while [ ! -e "+go_+" ]; do sleep 0.02; done; echo two; exit 3")
 		r.out.waitFor(t, "pid")
 		r.kill(t)
-		p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), 2)
+		p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), task.Offsets{2})
 		if err != nil || !found {
 			t.Fatalf("reattach: %v %v", found, err)
 		}
@@ -543,7 +547,7 @@ func TestRunnerIsKilled(t *testing.T) {
 		}
 		r.kill(t)
 		waitGone(t, s.Shim)
-		p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), 0)
+		p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), task.Offsets{})
 		if err != nil || !found {
 			t.Fatalf("reattach: %v %v", found, err)
 		}
@@ -557,7 +561,7 @@ func TestRunnerIsKilled(t *testing.T) {
 		r := startRunner(t, "echo started; sleep 1000; true")
 		r.out.waitFor(t, "started")
 		r.kill(t)
-		p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), 0)
+		p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), task.Offsets{})
 		if err != nil || !found {
 			t.Fatalf("reattach: %v %v", found, err)
 		}
@@ -610,7 +614,7 @@ func TestRunnerAndShimAreKilled(t *testing.T) {
 	}
 	_ = syscall.Kill(s.Shim, syscall.SIGKILL)
 	waitGone(t, s.Shim)
-	p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), 0)
+	p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), task.Offsets{})
 	if err != nil || !found {
 		t.Fatalf("reattach: %v %v", found, err)
 	}
@@ -644,7 +648,7 @@ func TestReattachTable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e, dir := at(t, files)
-			p, found, err := e.Reattach(t.Context(), newCommand(""), 0)
+			p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
 			if p != nil || found || err != nil {
 				t.Fatalf("got %v %v %v", p, found, err)
 			}
@@ -668,7 +672,7 @@ func TestReattachTable(t *testing.T) {
 	t.Run("another boot proves nothing", func(t *testing.T) {
 		t.Parallel()
 		e, _ := at(t, nil)
-		p, found, err := e.Reattach(t.Context(), newCommand("", func(c *task.Command) { c.OtherBoot = true }), 0)
+		p, found, err := e.Reattach(t.Context(), newCommand("", func(c *task.Command) { c.OtherBoot = true }), task.Offsets{})
 		if err != nil || !found {
 			t.Fatalf("got %v %v", found, err)
 		}
@@ -679,7 +683,7 @@ func TestReattachTable(t *testing.T) {
 	t.Run("started in another boot", func(t *testing.T) {
 		t.Parallel()
 		e, _ := at(t, map[string]any{fileLock: 0, fileStarted: started{BootID: "earlier", Pid: os.Getpid()}})
-		p, found, err := e.Reattach(t.Context(), newCommand(""), 0)
+		p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
 		if err != nil || !found {
 			t.Fatalf("got %v %v", found, err)
 		}
@@ -693,7 +697,7 @@ func TestReattachTable(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, fileExit), []byte(`{"code":0,"exi`), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p, found, err := e.Reattach(t.Context(), newCommand(""), 0)
+		p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
 		if err != nil || !found {
 			t.Fatalf("got %v %v", found, err)
 		}

@@ -54,7 +54,7 @@ func TestShimDiesBehindItsScript(t *testing.T) {
 	for name, then := range map[string]func(e *Executor, c *task.Command) error{
 		"at once": func(*Executor, *task.Command) error { return nil },
 		"at the runner's restart": func(e *Executor, c *task.Command) error {
-			_, found, err := e.Reattach(t.Context(), c, 0)
+			_, found, err := e.Reattach(t.Context(), c, task.Offsets{})
 			if found {
 				t.Error("it was found, though it never started")
 			}
@@ -130,7 +130,7 @@ func TestMutantM10(t *testing.T) {
 	for _, mutant := range []string{"", "M10"} {
 		e := shimWith(t, "FAIRLEAD_MUTANT="+mutant)
 		c := newCommand("")
-		if _, found, err := e.Reattach(t.Context(), c, 0); found || err != nil {
+		if _, found, err := e.Reattach(t.Context(), c, task.Offsets{}); found || err != nil {
 			t.Fatalf("got %v %v", found, err)
 		}
 		dir := filepath.Join(e.config.Dir, stepName(c.AttemptID, c.Cell))

@@ -124,7 +124,7 @@ func (f *follower) read() {
 func (f *follower) release() {
 	offset := f.reader.offset
 	if s, ok := f.out.(task.SyncedOutput); ok && f.outErr == nil {
-		offset = min(offset, s.SyncedOffset())
+		offset = min(offset, s.Synced().Last())
 	} else if f.outErr == nil {
 		offset -= min(offset, segmentBytes)
 	}

@@ -51,7 +51,7 @@ func inspect(dir string, wait time.Duration) (held *os.File, x ended, s started,
 
 // Reattach looks for a command of an earlier process of this runner. For a cell that
 // never started it writes the tombstone, so that no late shim starts it.
-func (e *Executor) Reattach(ctx context.Context, c *task.Command, offset uint64) (task.Process, bool, error) {
+func (e *Executor) Reattach(ctx context.Context, c *task.Command, from task.Offsets) (task.Process, bool, error) {
 	dir := filepath.Join(e.config.Dir, stepName(c.AttemptID, c.Cell))
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, false, err
@@ -62,7 +62,7 @@ func (e *Executor) Reattach(ctx context.Context, c *task.Command, offset uint64)
 			return nil, false, context.Cause(ctx)
 		}
 		held, x, s, st := inspect(dir, lookAgain)
-		p := &reattached{executor: e, command: c, dir: dir, offset: offset, held: held, exit: x, started: s, state: st}
+		p := &reattached{executor: e, command: c, dir: dir, offset: from.Last(), held: held, exit: x, started: s, state: st}
 		switch st {
 		case stateNever:
 			if c.OtherBoot {

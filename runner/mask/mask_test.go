@@ -173,3 +173,36 @@ func BenchmarkWriter(b *testing.B) {
 		_, _ = w.Write(line)
 	}
 }
+
+// Passed says, for each piece, where in what was written it ends: what is not masked
+// stands right before, and at the end all has passed.
+func TestPassed(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		secrets := rapid.SliceOfN(rapid.StringMatching(`[ab]{1,6}`), 0, 3).Draw(t, "secrets")
+		text := rapid.StringMatching(`[abc]{0,60}`).Draw(t, "text")
+		var raw [][]byte
+		for _, s := range secrets {
+			raw = append(raw, []byte(s))
+		}
+		var w *Writer
+		before := uint64(0)
+		w = New(raw).MarkedWriter(func(p []byte, masked bool) error {
+			end := w.Passed()
+			if end < before || !masked && text[int(end)-len(p):end] != string(p) {
+				t.Fatalf("%q (masked %v) ends at %d, after %d", p, masked, end, before)
+			}
+			before = end
+			return nil
+		})
+		for rest := text; rest != ""; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "cut")
+			_, _ = w.Write([]byte(rest[:n]))
+			rest = rest[n:]
+		}
+		_ = w.Flush()
+		if w.Passed() != uint64(len(text)) {
+			t.Fatalf("%d of %d bytes passed", w.Passed(), len(text))
+		}
+	})
+}

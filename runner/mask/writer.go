@@ -11,6 +11,7 @@ type Writer struct {
 	held    []byte // not yet written: may become part of a match
 	hide    []bool // hide[i]: held[i] belongs to a match
 	masking bool   // the last byte written belonged to a match
+	passed  uint64
 
 	// run is the state of runs, and broken whether it went on over a line break.
 	run    int32
@@ -27,7 +28,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		if len(p) == 0 {
 			return 0, nil
 		}
-		return len(p), w.dst(p, false)
+		return len(p), w.plain(p)
 	}
 	for i := 0; i < len(p); i++ {
 		if len(w.held) == 0 && w.run == 0 {
@@ -53,6 +54,10 @@ func (w *Writer) Write(p []byte) (int, error) {
 
 // Holds reports whether bytes are held back.
 func (w *Writer) Holds() bool { return len(w.held) > 0 }
+
+// Passed is how many of the bytes given to Write are told by now: also, when asked in
+// dst, those that its piece stands for. A replacement stands for all of its secret.
+func (w *Writer) Passed() uint64 { return w.passed }
 
 // Flush writes what was held back: the stream is over, nothing can complete it.
 func (w *Writer) Flush() error {
@@ -143,6 +148,7 @@ func (w *Writer) write(p []byte, hidden bool) error {
 	if !hidden {
 		return w.plain(p)
 	}
+	w.passed += uint64(len(p))
 	if w.masking {
 		return nil
 	}
@@ -155,5 +161,6 @@ func (w *Writer) plain(p []byte) error {
 		return nil
 	}
 	w.masking = false
+	w.passed += uint64(len(p))
 	return w.dst(p, false)
 }

@@ -79,6 +79,7 @@ type discard struct{}
 
 func (discard) Write(wire.Stream, []byte) error               { return nil }
 func (discard) WriteMasked(wire.Stream, []byte, uint64) error { return nil }
+func (discard) WriteRaw(wire.Stream, []byte, uint64) error    { return nil }
 
 func oursOnce(b *testing.B, s *sshd) (fresh, reused float64) {
 	e := New(Config{})

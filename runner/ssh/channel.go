@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -87,6 +88,18 @@ func asNotStarted(ctx context.Context, h *hop, err error) error {
 	}
 	return dialError(ctx, h, err)
 }
+
+// why tells what ended the channel before its time.
+func (ch *channel) why() error {
+	select {
+	case <-ch.on.dead:
+		return ch.on.why()
+	case <-time.After(100 * time.Millisecond): // its end may be noticed a moment later
+		return errNoStatus
+	}
+}
+
+var errNoStatus = errors.New("the server closed the channel without an exit status")
 
 // exec asks the server to run a command. started is false when it is proven that it
 // did not; with an error it is not known.

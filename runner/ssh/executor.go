@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fairlead/fairlead/runner/task"
@@ -35,11 +35,16 @@ type Executor struct {
 	pool    pool
 	known   knownFile
 	learned learnedKeys
+
+	mu sync.Mutex
+	// steps are the detached ones that may have a directory on a node, by attempt.
+	steps map[string][]*detached
 }
 
 var (
-	_ task.Executor = (*Executor)(nil)
-	_ task.Cleaner  = (*Executor)(nil)
+	_ task.Executor   = (*Executor)(nil)
+	_ task.Cleaner    = (*Executor)(nil)
+	_ task.Reattacher = (*Executor)(nil)
 )
 
 const defaultIdleTimeout = 2 * time.Minute
@@ -56,9 +61,9 @@ func New(config Config) *Executor {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Executor{
-		config: config,
-		pool:   pool{idleTimeout: config.IdleTimeout, entries: map[string]*entry{}},
-		known:  knownFile{path: config.KnownHosts},
+		config: config, steps: map[string][]*detached{},
+		pool:  pool{idleTimeout: config.IdleTimeout, entries: map[string]*entry{}},
+		known: knownFile{path: config.KnownHosts},
 	}
 }
 
@@ -79,7 +84,10 @@ func (e *Executor) Prepare(ctx context.Context, c *task.Command) (task.Process, 
 	if err := validate(c); err != nil {
 		return nil, err
 	}
-	p := &process{executor: e, target: t, command: c, mark: newMark(), step: stepName(c)}
+	if c.Detached {
+		return e.prepareDetached(ctx, t, c)
+	}
+	p := &process{executor: e, target: t, command: c, mark: newMark(), step: c.Name()}
 	err = p.copyFiles(ctx)
 	if err == nil {
 		err = p.open(ctx)
@@ -89,12 +97,6 @@ func (e *Executor) Prepare(ctx context.Context, c *task.Command) (task.Process, 
 		return nil, err
 	}
 	return p, nil
-}
-
-// stepName is the cell's name in the environment of everything the command starts,
-// by which its processes are found again.
-func stepName(c *task.Command) string {
-	return fmt.Sprintf("%s.%d.%d.%d", c.AttemptID, c.Cell.Node, c.Cell.Step, c.Cell.Try)
 }
 
 // newMark is a word that no output contains by accident.

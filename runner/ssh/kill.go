@@ -130,10 +130,13 @@ func (e *Executor) Clean(ctx context.Context, c *task.Command) error {
 	if err != nil {
 		return err
 	}
-	if t.bare || c.Script == nil && !t.pty {
-		return nil // nothing was copied
+	if c.Detached {
+		err = e.detached(t, c).remove(ctx)
 	}
-	p := &process{executor: e, target: t, command: c, step: stepName(c), copied: true}
+	if err != nil || t.bare || c.Script == nil && !t.pty {
+		return err // nothing was copied
+	}
+	p := &process{executor: e, target: t, command: c, step: c.Name(), copied: true}
 	return p.runKillScript(ctx, "look=1 pid=0 alive=0").err
 }
 

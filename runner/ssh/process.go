@@ -32,8 +32,10 @@ type process struct {
 	copied bool
 	// byDescriptor tells that the script is handed over as an open file.
 	byDescriptor bool
-	ch           *channel
-	answers      *answerer
+	// askpass is the helper that tells sudo its password; empty: over the channel.
+	askpass string
+	ch      *channel
+	answers *answerer
 
 	pid     chan int      // gets the shell's process id, once
 	told    chan struct{} // closed when the server told the end, which exit holds then
@@ -292,15 +294,9 @@ func (p *process) ended(x exit, outErr error) task.End {
 
 // lost is the end of a command of which nobody told the end.
 func (p *process) lost() task.End {
-	why := "the server closed the channel without an exit status"
-	select {
-	case <-p.ch.on.dead:
-		why = p.ch.on.why().Error()
-	case <-time.After(100 * time.Millisecond): // its end may be noticed a moment later
-	}
 	return task.End{
 		Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "connection_lost",
-		Message: fmt.Sprintf("%s: %s: the command may have ended, or may still run: look at the node", p.node().name, why),
+		Message: fmt.Sprintf("%s: %s: the command may have ended, or may still run: look at the node", p.node().name, p.ch.why()),
 	}
 }
 

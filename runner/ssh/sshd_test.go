@@ -162,11 +162,17 @@ func (s *sshd) stop() {
 // dies would.
 func (s *sshd) killConnections(t testing.TB) {
 	t.Helper()
+	s.signalConnections(t, syscall.SIGKILL)
+}
+
+// signalConnections signals the server's processes for open connections.
+func (s *sshd) signalConnections(t testing.TB, sig syscall.Signal) {
+	t.Helper()
 	for _, pid := range children(t, s.process.Process.Pid) {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		_ = syscall.Kill(pid, sig)
 		for _, grandchild := range children(t, pid) {
 			if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", grandchild)); strings.HasPrefix(string(name), "sshd") {
-				_ = syscall.Kill(grandchild, syscall.SIGKILL)
+				_ = syscall.Kill(grandchild, sig)
 			}
 		}
 	}
@@ -219,9 +225,12 @@ func set(name, value string) func(*task.Command) {
 
 // recorder is an Output in memory.
 type recorder struct {
+	offsets        task.Offsets
+	bad            string // what was wrong with offsets
 	mu             sync.Mutex
 	stdout, stderr strings.Builder
-	wrote          chan struct{} // gets a token for each write, if anybody looks
+	said           strings.Builder // in the runner's own words
+	wrote          chan struct{}   // gets a token for each write, if anybody looks
 	fail           error
 }
 
@@ -233,10 +242,13 @@ func (r *recorder) Write(stream wire.Stream, p []byte) error {
 	if r.fail != nil {
 		return r.fail
 	}
-	if stream == wire.Stdout {
+	switch stream {
+	case wire.Stdout:
 		r.stdout.Write(p)
-	} else {
+	case wire.Stderr:
 		r.stderr.Write(p)
+	default:
+		r.said.Write(p)
 	}
 	select {
 	case r.wrote <- struct{}{}:
@@ -246,6 +258,16 @@ func (r *recorder) Write(stream wire.Stream, p []byte) error {
 }
 
 func (r *recorder) WriteMasked(stream wire.Stream, p []byte, _ uint64) error {
+	return r.Write(stream, p)
+}
+
+func (r *recorder) WriteRaw(stream wire.Stream, p []byte, offset uint64) error {
+	r.mu.Lock()
+	if want := r.offsets[stream] + uint64(len(p)); offset != want && r.bad == "" {
+		r.bad = fmt.Sprintf("%d bytes of %v end at %d, want %d", len(p), stream, offset, want)
+	}
+	r.offsets[stream] = offset
+	r.mu.Unlock()
 	return r.Write(stream, p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fairlead/fairlead/runner/command"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -105,9 +106,13 @@ func (s *settings) matches(re *regexp.Regexp, text string) bool {
 // the answer from the channel, which no other command of the line has as its stdin.
 // Where something is piped into sudo, and where nobody knows how often it is called and
 // so when that channel may be closed, the password is given in a call before.
+// Detached from the channel, sudo asks a helper that the supervisor answers.
 func (s *sudo) prelude(p *process) string {
 	if s.expected == 0 || p.target.pty {
 		return ""
+	}
+	if p.askpass != "" {
+		return "sudo() { SUDO_ASKPASS=" + command.Quote(p.askpass) + " command sudo -A \"$@\"; }\n"
 	}
 	before := "[ -p /dev/stdin ] || [ -f /dev/stdin ]"
 	if s.repeated {

@@ -11,12 +11,14 @@ import (
 )
 
 // fakeSudo asks for a password as sudo does for a user who is not root: real sudo
-// never asks root, as whom these tests may run. It takes -S -p PROMPT -v, reads the
-// password a byte at a time from stdin or the terminal, and asks three times.
+// never asks root, as whom these tests may run. It takes -A -S -p PROMPT -v, reads the
+// password a byte at a time from stdin or the terminal, or asks the helper, and asks
+// three times.
 const fakeSudo = `#!/bin/sh
-prompt='[sudo] password for me: '; stdin=; validate=
+prompt='[sudo] password for me: '; stdin=; validate=; helper=
 while :; do
   case $1 in
+    -A) helper=$SUDO_ASKPASS; unset SUDO_ASKPASS; shift;;
     -S) stdin=1; shift;;
     -p) prompt=$2; shift 2;;
     -v) validate=1; shift;;
@@ -25,6 +27,14 @@ while :; do
 done
 ticket=$(dirname "$0")/ticket
 if [ -e "$ticket" ]; then exec "$@"; fi
+if [ -n "$helper" ]; then
+  for try in 1 2 3; do
+    given=$("$helper") || { echo "sudo: no password was provided" >&2; exit 1; }
+    [ "$given" = "open sesame" ] && exec "$@"
+    echo "Sorry, try again." >&2
+  done
+  exit 1
+fi
 if [ -z "$stdin" ]; then exec 4<&0; [ -t 0 ] || exec 0</dev/tty || { echo "sudo: a terminal is required" >&2; exit 1; }; fi
 for try in 1 2 3; do
   printf '%s' "$prompt" >&2
@@ -166,6 +176,35 @@ func TestCancelAsksSudoOnce(t *testing.T) {
 			}
 			if given, _ := os.ReadFile(filepath.Join(dir, "stdin")); name == "no password" && len(given) > 0 {
 				t.Errorf("sudo was given %q, though there is no password", given)
+			}
+		})
+	}
+}
+
+func TestDetachedSudo(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text, password, stdout, reason string
+	}{
+		{name: "several calls", text: "sudo echo a && for i in b c; do sudo echo $i; done", stdout: "a\nb\nc\n"},
+		{name: "others read no password", text: "cat; sudo cat; echo x | sudo cat; cat", stdout: "x\n"},
+		{name: "wrong password", text: "sudo echo a", password: "wrong", reason: "sudo_password_refused"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := withFakeSudo(t)
+			password := test.password
+			if password == "" {
+				password = "open sesame"
+			}
+			c := s.command(test.text, detach, withPassword(password))
+			end, out := run(t, newExecutor(t), c)
+			if end.Reason != test.reason || out.out() != test.stdout {
+				t.Errorf("got %+v, %q, %q", end, out.out(), out.err())
+			}
+			if n := strings.Count(out.err(), "try again"); test.password != "" && n != 1 {
+				t.Errorf("sudo was told the password %d times: %q", n, out.err())
 			}
 		})
 	}

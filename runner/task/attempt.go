@@ -51,6 +51,7 @@ type Attempt struct {
 	deadline time.Duration // boot time at which the job's time is over; 0: none
 	detached bool          // this process ends: nothing more is recorded
 	probes   []Cell        // that wait for Resumed to be asked
+	remote   []remoteCell  // that wait for Resumed to be looked for
 	// leftovers are cells of which an earlier process may have left something on nodes.
 	leftovers []Cell
 	ctx       context.Context //nolint:containedctx // of Run: cells start while others record
@@ -264,7 +265,7 @@ func (t *Attempt) take(c Cell, do func(ctx context.Context, c Cell, out *cellOut
 		if known && !end.Exited && end.Message != "" && end.Outcome != runnerv1.Outcome_OUTCOME_SUCCEEDED {
 			_ = out.say(end.Message) // if output cannot be stored, the record still tells
 		}
-		out.close()
+		out.close(known)
 		if known {
 			t.finish(c, end)
 		} else {

@@ -22,22 +22,22 @@ type cellOutput struct {
 	cutter *cutter
 	// lines of stdout, stderr and the runner's own words.
 	lines [3]line
-	// framed is the offset of the last frame; guarded by cutter.mu.
-	framed uint64
+	// framed are the offsets of the last frames; guarded by cutter.mu.
+	framed Offsets
 
 	kept keptOffsets
 }
 
-// keptOffsets tells how far a command's own output file lies in synced chunks.
+// keptOffsets tells how far a command's own output lies in synced chunks.
 type keptOffsets struct {
 	mu     sync.Mutex
 	cuts   []cutOffset // in chunks that may not be synced yet
-	synced uint64
+	synced Offsets
 }
 
 type cutOffset struct {
-	seq    uint64
-	offset uint64
+	seq     uint64
+	offsets Offsets
 }
 
 // line is one stream of a cell. Guarded by cutter.mu.
@@ -50,6 +50,17 @@ type line struct {
 	since   time.Time
 	flags   uint8
 	offset  uint64 // where rest ends
+	// raw bytes began at base in a file of their own.
+	raw  bool
+	base uint64
+}
+
+// told is the offset behind what the masker tells at this moment; 0: there is none.
+func (l *line) told() uint64 {
+	if !l.raw {
+		return 0
+	}
+	return l.base + l.masker.Passed()
 }
 
 var _ SyncedOutput = (*cellOutput)(nil)
@@ -57,8 +68,8 @@ var _ SyncedOutput = (*cellOutput)(nil)
 func newCellOutput(c Cell, cut *cutter, m *mask.Masker) *cellOutput {
 	o := &cellOutput{cell: c, cutter: cut}
 	for i := range o.lines {
-		stream := wire.Stream(i)
-		o.lines[i].masker = m.MarkedWriter(func(p []byte, masked bool) error { return o.take(stream, p, masked, 0) })
+		stream, l := wire.Stream(i), &o.lines[i]
+		l.masker = m.MarkedWriter(func(p []byte, masked bool) error { return o.take(stream, p, masked, l.told()) })
 	}
 	return o
 }
@@ -67,7 +78,23 @@ func newCellOutput(c Cell, cut *cutter, m *mask.Masker) *cellOutput {
 func (o *cellOutput) Write(stream wire.Stream, p []byte) error {
 	o.cutter.mu.Lock()
 	defer o.cutter.mu.Unlock()
+	return o.write(&o.lines[stream], p)
+}
+
+// WriteRaw implements Output. Frames bear offsets in the raw file, though masked text
+// has another length: the masker says how much of the file each piece stands for.
+func (o *cellOutput) WriteRaw(stream wire.Stream, p []byte, offset uint64) error {
+	o.cutter.mu.Lock()
+	defer o.cutter.mu.Unlock()
 	l := &o.lines[stream]
+	if !l.raw {
+		l.raw, l.base = true, offset-uint64(len(p))
+	}
+	return o.write(l, p)
+}
+
+// write masks; the caller holds mu.
+func (o *cellOutput) write(l *line, p []byte) error {
 	_, err := l.masker.Write(p)
 	if l.masker.Holds() {
 		l.written = time.Now()
@@ -107,8 +134,8 @@ func (o *cellOutput) WriteMasked(stream wire.Stream, p []byte, offset uint64) er
 	return o.take(stream, p, false, offset)
 }
 
-// SyncedOffset implements SyncedOutput.
-func (o *cellOutput) SyncedOffset() uint64 {
+// Synced implements SyncedOutput.
+func (o *cellOutput) Synced() Offsets {
 	o.kept.mu.Lock()
 	defer o.kept.mu.Unlock()
 	for len(o.kept.cuts) > 0 {
@@ -116,7 +143,7 @@ func (o *cellOutput) SyncedOffset() uint64 {
 		if _, ok := o.cutter.disk.ChunkSize(cut.seq); !ok {
 			break
 		}
-		o.kept.synced, o.kept.cuts = cut.offset, o.kept.cuts[1:]
+		o.kept.synced, o.kept.cuts = cut.offsets, o.kept.cuts[1:]
 	}
 	return o.kept.synced
 }
@@ -143,11 +170,18 @@ func (o *cellOutput) say(text string) error {
 func (o *cellOutput) take(stream wire.Stream, p []byte, masked bool, offset uint64) error {
 	l := &o.lines[stream]
 	for len(p) > 0 {
+		room := wire.MaxFrameData - len(l.rest)
+		if masked && len(p) > room {
+			// Half of a replacement would have an offset in the middle of a secret.
+			if err := o.emit(stream, nil, wire.FlagPartial, l.offset); err != nil {
+				return err
+			}
+			continue
+		}
 		if masked {
 			l.flags |= wire.FlagMasked
 		}
 		end := bytes.IndexByte(p, '\n')
-		room := wire.MaxFrameData - len(l.rest)
 		var err error
 		switch {
 		case end >= 0 && end <= room:
@@ -198,7 +232,7 @@ func (o *cellOutput) emit(stream wire.Stream, tail []byte, flags uint8, offset u
 	})
 	l.rest, l.flags, l.offset = l.rest[:0], 0, 0
 	if offset > 0 && err == nil {
-		o.framed = offset
+		o.framed[stream] = offset
 		o.cutter.offsets[o] = struct{}{}
 	}
 	o.forget()
@@ -226,7 +260,9 @@ func (o *cellOutput) breakLine(now time.Time) {
 }
 
 // close ends all lines: what was held back by the masker and what lacks a line break.
-func (o *cellOutput) close() {
+// Of a command that goes on, the next process of the runner reads again what is held
+// back: it may be half of a secret.
+func (o *cellOutput) close(over bool) {
 	o.cutter.mu.Lock()
 	defer o.cutter.mu.Unlock()
 	for i := range o.lines {
@@ -234,7 +270,9 @@ func (o *cellOutput) close() {
 		if l.quiet != nil {
 			l.quiet.Stop()
 		}
-		_ = l.masker.Flush() // the error stays in cutter.err
+		if over || !l.raw {
+			_ = l.masker.Flush() // the error stays in cutter.err
+		}
 		if len(l.rest) > 0 {
 			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)
 		}

@@ -35,6 +35,12 @@ func executorOf(spec *runnerv1.Spec, node *runnerv1.Node) string {
 	}
 }
 
+// detached reports whether a cell is to outlive the runner on a node of its own. What
+// runs on the runner's host does so anyway.
+func detached(spec *runnerv1.Spec, c Cell) bool {
+	return spec.GetSteps()[c.Step].GetDetached() && executorOf(spec, spec.GetNodes()[c.Node]) != ExecutorLocal
+}
+
 // settings are the node's attributes over the project's settings.
 func settings(spec *runnerv1.Spec, node *runnerv1.Node) map[string]string {
 	out := maps.Clone(spec.GetProject())
@@ -81,6 +87,7 @@ func build(spec *runnerv1.Spec, attemptID string, c Cell, v *vault) (*Command, e
 		AttemptID: attemptID, Cell: c, Node: node, Settings: settings(spec, node), Env: command.Env(ctx),
 		Keys: v.keys, Options: v.options, Masks: v.masks,
 		Timeout: time.Duration(step.GetTimeoutMs()) * time.Millisecond, Grace: defaultGrace,
+		Detached: detached(spec, c),
 	}
 	var err error
 	switch work := step.GetWork().(type) {

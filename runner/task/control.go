@@ -49,7 +49,7 @@ func (t *Attempt) Resumed(s *runnerv1.Secrets, timeLeft time.Duration, stop *run
 			return err
 		}
 	}
-	t.askProbes()
+	t.afterResumed()
 	t.poke()
 	return nil
 }
@@ -65,7 +65,7 @@ func (t *Attempt) Refuse(otherHost bool) {
 		}
 	}
 	t.mu.Unlock()
-	t.askProbes()
+	t.afterResumed()
 	t.poke()
 }
 
@@ -215,8 +215,7 @@ func (t *Attempt) Running() int {
 	defer t.mu.Unlock()
 	count := 0
 	for _, h := range t.hand {
-		executor := t.host.Executors[executorOf(t.plan.Spec, t.plan.Spec.GetNodes()[h.cell.Node])]
-		if _, survives := executor.(Reattacher); !survives {
+		if t.reattacher(h.cell) == nil {
 			count++
 		}
 	}

@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
@@ -36,10 +37,18 @@ type Command struct {
 	Timeout time.Duration
 	// Grace is how long TERM may take before KILL.
 	Grace time.Duration
+	// Detached: on a node that is reached over a network, it is to outlive connection and
+	// runner.
+	Detached bool
 	// OtherBoot is set for Reattach when the attempt was granted in an earlier boot of
 	// the host: what is missing on the disk then proves nothing, since a shim syncs
 	// nothing before it starts.
 	OtherBoot bool
+}
+
+// Name names the cell, its directory on a node, and everything that it starts there.
+func (c *Command) Name() string {
+	return fmt.Sprintf("%s.%d.%d.%d", c.AttemptID, c.Cell.Node, c.Cell.Step, c.Cell.Try)
 }
 
 // End is how a command ended.
@@ -67,16 +76,26 @@ type Output interface {
 	// offset-len(p)+i+1. A restarted runner asks for output from such an offset on, in
 	// the middle of a p if that is where its last stored line ended.
 	WriteMasked(stream wire.Stream, p []byte, offset uint64) error
+	// WriteRaw takes raw bytes like Write, from a file that holds stream alone, with the
+	// offset in it at which they end. A restarted runner asks for the rest of each file.
+	WriteRaw(stream wire.Stream, p []byte, offset uint64) error
 }
 
-// SyncedOutput is an Output that can tell how far a command's own output file is kept
-// elsewhere. Without it the file keeps the last 16 MiB that were handed on, which is
+// Offsets are positions in a command's own output, by stream. Where one file holds both
+// streams, only the larger one counts.
+type Offsets [2]uint64
+
+// Last is the position in a file that holds both streams.
+func (o Offsets) Last() uint64 { return max(o[wire.Stdout], o[wire.Stderr]) }
+
+// SyncedOutput is an Output that can tell how far a command's own output is kept
+// elsewhere. Without it a file keeps the last 16 MiB that were handed on, which is
 // more than a killed runner can lose.
 type SyncedOutput interface {
 	Output
-	// SyncedOffset is the offset up to which everything given to WriteMasked is synced
-	// on the runner's disk. It never falls.
-	SyncedOffset() uint64
+	// Synced is up to where everything given to WriteMasked or WriteRaw is synced on the
+	// runner's disk. It never falls.
+	Synced() Offsets
 }
 
 // Executor runs commands on nodes of one kind (ssh, local).
@@ -99,12 +118,13 @@ type Process interface {
 	Discard()
 }
 
-// Reattacher is an executor whose commands survive the runner.
+// Reattacher is an executor whose commands survive the runner: all of them on the
+// runner's own host, those that are Detached elsewhere.
 type Reattacher interface {
 	// Reattach looks for a command of an earlier process of this runner. Its Run goes
-	// on reading output at offset. ok is false when it is proven that the cell never
-	// started and never will (the tombstone is written).
-	Reattach(ctx context.Context, c *Command, offset uint64) (p Process, ok bool, err error)
+	// on reading output at the offsets. ok is false when it is proven that the cell never
+	// started and never will (the tombstone is written); Run may find that out, too.
+	Reattach(ctx context.Context, c *Command, from Offsets) (p Process, ok bool, err error)
 	// Forget removes what is left of an attempt's commands.
 	Forget(attemptID string) error
 }

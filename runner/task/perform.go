@@ -46,19 +46,18 @@ func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End
 		p.Discard()
 		return beforeStart(context.Cause(ctx))
 	}
-	return t.run(ctx, c, cmd, p, executor, out)
+	return t.run(ctx, c, cmd, p, out)
 }
 
 // run runs a prepared command that may be started, within its time, and asks the probe
 // if its end is unknown.
-func (t *Attempt) run(ctx context.Context, c Cell, cmd *Command, p Process, executor Executor, out *cellOutput) (End, bool) {
+func (t *Attempt) run(ctx context.Context, c Cell, cmd *Command, p Process, out *cellOutput) (End, bool) {
 	runCtx, cancel := context.WithCancelCause(ctx)
 	stop := t.bound(runCtx, cmd.Timeout, cancel)
 	end := p.Run(runCtx, out)
 	stop()
 	cancel(nil)
-	_, survives := executor.(Reattacher)
-	if survives && errors.Is(context.Cause(ctx), ErrDetach) {
+	if t.reattacher(c) != nil && errors.Is(context.Cause(ctx), ErrDetach) {
 		return End{}, false // it lives on; the next process records its end
 	}
 	return t.probed(ctx, c, end, out), true
@@ -254,6 +253,11 @@ func (o systemOutput) Write(_ wire.Stream, p []byte) error { return o.cellOutput
 
 // WriteMasked implements Output. The offset belongs to the probe, not to the step.
 func (o systemOutput) WriteMasked(_ wire.Stream, p []byte, _ uint64) error {
+	return o.cellOutput.Write(wire.System, p)
+}
+
+// WriteRaw implements Output. The offset belongs to the probe, not to the step.
+func (o systemOutput) WriteRaw(_ wire.Stream, p []byte, _ uint64) error {
 	return o.cellOutput.Write(wire.System, p)
 }
 

@@ -22,6 +22,10 @@ func (t *Attempt) recover() {
 	var cells []Cell
 	for i := range t.state.cells {
 		c := &t.state.cells[i]
+		cell := Cell{Node: uint32(i / t.state.steps), Step: uint32(i % t.state.steps), Try: c.try}
+		if c.phase == ended && detached(t.plan.Spec, cell) {
+			t.leftovers = append(t.leftovers, cell)
+		}
 		if c.phase != started {
 			continue
 		}
@@ -29,7 +33,7 @@ func (t *Attempt) recover() {
 			*c = cellState{}
 			continue
 		}
-		cells = append(cells, Cell{Node: uint32(i / t.state.steps), Step: uint32(i % t.state.steps), Try: c.try})
+		cells = append(cells, cell)
 	}
 	if len(cells) == 0 {
 		return
@@ -41,23 +45,81 @@ func (t *Attempt) recover() {
 }
 
 // recoverCell does with a started cell what the table of docs/runner.md says.
-func (t *Attempt) recoverCell(c Cell, offset uint64) {
-	node, step := t.plan.Spec.GetNodes()[c.Node], t.plan.Spec.GetSteps()[c.Step]
-	executor, _ := t.executor(node) // an executor that is gone reattaches nothing
-	if r, ok := executor.(Reattacher); ok {
+func (t *Attempt) recoverCell(c Cell, from Offsets) {
+	r, proven := t.reattacher(c), t.mode != Unproven
+	switch {
+	case r != nil && !detached(t.plan.Spec, c):
 		t.take(c, func(ctx context.Context, c Cell, out *cellOutput) (End, bool) {
-			return t.reattach(ctx, c, r, executor, offset, out)
+			return t.reattach(ctx, c, r, from, out)
 		})
-		return
+	case r != nil && proven:
+		t.await(c)
+		t.remote = append(t.remote, remoteCell{c, from})
+	case r != nil:
+		t.take(c, func(_ context.Context, c Cell, _ *cellOutput) (End, bool) { return t.unwatched(c), true })
+	default:
+		t.leftovers = append(t.leftovers, c)
+		if t.plan.Spec.GetSteps()[c.Step].GetProbe() != "" && proven {
+			t.await(c)
+			t.probes = append(t.probes, c)
+			return
+		}
+		t.take(c, func(context.Context, Cell, *cellOutput) (End, bool) { return restarted(), true })
 	}
-	t.leftovers = append(t.leftovers, c)
-	if step.GetProbe() != "" && t.mode != Unproven {
-		// Its probe needs secrets, which come with Resumed.
-		t.hand[t.position(c)] = &hand{cell: c, cancel: func(error) {}}
-		t.probes = append(t.probes, c)
-		return
+}
+
+// await holds a cell until Resumed brings the secrets that its node asks for. The
+// caller holds mu.
+func (t *Attempt) await(c Cell) {
+	t.hand[t.position(c)] = &hand{cell: c, cancel: func(error) {}}
+}
+
+// reattacher is the executor of a cell whose command outlives this process; nil: it
+// does not.
+func (t *Attempt) reattacher(c Cell) Reattacher {
+	name := executorOf(t.plan.Spec, t.plan.Spec.GetNodes()[c.Node])
+	if name != ExecutorLocal && !detached(t.plan.Spec, c) {
+		return nil
 	}
-	t.take(c, func(context.Context, Cell, *cellOutput) (End, bool) { return restarted(), true })
+	r, _ := t.host.Executors[name].(Reattacher) // an executor that is gone reattaches nothing
+	return r
+}
+
+// remoteCell is a command of an earlier process on a node of its own.
+type remoteCell struct {
+	cell Cell
+	from Offsets
+}
+
+// findRemote looks for what runs detached on nodes. A stop, and the end of the job's
+// time, may have come while nobody could. The caller holds mu.
+func (t *Attempt) findRemote() {
+	cells := t.remote
+	t.remote = nil
+	for _, x := range cells {
+		if t.mode != Working && t.mode != Expired {
+			t.take(x.cell, func(_ context.Context, c Cell, _ *cellOutput) (End, bool) { return t.unwatched(c), true })
+			continue
+		}
+		r := t.reattacher(x.cell)
+		t.take(x.cell, func(ctx context.Context, c Cell, out *cellOutput) (End, bool) {
+			return t.reattach(ctx, c, r, x.from, out)
+		})
+		switch h := t.hand[t.position(x.cell)]; {
+		case t.state.stopsNode(int(x.cell.Node)):
+			h.cancel(ErrStopped)
+		case t.mode == Expired:
+			h.cancel(ErrTimedOut)
+		}
+	}
+}
+
+// unwatched is the end of a detached command that this process may not look for: the
+// hub gives it no keys.
+func (t *Attempt) unwatched(c Cell) End {
+	end := restarted()
+	end.Message = fmt.Sprintf("The runner was stopped while this ran detached, and the hub does not let it look for it again: it may go on. Look on the node, in ~/.fairlead/steps/%s.", (&Command{AttemptID: t.disk.ID(), Cell: c}).Name())
+	return end
 }
 
 // restarted is the end of a command that ran in a process of the runner that died.
@@ -71,15 +133,15 @@ func restarted() End {
 	}
 }
 
-func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, executor Executor, offset uint64, out *cellOutput) (End, bool) {
-	// Secrets are not known yet; the shim masks by itself.
+func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, from Offsets, out *cellOutput) (End, bool) {
+	// For a local command secrets are not known yet; the shim masks by itself.
 	cmd, err := build(t.plan.Spec, t.disk.ID(), c, t.secrets())
 	if err != nil {
 		cmd = &Command{AttemptID: t.disk.ID(), Cell: c, Node: t.plan.Spec.GetNodes()[c.Node]}
 	}
 	cmd.OtherBoot = t.otherBoot()
 	// A stop must not keep it from being found: then nobody would record its end.
-	p, found, err := r.Reattach(t.ctx, cmd, offset)
+	p, found, err := r.Reattach(t.ctx, cmd, from)
 	switch {
 	case t.ctx.Err() != nil && err != nil:
 		return End{}, false
@@ -90,8 +152,8 @@ func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, executor E
 	case !found:
 		return notStarted(ReasonNeverStarted, "The runner was stopped before this started."), true
 	}
-	cmd.Timeout = 0 // the shim keeps the time, which began with its own start
-	return t.run(ctx, c, cmd, p, executor, out)
+	cmd.Timeout = 0 // shim and supervisor keep the time, which began with their own start
+	return t.run(ctx, c, cmd, p, out)
 }
 
 // otherBoot reports whether the grant was taken in an earlier boot of this host.
@@ -101,10 +163,16 @@ func (t *Attempt) otherBoot() bool {
 	return !bytes.Equal(t.state.boot, t.host.BootID)
 }
 
-// askProbes asks for the cells whose probes waited for the hub's leave.
-func (t *Attempt) askProbes() {
+// afterResumed goes on with the cells that waited for the hub's leave.
+func (t *Attempt) afterResumed() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.askProbes()
+	t.findRemote()
+}
+
+// askProbes asks for the cells whose probes waited. The caller holds mu.
+func (t *Attempt) askProbes() {
 	cells, mode, stopped := t.probes, t.mode, func(c Cell) bool {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -123,8 +191,8 @@ func (t *Attempt) askProbes() {
 
 // offsets finds where in their own output files the last stored frames of cells end,
 // going back from the newest chunk.
-func (t *Attempt) offsets(cells []Cell) map[Cell]uint64 {
-	found := map[Cell]uint64{}
+func (t *Attempt) offsets(cells []Cell) map[Cell]Offsets {
+	found := map[Cell]Offsets{}
 	missing := map[Cell]bool{}
 	for _, c := range cells {
 		missing[c] = true
@@ -139,6 +207,7 @@ func (t *Attempt) offsets(cells []Cell) map[Cell]uint64 {
 	for seq := total; seq > 0 && len(missing) > 0; seq-- {
 		chunk, ok, err := t.disk.Chunk(seq - 1)
 		if err != nil || !ok {
+			// Of a detached stream the node knows how much was kept of what is gone here.
 			t.log.Warn("a chunk cannot be looked into", "seq", seq-1, "error", err)
 			break
 		}
@@ -149,8 +218,12 @@ func (t *Attempt) offsets(cells []Cell) map[Cell]uint64 {
 		}
 		last := lastOffsets(frames)
 		for c := range missing {
-			if offset, ok := last[c]; ok {
-				found[c] = offset
+			at := found[c]
+			for stream, offset := range last[c] {
+				at[stream] = max(at[stream], offset)
+			}
+			found[c] = at
+			if t.allFound(c, at) {
 				delete(missing, c)
 			}
 		}
@@ -158,15 +231,27 @@ func (t *Attempt) offsets(cells []Cell) map[Cell]uint64 {
 	return found
 }
 
-func lastOffsets(frames []byte) map[Cell]uint64 {
-	last := map[Cell]uint64{}
+// allFound reports whether no earlier chunk can say more: one file for both streams
+// needs one offset, a file for each needs two.
+func (t *Attempt) allFound(c Cell, at Offsets) bool {
+	if detached(t.plan.Spec, c) {
+		return at[wire.Stdout] > 0 && at[wire.Stderr] > 0
+	}
+	return at.Last() > 0
+}
+
+func lastOffsets(frames []byte) map[Cell]Offsets {
+	last := map[Cell]Offsets{}
 	for len(frames) > 0 {
 		f, rest, err := wire.NextFrame(frames)
 		if err != nil {
 			break
 		}
-		if f.Offset > 0 {
-			last[Cell{Node: f.Node, Step: f.Step, Try: f.Try}] = f.Offset
+		if f.Offset > 0 && f.Stream <= wire.Stderr {
+			c := Cell{Node: f.Node, Step: f.Step, Try: f.Try}
+			at := last[c]
+			at[f.Stream] = f.Offset
+			last[c] = at
 		}
 		frames = rest
 	}

@@ -1179,14 +1179,17 @@ type JobScheduleMissed string
 
 // JobStep defines model for JobStep.
 type JobStep struct {
-	Args              *string     `json:"args,omitempty"`
-	ContinueOnUnknown bool        `json:"continueOnUnknown"`
-	Description       *string     `json:"description,omitempty"`
-	ErrorHandler      *JobStep    `json:"errorHandler,omitempty"`
-	Exec              *string     `json:"exec,omitempty"`
-	Idempotent        bool        `json:"idempotent"`
-	Interpreter       *string     `json:"interpreter,omitempty"`
-	Kind              JobStepKind `json:"kind"`
+	Args              *string `json:"args,omitempty"`
+	ContinueOnUnknown bool    `json:"continueOnUnknown"`
+	Description       *string `json:"description,omitempty"`
+
+	// Detached Runs under a supervisor on the node, where that is reached over SSH
+	Detached     bool        `json:"detached"`
+	ErrorHandler *JobStep    `json:"errorHandler,omitempty"`
+	Exec         *string     `json:"exec,omitempty"`
+	Idempotent   bool        `json:"idempotent"`
+	Interpreter  *string     `json:"interpreter,omitempty"`
+	Kind         JobStepKind `json:"kind"`
 
 	// Label The description, else the command's or script's first line
 	Label string `json:"label"`

@@ -4467,7 +4467,10 @@ type Step struct {
 	ErrorHandler       uint32 `protobuf:"varint,11,opt,name=error_handler,json=errorHandler,proto3" json:"error_handler,omitempty"`
 	KeepgoingOnSuccess bool   `protobuf:"varint,12,opt,name=keepgoing_on_success,json=keepgoingOnSuccess,proto3" json:"keepgoing_on_success,omitempty"`
 	// Set for a step that only runs as another's error handler.
-	IsHandler     bool `protobuf:"varint,13,opt,name=is_handler,json=isHandler,proto3" json:"is_handler,omitempty"`
+	IsHandler bool `protobuf:"varint,13,opt,name=is_handler,json=isHandler,proto3" json:"is_handler,omitempty"`
+	// Over SSH: run it under a supervisor on the node, which outlives connection and
+	// runner. A runner that does not know this field runs it attached.
+	Detached      bool `protobuf:"varint,14,opt,name=detached,proto3" json:"detached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4600,6 +4603,13 @@ func (x *Step) GetKeepgoingOnSuccess() bool {
 func (x *Step) GetIsHandler() bool {
 	if x != nil {
 		return x.IsHandler
+	}
+	return false
+}
+
+func (x *Step) GetDetached() bool {
+	if x != nil {
+		return x.Detached
 	}
 	return false
 }
@@ -5440,7 +5450,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x11host_key_conflict\x18\a \x01(\bR\x0fhostKeyConflict\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\x03\n" +
 	"\x04Step\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
@@ -5459,7 +5469,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\rerror_handler\x18\v \x01(\rR\ferrorHandler\x120\n" +
 	"\x14keepgoing_on_success\x18\f \x01(\bR\x12keepgoingOnSuccess\x12\x1d\n" +
 	"\n" +
-	"is_handler\x18\r \x01(\bR\tisHandlerB\x06\n" +
+	"is_handler\x18\r \x01(\bR\tisHandler\x12\x1a\n" +
+	"\bdetached\x18\x0e \x01(\bR\bdetachedB\x06\n" +
 	"\x04work\"\xb7\x01\n" +
 	"\x06Script\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +

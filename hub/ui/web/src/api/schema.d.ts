@@ -1145,6 +1145,8 @@ export interface components {
             args?: string;
             continueOnUnknown: boolean;
             description?: string;
+            /** @description Runs under a supervisor on the node, where that is reached over SSH */
+            detached: boolean;
             errorHandler?: components["schemas"]["JobStep"];
             exec?: string;
             idempotent: boolean;

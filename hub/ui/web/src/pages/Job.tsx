@@ -510,6 +510,7 @@ function StepView({ step }: { step: JobStep }) {
           <bdi>{step.description || (step.kind === "script" ? t("job.script") : t("job.command"))}</bdi>
         </strong>
         {step.idempotent ? <span className="chip">{t("job.idempotent")}</span> : null}
+        {step.detached ? <span className="chip">{t("job.detached")}</span> : null}
         {step.retries > 0 ? <span className="chip">{t("job.retries", { n: step.retries })}</span> : null}
         {step.timeoutMs ? (
           <span className="chip">{t("job.stepTimeout", { time: duration(step.timeoutMs) })}</span>

@@ -278,6 +278,7 @@ export const en = {
   "job.script": "Script",
   "job.args": "Arguments",
   "job.idempotent": "may be repeated",
+  "job.detached": "detached",
   "job.retries": { one: "{n} retry", other: "{n} retries" },
   "job.stepTimeout": "at most {time}",
   "job.onUnknown": "goes on after unknown",
