@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/store"
@@ -41,6 +42,8 @@ type work struct {
 	job        *job
 	// specSteps are the positions of the steps that its cells count.
 	specSteps []int
+	// project is as it was told with the last offer; nil before.
+	project atomic.Pointer[hub.Project]
 }
 
 func newWork(j *job, a *store.AssignmentRow, t *store.AttemptRow) *work {

@@ -69,7 +69,7 @@ func (d *Dispatcher) secrets(ctx context.Context, w *work) (*hub.Secrets, error)
 	if d.cfg.Secrets == nil {
 		return &hub.Secrets{}, nil
 	}
-	s, err := d.cfg.Secrets(ctx, &w.job.base, &w.assignment)
+	s, err := d.cfg.Secrets(ctx, w.project.Load(), &w.job.base, &w.assignment)
 	switch hub.ErrorCode(err) {
 	case "":
 		return s, nil
@@ -134,24 +134,29 @@ func (d *Dispatcher) claim(ctx context.Context, st *store.Store, fx *effects, ca
 		return err
 	}
 	var notes []store.AttemptEvent
-	boots := make(map[string][]byte)
 	for _, c := range calls {
 		id := c.Request.work.fence.AttemptID
 		switch {
-		case c.Request.resume && resumed[id]:
+		case c.Request.resume && touched(resumed, id):
 			notes = append(notes, store.AttemptEvent{AttemptID: id, Event: "resume", State: hub.AttemptRunning})
-		case !c.Request.resume && granted[id]:
+		case !c.Request.resume && touched(granted, id):
+			c.Answer.boot = granted[id]
 		default:
 			if c.Err, err = d.whyRefused(ctx, st, &c.Request); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := d.completeClaim(ctx, st, fx, c, boots); err != nil {
+		if err := d.completeClaim(ctx, st, fx, c); err != nil {
 			return err
 		}
 	}
 	return st.InsertAttemptEvents(ctx, notes)
+}
+
+func touched(boots map[string][]byte, id string) bool {
+	_, ok := boots[id]
+	return ok
 }
 
 // asks sorts a batch into claims and resumes, each attempt once, in the order of ids.
@@ -184,9 +189,8 @@ func asks(calls []*claimCall) (claims, resumes []store.ClaimAsk, executions []st
 }
 
 // completeClaim reads what the answer needs besides: only for what has a time limit or
-// may have a stop does it cost a query, and for its runner one in each batch: boots keeps
-// the boots by runner.
-func (d *Dispatcher) completeClaim(ctx context.Context, st *store.Store, fx *effects, c *claimCall, boots map[string][]byte) error {
+// may have a stop does it cost a query.
+func (d *Dispatcher) completeClaim(ctx context.Context, st *store.Store, fx *effects, c *claimCall) error {
 	w := c.Request.work
 	e := &w.job.base
 	if e.Timeout > 0 || c.Request.resume {
@@ -199,18 +203,6 @@ func (d *Dispatcher) completeClaim(ctx context.Context, st *store.Store, fx *eff
 			// Never 0, which would mean no limit.
 			c.Answer.timeLeft = max(row.StartedAt.Add(e.Timeout).Sub(st.Now()), time.Millisecond)
 		}
-	}
-	if d.cfg.GrantMAC != nil {
-		boot, known := boots[w.runnerID]
-		if !known {
-			s, err := st.Session(ctx, w.runnerID)
-			if err != nil {
-				return err
-			}
-			boot = s.BootID
-			boots[w.runnerID] = boot
-		}
-		c.Answer.boot = boot
 	}
 	fx.event(hub.EventExecution, e, hub.StatusRunning)
 	return nil

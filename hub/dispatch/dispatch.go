@@ -30,10 +30,11 @@ type Config struct {
 	Gateways func() []string
 	// GrantMAC proves a grant to a later database; may be nil.
 	GrantMAC func(hub.GrantProof) []byte
-	// Secrets gathers what an attempt needs, after its claim is committed. An error of
+	// Secrets gathers what an attempt needs, after its claim is committed. The project is
+	// as its runner was told it with the offer; nil: it is not remembered. An error of
 	// code not_found, invalid or forbidden lets the grant go with what was found, so that
 	// the node step can say what is missing; any other makes the runner claim again.
-	Secrets func(context.Context, *hub.Execution, *hub.Assignment) (*hub.Secrets, error)
+	Secrets func(context.Context, *hub.Project, *hub.Execution, *hub.Assignment) (*hub.Secrets, error)
 	// SealOptions closes the values of secure options given to a run, OpenOptions
 	// reverses it; nil: they are refused.
 	SealOptions func(ctx context.Context, organisationID, executionID string, values map[string]string) ([]byte, error)

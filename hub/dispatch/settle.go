@@ -168,7 +168,7 @@ func (t *turn) giveBack(ctx context.Context) error {
 		return err
 	}
 	for _, c := range t.returned {
-		if !done[c.Request.work.fence.AttemptID] {
+		if !touched(done, c.Request.work.fence.AttemptID) {
 			if err := t.alreadyBack(ctx, c); err != nil {
 				return err
 			}

@@ -176,13 +176,13 @@ func TestSecrets(t *testing.T) {
 	}
 	err = st.InTx(ctx, func(st *store.Store) error {
 		row := &store.ExecutionRow{Execution: *e}
-		return st.InsertExecutions(ctx, []*store.ExecutionRow{row}, []*store.ExecutionSpec{&store.ExecutionSpec{Definition: e.Definition, Nodes: e.Nodes, Sealed: sealed}})
+		return st.InsertExecutions(ctx, []*store.ExecutionRow{row}, []*store.ExecutionSpec{{Definition: e.Definition, Nodes: e.Nodes, Sealed: sealed}})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	got, err := k.Secrets(ctx, e, &hub.Assignment{Nodes: []int{0, 1}})
+	got, err := k.Secrets(ctx, nil, e, &hub.Assignment{Nodes: []int{0, 1}})
 	if code := hub.ErrorCode(err); code != hub.CodeNotFound || !strings.Contains(err.Error(), "keys/shared/none") {
 		t.Errorf("a missing key is told as %v", err)
 	}
@@ -195,7 +195,7 @@ func TestSecrets(t *testing.T) {
 	}
 
 	// Another project's key is never granted, and other nodes' keys are not either.
-	got, err = k.Secrets(ctx, e, &hub.Assignment{Nodes: []int{2}})
+	got, err = k.Secrets(ctx, nil, e, &hub.Assignment{Nodes: []int{2}})
 	if err == nil || !strings.Contains(err.Error(), "belongs to another project") {
 		t.Errorf("a foreign key is told as %v", err)
 	}

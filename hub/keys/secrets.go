@@ -18,11 +18,13 @@ const pathSuffix = "-storage-path"
 // and the values of its secure options, given ones before stored ones. What is missing
 // or not the project's to use is left out, so that the node step can say what it
 // lacks; the error then has code not_found or forbidden and comes beside the rest.
-// Any other error comes alone.
-func (k *Keys) Secrets(ctx context.Context, e *hub.Execution, a *hub.Assignment) (*hub.Secrets, error) {
-	project, err := k.st.Project(ctx, e.OrganisationID, e.ProjectID)
-	if err != nil {
-		return nil, err
+// Any other error comes alone. The project is that of the execution; nil: it is read.
+func (k *Keys) Secrets(ctx context.Context, project *hub.Project, e *hub.Execution, a *hub.Assignment) (*hub.Secrets, error) {
+	if project == nil {
+		var err error
+		if project, err = k.st.Project(ctx, e.OrganisationID, e.ProjectID); err != nil {
+			return nil, err
+		}
 	}
 	g := &gathering{keys: k, ctx: ctx, project: project, organisationID: e.OrganisationID, out: &hub.Secrets{}}
 	for _, path := range namedPaths(e, a, project) {

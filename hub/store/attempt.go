@@ -126,8 +126,8 @@ type ClaimRules struct {
 }
 
 // ClaimAttempts grants offers, and grants again those that the same session has
-// claimed; it returns those granted.
-func (s *Store) ClaimAttempts(ctx context.Context, asks []ClaimAsk, tick int64, rules ClaimRules) (map[string]bool, error) {
+// claimed; it returns those granted, with the boot of their runner.
+func (s *Store) ClaimAttempts(ctx context.Context, asks []ClaimAsk, tick int64, rules ClaimRules) (boots map[string][]byte, err error) {
 	session, again := currentSession, `state = 'claimed' AND claim_session = v_session AND step_next = 0`
 	if rules.AnySession {
 		session, again = currentBlind, `state = 'claimed'`
@@ -142,8 +142,8 @@ func (s *Store) ClaimAttempts(ctx context.Context, asks []ClaimAsk, tick int64, 
 }
 
 // ResumeAttempts binds live attempts to the session that asks, if it is of the boot or
-// host that claimed; it returns those that may go on.
-func (s *Store) ResumeAttempts(ctx context.Context, asks []ClaimAsk, tick int64, rules ClaimRules) (map[string]bool, error) {
+// host that claimed; it returns those that may go on, with the boot that claimed.
+func (s *Store) ResumeAttempts(ctx context.Context, asks []ClaimAsk, tick int64, rules ClaimRules) (boots map[string][]byte, err error) {
 	machine := sameMachine
 	if rules.AnyHost {
 		machine = currentSession
@@ -154,7 +154,7 @@ func (s *Store) ResumeAttempts(ctx context.Context, asks []ClaimAsk, tick int64,
 
 // ReturnAttempts takes back claims of which nothing was started; it returns those that
 // it took.
-func (s *Store) ReturnAttempts(ctx context.Context, asks []ClaimAsk, rules ClaimRules) (map[string]bool, error) {
+func (s *Store) ReturnAttempts(ctx context.Context, asks []ClaimAsk, rules ClaimRules) (boots map[string][]byte, err error) {
 	machine := sameMachine
 	if rules.AnyHost {
 		machine = currentBlind
@@ -162,24 +162,30 @@ func (s *Store) ReturnAttempts(ctx context.Context, asks []ClaimAsk, rules Claim
 	return s.touchAttempts(ctx, asks, `state = 'not_started', event = 'not_started', ended_at = v_now`, `state = 'claimed' AND step_next = 0 AND `+machine, 0)
 }
 
-// touchAttempts is the compare-and-set of claims: one statement for all.
-func (s *Store) touchAttempts(ctx context.Context, asks []ClaimAsk, set, guard string, tick int64) (map[string]bool, error) {
-	done := make(map[string]bool, len(asks))
+// touchAttempts is the compare-and-set of claims: one statement for all. It returns the
+// attempts that it changed, with the boot that claimed each.
+func (s *Store) touchAttempts(ctx context.Context, asks []ClaimAsk, set, guard string, tick int64) (map[string][]byte, error) {
+	boots := make(map[string][]byte, len(asks))
+	note := func(r scanner) (id string, err error) {
+		var boot []byte
+		if err := r.Scan(&id, &boot); err != nil {
+			return "", err
+		}
+		boots[id] = boot
+		return id, nil
+	}
 	err := inPieces(len(asks), func(from, to int) error {
 		now := at(s.Now())
 		var args []any
 		for _, a := range asks[from:to] {
 			args = append(args, a.AttemptID, a.RunnerID, a.Session, tick, now)
 		}
-		ids, err := collect(ctx, s, scanID, `WITH v (v_id, v_runner, v_session, v_tick, v_now) AS (VALUES `+s.values("ttiii", to-from)+`)
+		_, err := collect(ctx, s, note, `WITH v (v_id, v_runner, v_session, v_tick, v_now) AS (VALUES `+s.values("ttiii", to-from)+`)
 			UPDATE attempt SET changed_at = v_now, `+set+`
-			FROM v WHERE id = v_id AND runner_id = v_runner AND `+guard+` RETURNING id`, args...)
-		for _, id := range ids {
-			done[id] = true
-		}
+			FROM v WHERE id = v_id AND runner_id = v_runner AND `+guard+` RETURNING id, claim_boot`, args...)
 		return err
 	})
-	return done, err
+	return boots, err
 }
 
 // WithdrawAttempts expires offers, for one of the events expire, refuse and withdraw,

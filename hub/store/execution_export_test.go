@@ -7,10 +7,11 @@ func Exec(ctx context.Context, s *Store, query string, args ...any) (int64, erro
 	return s.exec(ctx, query, args...)
 }
 
-// Claim and Return are ClaimAttempts and ReturnAttempts in a transaction.
+// Claim and Return are ClaimAttempts and ReturnAttempts in a transaction; they return the
+// attempts that were changed.
 func Claim(ctx context.Context, s *Store, asks []ClaimAsk) (done map[string]bool, err error) {
 	err = s.InTx(ctx, func(s *Store) error {
-		done, err = s.ClaimAttempts(ctx, asks, 1, ClaimRules{})
+		done, err = Changed(s.ClaimAttempts(ctx, asks, 1, ClaimRules{}))
 		return err
 	})
 	return done, err
@@ -19,9 +20,18 @@ func Claim(ctx context.Context, s *Store, asks []ClaimAsk) (done map[string]bool
 // Return is ReturnAttempts in a transaction.
 func Return(ctx context.Context, s *Store, asks []ClaimAsk) (done map[string]bool, err error) {
 	err = s.InTx(ctx, func(s *Store) error {
-		done, err = s.ReturnAttempts(ctx, asks, ClaimRules{})
+		done, err = Changed(s.ReturnAttempts(ctx, asks, ClaimRules{}))
 		return err
 	})
+	return done, err
+}
+
+// Changed are the attempts that a claim or a return changed.
+func Changed(boots map[string][]byte, err error) (map[string]bool, error) {
+	done := make(map[string]bool, len(boots))
+	for id := range boots {
+		done[id] = true
+	}
 	return done, err
 }
 

@@ -322,19 +322,19 @@ func TestClaimsRaced(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 4 {
 				wg.Go(count(&claimed, func(st *store.Store) (map[string]bool, error) {
-					return st.ClaimAttempts(t.Context(), ask, 1, store.ClaimRules{})
+					return store.Changed(st.ClaimAttempts(t.Context(), ask, 1, store.ClaimRules{}))
 				}))
 				wg.Go(count(&stale, func(st *store.Store) (map[string]bool, error) {
-					return st.ClaimAttempts(t.Context(), old, 1, store.ClaimRules{})
+					return store.Changed(st.ClaimAttempts(t.Context(), old, 1, store.ClaimRules{}))
 				}))
 				wg.Go(count(&stale, func(st *store.Store) (map[string]bool, error) {
-					return st.ClaimAttempts(t.Context(), other, 1, store.ClaimRules{})
+					return store.Changed(st.ClaimAttempts(t.Context(), other, 1, store.ClaimRules{}))
 				}))
 				wg.Go(count(&expired, func(st *store.Store) (map[string]bool, error) {
 					return st.WithdrawAttempts(t.Context(), []string{at.AttemptID}, "expire", "")
 				}))
 				wg.Go(count(&returned, func(st *store.Store) (map[string]bool, error) {
-					return st.ReturnAttempts(t.Context(), ask, store.ClaimRules{})
+					return store.Changed(st.ReturnAttempts(t.Context(), ask, store.ClaimRules{}))
 				}))
 			}
 			wg.Wait()
