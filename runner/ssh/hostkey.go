@@ -22,6 +22,8 @@ import (
 type hostRules struct {
 	known  []hostKey
 	strict bool
+	// attribute of the node that can name keys.
+	attribute string
 	// scope bounds what accept-new remembers in memory: a node's key holds for the rest
 	// of the attempt, then the hub knows it. Empty for a jump host, whose key goes
 	// into the runner's known_hosts file.
@@ -64,7 +66,7 @@ func (e *Executor) jumpRules(s *settings) (hostRules, error) {
 }
 
 func (s *settings) hostRules(name string, texts []string) (hostRules, error) {
-	var r hostRules
+	r := hostRules{attribute: name}
 	switch checking := s.text("ssh-host-key-checking"); checking {
 	case "", "accept-new":
 	case "strict", "yes":
@@ -118,7 +120,7 @@ func (e *Executor) verify(h *hop, remote net.Addr, key xssh.PublicKey) (isNew bo
 		}
 	}
 	if h.rules.strict {
-		return false, &hostKeyError{"host_key_unknown", fmt.Sprintf("%s (%s) shows the host key %s, which nobody has confirmed, and ssh-host-key-checking is strict: add it as the node's attribute ssh-host-key", h.name, h.address, describe(key))}
+		return false, &hostKeyError{"host_key_unknown", fmt.Sprintf("%s (%s) shows the host key %s, which nobody has confirmed, and ssh-host-key-checking is strict: add it as the node's attribute %s", h.name, h.address, describe(key), h.rules.attribute)}
 	}
 	return true, nil
 }
