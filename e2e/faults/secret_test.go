@@ -59,7 +59,7 @@ func TestSecretsStaySecret(t *testing.T) {
 			w.must(err)
 			w.await("the step waits", 30*time.Second, func() bool {
 				text, err := w.hub.Log(w.ctx, e.ID, "format=text")
-				return err == nil && strings.Contains(text, "waiting")
+				return err == nil && strings.Contains(text, onlyOutput)
 			})
 			w.await("its command line was seen", 30*time.Second, func() bool { return bytes.Contains(lines.text(), []byte(plainValue)) })
 			// Now the shim has files, and nothing is settled.
@@ -113,16 +113,19 @@ func (w *world) meetingPlace(secrets []string) string {
 }
 
 // secretJob imports a job "j" that prints its secure option in every way that a shell
-// has at hand, makes a shell complain about it, and puts it into a script.
+// has at hand, makes a shell complain about it, and puts it into a script. The runner
+// explains itself.
 func (w *world) secretJob(meet, sudo string) {
 	w.Helper()
 	step := sudo + `printf '%s\n' ${option.hidden} ${option.plain}; printf '%s\n' "$RD_OPTION_HIDDEN"; ` +
 		`printf '%s' "$RD_OPTION_HIDDEN" | base64 -w0; echo; printf 'me:%s' "$RD_OPTION_HIDDEN" | base64; ` +
-		`LC_ALL=C.UTF-8 bash -c 'declare -p RD_OPTION_HIDDEN'; cd ${option.hidden}; ` +
-		`cat ` + meet + `/secrets; base64 ` + meet + `/secrets; printf 'only-%s\n' output; echo waiting; ` +
+		`LC_ALL=C.UTF-8 bash -c 'declare -p RD_OPTION_HIDDEN; printf "%q\n" "$RD_OPTION_HIDDEN"'; ` +
+		`LC_ALL=C bash -c 'set -x; cd "$RD_OPTION_HIDDEN"'; cd ${option.hidden}; ` +
+		`cat ` + meet + `/secrets; base64 ` + meet + `/secrets; printf 'only-%s\n' output; ` +
 		`sh -c 'while [ ! -e ` + meet + `/go ]; do sleep 0.05; done' ${option.plain}`
 	w.must(w.hub.ImportJobs(w.ctx, "p", `
 - name: j
+  loglevel: DEBUG
   options:
   - {name: hidden, secure: true, valueExposed: true}
   - {name: plain}
@@ -244,6 +247,7 @@ func writtenAs(secret string) map[string]string {
 	return map[string]string{
 		"as it is": secret, "in JSON": strings.Trim(string(quoted), `"`), "in Go": strings.Trim(strconv.Quote(secret), `"`),
 		"in single quotes": strings.ReplaceAll(secret, "'", `'\''`), "in mixed quotes": strings.ReplaceAll(secret, "'", `'"'"'`),
+		"in $'...'":        strings.NewReplacer(`\`, `\\`, `'`, `\'`, "ü", `\303\274`, "ï", `\303\257`, "→", `\342\206\222`).Replace(secret),
 		"in double quotes": strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`).Replace(secret),
 		"in a query":       url.QueryEscape(secret), "in a path": url.PathEscape(secret), "in hex": hex.EncodeToString([]byte(secret)),
 		"in base64": base64.StdEncoding.EncodeToString([]byte(whole)), "in base64 for URLs": base64.URLEncoding.EncodeToString([]byte(whole)),
@@ -286,6 +290,15 @@ func (w *world) masked(id string, sudo bool) {
 		if !strings.Contains(text, s) {
 			w.Errorf("the output does not say %q:\n%s", s, text)
 		}
+	}
+	own, err := w.hub.Log(w.ctx, id, "format=ndjson")
+	w.must(err)
+	explained := `"Runs: printf '%s\\n' '*****' `
+	if sudo {
+		explained = `"Runs: sudo id -un; printf '%s\\n' '*****' `
+	}
+	if !strings.Contains(own, explained) || !strings.Contains(own, "host key ssh-ed25519 SHA256:") && !strings.Contains(own, "On the runner's own host.") {
+		w.Errorf("the runner does not say what it runs:\n%s", own)
 	}
 	if script, err := w.hub.Log(w.ctx, id, "format=text&step=1"); err != nil || !strings.Contains(script, "*****") {
 		w.Errorf("the script's output is %q, %v", script, err)

@@ -140,6 +140,17 @@ func (h *hop) changed(key xssh.PublicKey) error {
 	return &hostKeyError{"host_key_changed", fmt.Sprintf("%s (%s) shows another host key than the known one: %s. It was reinstalled, or somebody stands in between: check, then %s", h.name, h.address, describe(key), h.rules.forget)}
 }
 
+// way tells the hops of a connection, with the host key that each one showed.
+func (t *target) way(c *connection) string {
+	hops := make([]string, len(t.hops))
+	for i := len(t.hops) - 1; i >= 0; i-- {
+		h := &t.hops[i]
+		hops[i] = fmt.Sprintf("%s: %s@%s, host key %s", h.name, h.user, h.address, describe(c.hostKey))
+		c = c.via
+	}
+	return strings.Join(hops, "\n")
+}
+
 func describe(key xssh.PublicKey) string {
 	return key.Type() + " " + xssh.FingerprintSHA256(key)
 }
