@@ -67,6 +67,8 @@ type survivor struct {
 
 func (p *survivor) Discard() {}
 
+func (p *survivor) About() string { return "" }
+
 func (p *survivor) Run(ctx context.Context, out task.Output) task.End {
 	end := p.follow(ctx, out)
 	if p.s.onEnd != nil {

@@ -83,6 +83,8 @@ type process struct {
 
 func (p process) Discard() {}
 
+func (p process) About() string { return "" }
+
 func (p process) Run(ctx context.Context, out task.Output) task.End {
 	p.w.mu.Lock()
 	p.w.starts[p.c.Node.GetName()+"/"+p.c.Text]++

@@ -22,7 +22,7 @@ import (
 
 // newTLS makes the client's TLS configuration.
 func newTLS(cas []byte, pinned bool) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	c := &tls.Config{MinVersion: tls.VersionTLS13}
 	if len(cas) == 0 {
 		return c, nil
 	}
@@ -79,7 +79,7 @@ type HubCA struct {
 func FetchCA(ctx context.Context, url string) (*HubCA, error) {
 	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{
 		Proxy:           http.ProxyFromEnvironment,
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}, //nolint:gosec // the pin is compared
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}, //nolint:gosec // the pin is compared
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/api/v1/enrolment", http.NoBody)
 	if err != nil {

@@ -1,14 +1,20 @@
 package faults
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/runner/disk"
+	"github.com/fairlead/fairlead/runner/spool"
 )
 
 // The runner dies at each point on the way to a start. Before the start is recorded
@@ -97,37 +103,90 @@ func TestMutantM12(t *testing.T) {
 }
 
 // Attached SSH steps die with their runner: what was in mid-step is unknown, what had
-// ended keeps its end, and what had not started goes on under the same grant.
+// ended keeps its end, and what had not started goes on under the same grant, or is left
+// alone where the job says so. Either way nobody is offered anything a second time.
 func TestRunnerKilledDuringSSHStep(t *testing.T) {
 	t.Parallel()
-	w, _ := newWorld(t, setup{nodes: 6})
-	// Nodes 1 and 2 are quick, 3 and 4 wait for a file, 5 and 6 have not begun.
-	step := "sh " + w.dir + "/witness " + w.dir + " ${node.name} 3 0 && case ${node.name} in node003|node004) while [ ! -e " + w.dir + "/go ]; do sleep 0.1; done;; esac"
-	w.job(2, true, "node-first", step)
-	id := w.run()
-	w.await("nodes 3 and 4 are in mid-step", 20*time.Second, func() bool {
-		return len(w.lines("node003.ends")) == 1 && len(w.lines("node004.ends")) == 1
-	})
-	w.runner.Process.Kill()
-	w.must(os.WriteFile(filepath.Join(w.dir, "go"), nil, 0o600))
-	w.startRunner()
-	w.end(id, "unknown", 60*time.Second)
-	w.startedOnce()
-	for node, want := range map[string]string{
-		"node001": "succeeded", "node002": "succeeded", "node003": "unknown",
-		"node004": "unknown", "node005": "succeeded", "node006": "succeeded",
+	for _, tt := range []struct {
+		name      string
+		keepgoing bool
+		rest      string
+		starts    int
+	}{
+		{"keepgoing", true, "succeeded", 1},
+		{"stop", false, "skipped", 0},
 	} {
-		if got := w.step(id, node, 1).Status; got != want {
-			t.Errorf("%s is %s, want %s", node, got, want)
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := newWorld(t, setup{nodes: 6})
+			// Nodes 1 and 2 are quick, 3 and 4 wait for a file, 5 and 6 have not begun.
+			step := w.witnessStep(3, "0") + " && case ${node.name} in node003|node004) while [ ! -e " + w.dir + "/go ]; do sleep 0.1; done;; esac"
+			w.job(2, tt.keepgoing, "node-first", step)
+			id := w.run()
+			w.await("nodes 3 and 4 are in mid-step", 20*time.Second, func() bool {
+				return len(w.lines("node003.ends")) == 1 && len(w.lines("node004.ends")) == 1
+			})
+			before := w.journal()
+			w.runner.Process.Kill()
+			w.must(os.WriteFile(filepath.Join(w.dir, "go"), nil, 0o600))
+			w.startRunner()
+			w.end(id, "unknown", 60*time.Second)
+			w.statuses(id, map[string]string{
+				"node001": "succeeded", "node002": "succeeded", "node003": "unknown",
+				"node004": "unknown", "node005": tt.rest, "node006": tt.rest,
+			})
+			for i, node := range w.nodes {
+				want := 1
+				if i >= 4 {
+					want = tt.starts
+				}
+				if got := w.starts(node); got != want {
+					t.Errorf("%s was started %d times, want %d", node, got, want)
+				}
+			}
+			w.runner.Process.Kill()
+			if after := w.journal(); len(before) != 1 || !slices.Equal(before, after) {
+				t.Errorf("the runner's journal knows attempts %q, before it died %q; want one, the same", after, before)
+			}
+		})
+	}
+}
+
+// statuses checks how each node's first step ended.
+func (w *world) statuses(id string, want map[string]string) {
+	w.Helper()
+	for node, status := range want {
+		if got := w.step(id, node, 1).Status; got != status {
+			w.Errorf("%s is %s, want %s", node, got, status)
 		}
 	}
-	attempts := 0
-	for range w.lines("node005.starts") {
-		attempts++
+}
+
+// journal tells the attempts that the runner was ever offered, as "id, epoch", from a
+// copy of what is on its disk: reading cuts torn tails, which a live runner has.
+func (w *world) journal() []string {
+	w.Helper()
+	dir := tempDir(w.T)
+	for _, part := range []string{"journal", "spool"} {
+		w.must(os.CopyFS(filepath.Join(dir, part), os.DirFS(filepath.Join(w.runner.DataDir, part))))
 	}
-	if attempts != 1 {
-		t.Errorf("node005 was started %d times", attempts)
+	fs, err := disk.Open(dir)
+	w.must(err)
+	defer func() { _ = fs.Close() }()
+	store, err := spool.Open(fs, spool.Config{})
+	w.must(err)
+	settled, err := store.Kept()
+	w.must(err)
+	var out []string
+	add := func(f *runnerv1.Fence) { out = append(out, fmt.Sprintf("%s, %d", f.GetAttemptId(), f.GetEpoch())) }
+	for _, h := range settled {
+		add(h.GetFence())
 	}
+	for _, a := range store.Attempts() {
+		add(a.Fence())
+	}
+	slices.Sort(out)
+	return out
 }
 
 // A shim that dies proves nothing: its node is unknown, and nothing of it is left.

@@ -25,7 +25,7 @@ func NewAccount(ctx context.Context) (*Account, error) {
 	var random [6]byte
 	_, _ = rand.Read(random[:])
 	word := hex.EncodeToString(random[:])
-	a := &Account{Name: "flt" + word, Password: "open sesame " + word}
+	a := &Account{Name: "flt" + word, Password: `open "sesame" it's \n $HOME 100% ünï→ ` + word}
 	if err := accounts(ctx, "", "useradd", "--no-create-home", "--home-dir", "/", "--shell", "/bin/bash", a.Name); err != nil {
 		return nil, err
 	}

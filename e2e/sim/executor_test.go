@@ -137,6 +137,8 @@ type attached struct {
 
 func (attached) Discard() {}
 
+func (attached) About() string { return "" }
+
 // Run implements task.Process.
 func (a attached) Run(ctx context.Context, out task.Output) task.End {
 	w := a.p.h.w
@@ -322,6 +324,8 @@ type shimmed struct {
 }
 
 func (*shimmed) Discard() {}
+
+func (*shimmed) About() string { return "" }
 
 // Run implements task.Process.
 func (x *shimmed) Run(ctx context.Context, out task.Output) task.End {

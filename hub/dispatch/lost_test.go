@@ -84,15 +84,42 @@ func TestLost(t *testing.T) {
 	})
 }
 
+// An execution that waits for ever is not given up, however long its runner is silent.
+// Others beside it are, at the same ticks: so the hub did look.
 func TestLostAfterZeroWaitsForEver(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		r := b.runner("one", 10)
 		j := job("x")
-		j.LostAfter = 5
-		quick := b.run(j)
-		r.claim()
-		b.tick.Add(40)
-		b.wantEnd(quick, hub.StatusUnknown, false)
+		j.LostAfter = hub.LostNever
+		patient := b.run(j)
+		if patient.LostAfter != 0 {
+			t.Fatalf("it waits for %d ticks", patient.LostAfter)
+		}
+		a := r.claim()
+		a.started(0, 0)
+		a.report()
+		for range 5 {
+			j := job("y")
+			j.LostAfter = 5
+			quick := b.run(j)
+			r.claim()
+			b.tick.Add(10_000_000)
+			b.wantEnd(quick, hub.StatusUnknown, false)
+			b.later(t)
+			got := b.get(patient)
+			if got.Status != hub.StatusRunning || got.Outcome != "" {
+				t.Fatalf("at tick %d it is %+v", b.tick.Load(), got)
+			}
+			if w := got.WaitingFor; w == nil || w.Kind != "runner" {
+				t.Errorf("at tick %d it waits for %+v", b.tick.Load(), w)
+			}
+			if len(r.offers) > 0 {
+				t.Fatal("a second attempt is offered while the first is unresolved")
+			}
+		}
+		a.ended(0, 0, hub.StatusSucceeded)
+		a.finish(hub.StatusSucceeded)
+		b.wantEnd(patient, hub.StatusSucceeded, true)
 	})
 }
 

@@ -54,7 +54,7 @@ func fetchHub(ctx context.Context, hub *url.URL, token wire.EnrolmentToken) (*hu
 		// The answer holds nothing secret, and its one claim, the CA, is checked against
 		// the pin: the certificate of this listener proves nothing more, and may well be
 		// of the CA that is only being learnt.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec // see above
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}, //nolint:gosec // see above
 	}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)

@@ -12,6 +12,8 @@ import (
 	"github.com/fairlead/fairlead/runner/task"
 )
 
+const onThisHost = "On the runner's own host."
+
 // process is a command that is ready to be told to a shim.
 type process struct {
 	executor *Executor
@@ -23,6 +25,9 @@ type process struct {
 
 // Discard gives the shim back.
 func (p *process) Discard() { p.executor.pool.put(p.shim) }
+
+// About tells that there was no way to go.
+func (p *process) About() string { return onThisHost }
 
 // Run tells the shim to start the command, and follows it to its end.
 func (p *process) Run(ctx context.Context, out task.Output) task.End {

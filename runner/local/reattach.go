@@ -116,6 +116,9 @@ func (p *reattached) Discard() {
 	}
 }
 
+// About tells that there was no way to go.
+func (p *reattached) About() string { return onThisHost }
+
 // Run follows the command from the offset on to its end.
 func (p *reattached) Run(ctx context.Context, out task.Output) task.End {
 	defer p.Discard()

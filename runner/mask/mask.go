@@ -104,7 +104,7 @@ func forms(secret []byte) [][]byte {
 		[]byte(query), lowerEscapes(query), []byte(path), lowerEscapes(path),
 		[]byte(strings.ReplaceAll(text, "'", `'\''`)),
 		[]byte(strings.ReplaceAll(text, "'", `'"'"'`)),
-		[]byte(inDoubleQuotes.Replace(text)),
+		[]byte(inDoubleQuotes.Replace(text)), ansiQuoted(secret, true), ansiQuoted(secret, false), backslashed(secret),
 		[]byte(hex.EncodeToString(secret)), []byte(strings.ToUpper(hex.EncodeToString(secret))))
 	out = append(out, jsonForms(text)...)
 	for line := range bytes.Lines(secret) {
@@ -119,6 +119,37 @@ func forms(secret []byte) [][]byte {
 
 // inDoubleQuotes writes a value as it stands between a shell's double quotes.
 var inDoubleQuotes = strings.NewReplacer(`\`, `\\`, "`", "\\`", `"`, `\"`, `$`, `\$`)
+
+// ansiQuoted writes a value as it stands in $'...', which is how bash shows one in its own
+// complaints and traces as soon as a byte of it cannot be printed. In the C locale those
+// are all that are not ASCII.
+func ansiQuoted(secret []byte, onlyASCII bool) []byte {
+	var out []byte
+	for _, b := range secret {
+		at := strings.IndexByte("\a\b\x1b\f\n\r\t\v\\'", b)
+		switch {
+		case at >= 0:
+			out = append(out, '\\', `abEfnrtv\'`[at])
+		case b < ' ' || b == 0x7f || onlyASCII && b >= utf8.RuneSelf:
+			out = fmt.Appendf(out, `\%03o`, b)
+		default:
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// backslashed writes a value as bash's printf %q does where all of it can be printed.
+func backslashed(secret []byte) []byte {
+	var out []byte
+	for i, b := range secret {
+		if strings.IndexByte(" !\"$&'()*,;<>?[\\]^`{|}", b) >= 0 || i == 0 && (b == '#' || b == '~') {
+			out = append(out, '\\')
+		}
+		out = append(out, b)
+	}
+	return out
+}
 
 // lowerEscapes writes the hex digits of %XX in lower case, as many programs do.
 func lowerEscapes(escaped string) []byte {

@@ -52,6 +52,8 @@ func TestWriter(t *testing.T) {
 		{"url, lower case", []string{"a/b=c%"}, []string{"a%2fb%3dc%25 a%2fb=c%25"}, "***** *****"},
 		{"json in ASCII", []string{`pä"ß😀`}, []string{`"p\u00e4\"\u00df\ud83d\ude00" "p\u00E4\"\u00DF\uD83D\uDE00"`}, `"*****" "*****"`},
 		{"double quotes", []string{"a\"b$c`d\\"}, []string{"\"a\\\"b\\$c\\`d\\\\\""}, `"*****"`},
+		{"bash's complaint", []string{"it's ü\t\x1b"}, []string{`$'it\'s \303\274\t\E' `, `$'it\'s ü\t\E'`}, `$'*****' $'*****'`},
+		{"bash's %q", []string{`it's "h" #~,x`}, []string{`it\'s\ \"h\"\ #~\,x`}, "*****"},
 		{"hex", []string{"secret"}, []string{"736563726574 "}, "***** "},
 		{"lines of a key", []string{pem}, []string{"-----BEGIN KEY-----\r\nMIIBVAIBADANBgkq\r\n"}, "-----BEGIN KEY-----\r\n*****\r\n"},
 	}

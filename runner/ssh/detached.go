@@ -78,7 +78,7 @@ func (d *detached) makeDir(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.newHostKey = newKey(d.node(), ch.on)
+	d.newHostKey, d.about = newKey(d.node(), ch.on), d.target.way(ch.on)
 	word, rest, err := d.ask(ctx, ch, "nonce="+command.Quote(d.nonce), nodeScript, makeScript)
 	if err == nil && word == "dir" {
 		d.askpass = rest + "/ask"

@@ -22,6 +22,8 @@ import (
 type hostRules struct {
 	known  []hostKey
 	strict bool
+	// attribute of the node that can name keys.
+	attribute string
 	// scope bounds what accept-new remembers in memory: a node's key holds for the rest
 	// of the attempt, then the hub knows it. Empty for a jump host, whose key goes
 	// into the runner's known_hosts file.
@@ -64,7 +66,7 @@ func (e *Executor) jumpRules(s *settings) (hostRules, error) {
 }
 
 func (s *settings) hostRules(name string, texts []string) (hostRules, error) {
-	var r hostRules
+	r := hostRules{attribute: name}
 	switch checking := s.text("ssh-host-key-checking"); checking {
 	case "", "accept-new":
 	case "strict", "yes":
@@ -118,7 +120,7 @@ func (e *Executor) verify(h *hop, remote net.Addr, key xssh.PublicKey) (isNew bo
 		}
 	}
 	if h.rules.strict {
-		return false, &hostKeyError{"host_key_unknown", fmt.Sprintf("%s (%s) shows the host key %s, which nobody has confirmed, and ssh-host-key-checking is strict: add it as the node's attribute ssh-host-key", h.name, h.address, describe(key))}
+		return false, &hostKeyError{"host_key_unknown", fmt.Sprintf("%s (%s) shows the host key %s, which nobody has confirmed, and ssh-host-key-checking is strict: add it as the node's attribute %s", h.name, h.address, describe(key), h.rules.attribute)}
 	}
 	return true, nil
 }
@@ -136,6 +138,17 @@ func (h *hop) learnKey() string { return h.rules.scope + "@" + h.address }
 
 func (h *hop) changed(key xssh.PublicKey) error {
 	return &hostKeyError{"host_key_changed", fmt.Sprintf("%s (%s) shows another host key than the known one: %s. It was reinstalled, or somebody stands in between: check, then %s", h.name, h.address, describe(key), h.rules.forget)}
+}
+
+// way tells the hops of a connection, with the host key that each one showed.
+func (t *target) way(c *connection) string {
+	hops := make([]string, len(t.hops))
+	for i := len(t.hops) - 1; i >= 0; i-- {
+		h := &t.hops[i]
+		hops[i] = fmt.Sprintf("%s: %s@%s, host key %s", h.name, h.user, h.address, describe(c.hostKey))
+		c = c.via
+	}
+	return strings.Join(hops, "\n")
 }
 
 func describe(key xssh.PublicKey) string {

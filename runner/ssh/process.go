@@ -36,6 +36,8 @@ type process struct {
 	askpass string
 	ch      *channel
 	answers *answerer
+	// about is how the node was reached when the command was prepared.
+	about string
 
 	pid     chan int      // gets the shell's process id, once
 	told    chan struct{} // closed when the server told the end, which exit holds then
@@ -70,9 +72,13 @@ func (p *process) open(ctx context.Context) error {
 			return notStarted("pty_refused", err, "%s: always-set-pty is set, but %v", p.node().name, err)
 		}
 	}
+	p.about = p.target.way(ch.on)
 	p.ch, p.pid, p.told, p.shut = ch, make(chan int, 1), make(chan struct{}), make(chan struct{})
 	return nil
 }
+
+// About tells address, login and host keys on the way to the node.
+func (p *process) About() string { return p.about }
 
 // Discard closes the channel and removes the script.
 func (p *process) Discard() {

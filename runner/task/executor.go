@@ -116,6 +116,8 @@ type Process interface {
 	Run(ctx context.Context, out Output) End
 	// Discard releases what Prepare took; nothing was started.
 	Discard()
+	// About tells people how the node was reached; of one that was prepared.
+	About() string
 }
 
 // Reattacher is an executor whose commands survive the runner: all of them on the

@@ -46,6 +46,7 @@ func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End
 		p.Discard()
 		return beforeStart(context.Cause(ctx))
 	}
+	t.announce(cmd, p, out)
 	return t.run(ctx, c, cmd, p, out)
 }
 

@@ -38,7 +38,7 @@ func (h *Hub) services(members *cluster.Cluster, secrets *keys.Keys, t testing.T
 }
 
 func serverTLS(cert *tls.Certificate) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cert}}
+	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*cert}}
 }
 
 // Play is what a runner does with a granted attempt: a stop asked for ends ctx.

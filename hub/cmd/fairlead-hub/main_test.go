@@ -272,6 +272,13 @@ func TestHTTPSBeyondLoopback(t *testing.T) {
 	if code, body := h.get("/health/ready", ""); code != http.StatusOK {
 		t.Errorf("verified by the hub's CA: %d %s", code, body)
 	}
+	old := &tls.Dialer{Config: &tls.Config{RootCAs: roots, MaxVersion: tls.VersionTLS12}}
+	if conn, err := old.DialContext(t.Context(), "tcp", strings.TrimPrefix(h.url, "https://")); err == nil {
+		_ = conn.Close()
+		t.Error("TLS 1.2 is taken")
+	} else if !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("a client of TLS 1.2 is refused otherwise: %v", err)
+	}
 	if !strings.Contains(h.out.String(), "sha256:") {
 		t.Errorf("the CA's pin is not told:\n%s", h.out.String())
 	}

@@ -183,7 +183,7 @@ func (s *server) certificates() error {
 	}
 	s.keepers = append(s.keepers, people)
 	s.tls = &tls.Config{
-		MinVersion:     tls.VersionTLS12,
+		MinVersion:     tls.VersionTLS13,
 		NextProtos:     []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return people.Certificate(), nil },
 	}
