@@ -36,26 +36,6 @@ func TestAppendLine(t *testing.T) {
 	}
 }
 
-func TestWithin(t *testing.T) {
-	t.Parallel()
-	const text = "0123456789"
-	for _, c := range []struct {
-		first, end int64
-		want       string
-	}{{0, -1, text}, {3, -1, "3456789"}, {3, 7, "3456"}, {0, 1, "0"}, {9, 20, "9"}, {10, -1, ""}, {4, 4, ""}} {
-		for size := 1; size <= len(text); size++ { // whatever the batches are
-			var got string
-			for at := 0; at < len(text); at += size {
-				part := text[at:min(at+size, len(text))]
-				got += string(within([]byte(part), int64(at), c.first, c.end))
-			}
-			if got != c.want {
-				t.Errorf("bytes %d to %d in pieces of %d: %q, want %q", c.first, c.end, size, got, c.want)
-			}
-		}
-	}
-}
-
 func TestCheckJSON(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text, want string }{

@@ -1848,7 +1848,7 @@ type CancelExecutionParams struct {
 
 // GetLogParams defines parameters for GetLog.
 type GetLogParams struct {
-	// Format text: what the commands printed, byte for byte; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
+	// Format text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
 	Format *GetLogParamsFormat `form:"format,omitempty" json:"format,omitempty"`
 
 	// Follow Stay until the execution has ended

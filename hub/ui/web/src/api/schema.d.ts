@@ -2121,7 +2121,7 @@ export interface operations {
     "get-log": {
         parameters: {
             query?: {
-                /** @description text: what the commands printed, byte for byte; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
+                /** @description text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
                 format?: "text" | "ndjson";
                 /** @description Stay until the execution has ended */
                 follow?: boolean;
