@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"math"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -16,15 +18,16 @@ import (
 
 type logInput struct {
 	ExecutionPath
-	Format string `query:"format" enum:"text,ndjson" default:"text" doc:"text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}"`
-	Follow bool   `query:"follow" doc:"Stay until the execution has ended"`
-	Node   string `query:"node" maxLength:"1000" doc:"Lines of this node alone"`
-	Step   int    `query:"step" minimum:"-1" maximum:"100000" default:"-1" doc:"Lines of the step at this position alone, from 0, with its error handler; -1: all"`
-	Cursor string `query:"cursor" maxLength:"16000" doc:"Lines after this position"`
-	Line   int64  `query:"line" minimum:"0" doc:"First line, counted from 0 over what the other parameters leave"`
-	Lines  int64  `query:"lines" minimum:"0" doc:"How many lines at most; 0: all"`
-	Tail   int64  `query:"tail" minimum:"0" maximum:"100000" doc:"The last so many lines alone"`
-	Bytes  string `query:"bytes" maxLength:"50" doc:"A range of the text format, FIRST-LAST or FIRST-, from 0"`
+	Format   string `query:"format" enum:"text,ndjson" default:"text" doc:"text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}"`
+	Follow   bool   `query:"follow" doc:"Stay until the execution has ended"`
+	Node     string `query:"node" maxLength:"1000" doc:"Lines of this node alone"`
+	Step     int    `query:"step" minimum:"-1" maximum:"100000" default:"-1" doc:"Lines of the step at this position alone, from 0, with its error handler; -1: all"`
+	Cursor   string `query:"cursor" maxLength:"16000" doc:"Lines after this position"`
+	Line     int64  `query:"line" minimum:"0" doc:"First line, counted from 0 over what the other parameters leave"`
+	Lines    int64  `query:"lines" minimum:"0" doc:"How many lines at most; 0: all"`
+	Tail     int64  `query:"tail" minimum:"0" maximum:"100000" doc:"The last so many lines alone"`
+	Download bool   `query:"download" doc:"As a file to save, named after the job, the execution's number and the node"`
+	Bytes    string `query:"bytes" maxLength:"50" doc:"A range of the text format, FIRST-LAST or FIRST-, from 0"`
 }
 
 func (s *server) logRoutes() {
@@ -72,17 +75,58 @@ func (s *server) getLog(ctx context.Context, in *logInput) (*huma.StreamResponse
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
 		r = r.WithContext(hc.Context())
+		w.Header().Set("Content-Disposition", disposition(in, e))
 		if in.Format == "ndjson" {
 			s.stream(w, r, "application/x-ndjson", true, func(ctx context.Context, out *streamWriter) error {
 				return s.writeRecords(ctx, e, q, out)
 			})
 			return
 		}
-		w.Header().Set("Content-Disposition", `inline; filename="execution-`+strconv.FormatInt(e.Number, 10)+`.log"`)
 		s.stream(w, r, "text/plain; charset=utf-8", false, func(ctx context.Context, out *streamWriter) error {
 			return s.writeText(ctx, q, out, want)
 		})
 	}}, nil
+}
+
+// disposition names the file that a browser saves the log as.
+func disposition(in *logInput, e *hub.Execution) string {
+	kind, ending := "inline", "log"
+	if in.Download {
+		kind = "attachment"
+	}
+	if in.Format == "ndjson" {
+		ending = in.Format
+	}
+	job := "execution"
+	if e.JobID != "" {
+		job = fileName(e.JobName)
+	}
+	name := job + "-" + strconv.FormatInt(e.Number, 10)
+	if in.Node != "" {
+		name += "-" + fileName(in.Node)
+	}
+	if in.Step >= 0 {
+		name += "-step" + strconv.Itoa(in.Step+1)
+	}
+	return mime.FormatMediaType(kind, map[string]string{"filename": name + "." + ending})
+}
+
+// maxFileName bounds one part of a file's name, in runes: file systems take 255 bytes
+// of it all.
+const maxFileName = 60
+
+// fileName is a name as part of a file's, of a long one its end: a job's group stands
+// first and says less. What a file system, a shell or a header would take for something
+// else becomes "_", and so does what turns the direction of text and hides an ending.
+func fileName(name string) string {
+	runes := []rune(name)
+	runes = runes[max(0, len(runes)-maxFileName):]
+	for i, r := range runes {
+		if !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) && r != '-' && (r != '.' || i == 0) {
+			runes[i] = '_'
+		}
+	}
+	return string(runes)
 }
 
 // byteRange reads the range of the text format.

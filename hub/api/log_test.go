@@ -104,6 +104,13 @@ func TestReadLog(t *testing.T) {
 		t.Errorf("end of a page %+v", end)
 	}
 
+	for _, format := range []string{"text", "ndjson"} {
+		a := do(t, h, call{method: "GET", path: log + "?download=true&format=" + format})
+		if got := a.header.Get("Content-Disposition"); !strings.HasPrefix(got, "attachment; filename=execution-") {
+			t.Errorf("a download as %s is %q", format, got)
+		}
+	}
+
 	wrong(t, h, 404, "does not run on", call{method: "GET", path: log + "?node=other"})
 	wrong(t, h, 400, "step", call{method: "GET", path: log + "?step=7"})
 	for _, bad := range []string{"9-1", "9", "-5", "x-", "1-9223372036854775807", "1-9&format=ndjson"} {

@@ -1872,6 +1872,9 @@ type GetLogParams struct {
 	// Tail The last so many lines alone
 	Tail *int64 `form:"tail,omitempty" json:"tail,omitempty"`
 
+	// Download As a file to save, named after the job, the execution's number and the node
+	Download *bool `form:"download,omitempty" json:"download,omitempty"`
+
 	// Bytes A range of the text format, FIRST-LAST or FIRST-, from 0
 	Bytes *string `form:"bytes,omitempty" json:"bytes,omitempty"`
 }
@@ -4450,6 +4453,18 @@ func NewGetLogRequest(server string, id string, params *GetLogParams) (*http.Req
 		if params.Tail != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "tail", *params.Tail, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Download != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "download", *params.Download, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

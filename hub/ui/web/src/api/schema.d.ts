@@ -2137,6 +2137,8 @@ export interface operations {
                 lines?: number;
                 /** @description The last so many lines alone */
                 tail?: number;
+                /** @description As a file to save, named after the job, the execution's number and the node */
+                download?: boolean;
                 /** @description A range of the text format, FIRST-LAST or FIRST-, from 0 */
                 bytes?: string;
             };
