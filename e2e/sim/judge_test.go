@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,7 +216,7 @@ func (c *verdictOf) read(ctx context.Context, id string) (err error) {
 				c.places[a.AttemptID] = g
 			}
 		}
-		if c.chunks[a.AttemptID], err = c.m.st.Chunks(ctx, a.AttemptID, 0, 1000); err != nil {
+		if c.chunks[a.AttemptID], err = c.m.st.Chunks(ctx, a.AttemptID, 0, math.MaxInt64, 1000); err != nil {
 			return err
 		}
 	}

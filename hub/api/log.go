@@ -2,29 +2,32 @@ package api
 
 import (
 	"context"
+	"math"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/output"
-	"github.com/fairlead/fairlead/proto/wire"
 )
 
 type logInput struct {
 	ExecutionPath
-	Format string `query:"format" enum:"text,ndjson" default:"text" doc:"text: what the commands printed, byte for byte; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}"`
-	Follow bool   `query:"follow" doc:"Stay until the execution has ended"`
-	Node   string `query:"node" maxLength:"1000" doc:"Lines of this node alone"`
-	Step   int    `query:"step" minimum:"-1" maximum:"100000" default:"-1" doc:"Lines of the step at this position alone, from 0, with its error handler; -1: all"`
-	Cursor string `query:"cursor" maxLength:"16000" doc:"Lines after this position"`
-	Line   int64  `query:"line" minimum:"0" doc:"First line, counted from 0 over what the other parameters leave"`
-	Lines  int64  `query:"lines" minimum:"0" doc:"How many lines at most; 0: all"`
-	Tail   int64  `query:"tail" minimum:"0" maximum:"100000" doc:"The last so many lines alone"`
-	Bytes  string `query:"bytes" maxLength:"50" doc:"A range of the text format, FIRST-LAST or FIRST-, from 0"`
+	Format   string `query:"format" enum:"text,ndjson" default:"text" doc:"text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}"`
+	Follow   bool   `query:"follow" doc:"Stay until the execution has ended"`
+	Node     string `query:"node" maxLength:"1000" doc:"Lines of this node alone"`
+	Step     int    `query:"step" minimum:"-1" maximum:"100000" default:"-1" doc:"Lines of the step at this position alone, from 0, with its error handler; -1: all"`
+	Cursor   string `query:"cursor" maxLength:"16000" doc:"Lines after this position"`
+	Line     int64  `query:"line" minimum:"0" doc:"First line, counted from 0 over what the other parameters leave"`
+	Lines    int64  `query:"lines" minimum:"0" doc:"How many lines at most; 0: all"`
+	Tail     int64  `query:"tail" minimum:"0" maximum:"100000" doc:"The last so many lines alone"`
+	Download bool   `query:"download" doc:"As a file to save, named after the job, the execution's number and the node"`
+	Bytes    string `query:"bytes" maxLength:"50" doc:"A range of the text format, FIRST-LAST or FIRST-, from 0"`
 }
 
 func (s *server) logRoutes() {
@@ -65,84 +68,99 @@ func (s *server) getLog(ctx context.Context, in *logInput) (*huma.StreamResponse
 	if err != nil {
 		return nil, err
 	}
-	first, last, err := byteRange(in)
+	want, err := byteRange(in)
 	if err != nil {
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
 		r = r.WithContext(hc.Context())
+		w.Header().Set("Content-Disposition", disposition(in, e))
 		if in.Format == "ndjson" {
 			s.stream(w, r, "application/x-ndjson", true, func(ctx context.Context, out *streamWriter) error {
 				return s.writeRecords(ctx, e, q, out)
 			})
 			return
 		}
-		w.Header().Set("Content-Disposition", `inline; filename="execution-`+strconv.FormatInt(e.Number, 10)+`.log"`)
 		s.stream(w, r, "text/plain; charset=utf-8", false, func(ctx context.Context, out *streamWriter) error {
-			return s.writeText(ctx, q, out, first, last)
+			return s.writeText(ctx, q, out, want)
 		})
 	}}, nil
 }
 
-// byteRange reads the range of the text format: the first byte, and the one behind
-// the last, -1 for no end.
-func byteRange(in *logInput) (first, end int64, err error) {
-	if in.Bytes == "" {
-		return 0, -1, nil
+// disposition names the file that a browser saves the log as.
+func disposition(in *logInput, e *hub.Execution) string {
+	kind, ending := "inline", "log"
+	if in.Download {
+		kind = "attachment"
 	}
-	from, to, found := strings.Cut(in.Bytes, "-")
-	first, err = strconv.ParseInt(from, 10, 64)
-	end = -1
-	if err == nil && to != "" {
-		end, err = strconv.ParseInt(to, 10, 64)
-		end++
+	if in.Format == "ndjson" {
+		ending = in.Format
 	}
-	if err != nil || !found || first < 0 || (end >= 0 && end < first) || in.Format != "text" {
-		return 0, 0, hub.Invalid("The byte range cannot be read.", []hub.FieldError{{Path: "query.bytes", Message: "FIRST-LAST or FIRST-, from 0, with format=text"}})
+	job := "execution"
+	if e.JobID != "" {
+		job = fileName(e.JobName)
 	}
-	return first, end, nil
+	name := job + "-" + strconv.FormatInt(e.Number, 10)
+	if in.Node != "" {
+		name += "-" + fileName(in.Node)
+	}
+	if in.Step >= 0 {
+		name += "-step" + strconv.Itoa(in.Step+1)
+	}
+	return mime.FormatMediaType(kind, map[string]string{"filename": name + "." + ending})
 }
 
-// writeText writes lines as the nodes wrote them, of which only bytes first to end.
-func (s *server) writeText(ctx context.Context, q output.Query, out *streamWriter, first, end int64) error {
-	var at int64
-	var buf []byte
-	for batch, err := range s.Output.Read(ctx, q) {
+// maxFileName bounds one part of a file's name, in runes: file systems take 255 bytes
+// of it all.
+const maxFileName = 60
+
+// fileName is a name as part of a file's, of a long one its end: a job's group stands
+// first and says less. What a file system, a shell or a header would take for something
+// else becomes "_", and so does what turns the direction of text and hides an ending.
+func fileName(name string) string {
+	runes := []rune(name)
+	runes = runes[max(0, len(runes)-maxFileName):]
+	for i, r := range runes {
+		if !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) && r != '-' && (r != '.' || i == 0) {
+			runes[i] = '_'
+		}
+	}
+	return string(runes)
+}
+
+// byteRange reads the range of the text format.
+func byteRange(in *logInput) (output.ByteRange, error) {
+	all := output.ByteRange{End: -1}
+	if in.Bytes == "" {
+		return all, nil
+	}
+	from, to, found := strings.Cut(in.Bytes, "-")
+	first, err := strconv.ParseInt(from, 10, 64)
+	want := output.ByteRange{First: first, End: -1}
+	if err == nil && to != "" {
+		var last int64
+		last, err = strconv.ParseInt(to, 10, 64)
+		want.End = last + 1
+		found = found && last >= first && last < math.MaxInt64
+	}
+	if err != nil || !found || first < 0 || in.Format != "text" {
+		return all, hub.Invalid("The byte range cannot be read.", []hub.FieldError{{Path: "query.bytes", Message: "FIRST-LAST or FIRST-, from 0, with format=text"}})
+	}
+	return want, nil
+}
+
+// writeText writes the text of lines, of which only a range.
+func (s *server) writeText(ctx context.Context, q output.Query, out *streamWriter, want output.ByteRange) error {
+	for part, err := range s.Output.ReadText(ctx, q, want) {
 		if err != nil {
 			return err
 		}
-		buf = buf[:0]
-		for i := range batch.Lines {
-			if batch.Lines[i].Stream == wire.System {
-				continue // so that the text is what the commands printed, byte for byte
-			}
-			buf = append(buf, batch.Lines[i].Data...)
-			if batch.Lines[i].Flags&wire.FlagPartial == 0 {
-				buf = append(buf, '\n')
-			}
-		}
-		part := within(buf, at, first, end)
-		at += int64(len(buf))
 		if err := out.write(part); err != nil {
 			return err
 		}
-		if end >= 0 && at >= end {
-			return nil
-		}
 	}
 	return ctx.Err()
-}
-
-// within cuts from b, which begins at byte at, what lies from first up to end.
-func within(b []byte, at, first, end int64) []byte {
-	if end >= 0 && at+int64(len(b)) > end {
-		b = b[:max(0, end-at)]
-	}
-	if at < first {
-		b = b[min(int64(len(b)), first-at):]
-	}
-	return b
 }
 
 // writeRecords writes one line as JSON for each line of output, and the end.

@@ -67,11 +67,11 @@ func TestReadLog(t *testing.T) {
 	}, "a", "b")
 	get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + id + "?wait=20s"})
 	log := "/api/v1/executions/" + id + "/log"
-	const whole = "a 0\na 1\na 2\nbad \xff byte\nno newlineb 0\nb 1\nb 2\nbad \xff byte\nno newline"
+	const whole = "a 0\na 1\na 2\nbad \xff byte\nno newline\nb 0\nb 1\nb 2\nbad \xff byte\nno newline"
 	for query, want := range map[string]string{
 		"":                whole,
 		"?node=b":         whole[strings.Index(whole, "b 0"):],
-		"?step=0&node=a":  whole[:strings.Index(whole, "b 0")],
+		"?step=0&node=a":  whole[:strings.Index(whole, "\nb 0")],
 		"?line=1&lines=2": "a 1\na 2\n",
 		"?tail=2":         "bad \xff byte\nno newline",
 		"?bytes=4-6":      "a 1",
@@ -104,9 +104,18 @@ func TestReadLog(t *testing.T) {
 		t.Errorf("end of a page %+v", end)
 	}
 
+	for _, format := range []string{"text", "ndjson"} {
+		a := do(t, h, call{method: "GET", path: log + "?download=true&format=" + format})
+		if got := a.header.Get("Content-Disposition"); !strings.HasPrefix(got, "attachment; filename=execution-") {
+			t.Errorf("a download as %s is %q", format, got)
+		}
+	}
+
 	wrong(t, h, 404, "does not run on", call{method: "GET", path: log + "?node=other"})
 	wrong(t, h, 400, "step", call{method: "GET", path: log + "?step=7"})
-	wrong(t, h, 400, "bytes", call{method: "GET", path: log + "?bytes=9-1"})
+	for _, bad := range []string{"9-1", "9", "-5", "x-", "1-9223372036854775807", "1-9&format=ndjson"} {
+		wrong(t, h, 400, "bytes", call{method: "GET", path: log + "?bytes=" + bad})
+	}
 	wrong(t, h, 400, "", call{method: "GET", path: log + "?cursor=nonsense"})
 	wrong(t, h, 400, "unknown query", call{method: "GET", path: log + "?token=x"})
 }

@@ -36,22 +36,22 @@ func TestAppendLine(t *testing.T) {
 	}
 }
 
-func TestWithin(t *testing.T) {
+func TestDisposition(t *testing.T) {
 	t.Parallel()
-	const text = "0123456789"
+	job := &hub.Execution{Number: 12, JobID: "j", JobName: "ops/db/Nightly backup"}
 	for _, c := range []struct {
-		first, end int64
-		want       string
-	}{{0, -1, text}, {3, -1, "3456789"}, {3, 7, "3456"}, {0, 1, "0"}, {9, 20, "9"}, {10, -1, ""}, {4, 4, ""}} {
-		for size := 1; size <= len(text); size++ { // whatever the batches are
-			var got string
-			for at := 0; at < len(text); at += size {
-				part := text[at:min(at+size, len(text))]
-				got += string(within([]byte(part), int64(at), c.first, c.end))
-			}
-			if got != c.want {
-				t.Errorf("bytes %d to %d in pieces of %d: %q, want %q", c.first, c.end, size, got, c.want)
-			}
+		in   logInput
+		e    *hub.Execution
+		want string
+	}{
+		{logInput{Format: "text", Step: -1}, job, `inline; filename=ops_db_Nightly_backup-12.log`},
+		{logInput{Format: "ndjson", Step: 0, Node: "web-1.example", Download: true}, job, `attachment; filename=ops_db_Nightly_backup-12-web-1.example-step1.ndjson`},
+		{logInput{Step: -1, Download: true}, &hub.Execution{Number: 3, JobName: "rm -rf /tmp/x"}, `attachment; filename=execution-3.log`},
+		{logInput{Step: -1, Download: true}, &hub.Execution{Number: 3, JobID: "j", JobName: "..\"\r\n;\u202e%/größe"}, `attachment; filename*=utf-8''_._______gr%C3%B6%C3%9Fe-3.log`},
+		{logInput{Step: -1}, &hub.Execution{Number: 3, JobID: "j", JobName: strings.Repeat("g", 500) + "/end"}, `inline; filename=` + strings.Repeat("g", 56) + `_end-3.log`},
+	} {
+		if got := disposition(&c.in, c.e); got != c.want {
+			t.Errorf("%s: %s, want %s", c.e.JobName, got, c.want)
 		}
 	}
 }

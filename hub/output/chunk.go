@@ -20,6 +20,10 @@ type Prepared struct {
 	hub.Chunk
 	frames    []byte
 	textBytes int64
+	// first and seam are the node that its text begins with, -1 for no text, and how the
+	// text ends.
+	first int
+	seam  seam
 }
 
 // decoder is safe for many goroutines when it decodes whole blocks.
@@ -45,7 +49,7 @@ func Prepare(c hub.Chunk) (*Prepared, error) {
 	if len(frames) != c.Bytes {
 		return nil, fmt.Errorf("chunk %d has %d bytes and states %d", c.Seq, len(frames), c.Bytes)
 	}
-	p := &Prepared{Chunk: c, frames: frames}
+	p := &Prepared{Chunk: c, frames: frames, first: -1}
 	lines := 0
 	for rest := frames; len(rest) > 0; lines++ {
 		var f wire.Frame
@@ -55,15 +59,28 @@ func Prepare(c hub.Chunk) (*Prepared, error) {
 		if f.Stream == wire.System {
 			continue // the runner's own words are no part of the text
 		}
-		p.textBytes += int64(len(f.Data))
-		if f.Flags&wire.FlagPartial == 0 {
-			p.textBytes++
-		}
+		p.count(&f)
 	}
 	if lines != c.Lines {
 		return nil, fmt.Errorf("chunk %d has %d lines and states %d", c.Seq, lines, c.Lines)
 	}
 	return p, nil
+}
+
+// count adds a line to the text of the chunk.
+func (p *Prepared) count(f *wire.Frame) {
+	node, partial := int(f.Node), f.Flags&wire.FlagPartial != 0
+	if p.first < 0 {
+		p.first = node
+	}
+	if p.seam.breaks(node) {
+		p.textBytes++
+	}
+	p.textBytes += int64(len(f.Data))
+	if !partial {
+		p.textBytes++
+	}
+	p.seam.line(node, partial)
 }
 
 // errHistory says that a runner tells another history than the one that is stored.
@@ -78,7 +95,7 @@ func IsOtherHistory(err error) bool { return errors.Is(err, errHistory) }
 func Extend(log *store.LogState, chunks []*Prepared) (add *store.LogAppend, gap bool, err error) {
 	a := &store.LogAppend{
 		AttemptID: log.AttemptID, ExecutionID: log.ExecutionID, Exists: log.Exists,
-		Next: log.Next, To: log.Next, Hash: log.Hash, Lines: log.Lines, TextBytes: log.TextBytes,
+		Next: log.Next, To: log.Next, Hash: log.Hash, Lines: log.Lines, TextBytes: log.TextBytes, TextOpen: log.TextOpen,
 	}
 	for _, c := range chunks {
 		switch {
@@ -97,17 +114,24 @@ func Extend(log *store.LogState, chunks []*Prepared) (add *store.LogAppend, gap 
 		if wire.NextChunkHash(wire.Hash(a.Hash), uint64(c.Seq), c.frames) != wire.Hash(c.Hash) && !failpoint.Mutant("L2") {
 			return nil, false, errHistory
 		}
+		size := c.textBytes
+		if c.first >= 0 {
+			if seamOf(a.TextOpen).breaks(c.first) {
+				size++
+			}
+			a.TextOpen = c.seam.stored()
+		}
 		nodes := c.Nodes
 		if nodes == nil {
 			nodes = []int{}
 		}
 		a.Chunks = append(a.Chunks, store.ChunkRow{
-			AttemptID: log.AttemptID, Seq: c.Seq, FirstLine: a.Lines, Lines: c.Lines, FirstByte: a.TextBytes, TextBytes: c.textBytes,
+			AttemptID: log.AttemptID, Seq: c.Seq, FirstLine: a.Lines, Lines: c.Lines, FirstByte: a.TextBytes, TextBytes: size,
 			Nodes: nodes, Hash: c.Hash, Data: bytes.Clone(c.Data),
 		})
 		a.To, a.Hash = c.Seq+1, c.Hash
 		a.Lines += int64(c.Lines)
-		a.TextBytes += c.textBytes
+		a.TextBytes += size
 	}
 	if len(a.Chunks) == 0 {
 		return nil, gap, nil

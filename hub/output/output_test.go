@@ -112,24 +112,33 @@ var encoder = sync.OnceValue(func() *zstd.Encoder {
 
 // print cuts a chunk of lines of a cell, "node.step text".
 func (s *spool) print(lines ...string) hub.Chunk {
-	var frames []byte
-	var nodes []int
+	var frames []wire.Frame
 	for _, l := range lines {
-		var node, step uint32
-		if _, err := fmt.Sscanf(l, "%d.%d", &node, &step); err != nil {
+		f := wire.Frame{Try: 1, Time: 1, Data: []byte(l)}
+		if _, err := fmt.Sscanf(l, "%d.%d", &f.Node, &f.Step); err != nil {
 			panic(err)
 		}
-		if !slices.Contains(nodes, int(node)) {
-			nodes = append(nodes, int(node))
+		frames = append(frames, f)
+	}
+	return s.cut(frames)
+}
+
+// cut makes the next chunk of frames.
+func (s *spool) cut(list []wire.Frame) hub.Chunk {
+	var frames []byte
+	var nodes []int
+	for _, f := range list {
+		if !slices.Contains(nodes, int(f.Node)) {
+			nodes = append(nodes, int(f.Node))
 		}
-		frames = wire.AppendFrame(frames, wire.Frame{Node: node, Step: step, Try: 1, Time: 1, Data: []byte(l)})
+		frames = wire.AppendFrame(frames, f)
 	}
 	var prev [32]byte
 	if n := len(s.chunks); n > 0 {
 		prev = s.chunks[n-1].Hash
 	}
 	c := hub.Chunk{
-		RunnerID: s.runner, Fence: s.fence, Seq: int64(len(s.chunks)), Lines: len(lines), Bytes: len(frames),
+		RunnerID: s.runner, Fence: s.fence, Seq: int64(len(s.chunks)), Lines: len(list), Bytes: len(frames),
 		Hash: wire.NextChunkHash(prev, uint64(len(s.chunks)), frames), Data: encoder().EncodeAll(frames, nil), Nodes: nodes,
 	}
 	s.chunks = append(s.chunks, c)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -52,6 +53,8 @@ type Batch struct {
 	seq    int64
 	after  []int64
 	end    position
+	// textBytes is how large the text of the whole chunk is within its attempt's.
+	textBytes int64
 }
 
 // Cursor is the position after the last line.
@@ -75,6 +78,17 @@ type source struct {
 	nodes     []int
 	specSteps []int
 	tryBase   int
+	// before: chunks that begin at this byte of the attempt's text or later are not
+	// wanted.
+	before int64
+}
+
+// node is the position in the execution of one of the attempt's nodes, -1 for none.
+func (s *source) node(n int) int {
+	if n < 0 || n >= len(s.nodes) {
+		return -1
+	}
+	return s.nodes[n]
 }
 
 // reader reads one log for one query.
@@ -90,6 +104,8 @@ type reader struct {
 	left    int64 // lines still to be told; -1: all
 	yield   func(*Batch, error) bool
 	stopped bool
+	// text is what the lines are made to; nil: lines are told.
+	text *text
 	// tail keeps the last lines instead of telling them.
 	tail []tailLine
 }
@@ -105,13 +121,24 @@ type tailLine struct {
 // most once.
 func (o *Output) Read(ctx context.Context, q Query) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
-		r := &reader{o: o, q: q, yield: yield, sources: make(map[string]*source), skip: q.FirstLine, left: -1}
-		if q.Lines > 0 {
-			r.left = q.Lines
-		}
-		if err := r.read(ctx); err != nil && !r.stopped {
-			yield(nil, err)
-		}
+		r := o.reader(q)
+		r.yield = yield
+		r.run(ctx)
+	}
+}
+
+func (o *Output) reader(q Query) *reader {
+	r := &reader{o: o, q: q, sources: make(map[string]*source), skip: q.FirstLine, left: -1}
+	if q.Lines > 0 {
+		r.left = q.Lines
+	}
+	return r
+}
+
+// run reads and tells an error last.
+func (r *reader) run(ctx context.Context) {
+	if err := r.read(ctx); err != nil && !r.stopped {
+		r.yield(nil, err)
 	}
 }
 
@@ -159,6 +186,11 @@ func (r *reader) history(ctx context.Context) error {
 			return err
 		}
 	}
+	if r.text != nil && r.whole() {
+		if err := r.seekByte(ctx); err != nil {
+			return err
+		}
+	}
 	tail := r.q.Tail > 0 && !r.plain()
 	if tail {
 		r.tail = make([]tailLine, 0, 64)
@@ -178,6 +210,11 @@ func (r *reader) history(ctx context.Context) error {
 
 // plain: no filter, so that line numbers can be looked up.
 func (r *reader) plain() bool { return r.q.Node == nil && r.q.Step == nil && r.q.Cursor == "" }
+
+// whole: nothing is left out, so that bytes of the text can be looked up.
+func (r *reader) whole() bool {
+	return r.plain() && r.q.FirstLine == 0 && r.q.Lines == 0 && r.q.Tail == 0
+}
 
 // seek turns the numbers of lines into positions.
 func (r *reader) seek(ctx context.Context) error {
@@ -229,7 +266,7 @@ func (r *reader) learn(ctx context.Context) error {
 			if a == nil {
 				continue // made after the second query; the next look has it
 			}
-			s = &source{nodes: a.Nodes, specSteps: r.steps.SpecSteps(a.Steps), tryBase: a.TryBase}
+			s = &source{nodes: a.Nodes, specSteps: r.steps.SpecSteps(a.Steps), tryBase: a.TryBase, before: math.MaxInt64}
 			r.sources[l.AttemptID] = s
 		}
 		s.log = l
@@ -242,12 +279,12 @@ func (r *reader) learn(ctx context.Context) error {
 func (r *reader) drain(ctx context.Context, s *source) error {
 	k := keyOf(s.log.AttemptID)
 	for r.pos[k].seq < s.log.Next {
-		rows, err := r.o.st.Chunks(ctx, s.log.AttemptID, r.pos[k].seq, chunksAtOnce)
+		rows, err := r.o.st.Chunks(ctx, s.log.AttemptID, r.pos[k].seq, s.before, chunksAtOnce)
 		if err != nil {
 			return err
 		}
 		if len(rows) == 0 {
-			// Dropped by retention: nothing of this log is left.
+			// Dropped by retention, or not wanted: nothing of this log is left.
 			r.pos[k] = position{seq: s.log.Next}
 			return nil
 		}
@@ -267,7 +304,7 @@ func (r *reader) tell(s *source, c *store.ChunkRow) error {
 	if c.Seq != at.seq {
 		at = position{seq: c.Seq} // after a retention gap
 	}
-	b := &Batch{before: r.pos, key: k, seq: c.Seq, end: position{seq: c.Seq + 1}}
+	b := &Batch{before: r.pos, key: k, seq: c.Seq, end: position{seq: c.Seq + 1}, textBytes: c.TextBytes}
 	if r.speaks(s, c) {
 		frames, err := decoder().DecodeAll(c.Data, nil)
 		if err != nil {
@@ -340,10 +377,7 @@ func (r *reader) lines(s *source, c *store.ChunkRow, skip int64, frames []byte, 
 
 // line turns a frame into a line of the execution.
 func (r *reader) line(s *source, f *wire.Frame) (Line, bool) {
-	l := Line{Node: -1, Step: -1, Try: int(f.Try) + s.tryBase, Stream: f.Stream, Flags: f.Flags, Time: time.UnixMicro(f.Time).UTC(), Data: f.Data}
-	if int(f.Node) < len(s.nodes) {
-		l.Node = s.nodes[f.Node]
-	}
+	l := Line{Node: s.node(int(f.Node)), Step: -1, Try: int(f.Try) + s.tryBase, Stream: f.Stream, Flags: f.Flags, Time: time.UnixMicro(f.Time).UTC(), Data: f.Data}
 	if int(f.Step) < len(s.specSteps) {
 		l.Step = s.specSteps[f.Step]
 	}

@@ -20,8 +20,11 @@ type LogState struct {
 	Next  int64
 	Hash  [32]byte
 	Lines int64
-	// TextBytes counts the lines' bytes, a newline for each whole line included.
+	// TextBytes counts the bytes of the log's text, as output.ReadText gives it.
 	TextBytes int64
+	// TextOpen is the node whose line in that text has no end yet: its position in the
+	// attempt's spec and one more, 0 for none.
+	TextOpen int
 	// Total of the result, -1 before it; Broken: its hash does not agree.
 	Total     int64
 	TotalHash [32]byte
@@ -35,12 +38,12 @@ type LogState struct {
 func (l *LogState) Whole() bool { return l.Total >= 0 && l.Next >= l.Total }
 
 const logColumns = `t.id, t.assignment_id, t.execution_id, t.runner_id, t.incarnation, t.epoch, t.state, COALESCE(l.log_next, 0), l.hash, COALESCE(l.lines, 0),
-	COALESCE(l.text_bytes, 0), COALESCE(NULLIF(l.total, -1), t.log_total), COALESCE(l.total_hash, t.log_hash), COALESCE(l.broken, FALSE), COALESCE(l.heard_tick, 0), l.attempt_id IS NOT NULL`
+	COALESCE(l.text_bytes, 0), COALESCE(l.text_open, 0), COALESCE(NULLIF(l.total, -1), t.log_total), COALESCE(l.total_hash, t.log_hash), COALESCE(l.broken, FALSE), COALESCE(l.heard_tick, 0), l.attempt_id IS NOT NULL`
 
 func scanLog(r scanner) (*LogState, error) {
 	l := &LogState{}
 	err := r.Scan(&l.AttemptID, &l.AssignmentID, &l.ExecutionID, &l.RunnerID, &l.Incarnation, &l.Epoch, &l.State, &l.Next, hashInto(&l.Hash), &l.Lines,
-		&l.TextBytes, &l.Total, hashInto(&l.TotalHash), &l.Broken, &l.HeardTick, &l.Exists)
+		&l.TextBytes, &l.TextOpen, &l.Total, hashInto(&l.TotalHash), &l.Broken, &l.HeardTick, &l.Exists)
 	return l, err
 }
 
@@ -87,6 +90,7 @@ type LogAppend struct {
 	Hash      [32]byte
 	Lines     int64
 	TextBytes int64
+	TextOpen  int
 	Chunks    []ChunkRow
 }
 
@@ -146,21 +150,21 @@ func scanLogEnd(r scanner) (logEnd, error) {
 func (s *Store) beginLogs(ctx context.Context, list []LogAppend, tick int64, memberID string) ([]logEnd, error) {
 	var args []any
 	for _, a := range list {
-		args = append(args, a.AttemptID, a.ExecutionID, a.To, hash(a.Hash), a.Lines, a.TextBytes, tick, memberID)
+		args = append(args, a.AttemptID, a.ExecutionID, a.To, hash(a.Hash), a.Lines, a.TextBytes, a.TextOpen, tick, memberID)
 	}
-	return collect(ctx, s, scanLogEnd, `WITH v (a, e, n, h, l, b, t, m) AS (VALUES `+s.values("ttibiiit", len(list))+`)
-		INSERT INTO attempt_log (attempt_id, execution_id, log_next, hash, lines, text_bytes, heard_tick, member_id)
-		SELECT a, e, n, h, l, b, t, m FROM v WHERE NOT `+planned+` ON CONFLICT (attempt_id) DO NOTHING RETURNING attempt_id, total, total_hash`, args...)
+	return collect(ctx, s, scanLogEnd, `WITH v (a, e, n, h, l, b, o, t, m) AS (VALUES `+s.values("ttibiiiit", len(list))+`)
+		INSERT INTO attempt_log (attempt_id, execution_id, log_next, hash, lines, text_bytes, text_open, heard_tick, member_id)
+		SELECT a, e, n, h, l, b, o, t, m FROM v WHERE NOT `+planned+` ON CONFLICT (attempt_id) DO NOTHING RETURNING attempt_id, total, total_hash`, args...)
 }
 
 // moveLogs moves the ends of logs that have a row.
 func (s *Store) moveLogs(ctx context.Context, list []LogAppend, tick int64, memberID string) ([]logEnd, error) {
 	var args []any
 	for _, a := range list {
-		args = append(args, a.AttemptID, a.Next, a.To, hash(a.Hash), a.Lines, a.TextBytes, tick, memberID)
+		args = append(args, a.AttemptID, a.Next, a.To, hash(a.Hash), a.Lines, a.TextBytes, a.TextOpen, tick, memberID)
 	}
-	return collect(ctx, s, scanLogEnd, `WITH v (v_id, v_first, v_next, v_hash, v_lines, v_bytes, v_tick, v_member) AS (VALUES `+s.values("tiibiiit", len(list))+`)
-		UPDATE attempt_log SET log_next = v_next, hash = v_hash, lines = v_lines, text_bytes = v_bytes, heard_tick = v_tick, member_id = v_member
+	return collect(ctx, s, scanLogEnd, `WITH v (v_id, v_first, v_next, v_hash, v_lines, v_bytes, v_open, v_tick, v_member) AS (VALUES `+s.values("tiibiiiit", len(list))+`)
+		UPDATE attempt_log SET log_next = v_next, hash = v_hash, lines = v_lines, text_bytes = v_bytes, text_open = v_open, heard_tick = v_tick, member_id = v_member
 		FROM v WHERE attempt_id = v_id AND log_next = v_first AND NOT `+planned+` RETURNING attempt_id, total, total_hash`, args...)
 }
 
@@ -201,18 +205,29 @@ func (s *Store) TouchLogs(ctx context.Context, attemptIDs []string, tick int64) 
 	})
 }
 
-// Chunks reads at most limit stored chunks of an attempt from a number on.
-func (s *Store) Chunks(ctx context.Context, attemptID string, from int64, limit int) ([]ChunkRow, error) {
+// Chunks reads at most limit stored chunks of an attempt from a number on, of those that
+// begin before a byte of its text.
+func (s *Store) Chunks(ctx context.Context, attemptID string, from, before int64, limit int) ([]ChunkRow, error) {
 	return collect(ctx, s, func(r scanner) (ChunkRow, error) {
 		c := ChunkRow{AttemptID: attemptID}
 		return c, r.Scan(&c.Seq, &c.FirstLine, &c.Lines, &c.FirstByte, &c.TextBytes, jsonInto(&c.Nodes), hashInto(&c.Hash), &c.Data)
-	}, `SELECT seq, first_line, lines, first_byte, text_bytes, nodes, hash, data FROM output_chunk WHERE attempt_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3`,
-		attemptID, from, limit)
+	}, `SELECT seq, first_line, lines, first_byte, text_bytes, nodes, hash, data FROM output_chunk WHERE attempt_id = $1 AND seq >= $2 AND first_byte < $3 ORDER BY seq LIMIT $4`,
+		attemptID, from, before, limit)
 }
 
 // ChunkAtLine returns the chunk of an attempt that holds a line, and its first line.
 func (s *Store) ChunkAtLine(ctx context.Context, attemptID string, line int64) (seq, first int64, err error) {
 	err = s.queryRow(ctx, `SELECT seq, first_line FROM output_chunk WHERE attempt_id = $1 AND first_line <= $2 ORDER BY seq DESC LIMIT 1`, attemptID, line).Scan(&seq, &first)
+	if missing(err) {
+		return 0, 0, nil // dropped by retention
+	}
+	return seq, first, err
+}
+
+// ChunkAtByte returns the chunk of an attempt that holds a byte of its text, and its
+// first byte.
+func (s *Store) ChunkAtByte(ctx context.Context, attemptID string, at int64) (seq, first int64, err error) {
+	err = s.queryRow(ctx, `SELECT seq, first_byte FROM output_chunk WHERE attempt_id = $1 AND first_byte <= $2 ORDER BY seq DESC LIMIT 1`, attemptID, at).Scan(&seq, &first)
 	if missing(err) {
 		return 0, 0, nil // dropped by retention
 	}

@@ -1848,7 +1848,7 @@ type CancelExecutionParams struct {
 
 // GetLogParams defines parameters for GetLog.
 type GetLogParams struct {
-	// Format text: what the commands printed, byte for byte; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
+	// Format text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
 	Format *GetLogParamsFormat `form:"format,omitempty" json:"format,omitempty"`
 
 	// Follow Stay until the execution has ended
@@ -1871,6 +1871,9 @@ type GetLogParams struct {
 
 	// Tail The last so many lines alone
 	Tail *int64 `form:"tail,omitempty" json:"tail,omitempty"`
+
+	// Download As a file to save, named after the job, the execution's number and the node
+	Download *bool `form:"download,omitempty" json:"download,omitempty"`
 
 	// Bytes A range of the text format, FIRST-LAST or FIRST-, from 0
 	Bytes *string `form:"bytes,omitempty" json:"bytes,omitempty"`
@@ -4450,6 +4453,18 @@ func NewGetLogRequest(server string, id string, params *GetLogParams) (*http.Req
 		if params.Tail != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "tail", *params.Tail, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Download != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "download", *params.Download, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

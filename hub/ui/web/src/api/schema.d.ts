@@ -2121,7 +2121,7 @@ export interface operations {
     "get-log": {
         parameters: {
             query?: {
-                /** @description text: what the commands printed, byte for byte; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
+                /** @description text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
                 format?: "text" | "ndjson";
                 /** @description Stay until the execution has ended */
                 follow?: boolean;
@@ -2137,6 +2137,8 @@ export interface operations {
                 lines?: number;
                 /** @description The last so many lines alone */
                 tail?: number;
+                /** @description As a file to save, named after the job, the execution's number and the node */
+                download?: boolean;
                 /** @description A range of the text format, FIRST-LAST or FIRST-, from 0 */
                 bytes?: string;
             };

@@ -422,7 +422,7 @@ function NoLines({ view, running }: { view: View; running: boolean }) {
 function Download({ session }: { session: LogSession }) {
   const { execution, node, step } = session.query;
   const address = (format: string) => {
-    const query = new URLSearchParams({ format, ...given({ node, step: step >= 0 ? String(step) : "" }) });
+    const query = new URLSearchParams({ format, download: "true", ...given({ node, step: step >= 0 ? String(step) : "" }) });
     return `/api/v1/executions/${encodeURIComponent(execution)}/log?${query}`;
   };
   return (
@@ -433,10 +433,10 @@ function Download({ session }: { session: LogSession }) {
         </ActionIcon>
       </Menu.Target>
       <Menu.Dropdown>
-        <Menu.Item component="a" href={address("text")} download={`execution-${execution}.log`}>
+        <Menu.Item component="a" href={address("text")} download>
           {t("log.downloadText")}
         </Menu.Item>
-        <Menu.Item component="a" href={address("ndjson")} download={`execution-${execution}.ndjson`}>
+        <Menu.Item component="a" href={address("ndjson")} download>
           {t("log.downloadNDJSON")}
         </Menu.Item>
       </Menu.Dropdown>
