@@ -282,7 +282,8 @@ func (w *world) masked(id string, sudo bool) {
 	w.Helper()
 	text, err := w.hub.Log(w.ctx, id, "format=text")
 	w.must(err)
-	want := []string{"*****\n" + plainValue + "\n*****\n*****", `declare -x RD_OPTION_HIDDEN="*****"`}
+	// The shells' complaints come on stderr, at any place between these lines.
+	want := []string{"*****\n", plainValue + "\n", "+ cd ", `declare -x RD_OPTION_HIDDEN="*****"`}
 	if sudo {
 		want = append(want, "root\n")
 	}
