@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -22,6 +23,9 @@ const ShimCommand = "exec-shim"
 // it goes on to the command's end, takes another runner in the meantime, and then
 // ends. It returns the exit status.
 func Shim() int {
+	// It waits, nearly always for one thing: more threads would only look for work that
+	// is not there, each time that anything comes.
+	runtime.GOMAXPROCS(1)
 	conn, err := net.FileConn(os.Stdin)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s is started by the runner, not by hand: %v\n", ShimCommand, err)
