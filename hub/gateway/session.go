@@ -36,6 +36,7 @@ var (
 	// errEnded is the end of a stream that the runner closed.
 	errEnded   = errors.New("the runner ended the stream")
 	errNoHello = hub.Errorf(hub.CodeInvalid, "The session did not begin with a Hello in time.")
+	errBusy    = hub.Errorf(hub.CodeUnavailable, "The database did not take the Hello in time; come again.")
 	errSlow    = hub.Errorf(hub.CodeExhausted, "The runner reads too slowly; its session begins anew.")
 )
 
@@ -46,7 +47,11 @@ func (g *Gateway) ServeSession(ctx context.Context, id wire.Identity, stream Ses
 	defer end(nil)
 	s := &session{g: g, id: id, stream: stream, out: newQueue[item](maxQueued), lanes: newLanes(), end: end}
 	timer := time.AfterFunc(g.cfg.HelloTimeout, func() {
-		if !s.greeted.Load() {
+		switch {
+		case s.greeted.Load():
+		case s.heard.Load():
+			end(errBusy)
+		default:
 			end(errNoHello)
 		}
 	})
@@ -80,6 +85,7 @@ type session struct {
 	out     *queue[item]
 	lanes   *lanes
 	end     context.CancelCauseFunc
+	heard   atomic.Bool // its Hello has come
 	greeted atomic.Bool
 	kept    kept
 
@@ -191,6 +197,7 @@ func (s *session) greet(ctx context.Context) error {
 	if hello.Inventory, err = s.inventory(msg); err != nil {
 		return err
 	}
+	s.heard.Store(true)
 	welcome, err := s.g.dispatch.Hello(ctx, hello)
 	if err != nil {
 		return refusedAsStatus(err)

@@ -85,11 +85,13 @@ func postgresGone(err error) bool {
 func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 	s.dialect = postgres()
 	db, err := postgresPool(cfg, s.checkHistory, map[string]string{
-		// A transaction that hangs must not hold its rows for ever; who waits for a row
-		// must get an answer before the runner's patience ends.
+		// A transaction that hangs must not hold its rows for long: a member that is cut off
+		// from the server in the middle of one would keep others from its runners until the
+		// server notices. Who waits for a row must get an answer before the runner's
+		// patience ends.
 		"lock_timeout":                        "10s",
 		"statement_timeout":                   "60s",
-		"idle_in_transaction_session_timeout": "30s",
+		"idle_in_transaction_session_timeout": "5s",
 		// Every statement here goes by a key. A plan is kept for as long as its connection
 		// lives: one that was made while a table was small would read the whole of it
 		// when it no longer is.

@@ -154,6 +154,47 @@ func TestDeadlockIsTriedAgain(t *testing.T) {
 	same(t, st.Stats().Retries, int64(1))
 }
 
+// A member that is cut off in the middle of a transaction keeps others from its rows only
+// for as long as they are patient.
+func TestTransactionThatHangsLetsGo(t *testing.T) {
+	t.Parallel()
+	cfg := storetest.PostgresConfig(t)
+	open := func() *store.Store {
+		st, err := store.Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = st.Close() })
+		return st
+	}
+	one, two := open(), open()
+	r := makeRunner(t.Context(), t, one, "west")
+	lock := func(st *store.Store) error {
+		_, err := st.LockSessions(t.Context(), []string{r.ID})
+		return err
+	}
+	locked, taken, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- one.InTx(t.Context(), func(st *store.Store) error {
+			if err := lock(st); err != nil {
+				return err
+			}
+			close(locked)
+			<-taken
+			return lock(st)
+		})
+	}()
+	<-locked
+	err := two.InTx(t.Context(), lock)
+	close(taken)
+	if err != nil {
+		t.Errorf("another's transaction ended with %v", err)
+	}
+	if err := <-ended; hub.ErrorCode(err) != hub.CodeUnavailable {
+		t.Errorf("the transaction that hung ended with %v", err)
+	}
+}
+
 func TestCancelledContextEndsATransaction(t *testing.T) {
 	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
 		inner, cancel := context.WithCancel(ctx)
