@@ -422,7 +422,11 @@ function NoLines({ view, running }: { view: View; running: boolean }) {
 function Download({ session }: { session: LogSession }) {
   const { execution, node, step } = session.query;
   const address = (format: string) => {
-    const query = new URLSearchParams({ format, download: "true", ...given({ node, step: step >= 0 ? String(step) : "" }) });
+    const query = new URLSearchParams({
+      format,
+      download: "true",
+      ...given({ node, step: step >= 0 ? String(step) : "" }),
+    });
     return `/api/v1/executions/${encodeURIComponent(execution)}/log?${query}`;
   };
   return (
