@@ -64,15 +64,20 @@ func TestCopiedDataDirectory(t *testing.T) {
 				return err == nil && len(runners) == 1 && runners[0].Quarantined != ""
 			})
 			// The copy may have closed the attempt first, as unknown: a false doubt, and never
-			// a second start. What runs goes on, and its end is told, late or not.
+			// a second start. What runs goes on, and its end is told, late or not. If the
+			// copy told a record and did not come to the end, the two contradict each other,
+			// and the execution waits for a person.
 			e, err := w.hub.Wait(w.ctx, id, 60*time.Second)
-			w.must(err)
+			contradicted := e.Status == "running" && strings.Contains(w.runner.Process.Tail(), "has more than this disk")
+			if !contradicted {
+				w.must(err)
+			}
 			w.await("the command ends by itself", 60*time.Second, func() bool { return len(w.lines("node001.ends")) == 1 })
 			w.startedOnce()
-			switch e.Status {
-			case "succeeded":
+			switch {
+			case e.Status == "succeeded":
 				w.logEqualsCopies(id)
-			case "unknown":
+			case e.Status == "unknown", contradicted:
 			default:
 				t.Errorf("execution ended %s", e.Status)
 			}

@@ -41,9 +41,8 @@ func (c *Cluster) beats(ctx context.Context) error {
 	return every(ctx, c.cfg.Interval, func(ctx context.Context) error {
 		bounded, cancel := context.WithTimeout(ctx, ReadyWithin)
 		defer cancel()
-		err := c.st.Heartbeat(bounded, c.cfg.ID, c.nonce, c.cfg.Sessions())
+		err := c.TryCommit(bounded)
 		if err == nil {
-			c.committed()
 			c.compareClocks(ctx)
 			err = c.learnMembers(bounded)
 		}

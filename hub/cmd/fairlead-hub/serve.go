@@ -248,10 +248,15 @@ func (s *server) better(ctx context.Context) bool {
 	if s.cluster.LastCommit() <= cluster.ReadyWithin {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, cluster.ReadyWithin)
+	asking, cancel := context.WithTimeout(ctx, cluster.ReadyWithin)
 	defer cancel()
-	ago, ok := s.peers.LastCommit(ctx)
-	return ok && ago <= cluster.ReadyWithin
+	if ago, ok := s.peers.LastCommit(asking); !ok || ago > cluster.ReadyWithin {
+		return false
+	}
+	// When the database comes back, another member may be the first to find out.
+	trying, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return s.cluster.TryCommit(trying) != nil
 }
 
 // binaryDir is where the runner's binary lies beside this one, "" if that is unknown.
