@@ -164,7 +164,7 @@ func (w *world) judge() {
 	for i := range w.accepted {
 		n := seen["j"+strconv.Itoa(i)]
 		if n == 0 && w.plan.has(forget) && !w.begun(i) {
-			continue // forgotten before any runner had it
+			continue // forgotten, and nobody is there who could show it
 		}
 		if n != 1 {
 			w.brokeLocked("G2: execution j%d was accepted and is there %d times", i, n)
@@ -172,9 +172,10 @@ func (w *world) judge() {
 	}
 }
 
-// begun reports whether anything of a job was started; the caller holds w.mu.
+// begun reports whether anything of a job was started where it can be told: on a host that
+// was not taken away. The caller holds w.mu.
 func (w *world) begun(job int) bool {
-	return slices.ContainsFunc(w.starts, func(s *start) bool { return s.job == job })
+	return slices.ContainsFunc(w.starts, func(s *start) bool { return s.job == job && !s.host.gone })
 }
 
 // verdictOf is one execution under judgement.
@@ -384,7 +385,10 @@ func (c *verdictOf) judgeShown(s *start) {
 		same := c.e.Nodes[r.Node].Name == s.node && c.stepName(r.Step) == s.step
 		exact = exact || same && c.startOf(r) == s
 		parent := c.e.Nodes[r.Node].Name == s.node && s.step == "h"+strconv.Itoa(r.Step)
-		near = near || (same || parent) && r.Status == hub.StatusUnknown
+		// What a host did whose copy spoke first is told nowhere once it is taken away, but
+		// that the node is in doubt.
+		overtaken := c.e.Nodes[r.Node].Name == s.node && r.Reason == "other_host" && s.host.gone
+		near = near || (same || parent || overtaken) && r.Status == hub.StatusUnknown
 	}
 	if !exact && !near && !step.idempotent {
 		c.broke("start %d (%s on %s, attempt %s, cell %v) is shown nowhere: %s", s.number, s.label(), s.node, short(s.attempt), s.cell, c.describe())
