@@ -86,7 +86,7 @@ func TestRunnerPorts(t *testing.T) {
 			f.enrol()
 			f.runner.SetEnv("FAIRLEAD_RUNNER_GATEWAYS=" + f.endsTLS)
 			f.must(f.runner.Launch())
-			t.Cleanup(f.runner.Process.Kill)
+			t.Cleanup(func() { f.runner.Process.Kill() }) // the one that is there by then
 			f.await("the runner names the balancer", func() error {
 				tail := f.runner.Process.Tail()
 				for _, words := range []string{f.endsTLS, "a balancer or proxy that ends TLS stands between, which must pass TCP through"} {
