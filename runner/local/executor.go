@@ -48,6 +48,9 @@ type Executor struct {
 	mu sync.Mutex
 	// cells are the directories' names by attempt; nil until they are first asked for.
 	cells map[string][]string
+	// spares are names of empty directories. Some file systems take longer to find room
+	// for a new one, where many were removed lately, than the command takes.
+	spares []string
 }
 
 var (
@@ -109,7 +112,7 @@ func (e *Executor) Prepare(ctx context.Context, c *task.Command) (task.Process, 
 func (e *Executor) makeDir(c *task.Command) (string, error) {
 	name := stepName(c.AttemptID, c.Cell)
 	dir := filepath.Join(e.config.Dir, name)
-	err := os.Mkdir(dir, 0o700)
+	err := e.newDir(dir)
 	if errors.Is(err, fs.ErrExist) {
 		err = reuseDir(dir)
 	}
@@ -118,6 +121,73 @@ func (e *Executor) makeDir(c *task.Command) (string, error) {
 	}
 	e.remember(c.AttemptID, name)
 	return dir, nil
+}
+
+// newDir gives an empty directory its name, or makes one.
+func (e *Executor) newDir(dir string) error {
+	e.mu.Lock()
+	e.loadLocked()
+	spare := ""
+	if n := len(e.spares); n > 0 {
+		spare, e.spares = e.spares[n-1], e.spares[:n-1]
+	}
+	e.mu.Unlock()
+	if spare != "" {
+		// Over an empty directory of that name it is the same as using that; one with a
+		// step's files in it stays.
+		err := os.Rename(filepath.Join(e.config.Dir, spare), dir)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, fs.ErrExist) {
+			e.keepSpare(spare)
+			return err
+		}
+	}
+	return os.Mkdir(dir, 0o700)
+}
+
+// maxSpares bounds the directories that are kept; so many steps start at once at most.
+const maxSpares = 64
+
+// remove removes a step's directory, or keeps it for another step. The caller holds
+// run.lock.
+func (e *Executor) remove(name string) error {
+	dir := filepath.Join(e.config.Dir, name)
+	e.mu.Lock()
+	full := len(e.spares) >= maxSpares
+	e.mu.Unlock()
+	if full {
+		return os.RemoveAll(dir)
+	}
+	if err := empty(dir); err != nil {
+		return err
+	}
+	spare := sparePrefix + name
+	if err := os.Rename(dir, filepath.Join(e.config.Dir, spare)); err != nil {
+		return err
+	}
+	e.keepSpare(spare)
+	return nil
+}
+
+func (e *Executor) keepSpare(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.spares = append(e.spares, name)
+}
+
+func empty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func reuseDir(dir string) error {
@@ -129,8 +199,8 @@ func reuseDir(dir string) error {
 		return errBusy
 	}
 	defer held.Close()
-	if exists(dir, fileStarted) {
-		return errors.New("the step was started before")
+	if r, err := readRecord(dir); err != nil || r.begun() {
+		return errors.Join(err, errStartedBefore)
 	}
 	removeScript(dir)
 	if exists(dir, fileTombstone) {
@@ -157,7 +227,10 @@ func (e *Executor) loadLocked() {
 	entries, _ := os.ReadDir(e.config.Dir)
 	for _, entry := range entries {
 		parts := strings.Split(entry.Name(), ".")
-		if len(parts) == 4 {
+		switch {
+		case strings.HasPrefix(entry.Name(), sparePrefix): // which makes them five
+			e.spares = append(e.spares, entry.Name())
+		case len(parts) == 4:
 			e.cells[parts[0]] = append(e.cells[parts[0]], entry.Name())
 		}
 	}
@@ -182,7 +255,7 @@ func (e *Executor) Forget(attemptID string) error {
 			err = errBusy
 		case err == nil:
 			removeScript(dir)
-			err = os.RemoveAll(dir)
+			err = e.remove(name)
 			_ = held.Close()
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,11 +19,10 @@ import (
 const (
 	fileLock      = "run.lock"
 	fileTombstone = "tombstone"
-	fileStarted   = "started"
-	fileExit      = "exit"
 	fileControl   = "ctl"
-	fileScript    = "scriptfile" // no script is named so: theirs is "script" or "script.x"
 	outPrefix     = "out."
+	// sparePrefix begins the name of an empty directory, before what it was called.
+	sparePrefix = "spare."
 )
 
 // stepName names a cell: its directory, and the value of FAIRLEAD_STEP in the
@@ -30,6 +30,27 @@ const (
 func stepName(attemptID string, c task.Cell) string {
 	return fmt.Sprintf("%s.%d.%d.%d", attemptID, c.Node, c.Step, c.Try)
 }
+
+// entry is a line of run.lock. Only who holds the lock writes them: in files of their own
+// they would cost a step as much as its process.
+type entry struct {
+	// Script is where the script lies, to be removed; written before it is.
+	Script string `json:"script,omitempty"`
+	// Started is written before the command is started, and once more when its process
+	// is known.
+	Started *started `json:"started,omitempty"`
+	Exit    *ended   `json:"exit,omitempty"`
+}
+
+// record is what run.lock says: the newest of each kind of entry.
+type record struct {
+	entry
+	// torn: an entry was not written whole, so whoever wrote it died.
+	torn bool
+}
+
+// begun reports whether the command may have been started.
+func (r *record) begun() bool { return r.Started != nil || r.torn }
 
 // started says who may have started a command, and then which process it is.
 type started struct {
@@ -68,14 +89,17 @@ const (
 // lock takes a directory's run.lock without waiting. free is false when another holds
 // it. The lock goes with the file, or with the process.
 func lock(dir string) (f *os.File, free bool, err error) {
-	f, err = os.OpenFile(filepath.Join(dir, fileLock), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err = openLock(dir)
 	if err != nil {
-		return nil, false, fmt.Errorf("opening a step's lock: %w", err)
+		return nil, false, err
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		_ = f.Close()
 		return nil, false, nil
+	}
+	if err == nil {
+		err = linked(f)
 	}
 	if err != nil {
 		_ = f.Close()
@@ -84,51 +108,68 @@ func lock(dir string) (f *os.File, free bool, err error) {
 	return f, true, nil
 }
 
+func openLock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, fileLock), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening a step's lock: %w", err)
+	}
+	return f, nil
+}
+
+// linked refuses a file that was removed between its opening and its lock: to hold it
+// would exclude nobody.
+func linked(f *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Nlink == 0 {
+		return fs.ErrNotExist
+	}
+	return nil
+}
+
 func exists(dir, name string) bool {
 	_, err := os.Lstat(filepath.Join(dir, name))
 	return err == nil
 }
 
-// readJSON reads the last whole line of a file; found is false when there is none.
-func readJSON(dir, name string, into any) (found bool, err error) {
-	data, err := os.ReadFile(filepath.Join(dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+// readRecord reads a directory's run.lock; without one it is empty.
+func readRecord(dir string) (record, error) {
+	data, err := os.ReadFile(filepath.Join(dir, fileLock))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return record{}, fmt.Errorf("reading a step's state: %w", err)
 	}
-	if err != nil {
-		return false, fmt.Errorf("reading a step's state: %w", err)
-	}
-	lines := strings.Split(string(data), "\n")
-	for i := len(lines) - 2; i >= 0; i-- {
-		if json.Unmarshal([]byte(lines[i]), into) == nil {
-			return true, nil
+	var r record
+	for line := range bytes.Lines(data) {
+		// Fields that are not in the line stay as they were.
+		if line[len(line)-1] != '\n' || json.Unmarshal(line, &r.entry) != nil {
+			r.torn = true
 		}
 	}
-	return false, nil
+	return r, nil
 }
 
-// writeJSON appends a line to a file.
-func writeJSON(dir, name string, v any, sync bool) error {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("writing a step's state: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return fmt.Errorf("writing a step's state: %w", err)
-	}
-	_, err = f.Write(append(line, '\n'))
-	if err == nil && sync {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil && sync {
-		err = syncDir(dir)
+// append adds an entry to run.lock, which the caller holds.
+func (e entry) append(held *os.File) error {
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = held.Write(append(line, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("writing a step's state: %w", err)
+	}
+	return nil
+}
+
+// bury writes the tombstone, synced. The caller holds run.lock.
+func bury(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, fileTombstone), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close(), syncDir(dir))
+	}
+	if err != nil {
+		return fmt.Errorf("writing a step's tombstone: %w", err)
 	}
 	return nil
 }

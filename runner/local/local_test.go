@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -436,8 +438,73 @@ func TestShimsAreUsedAgain(t *testing.T) {
 	if err := e.Forget("0197-local"); err != nil {
 		t.Error(err)
 	}
-	if left, _ := os.ReadDir(e.config.Dir); len(left) > 0 {
+	if left := spares(t, e); len(left) != 5 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// spares are the directories that wait for another step; a test fails if there is
+// anything else, or anything in them.
+func spares(t *testing.T, e *Executor) []string {
+	t.Helper()
+	entries, err := os.ReadDir(e.config.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		files, err := os.ReadDir(filepath.Join(e.config.Dir, entry.Name()))
+		if !strings.HasPrefix(entry.Name(), sparePrefix) || err != nil || len(files) > 0 {
+			t.Errorf("left: %s with %v, %v", entry.Name(), files, err)
+		}
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+func TestDirectoriesAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, t.TempDir())
+	for i := range 3 {
+		attempt := func(c *task.Command) { c.AttemptID = fmt.Sprintf("again-%d", i) }
+		if end, out := run(t, e, newCommand("echo x", attempt)); end.Outcome != succeeded || out.out() != "x\n" {
+			t.Errorf("got %+v %q", end, out.out())
+		}
+		if err := e.Forget(fmt.Sprintf("again-%d", i)); err != nil {
+			t.Error(err)
+		}
+	}
+	if left := spares(t, e); len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
+	// The next process of the runner has them too.
+	next := newExecutor(t, e.config.Dir)
+	if end, _ := run(t, next, newCommand("true")); end.Outcome != succeeded {
+		t.Errorf("got %+v", end)
+	}
+	if entries, _ := os.ReadDir(e.config.Dir); len(entries) != 1 {
+		t.Errorf("got %v", entries)
+	}
+}
+
+// TestLockOfARemovedDirectory is a shim that opened the lock just before the runner
+// removed the directory: it excludes nobody, so nothing may start under it.
+func TestLockOfARemovedDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f, err := openLock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := linked(f); err != nil {
+		t.Error(err)
+	}
+	if err := empty(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := linked(f); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -543,7 +610,9 @@ func TestRunnerIsKilled(t *testing.T) {
 		limit := time.Now().Add(10 * time.Second)
 		var s started
 		for s.Pid == 0 && time.Now().Before(limit) {
-			_, _ = readJSON(r.stepDir(), fileStarted, &s)
+			if rec, err := readRecord(r.stepDir()); err == nil && rec.Started != nil {
+				s = *rec.Started
+			}
 		}
 		r.kill(t)
 		waitGone(t, s.Shim)
@@ -608,10 +677,11 @@ func TestRunnerAndShimAreKilled(t *testing.T) {
 	r := startRunner(t, "echo started $PPID; sleep 1000; true")
 	r.out.waitFor(t, "started")
 	r.kill(t)
-	var s started
-	if _, err := readJSON(r.stepDir(), fileStarted, &s); err != nil || s.Pid == 0 {
-		t.Fatalf("%v %+v", err, s)
+	rec, err := readRecord(r.stepDir())
+	if err != nil || rec.Started == nil || rec.Started.Pid == 0 {
+		t.Fatalf("%v %+v", err, rec)
 	}
+	s := rec.Started
 	_ = syscall.Kill(s.Shim, syscall.SIGKILL)
 	waitGone(t, s.Shim)
 	p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), task.Offsets{})
@@ -628,7 +698,7 @@ func TestRunnerAndShimAreKilled(t *testing.T) {
 
 func TestReattachTable(t *testing.T) {
 	t.Parallel()
-	at := func(t *testing.T, files map[string]any) (*Executor, string) {
+	at := func(t *testing.T, files map[string]string) (*Executor, string) {
 		e := newExecutor(t, t.TempDir())
 		dir := filepath.Join(e.config.Dir, "0197-local.0.1.1")
 		if files != nil {
@@ -636,15 +706,18 @@ func TestReattachTable(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for name, v := range files {
-			line, _ := json.Marshal(v)
-			if err := os.WriteFile(filepath.Join(dir, name), append(line, '\n'), 0o600); err != nil {
+		for name, text := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
 		return e, dir
 	}
-	for name, files := range map[string]map[string]any{"no directory": nil, "empty directory": {}, "lock only": {fileLock: 0}} {
+	line := func(e entry) string {
+		text, _ := json.Marshal(e)
+		return string(text) + "\n"
+	}
+	for name, files := range map[string]map[string]string{"no directory": nil, "empty directory": {}, "lock only": {fileLock: ""}, "script only": {fileLock: `{"script":"/x/fairlead-0/script"}` + "\n"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e, dir := at(t, files)
@@ -682,7 +755,7 @@ func TestReattachTable(t *testing.T) {
 	})
 	t.Run("started in another boot", func(t *testing.T) {
 		t.Parallel()
-		e, _ := at(t, map[string]any{fileLock: 0, fileStarted: started{BootID: "earlier", Pid: os.Getpid()}})
+		e, _ := at(t, map[string]string{fileLock: line(entry{Started: &started{BootID: "earlier", Pid: os.Getpid()}})})
 		p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
 		if err != nil || !found {
 			t.Fatalf("got %v %v", found, err)
@@ -691,23 +764,23 @@ func TestReattachTable(t *testing.T) {
 			t.Errorf("got %+v", end)
 		}
 	})
-	t.Run("torn exit", func(t *testing.T) {
-		t.Parallel()
-		e, dir := at(t, map[string]any{fileLock: 0, fileStarted: started{BootID: bootID(), Step: "none-such"}})
-		if err := os.WriteFile(filepath.Join(dir, fileExit), []byte(`{"code":0,"exi`), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
-		if err != nil || !found {
-			t.Fatalf("got %v %v", found, err)
-		}
-		if end := p.Run(t.Context(), newRecorder()); end.Outcome != unknown {
-			t.Errorf("got %+v", end)
-		}
-	})
+	begun := line(entry{Started: &started{BootID: bootID(), Step: "none-such"}})
+	for name, text := range map[string]string{"torn start": begun[:9], "torn exit": begun + `{"exit":{"code":0,"exi`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, _ := at(t, map[string]string{fileLock: text})
+			p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
+			if err != nil || !found {
+				t.Fatalf("got %v %v", found, err)
+			}
+			if end := p.Run(t.Context(), newRecorder()); end.Outcome != unknown {
+				t.Errorf("got %+v", end)
+			}
+		})
+	}
 	t.Run("a second shim leaves a running step alone", func(t *testing.T) {
 		t.Parallel()
-		e, dir := at(t, map[string]any{})
+		e, dir := at(t, map[string]string{})
 		held, free, err := lock(dir)
 		if err != nil || !free {
 			t.Fatal(err)

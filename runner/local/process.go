@@ -178,14 +178,14 @@ func (f *follower) ended(x ended) task.End {
 
 // died finds out what became of a command whose shim is gone without a word.
 func (f *follower) died() task.End {
-	held, x, s, state := inspect(f.dir, lookAgain)
+	held, r, state := inspect(f.dir, lookAgain)
 	if held != nil {
 		defer held.Close()
 	}
 	switch state {
 	case stateFinished:
 		f.read()
-		return f.ended(x)
+		return f.ended(*r.Exit)
 	case stateNever:
 		// We hold the lock, and will not start it any more.
 		removeScript(f.dir)
@@ -194,12 +194,16 @@ func (f *follower) died() task.End {
 			Message: fmt.Sprintf("node %s: the process that was to start the command died before: try again", f.command.Node.GetName()),
 		}
 	}
-	return f.orphaned(s)
+	return f.orphaned(r.Started)
 }
 
-// orphaned ends what a dead shim left: nobody would collect its exit any more.
-func (f *follower) orphaned(s started) task.End {
-	gone := killOrphans(s)
+// orphaned ends what a dead shim left: nobody would collect its exit any more. s is nil
+// if it died while it wrote that.
+func (f *follower) orphaned(s *started) task.End {
+	if s == nil {
+		s = &started{Step: stepName(f.command.AttemptID, f.command.Cell)}
+	}
+	gone := killOrphans(*s)
 	removeScript(f.dir)
 	f.read()
 	return task.End{

@@ -27,25 +27,25 @@ const (
 
 // inspect reads a directory by the table of docs/executors.md. It waits up to wait
 // for a shim that holds the lock and has not said that it starts.
-func inspect(dir string, wait time.Duration) (held *os.File, x ended, s started, st state) {
+func inspect(dir string, wait time.Duration) (held *os.File, r record, st state) {
 	deadline := time.Now().Add(wait)
 	for {
 		f, free, err := lock(dir)
-		hasStarted, _ := readJSON(dir, fileStarted, &s)
+		r, rerr := readRecord(dir)
 		if err == nil && !free {
-			if hasStarted || time.Now().After(deadline) {
-				return nil, x, s, stateRunning
+			if r.Started != nil || time.Now().After(deadline) {
+				return nil, r, stateRunning
 			}
 			<-time.After(5 * time.Millisecond)
 			continue
 		}
-		if hasExit, _ := readJSON(dir, fileExit, &x); hasExit {
-			return f, x, s, stateFinished
+		if r.Exit != nil {
+			return f, r, stateFinished
 		}
-		if hasStarted || exists(dir, fileStarted) || err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return f, x, s, stateDead
+		if r.begun() || rerr != nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return f, r, stateDead
 		}
-		return f, x, s, stateNever
+		return f, r, stateNever
 	}
 }
 
@@ -61,8 +61,8 @@ func (e *Executor) Reattach(ctx context.Context, c *task.Command, from task.Offs
 		if err := ctx.Err(); err != nil {
 			return nil, false, context.Cause(ctx)
 		}
-		held, x, s, st := inspect(dir, lookAgain)
-		p := &reattached{executor: e, command: c, dir: dir, offset: from.Last(), held: held, exit: x, started: s, state: st}
+		held, r, st := inspect(dir, lookAgain)
+		p := &reattached{executor: e, command: c, dir: dir, offset: from.Last(), held: held, record: r, state: st}
 		switch st {
 		case stateNever:
 			if c.OtherBoot {
@@ -72,7 +72,7 @@ func (e *Executor) Reattach(ctx context.Context, c *task.Command, from task.Offs
 			}
 			defer held.Close()
 			removeScript(dir)
-			return nil, false, writeJSON(dir, fileTombstone, true, true)
+			return nil, false, bury(dir)
 		case stateRunning:
 			conn, err := dialControl(ctx, dir)
 			if err != nil {
@@ -100,8 +100,7 @@ type reattached struct {
 	dir      string
 	offset   uint64
 	held     *os.File
-	exit     ended
-	started  started
+	record   record
 	state    state
 	link     *link
 }
@@ -127,16 +126,17 @@ func (p *reattached) Run(ctx context.Context, out task.Output) task.End {
 	switch p.state {
 	case stateFinished:
 		f.read()
-		return f.ended(p.exit)
+		return f.ended(*p.record.Exit)
 	case stateDead:
-		if p.started.BootID != "" && p.started.BootID != bootID() || p.command.OtherBoot {
+		s := p.record.Started
+		if s != nil && s.BootID != bootID() || p.command.OtherBoot {
 			f.read()
 			return task.End{
 				Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "host_rebooted", EndProven: true,
 				Message: "node " + p.command.Node.GetName() + ": the runner's host was restarted while the command ran: nothing of it runs, but what it had done by then is not known",
 			}
 		}
-		return f.orphaned(p.started)
+		return f.orphaned(s)
 	}
 	messages := make(chan fromShim, 1)
 	go readMessages(p.link, messages)

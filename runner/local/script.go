@@ -29,7 +29,7 @@ func (c *shimCommand) writeScript() error {
 	if c.req.ScriptLink {
 		return c.linkScript()
 	}
-	if err := writeJSON(c.req.Dir, fileScript, c.req.ScriptPath, false); err != nil {
+	if err := (entry{Script: c.req.ScriptPath}).append(c.held); err != nil {
 		return err
 	}
 	if err := os.Mkdir(filepath.Dir(c.req.ScriptPath), 0o700); err != nil {
@@ -97,11 +97,11 @@ func (c *shimCommand) removeScript() {
 
 // removeScript removes the script that a shim left that was killed.
 func removeScript(dir string) {
-	var path string
-	if found, _ := readJSON(dir, fileScript, &path); !found {
+	r, err := readRecord(dir)
+	if err != nil || r.Script == "" {
 		return
 	}
-	if place := filepath.Dir(path); strings.HasPrefix(filepath.Base(place), scriptPrefix) {
+	if place := filepath.Dir(r.Script); strings.HasPrefix(filepath.Base(place), scriptPrefix) {
 		_ = os.RemoveAll(place)
 	}
 }

@@ -25,13 +25,18 @@ const (
 	quietFlush = 500 * time.Millisecond
 )
 
-var errTombstone = errors.New("the step was given up before its start")
+var (
+	errTombstone     = errors.New("the step was given up before its start")
+	errStartedBefore = errors.New("the step was started before")
+)
 
 // shimCommand is one command in the shim.
 type shimCommand struct {
 	shim *shim
 	req  *request
 	out  *outWriter
+	// held is run.lock.
+	held *os.File
 	// script holds the script's text where that is a link; else nil.
 	script *os.File
 
@@ -62,13 +67,11 @@ func newShimCommand(s *shim, req *request) *shimCommand {
 
 // run takes a command from its lock to its exit file.
 func (c *shimCommand) run() ended {
-	end, held, err := c.begin()
+	end, err := c.begin()
 	if err != nil {
 		return ended{NotStarted: errors.Is(err, errTombstone), Error: err.Error()}
 	}
-	if held != nil {
-		defer held.Close()
-	}
+	defer c.held.Close()
 	if end == nil {
 		stopTelling := c.tellOutput()
 		e := c.follow()
@@ -83,28 +86,34 @@ func (c *shimCommand) run() ended {
 // begin does what comes before the command, in the order that makes a second start
 // impossible: lock, tombstone, started, start. An end is returned when it could not be
 // started, an error when it must not be.
-func (c *shimCommand) begin() (*ended, *os.File, error) {
+func (c *shimCommand) begin() (*ended, error) {
+	var err error
 	if failpoint.Mutant("M10") {
-		return c.start(), nil, nil
+		if c.held, err = openLock(c.req.Dir); err != nil {
+			return nil, err
+		}
+		return c.start(), nil
 	}
-	held, free, err := lock(c.req.Dir)
-	if err != nil {
-		return nil, nil, err
+	var free bool
+	if c.held, free, err = lock(c.req.Dir); err != nil {
+		return nil, err
 	}
 	if !free {
-		return nil, nil, errBusy
+		return nil, errBusy
 	}
 	failpoint.Hit("shim.locked")
 	if exists(c.req.Dir, fileTombstone) {
 		err = errTombstone
-	} else if exists(c.req.Dir, fileStarted) {
-		err = errors.New("the step was started before")
+	} else if r, rerr := readRecord(c.req.Dir); rerr != nil {
+		err = rerr
+	} else if r.begun() {
+		err = errStartedBefore
 	}
 	if err != nil {
-		_ = held.Close()
-		return nil, nil, err
+		_ = c.held.Close()
+		return nil, err
 	}
-	return c.start(), held, nil
+	return c.start(), nil
 }
 
 func (c *shimCommand) start() *ended {
@@ -119,7 +128,7 @@ func (c *shimCommand) start() *ended {
 	}
 	failpoint.Hit("shim.script")
 	if !late {
-		if err := writeJSON(c.req.Dir, fileStarted, s, false); err != nil {
+		if err := (entry{Started: &s}).append(c.held); err != nil {
 			return fail(err)
 		}
 		failpoint.Hit("shim.started")
@@ -133,7 +142,7 @@ func (c *shimCommand) start() *ended {
 		failpoint.Hit("shim.started")
 	}
 	// Failing here costs only the way to find the command if this shim is killed.
-	_ = writeJSON(c.req.Dir, fileStarted, s, false)
+	_ = entry{Started: &s}.append(c.held)
 	c.copyOutput()
 	return nil
 }
@@ -439,7 +448,11 @@ func (c *shimCommand) finish(end *ended) {
 	if err := c.out.close(alone); err != nil {
 		end.Error = "its output could not be kept: " + err.Error()
 	}
-	if err := writeJSON(c.req.Dir, fileExit, end, alone); err != nil {
+	err := entry{Exit: end}.append(c.held)
+	if err == nil && alone {
+		err = errors.Join(c.held.Sync(), syncDir(c.req.Dir))
+	}
+	if err != nil {
 		end.Error = err.Error()
 	}
 	failpoint.Hit("shim.exited")
