@@ -26,6 +26,12 @@ type process struct {
 	mark, step string
 	// text is what the shell is to run.
 	text string
+	// env are the command's variables as arguments of export, secret ones apart; splitEnv
+	// makes them.
+	env struct {
+		once         sync.Once
+		open, hidden string
+	}
 	// dir is where files were copied to; empty without any. copied tells that there may
 	// be something on the node, known or not.
 	dir    string

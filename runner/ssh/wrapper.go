@@ -90,14 +90,17 @@ func (p *process) inShell(text string) string {
 
 // splitEnv renders the variables as arguments of export, secret ones apart.
 func (p *process) splitEnv() (open, hidden string) {
-	var o, h strings.Builder
-	for _, pair := range p.command.Env {
-		name, value, _ := strings.Cut(pair, "=")
-		b := &o
-		if p.command.HoldsSecret(value) {
-			b = &h
+	p.env.once.Do(func() {
+		var o, h strings.Builder
+		for _, pair := range p.command.Env {
+			name, value, _ := strings.Cut(pair, "=")
+			b := &o
+			if p.command.HoldsSecret(value) {
+				b = &h
+			}
+			b.WriteString(" " + name + "=" + command.Quote(value))
 		}
-		b.WriteString(" " + name + "=" + command.Quote(value))
-	}
-	return o.String(), h.String()
+		p.env.open, p.env.hidden = o.String(), h.String()
+	})
+	return p.env.open, p.env.hidden
 }

@@ -19,7 +19,7 @@ import (
 const (
 	cutQuiet    = 10 * time.Millisecond  // nothing before it is unacknowledged
 	cutFollowed = 25 * time.Millisecond  // somebody watches
-	cutBusy     = 200 * time.Millisecond // nobody does
+	cutBusy     = 200 * time.Millisecond // nobody does: one chunk in this time is enough
 	// frameRoom is kept free in a chunk for the head of one more frame.
 	frameRoom = 64
 )
@@ -50,6 +50,7 @@ type pace struct {
 	mu       sync.Mutex
 	waiting  bool
 	since    time.Time // of the first waiting byte
+	last     time.Time // when the last one was cut
 	followed bool
 	quiet    bool // all cut before is acknowledged
 	timer    *time.Timer
@@ -121,7 +122,7 @@ func (p *pace) begin(now time.Time) {
 func (p *pace) arm() {
 	delay := cutBusy
 	switch {
-	case p.quiet:
+	case p.quiet && (p.followed || p.since.Sub(p.last) >= cutBusy):
 		delay = cutQuiet
 	case p.followed:
 		delay = cutFollowed
@@ -146,7 +147,7 @@ func (p *pace) again(now time.Time) {
 func (p *pace) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting, p.quiet = false, false
+	p.waiting, p.quiet, p.last = false, false, time.Now()
 	if p.timer != nil {
 		p.timer.Stop()
 	}
