@@ -72,27 +72,28 @@ func (x *executionState) have() []workflow.Have {
 
 // lockAll locks executions and reads their assignments.
 func (d *Dispatcher) lockAll(ctx context.Context, st *store.Store, ids []string, skipLocked bool) (map[string]*executionState, error) {
-	rows, err := st.LockExecutions(ctx, ids, skipLocked)
-	if err != nil || len(rows) == 0 {
+	r, err := st.LockReported(ctx, ids, nil, nil, skipLocked)
+	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]*executionState, len(rows))
-	locked := make([]string, len(rows))
-	for i, row := range rows {
+	return d.locked(ctx, st, r)
+}
+
+// locked are the executions of which the transaction has the rows.
+func (d *Dispatcher) locked(ctx context.Context, st *store.Store, r *store.Reported) (map[string]*executionState, error) {
+	out := make(map[string]*executionState, len(r.Executions))
+	for _, row := range r.Executions {
 		j, err := d.job(ctx, st, row.OrganisationID, row.ID)
 		if err != nil {
 			return nil, err
 		}
 		out[row.ID] = &executionState{row: row, job: j}
-		locked[i] = row.ID
 	}
-	list, err := st.AssignmentsOf(ctx, locked)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range list {
-		x := out[a.ExecutionID]
-		x.assignments = append(x.assignments, a)
+	for _, a := range r.Assignments {
+		// The others are of executions that another transaction has.
+		if x := out[a.ExecutionID]; x != nil {
+			x.assignments = append(x.assignments, a)
+		}
 	}
 	return out, nil
 }

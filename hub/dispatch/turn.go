@@ -25,6 +25,7 @@ type turn struct {
 	returned []*reportCall
 	refused  []*reportCall
 	results  bool
+	logs     []*store.LogState // of attempts with a result
 	// earlier are all node steps of the attempts that close and were reported in pieces.
 	earlier map[string][]hub.NodeStep
 }
@@ -50,22 +51,26 @@ type moving struct {
 // take locks what the batch is about and applies it in memory. Calls whose execution
 // another transaction holds are returned.
 func (t *turn) take(ctx context.Context, calls []*reportCall, skipLocked bool) (later []*reportCall, err error) {
-	var executions, attempts []string
+	var executions, attempts, results []string
 	for _, c := range calls {
 		if c.Request.needsExecution() {
 			executions = append(executions, c.Request.work.assignment.ExecutionID)
 		}
+		if c.Request.kind == reportResult {
+			results = append(results, c.Request.work.fence.AttemptID)
+		}
 		attempts = append(attempts, c.Request.work.fence.AttemptID)
 	}
-	if t.states, err = t.d.lockAll(ctx, t.st, unique(executions), skipLocked); err != nil {
-		return nil, err
-	}
-	rows, err := t.st.Attempts(ctx, unique(attempts), true)
+	rows, err := t.st.LockReported(ctx, unique(executions), unique(attempts), unique(results), skipLocked)
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[string]*store.AttemptRow, len(rows))
-	for _, r := range rows {
+	if t.states, err = t.d.locked(ctx, t.st, rows); err != nil {
+		return nil, err
+	}
+	t.logs = rows.Logs
+	byID := make(map[string]*store.AttemptRow, len(rows.Attempts))
+	for _, r := range rows.Attempts {
 		byID[r.AttemptID] = r
 	}
 	deferred := make(map[string]bool)
@@ -291,26 +296,13 @@ func (t *turn) write(ctx context.Context) error {
 
 // writeOutput appends the chunks that results brought.
 func (t *turn) writeOutput(ctx context.Context) error {
-	var ids []string
-	for _, m := range t.order {
-		for _, c := range m.calls {
-			if c.Request.kind == reportResult {
-				ids = append(ids, m.row.AttemptID)
-			}
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	t.results = true
-	logs, err := t.st.Logs(ctx, unique(ids))
-	if err != nil {
-		return err
-	}
 	var adds []store.LogAppend
-	for _, log := range logs {
+	for _, log := range t.logs {
 		m := t.moving[log.AttemptID]
-		m.log = log
+		if m == nil || !slices.ContainsFunc(m.calls, func(c *reportCall) bool { return c.Request.kind == reportResult }) {
+			continue // it was refused, or waits for another transaction
+		}
+		t.results, m.log = true, log
 		for _, c := range m.calls {
 			if len(c.Request.chunks) == 0 {
 				continue

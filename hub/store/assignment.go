@@ -41,22 +41,27 @@ func (s *Store) InsertAssignments(ctx context.Context, list []*AssignmentRow) er
 			args = append(args, a.ID, a.ExecutionID, a.OrganisationID, a.ProjectID, a.Position, asJSON(a.Nodes), asJSON(a.Steps), asJSON(a.RunnerTags),
 				a.Threads, string(a.State), event, a.Attempts, a.OpenAttempt, a.TryBase, a.Incarnation, at(s.Now()))
 		}
-		_, err := s.exec(ctx, `INSERT INTO assignment (id, execution_id, organisation_id, project_id, position, nodes, steps, runner_tags,
+		return s.later(ctx, `INSERT INTO assignment (id, execution_id, organisation_id, project_id, position, nodes, steps, runner_tags,
 			threads, state, event, attempts, open_attempt, try_base, incarnation, ready_at) VALUES `+tuples(1, to-from, 16), args...)
-		return err
 	})
 }
 
 // AssignmentsOf reads all assignments of executions, in the order of their positions.
 func (s *Store) AssignmentsOf(ctx context.Context, executionIDs []string) ([]*AssignmentRow, error) {
 	var all []*AssignmentRow
-	err := inPieces(len(executionIDs), func(from, to int) error {
-		part, err := collect(ctx, s, scanAssignment, `SELECT `+assignmentColumns+` FROM assignment WHERE execution_id IN (`+params(1, to-from)+`)
-			ORDER BY execution_id, position, id`, anys(executionIDs[from:to])...)
-		all = append(all, part...)
-		return err
-	})
+	err := s.assignmentsOf(ctx, executionIDs, &all)
+	if err == nil {
+		err = s.flush(ctx)
+	}
 	return all, err
+}
+
+// assignmentsOf reads later, into all.
+func (s *Store) assignmentsOf(ctx context.Context, executionIDs []string, all *[]*AssignmentRow) error {
+	return inPieces(len(executionIDs), func(from, to int) error {
+		return collectLater(ctx, s, all, scanAssignment, `SELECT `+assignmentColumns+` FROM assignment WHERE execution_id IN (`+params(1, to-from)+`)
+			ORDER BY execution_id, position, id`, anys(executionIDs[from:to])...)
+	})
 }
 
 // LockAssignments takes the rows of assignments, in the order of their ids, and returns
@@ -156,9 +161,8 @@ func (s *Store) EndAssignments(ctx context.Context, list []AssignmentEnd) error 
 		for _, e := range list[from:to] {
 			args = append(args, e.ID, string(e.State), e.Stops, e.Reason)
 		}
-		_, err := s.exec(ctx, `WITH v (v_id, v_state, v_stops, v_reason) AS (VALUES `+s.values("ttot", to-from)+`)
+		return s.later(ctx, `WITH v (v_id, v_state, v_stops, v_reason) AS (VALUES `+s.values("ttot", to-from)+`)
 			UPDATE assignment SET state = v_state, event = 'end', stops = v_stops, reason = v_reason
 			FROM v WHERE id = v_id AND state IN ('ready', 'active')`, args...)
-		return err
 	})
 }

@@ -37,9 +37,8 @@ func (s *Store) InsertAttempts(ctx context.Context, list []*AttemptRow) error {
 			args = append(args, a.AttemptID, a.AssignmentID, a.ExecutionID, a.OrganisationID, a.RunnerID, a.Incarnation, a.Epoch,
 				string(hub.AttemptOffered), "offer", now, a.MemberID, a.OfferTick, now)
 		}
-		_, err := s.exec(ctx, `INSERT INTO attempt (id, assignment_id, execution_id, organisation_id, runner_id, incarnation, epoch,
+		return s.later(ctx, `INSERT INTO attempt (id, assignment_id, execution_id, organisation_id, runner_id, incarnation, epoch,
 			state, event, changed_at, member_id, offer_tick, offered_at) VALUES `+tuples(1, to-from, 13), args...)
-		return err
 	})
 }
 
@@ -50,12 +49,18 @@ func (s *Store) Attempts(ctx context.Context, ids []string, lock bool) ([]*Attem
 		tail = s.dialect.forUpdate
 	}
 	var all []*AttemptRow
-	err := inPieces(len(ids), func(from, to int) error {
-		part, err := collect(ctx, s, scanAttempt, `SELECT `+attemptColumns+` FROM attempt WHERE id IN (`+params(1, to-from)+`) ORDER BY id`+tail, anys(ids[from:to])...)
-		all = append(all, part...)
-		return err
-	})
+	err := s.attempts(ctx, ids, tail, &all)
+	if err == nil {
+		err = s.flush(ctx)
+	}
 	return all, err
+}
+
+// attempts reads later, into all; tail may lock them.
+func (s *Store) attempts(ctx context.Context, ids []string, tail string, all *[]*AttemptRow) error {
+	return inPieces(len(ids), func(from, to int) error {
+		return collectLater(ctx, s, all, scanAttempt, `SELECT `+attemptColumns+` FROM attempt WHERE id IN (`+params(1, to-from)+`) ORDER BY id`+tail, anys(ids[from:to])...)
+	})
 }
 
 // AttemptsOf reads the attempts of an execution in the order of the workflow.
@@ -299,7 +304,6 @@ func (s *Store) InsertAttemptEvents(ctx context.Context, list []AttemptEvent) er
 		for _, e := range list[from:to] {
 			args = append(args, e.AttemptID, now, e.Event, string(e.State), string(e.State), e.Detail)
 		}
-		_, err := s.exec(ctx, `INSERT INTO attempt_event (attempt_id, happened_at, event, from_state, to_state, detail) VALUES `+tuples(1, to-from, 6), args...)
-		return err
+		return s.later(ctx, `INSERT INTO attempt_event (attempt_id, happened_at, event, from_state, to_state, detail) VALUES `+tuples(1, to-from, 6), args...)
 	})
 }

@@ -19,7 +19,7 @@ func scanAudit(r scanner) (hub.AuditEvent, error) {
 // and time.
 func (s *Store) Audit(ctx context.Context, e hub.AuditEvent) error {
 	e.ID, e.Time = NewID(), s.Now()
-	_, err := s.exec(ctx, `INSERT INTO audit_event (`+auditColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+	err := s.later(ctx, `INSERT INTO audit_event (`+auditColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		e.ID, e.OrganisationID, at(e.Time), e.Actor, e.Action, e.Object, e.Result, e.Detail)
 	if err != nil {
 		return fmt.Errorf("writing the audit: %w", err)

@@ -50,13 +50,19 @@ func scanLog(r scanner) (*LogState, error) {
 // Logs reads the ends of logs by attempt.
 func (s *Store) Logs(ctx context.Context, attemptIDs []string) ([]*LogState, error) {
 	var all []*LogState
-	err := inPieces(len(attemptIDs), func(from, to int) error {
-		part, err := collect(ctx, s, scanLog, `SELECT `+logColumns+` FROM attempt t LEFT JOIN attempt_log l ON l.attempt_id = t.id
-			WHERE t.id IN (`+params(1, to-from)+`)`, anys(attemptIDs[from:to])...)
-		all = append(all, part...)
-		return err
-	})
+	err := s.logs(ctx, attemptIDs, &all)
+	if err == nil {
+		err = s.flush(ctx)
+	}
 	return all, err
+}
+
+// logs reads later, into all.
+func (s *Store) logs(ctx context.Context, attemptIDs []string, all *[]*LogState) error {
+	return inPieces(len(attemptIDs), func(from, to int) error {
+		return collectLater(ctx, s, all, scanLog, `SELECT `+logColumns+` FROM attempt t LEFT JOIN attempt_log l ON l.attempt_id = t.id
+			WHERE t.id IN (`+params(1, to-from)+`)`, anys(attemptIDs[from:to])...)
+	})
 }
 
 // LogsOf reads the ends of all logs of an execution in the order of the workflow.
@@ -175,8 +181,7 @@ func (s *Store) insertChunks(ctx context.Context, rows []ChunkRow) error {
 			c := &rows[from+i]
 			args = append(args, c.AttemptID, c.Seq, c.FirstLine, c.Lines, c.FirstByte, c.TextBytes, asJSON(c.Nodes), c.Hash[:], c.Data)
 		}
-		_, err := s.exec(ctx, `INSERT INTO output_chunk (attempt_id, seq, first_line, lines, first_byte, text_bytes, nodes, hash, data) VALUES `+tuples(1, to-from, 9), args...)
-		return err
+		return s.later(ctx, `INSERT INTO output_chunk (attempt_id, seq, first_line, lines, first_byte, text_bytes, nodes, hash, data) VALUES `+tuples(1, to-from, 9), args...)
 	})
 }
 
@@ -200,8 +205,7 @@ func (s *Store) BreakLog(ctx context.Context, attemptID string) error {
 func (s *Store) TouchLogs(ctx context.Context, attemptIDs []string, tick int64) error {
 	return inPieces(len(attemptIDs), func(from, to int) error {
 		args := append([]any{tick}, anys(attemptIDs[from:to])...)
-		_, err := s.exec(ctx, `UPDATE attempt_log SET heard_tick = $1 WHERE attempt_id IN (`+params(2, to-from)+`)`, args...)
-		return err
+		return s.later(ctx, `UPDATE attempt_log SET heard_tick = $1 WHERE attempt_id IN (`+params(2, to-from)+`)`, args...)
 	})
 }
 

@@ -96,7 +96,7 @@ func (r copyRow) encode(b []byte) []byte {
 	return b
 }
 
-// rowReader is *sql.Rows or pgx.Rows.
+// rowReader is rows or pgx.Rows.
 type rowReader interface {
 	Next() bool
 	Scan(dest ...any) error
@@ -135,7 +135,7 @@ func addDigest(a, b [32]byte) (sum [32]byte) {
 
 // copyRows feeds the rows of the file to COPY; it implements pgx.CopyFromSource.
 type copyRows struct {
-	rows *sql.Rows
+	rows rows
 	row  copyRow
 	n    int64
 	tell func(int64)

@@ -27,6 +27,8 @@ type dialect struct {
 	// acknowledge something, "" where there is only one at a time.
 	skipNumbers string
 	lockWriters string
+	// pipelined: statements of a transaction travel together.
+	pipelined bool
 	// ownClock: the database has no clock but ours.
 	ownClock bool
 	// isConflict tells a unique violation, isRetry a transaction that must be run again,

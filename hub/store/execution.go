@@ -121,9 +121,8 @@ func (s *Store) insertSpecs(ctx context.Context, rows []*ExecutionRow, specs []*
 		args = append(args, rows[i].ID, asJSON(spec.Definition), asJSON(spec.Nodes), asJSON(spec.Routes), asJSON(spec.NodeRoutes), asJSON(spec.Options),
 			asJSON(spec.SecureOptions), spec.NodeFilter, spec.Threads, string(spec.Strategy), blob(spec.Sealed))
 	}
-	_, err := s.exec(ctx, `INSERT INTO execution_spec (execution_id, definition, nodes, routes, node_routes, options, secure_options,
+	return s.later(ctx, `INSERT INTO execution_spec (execution_id, definition, nodes, routes, node_routes, options, secure_options,
 		node_filter, threads, strategy, sealed_options) VALUES `+tuples(1, len(rows), 11), args...)
-	return err
 }
 
 // ExecutionSpec reads the wide part of an execution.
@@ -238,17 +237,52 @@ func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]*Execu
 // LockExecutions takes the rows of executions, in the order of their ids. With
 // skipLocked those that another transaction holds are left out.
 func (s *Store) LockExecutions(ctx context.Context, ids []string, skipLocked bool) ([]*ExecutionRow, error) {
+	var all []*ExecutionRow
+	err := s.lockExecutions(ctx, ids, skipLocked, &all)
+	if err == nil {
+		err = s.flush(ctx)
+	}
+	return all, err
+}
+
+// lockExecutions locks and reads later, into all.
+func (s *Store) lockExecutions(ctx context.Context, ids []string, skipLocked bool, all *[]*ExecutionRow) error {
 	lock := s.dialect.forUpdate
 	if skipLocked {
 		lock = s.dialect.skipLocked
 	}
-	var all []*ExecutionRow
-	err := inPieces(len(ids), func(from, to int) error {
-		part, err := collect(ctx, s, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE id IN (`+params(1, to-from)+`) ORDER BY id`+lock, anys(ids[from:to])...)
-		all = append(all, part...)
-		return err
+	return inPieces(len(ids), func(from, to int) error {
+		return collectLater(ctx, s, all, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE id IN (`+params(1, to-from)+`) ORDER BY id`+lock, anys(ids[from:to])...)
 	})
-	return all, err
+}
+
+// Reported is what reports of runners are about.
+type Reported struct {
+	// Executions that were locked, and the assignments of all that were asked for.
+	Executions  []*ExecutionRow
+	Assignments []*AssignmentRow
+	Attempts    []*AttemptRow
+	// Logs are the ends of the logs that results speak of.
+	Logs []*LogState
+}
+
+// LockReported locks executions and attempts, in this order, and reads them with what is
+// needed besides, in one round trip. It belongs in a transaction.
+func (s *Store) LockReported(ctx context.Context, executions, attempts, results []string, skipLocked bool) (*Reported, error) {
+	r := &Reported{}
+	steps := []func() error{
+		func() error { return s.lockExecutions(ctx, executions, skipLocked, &r.Executions) },
+		func() error { return s.assignmentsOf(ctx, executions, &r.Assignments) },
+		func() error { return s.attempts(ctx, attempts, s.dialect.forUpdate, &r.Attempts) },
+		func() error { return s.logs(ctx, results, &r.Logs) },
+		func() error { return s.flush(ctx) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
 // DueExecutions lists open executions that only time can move: with an outcome but no
@@ -264,9 +298,8 @@ func (s *Store) DueExecutions(ctx context.Context, after string, limit int) ([]*
 func (s *Store) MarkRunning(ctx context.Context, ids []string) error {
 	return inPieces(len(ids), func(from, to int) error {
 		args := append([]any{at(s.Now())}, anys(ids[from:to])...)
-		_, err := s.exec(ctx, `UPDATE execution SET status = 'running', started_at = $1, waiting_kind = '', waiting_since = 0, waiting_message = ''
+		return s.later(ctx, `UPDATE execution SET status = 'running', started_at = $1, waiting_kind = '', waiting_since = 0, waiting_message = ''
 			WHERE id IN (`+params(2, to-from)+`) AND status = 'queued' AND NOT `+heldExecution, args...)
-		return err
 	})
 }
 
@@ -335,12 +368,11 @@ func (s *Store) EndExecutions(ctx context.Context, endings []Ending) error {
 			}
 			args = append(args, e.ID, string(status), string(e.Outcome), e.LogComplete, asJSON(e.NodeCounts), e.Tick, ended)
 		}
-		_, err := s.exec(ctx, `WITH v (v_id, v_status, v_outcome, v_complete, v_counts, v_tick, v_ended) AS (VALUES `+s.values("tttotii", to-from)+`)
+		return s.later(ctx, `WITH v (v_id, v_status, v_outcome, v_complete, v_counts, v_tick, v_ended) AS (VALUES `+s.values("tttotii", to-from)+`)
 			UPDATE execution SET status = CASE WHEN v_ended = 0 THEN status ELSE v_status END, outcome = v_outcome, log_complete = v_complete,
 				node_counts = v_counts, outcome_tick = CASE WHEN outcome = '' THEN v_tick ELSE outcome_tick END, ended_at = v_ended,
 				waiting_kind = '', waiting_since = 0, waiting_message = ''
 			FROM v WHERE id = v_id AND ended_at = 0`, args...)
-		return err
 	})
 	if err != nil {
 		return err
@@ -349,7 +381,7 @@ func (s *Store) EndExecutions(ctx context.Context, endings []Ending) error {
 		if !e.Sealed {
 			continue
 		}
-		if _, err := s.exec(ctx, `UPDATE execution_spec SET sealed_options = NULL WHERE execution_id = $1`, e.ID); err != nil {
+		if err := s.later(ctx, `UPDATE execution_spec SET sealed_options = NULL WHERE execution_id = $1`, e.ID); err != nil {
 			return err
 		}
 	}

@@ -30,13 +30,12 @@ func (s *Store) PutNodeSteps(ctx context.Context, list []hub.NodeStep) error {
 			args = append(args, n.ExecutionID, n.Node, n.Step, n.Try, n.AttemptID, string(n.Status), n.Code, n.Exited, n.Signal, n.Reason, n.Message,
 				n.EndProven, n.NotStarted, data, string(n.LateStatus), at(n.StartedAt), at(n.EndedAt))
 		}
-		_, err := s.exec(ctx, `INSERT INTO node_step (`+nodeStepColumns+`) VALUES `+tuples(1, to-from, 17)+`
+		return s.later(ctx, `INSERT INTO node_step (`+nodeStepColumns+`) VALUES `+tuples(1, to-from, 17)+`
 			ON CONFLICT (execution_id, node, step, try) DO UPDATE SET
 				status = excluded.status, code = excluded.code, exited = excluded.exited, signal = excluded.signal, reason = excluded.reason,
 				message = excluded.message, end_proven = excluded.end_proven, not_started = excluded.not_started, data = excluded.data,
 				started_at = CASE WHEN excluded.started_at > 0 THEN excluded.started_at ELSE node_step.started_at END, ended_at = excluded.ended_at
 			WHERE node_step.status = 'running' AND node_step.attempt_id = excluded.attempt_id`, args...)
-		return err
 	})
 }
 
@@ -49,9 +48,8 @@ func (s *Store) PutLate(ctx context.Context, list []hub.NodeStep) error {
 			n := &list[from+i]
 			args = append(args, n.ExecutionID, n.Node, n.Step, n.Try, string(n.LateStatus))
 		}
-		_, err := s.exec(ctx, `WITH v (v_id, v_node, v_step, v_try, v_late) AS (VALUES `+s.values("tiiit", to-from)+`)
+		return s.later(ctx, `WITH v (v_id, v_node, v_step, v_try, v_late) AS (VALUES `+s.values("tiiit", to-from)+`)
 			UPDATE node_step SET late_status = v_late FROM v WHERE execution_id = v_id AND node = v_node AND step = v_step AND try = v_try`, args...)
-		return err
 	})
 }
 

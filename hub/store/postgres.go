@@ -34,6 +34,7 @@ func postgres() *dialect {
 			return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) + 0 * CAST(" + param + " AS BIGINT)"
 		},
 		skipNumbers: "SELECT setval(pg_get_serial_sequence('execution', 'number'), nextval(pg_get_serial_sequence('execution', 'number')) + 10000)",
+		pipelined:   true,
 		lockWriters: "LOCK TABLE execution, attempt, attempt_log IN SHARE MODE",
 		isConflict:  func(err error) bool { return sqlState(err) == "23505" },
 		isRetry: func(err error) bool {

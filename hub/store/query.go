@@ -13,7 +13,7 @@ import (
 // errText is a text that PostgreSQL could not store; SQLite is held to the same.
 var errText = errors.New("text holds a NUL character or is not UTF-8")
 
-// scanner is a *sql.Row, a *sql.Rows or our row.
+// scanner is our row, or one of rows.
 type scanner interface{ Scan(dest ...any) error }
 
 // exec runs a statement that changes rows and returns how many: inside the
@@ -23,7 +23,7 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, err
 		return 0, s.wrap(err)
 	}
 	if s.tx != nil {
-		return affected(s.tx.tx.ExecContext(ctx, query, args...))
+		return s.tx.exec(ctx, query, args)
 	}
 	n, err := s.execAlone(ctx, query, args)
 	for try := 1; err != nil && try < maxTries && s.dialect.isRetry(err) && ctx.Err() == nil; try++ {
@@ -34,6 +34,27 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, err
 		n, err = s.execAlone(ctx, query, args)
 	}
 	return n, s.wrap(err)
+}
+
+// later is exec for a statement whose answer nobody waits for: inside a transaction its
+// error may come with any statement that follows, or with the commit.
+func (s *Store) later(ctx context.Context, query string, args ...any) error {
+	if s.tx == nil {
+		_, err := s.exec(ctx, query, args...)
+		return err
+	}
+	if err := checkText(args); err != nil {
+		return s.wrap(err)
+	}
+	return s.tx.later(ctx, nil, query, args)
+}
+
+// flush has run what was to be run later.
+func (s *Store) flush(ctx context.Context) error {
+	if s.tx == nil {
+		return nil
+	}
+	return s.tx.flush(ctx)
 }
 
 func (s *Store) execAlone(ctx context.Context, query string, args []any) (int64, error) {
@@ -65,31 +86,26 @@ func affected(r sql.Result, err error) (int64, error) {
 // query reads rows. A statement that writes and returns rows must run inside InTx:
 // outside, SQLite gives it a connection that only reads. The caller closes the rows;
 // collect does that by itself.
-func (s *Store) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (s *Store) query(ctx context.Context, query string, args ...any) (rows, error) {
 	if err := checkText(args); err != nil {
 		return nil, s.wrap(err)
 	}
-	var rows *sql.Rows
-	var err error
 	if s.tx != nil {
-		rows, err = s.tx.tx.QueryContext(ctx, query, args...)
-	} else {
-		rows, err = s.reader.QueryContext(ctx, query, args...)
+		// The raw error decides about another try.
+		return s.tx.query(ctx, query, args)
 	}
+	r, err := s.reader.QueryContext(ctx, query, args...)
 	if err != nil {
-		if s.tx == nil {
-			err = s.wrap(err)
-		}
-		return nil, err
+		return nil, s.wrap(err)
 	}
-	return rows, nil
+	return r, nil
 }
 
 // row is one row, or why there is none.
 type row struct {
-	s   *Store
-	row *sql.Row
-	err error
+	s    *Store
+	rows rows
+	err  error
 }
 
 // Scan reads the row: sql.ErrNoRows when there is none.
@@ -97,7 +113,12 @@ func (r *row) Scan(dest ...any) error {
 	if r.err != nil {
 		return r.err
 	}
-	err := r.row.Scan(dest...)
+	err := readAll(r.rows, func(rows rows) error {
+		if !rows.Next() {
+			return sql.ErrNoRows
+		}
+		return rows.Scan(dest...)
+	})
 	if err == nil || r.s.tx != nil {
 		// Inside a transaction the raw error decides about another try.
 		return err
@@ -107,13 +128,8 @@ func (r *row) Scan(dest ...any) error {
 
 // queryRow reads at most one row; the rule of query holds.
 func (s *Store) queryRow(ctx context.Context, query string, args ...any) *row {
-	if err := checkText(args); err != nil {
-		return &row{s: s, err: s.wrap(err)}
-	}
-	if s.tx != nil {
-		return &row{s: s, row: s.tx.tx.QueryRowContext(ctx, query, args...)}
-	}
-	return &row{s: s, row: s.reader.QueryRowContext(ctx, query, args...)}
+	rows, err := s.query(ctx, query, args...)
+	return &row{s: s, rows: rows, err: err}
 }
 
 // collect reads all rows of a query with scan.
@@ -122,22 +138,42 @@ func collect[T any](ctx context.Context, s *Store, scan func(scanner) (T, error)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
 	var all []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	if err := rows.Err(); err != nil {
+	if err := readAll(rows, into(&all, scan)); err != nil {
 		if s.tx == nil {
 			err = s.wrap(err)
 		}
 		return nil, err
 	}
 	return all, nil
+}
+
+// collectLater is collect into all, which inside a transaction holds the rows once the
+// store was flushed.
+func collectLater[T any](ctx context.Context, s *Store, all *[]T, scan func(scanner) (T, error), query string, args ...any) error {
+	if s.tx == nil {
+		part, err := collect(ctx, s, scan, query, args...)
+		*all = append(*all, part...)
+		return err
+	}
+	if err := checkText(args); err != nil {
+		return s.wrap(err)
+	}
+	return s.tx.later(ctx, into(all, scan), query, args)
+}
+
+// into appends what scan makes of rows.
+func into[T any](all *[]T, scan func(scanner) (T, error)) func(rows) error {
+	return func(rows rows) error {
+		for rows.Next() {
+			v, err := scan(rows)
+			if err != nil {
+				return err
+			}
+			*all = append(*all, v)
+		}
+		return nil
+	}
 }
 
 // missing reports whether err says that there was no row.

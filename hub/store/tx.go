@@ -13,7 +13,7 @@ import (
 
 // transaction is what a Store inside InTx has besides.
 type transaction struct {
-	tx  *sql.Tx
+	statements
 	now time.Time
 }
 
@@ -80,20 +80,32 @@ func (s *Store) once(ctx context.Context, background bool, fn func(st *Store) er
 		return err
 	}
 	defer leave()
+	if s.dialect.pipelined {
+		conn, err := s.writer.Conn(ctx)
+		if err != nil {
+			return fmt.Errorf("beginning a transaction: %w", err)
+		}
+		defer func() { _ = conn.Close() }()
+		return conn.Raw(func(driver any) error { return s.within(ctx, &pipeline{conn: connOf(driver)}, fn) })
+	}
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
+	return s.within(ctx, plain{tx}, fn)
+}
+
+// within runs fn in a transaction and commits it.
+func (s *Store) within(ctx context.Context, tx statements, fn func(st *Store) error) error {
 	// After a commit this does nothing; after an error or a panic of fn it undoes all.
-	defer func() { _ = tx.Rollback() }()
-	inner := &Store{base: s.base, tx: &transaction{tx: tx, now: s.Now()}}
-	if err := fn(inner); err != nil {
+	defer tx.rollback(ctx)
+	if err := fn(&Store{base: s.base, tx: &transaction{statements: tx, now: s.Now()}}); err != nil {
 		return err
 	}
 	if err := s.hitFault(FaultCommit); err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := tx.commit(ctx); err != nil {
 		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
 			err = ctx.Err() // database/sql undid it for that, before we got here
 		}

@@ -195,6 +195,38 @@ func TestTransactionThatHangsLetsGo(t *testing.T) {
 	}
 }
 
+// TestStatementThatIsRunLater is refused by the database: on PostgreSQL that shows
+// with what comes after it, which may be the commit.
+func TestStatementThatIsRunLater(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		refused := hub.AuditEvent{OrganisationID: "none such", Actor: "a", Action: "b", Object: "c", Result: "ok"}
+		for name, then := range map[string]func(*store.Store) error{
+			"commit": func(*store.Store) error { return nil },
+			"read":   func(st *store.Store) error { _, _, err := st.Setting(ctx, "a"); return err },
+			"write":  func(st *store.Store) error { _, err := st.EnsureSetting(ctx, "b", []byte("x")); return err },
+		} {
+			err := st.InTx(ctx, func(st *store.Store) error {
+				must(st.EnsureSetting(ctx, "a", []byte("x")))(t)
+				if err := st.Audit(ctx, refused); err != nil {
+					return err
+				}
+				return then(st)
+			})
+			if err == nil {
+				t.Errorf("%s: no error", name)
+			}
+			if has(ctx, t, st, "a") || has(ctx, t, st, "b") {
+				t.Errorf("%s: rows of an undone transaction are there", name)
+			}
+		}
+		// Nothing of it is left on the connections.
+		ok(t, st.InTx(ctx, func(st *store.Store) error { _, err := st.EnsureSetting(ctx, "a", []byte("x")); return err }))
+		if !has(ctx, t, st, "a") {
+			t.Error("the next transaction was lost")
+		}
+	})
+}
+
 func TestCancelledContextEndsATransaction(t *testing.T) {
 	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
 		inner, cancel := context.WithCancel(ctx)
