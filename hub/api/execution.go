@@ -117,7 +117,7 @@ func (s *server) start(ctx context.Context, p *hub.Project, start dispatch.Start
 		e, err = s.Dispatch.Execution(ctx, principal(ctx).OrganisationID, id)
 	}
 	if err == nil && patience > 0 {
-		e, err = s.wait(ctx, e, patience)
+		e, err = s.wait(ctx, e, id == "", patience)
 	}
 	if err != nil {
 		return nil, err
@@ -142,12 +142,13 @@ func (s *server) startNew(ctx context.Context, r request, start dispatch.StartRe
 	return s.Dispatch.Start(ctx, start)
 }
 
-// wait returns the execution when it is final, or as it is when patience is over.
-func (s *server) wait(ctx context.Context, e *store.ExecutionRow, patience time.Duration) (*store.ExecutionRow, error) {
+// wait returns the execution when it is final, or as it is when patience is over; started
+// tells that it was begun for this request.
+func (s *server) wait(ctx context.Context, e *store.ExecutionRow, started bool, patience time.Duration) (*store.ExecutionRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	s.cancelWhenDone(ctx, cancel)
-	return s.Dispatch.Wait(ctx, e)
+	return s.Dispatch.Wait(ctx, e, started)
 }
 
 // cancelWhenDone ends a wait when the server shuts down.
@@ -267,7 +268,7 @@ func (s *server) getExecution(ctx context.Context, in *getExecutionInput) (*body
 	}
 	e, project, err := s.executionByID(ctx, in.ID)
 	if err == nil && patience > 0 && !e.Status.Final() {
-		e, err = s.wait(ctx, e, patience)
+		e, err = s.wait(ctx, e, false, patience)
 	}
 	if err != nil {
 		return nil, err

@@ -88,11 +88,11 @@ func (f *effects) apply(ctx context.Context) {
 			sink.Forget(o.fence)
 		}
 	}
+	for _, id := range f.ended {
+		f.d.cache.dropJob(id) // before who waits is told: Wait looks here first
+	}
 	for _, e := range f.events {
 		f.d.subs.publish(e)
-	}
-	for _, id := range f.ended {
-		f.d.cache.dropJob(id)
 	}
 	if f.wake {
 		f.d.wake()

@@ -143,7 +143,7 @@ func TestTwoMembers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended, err := first.Wait(t.Context(), row)
+	ended, err := first.Wait(t.Context(), row, false)
 	if err != nil || ended.Status != hub.StatusSucceeded || !ended.LogComplete {
 		t.Fatalf("seen from the other member: %+v, %v", ended, err)
 	}

@@ -413,7 +413,7 @@ func (b *bench) wait(e *hub.Execution) *hub.Execution {
 	defer cancel()
 	row, err := b.d.Execution(ctx, e.OrganisationID, e.ID)
 	if err == nil {
-		row, err = b.d.Wait(ctx, row)
+		row, err = b.d.Wait(ctx, row, false)
 	}
 	if err != nil || !row.Status.Final() {
 		b.t.Fatalf("execution did not end: %+v, err %v", row, err)

@@ -29,13 +29,17 @@ func (d *Dispatcher) Execution(ctx context.Context, organisationID, idOrNumber s
 }
 
 // Wait returns the execution e once it is final, or as it is when ctx ends. e was read
-// just now, whole.
-func (d *Dispatcher) Wait(ctx context.Context, e *store.ExecutionRow) (*store.ExecutionRow, error) {
+// just now, whole; or it was started just now by this member, which would have heard of
+// its end.
+func (d *Dispatcher) Wait(ctx context.Context, e *store.ExecutionRow, started bool) (*store.ExecutionRow, error) {
 	events, cancel := d.Subscribe(e.OrganisationID, e.ID)
 	defer cancel()
 	// An event may get lost; the rows do not.
 	poll := time.NewTicker(d.cfg.Poll)
 	defer poll.Stop()
+	if started && !e.Status.Final() && d.cache.spec(e.ID) != nil {
+		awaitEnd(ctx, events, poll.C)
+	}
 	for !e.Status.Final() {
 		row, err := d.st.ExecutionRow(ctx, e.OrganisationID, e.ID)
 		if ctx.Err() != nil {

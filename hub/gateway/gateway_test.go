@@ -368,7 +368,7 @@ func TestJobOverTheWire(t *testing.T) {
 	}
 	waiting, cancel := context.WithTimeout(ctx, testTime)
 	defer cancel()
-	done, err := h.dispatch.Wait(waiting, e)
+	done, err := h.dispatch.Wait(waiting, e, false)
 	if err != nil || done.Status != hub.StatusSucceeded || !done.LogComplete {
 		t.Errorf("the execution ended as %+v, %v", done, err)
 	}

@@ -104,7 +104,7 @@ func TestJobThroughTwoMembers(t *testing.T) {
 			text <- all.String()
 		}()
 		far.work(r, s, s.recv().GetOffer())
-		done, err := near.dispatch.Wait(ctx, e)
+		done, err := near.dispatch.Wait(ctx, e, false)
 		if err != nil || done.Status != hub.StatusSucceeded {
 			t.Errorf("the execution ended as %+v, %v", done, err)
 		}
