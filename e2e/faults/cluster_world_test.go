@@ -26,6 +26,7 @@ type clusterSetup struct {
 	nodes     int             // 4 if none are told
 	nodesYAML string          // mixedNodes if none are told
 	members   int             // 3 if none are told
+	programs  lab.Binaries    // of this tree if none are told
 	env       []string
 	starter   map[string]lab.Starter
 }
@@ -38,11 +39,11 @@ func newClusterWorld(t *testing.T, s clusterSetup) *clusterWorld {
 		t.Cleanup(cancel)
 		ctx = bounded
 	}
-	s.nodes, s.members = cmp.Or(s.nodes, 4), cmp.Or(s.members, 3)
+	s.nodes, s.members, s.programs = cmp.Or(s.nodes, 4), cmp.Or(s.members, 3), cmp.Or(s.programs, binaries)
 	w := &clusterWorld{world: emptyWorld(ctx, t)}
 	var err error
 	w.cluster, err = lab.NewCluster(ctx, lab.ClusterConfig{
-		Binary: binaries.Hub, Dir: w.dir, Members: s.members, Env: s.env, Starter: s.starter,
+		Binary: s.programs.Hub, Dir: w.dir, Members: s.members, Env: s.env, Starter: s.starter,
 	})
 	w.must(err)
 	t.Cleanup(func() {
@@ -58,7 +59,7 @@ func newClusterWorld(t *testing.T, s clusterSetup) *clusterWorld {
 	w.must(w.cluster.Start(ctx))
 	w.pg, w.hub = w.cluster.Postgres, w.cluster.Members[0].Hub
 	w.project(setup{nodes: s.nodes, nodesYAML: cmp.Or(s.nodesYAML, mixedNodes(s.nodes))})
-	w.runner, err = w.hub.Enrol(ctx, binaries.Runner, w.dir, "runner", "p")
+	w.runner, err = w.hub.Enrol(ctx, s.programs.Runner, w.dir, "runner", "p")
 	w.must(err)
 	w.startRunner()
 	return w

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Binaries are the three programs under test.
@@ -28,6 +29,43 @@ func Build(ctx context.Context, dir, tags string, more ...string) (Binaries, err
 	if err != nil {
 		return Binaries{}, err
 	}
+	return buildIn(ctx, root, dir, tags, more...)
+}
+
+// firstPrevious stands for the last release until there is one.
+const firstPrevious = "b8b8f8af7d5b2807779e0765d7008b16f2ea17e4"
+
+// BuildPrevious builds the programs of the release before this tree into dir.
+func BuildPrevious(ctx context.Context, dir, tags string) (Binaries, error) {
+	root, err := Root()
+	if err != nil {
+		return Binaries{}, err
+	}
+	release := firstPrevious
+	git := func(args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir = root
+		return cmd
+	}
+	// A release is not upgraded from itself.
+	if tag, err := git("describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^").Output(); err == nil {
+		release = strings.TrimSpace(string(tag))
+	}
+	source := filepath.Join(dir, "source")
+	archive := filepath.Join(dir, "source.tar")
+	if out, err := git("archive", "--output", archive, release).CombinedOutput(); err != nil {
+		return Binaries{}, fmt.Errorf("taking the sources of %s out of the history, which a shallow clone lacks (git fetch --unshallow --tags): %w\n%s", release, err, out)
+	}
+	if err := os.MkdirAll(source, 0o700); err != nil {
+		return Binaries{}, fmt.Errorf("making a directory for the sources: %w", err)
+	}
+	if out, err := exec.CommandContext(ctx, "tar", "-x", "-f", archive, "-C", source).CombinedOutput(); err != nil {
+		return Binaries{}, fmt.Errorf("unpacking the sources of %s: %w\n%s", release, err, out)
+	}
+	return buildIn(ctx, source, dir, tags)
+}
+
+func buildIn(ctx context.Context, root, dir, tags string, more ...string) (Binaries, error) {
 	args := []string{
 		"build", "-trimpath", "-tags", tags, "-ldflags", "-s -w -X main.version=lab", "-o", dir + "/",
 		"./hub/cmd/fairlead-hub", "./runner/cmd/fairlead-runner", "./sdk/cmd/fairlead",

@@ -36,6 +36,9 @@ func (h *Hub) Enrol(ctx context.Context, binary, dir, name, project string, tags
 	return r, nil
 }
 
+// SetBinary is the program that the next start runs.
+func (r *Runner) SetBinary(path string) { r.binary = path }
+
 // SetEnv replaces what is added to the environment of the next start.
 func (r *Runner) SetEnv(env ...string) { r.env = env }
 

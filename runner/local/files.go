@@ -140,7 +140,8 @@ func readRecord(dir string) (record, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return record{}, fmt.Errorf("reading a step's state: %w", err)
 	}
-	var r record
+	// Builds before the first release wrote "started" and "exit" in files of their own.
+	r := record{torn: exists(dir, "started")}
 	for line := range bytes.Lines(data) {
 		// Fields that are not in the line stay as they were.
 		if line[len(line)-1] != '\n' || json.Unmarshal(line, &r.entry) != nil {
