@@ -9,8 +9,8 @@ import (
 func TestHubKilled(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]setup{
-		"sqlite":     {nodes: 20},
-		"postgresql": {nodes: 20, postgres: true},
+		"sqlite, one port": {nodes: 20, onePort: true},
+		"postgresql":       {nodes: 20, postgres: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

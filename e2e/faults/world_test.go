@@ -32,6 +32,8 @@ type setup struct {
 	nodes int
 	// proxied puts a proxy between runner and gateway.
 	proxied bool
+	// onePort has one port for people and runners.
+	onePort bool
 	hubEnv  []string
 	// runnerEnv is for the first start alone.
 	runnerEnv []string
@@ -74,6 +76,9 @@ func newWorld(t *testing.T, s setup) (*world, *lab.Proxy) {
 	hub, err := lab.NewHub(config)
 	w.must(err)
 	w.hub = hub
+	if s.onePort {
+		hub.OnePort()
+	}
 	var proxy *lab.Proxy
 	if s.proxied {
 		proxy, err = lab.NewProxy(hub.Gateway)

@@ -85,6 +85,9 @@ func (h *Hub) Prefer(http, gateway string) {
 	}
 }
 
+// OnePort has the hub serve runners at the port for people.
+func (h *Hub) OnePort() { h.Gateway = h.HTTP }
+
 // Elsewhere takes free addresses in place of those it has.
 func (h *Hub) Elsewhere() error {
 	other, err := NewHub(h.config)

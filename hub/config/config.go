@@ -19,7 +19,7 @@ import (
 type Config struct {
 	DataDir  string `key:"dataDir" flag:"data-dir" help:"where the database file and the master key lie"`
 	HTTP     string `key:"http" flag:"http" help:"address of UI and API; beyond loopback it is HTTPS"`
-	Gateway  string `key:"gateway" flag:"gateway" help:"address that runners connect to (gRPC, TLS 1.3)"`
+	Gateway  string `key:"gateway" flag:"gateway" help:"address that runners connect to (gRPC, TLS 1.3); the same as http: one port for both"`
 	Database string `key:"database" flag:"database" help:"postgres://user@host/name; empty: SQLite in the data directory" secret:"true"`
 	Member   string `key:"member" flag:"member" help:"name of this hub in the cluster; empty: the host's"`
 	// PublicURL is what people and runners are shown: links, enrol commands.

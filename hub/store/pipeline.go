@@ -40,7 +40,7 @@ func (p plain) exec(ctx context.Context, query string, args []any) (int64, error
 }
 
 func (p plain) query(ctx context.Context, query string, args []any) (rows, error) {
-	r, err := p.tx.QueryContext(ctx, query, args...)
+	r, err := p.tx.QueryContext(ctx, query, args...) //nolint:rowserrcheck // who reads them does
 	if err != nil {
 		return nil, err // not a rows that holds a nil
 	}
@@ -237,7 +237,7 @@ type pipelineRows struct {
 // Close reads what is left, so that the connection can be used again.
 func (r *pipelineRows) Close() error {
 	r.Rows.Close()
-	err := r.Rows.Err()
+	err := r.Err()
 	if r.results != nil {
 		if e := r.results.Close(); err == nil {
 			err = e

@@ -94,7 +94,7 @@ func (s *Store) query(ctx context.Context, query string, args ...any) (rows, err
 		// The raw error decides about another try.
 		return s.tx.query(ctx, query, args)
 	}
-	r, err := s.reader.QueryContext(ctx, query, args...)
+	r, err := s.reader.QueryContext(ctx, query, args...) //nolint:rowserrcheck // who reads them does
 	if err != nil {
 		return nil, s.wrap(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // Role is what a certificate may be used for.
@@ -65,3 +66,9 @@ func ParseURI(uri string) (Identity, error) {
 // members verify and send as SNI, whatever address they dialled: balancers, NAT and
 // new addresses need no new certificate.
 func GatewayName(clusterID string) string { return "gateway." + clusterID + ".fairlead" }
+
+// IsGatewayName reports whether a name is the gateway's, of whatever cluster: a runner of
+// another one is to hear so from the gateway.
+func IsGatewayName(name string) bool {
+	return strings.HasPrefix(name, "gateway.") && strings.HasSuffix(name, ".fairlead")
+}

@@ -94,6 +94,9 @@ func checkMasterKey(ctx context.Context, cfg *config.Config) []finding {
 // checkListeners tries to listen where the hub would, for a moment.
 func checkListeners(ctx context.Context, cfg *config.Config) []finding {
 	running := hubRuns(ctx, cfg.DataDir)
+	if cfg.Gateway == cfg.HTTP {
+		return []finding{checkListener(ctx, "UI, API and the gateway", cfg.HTTP, "--http and --gateway", running)}
+	}
 	return []finding{
 		checkListener(ctx, "UI and API", cfg.HTTP, "--http", running),
 		checkListener(ctx, "the gateway", cfg.Gateway, "--gateway", running),

@@ -57,8 +57,9 @@ type server struct {
 	streams chan struct{}
 
 	http, grpc net.Listener
-	admin      net.Listener // nil: not to be had here
-	metrics    net.Listener // nil: not wanted
+	onePort    *gateway.OnePort // nil: each has a port of its own
+	admin      net.Listener     // nil: not to be had here
+	metrics    net.Listener     // nil: not wanted
 	registry   *prometheus.Registry
 	keepers    []*ca.Keeper
 	tls        *tls.Config // of the HTTP listener; nil: plain
@@ -126,7 +127,10 @@ func (s *server) listen(ctx context.Context) error {
 	if s.http, err = lc.Listen(ctx, "tcp", s.cfg.HTTP); err != nil {
 		return hub.Errorf(hub.CodeUnavailable, "UI and API cannot listen on %s: %v. Choose another address with --http.", s.cfg.HTTP, err)
 	}
-	if s.grpc, err = lc.Listen(ctx, "tcp", s.cfg.Gateway); err != nil {
+	if s.cfg.Gateway == s.cfg.HTTP {
+		s.onePort = gateway.NewOnePort(s.http)
+		s.http, s.grpc = s.onePort.People, s.onePort.Gateway
+	} else if s.grpc, err = lc.Listen(ctx, "tcp", s.cfg.Gateway); err != nil {
 		return errors.Join(hub.Errorf(hub.CodeUnavailable, "The gateway cannot listen on %s: %v. Choose another address with --gateway.", s.cfg.Gateway, err), s.http.Close())
 	}
 	if s.cfg.Metrics.Listen != "" {
@@ -308,6 +312,9 @@ func (s *server) run(ctx context.Context) error {
 		serving, ctx := errgroup.WithContext(edges)
 		serving.Go(func() error { return s.serveHTTP(ctx) })
 		serving.Go(func() error { return s.gateway.Run(ctx, s.grpc) })
+		if s.onePort != nil {
+			serving.Go(func() error { return s.onePort.Run(ctx) })
+		}
 		if s.metrics != nil {
 			serving.Go(func() error { return s.serveMetrics(ctx) })
 		}
