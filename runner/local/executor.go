@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fairlead/fairlead/runner/stepdir"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -121,7 +122,7 @@ func (e *Executor) makeDir(c *task.Command) (string, error) {
 }
 
 func reuseDir(dir string) error {
-	held, free, err := lock(dir)
+	held, free, err := stepdir.Lock(dir)
 	if err != nil {
 		return err
 	}
@@ -129,11 +130,11 @@ func reuseDir(dir string) error {
 		return errBusy
 	}
 	defer held.Close()
-	if exists(dir, fileStarted) {
+	if stepdir.Exists(dir, stepdir.FileStarted) {
 		return errors.New("the step was started before")
 	}
 	removeScript(dir)
-	if exists(dir, fileTombstone) {
+	if stepdir.Exists(dir, fileTombstone) {
 		return os.Remove(filepath.Join(dir, fileTombstone))
 	}
 	return nil
@@ -174,7 +175,7 @@ func (e *Executor) Forget(attemptID string) error {
 	var errs []error
 	for _, name := range names {
 		dir := filepath.Join(e.config.Dir, name)
-		held, free, err := lock(dir)
+		held, free, err := stepdir.Lock(dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue

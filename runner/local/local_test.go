@@ -20,6 +20,7 @@ import (
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/stepdir"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -368,7 +369,7 @@ func TestLargeOutputInSegments(t *testing.T) {
 	if end.Outcome != succeeded || out.stdout.Len() != size || out.bad != "" {
 		t.Errorf("got %+v, %d bytes %s", end, out.stdout.Len(), out.bad)
 	}
-	segments, _ := filepath.Glob(filepath.Join(dir, "*", outPrefix+"*"))
+	segments, _ := filepath.Glob(filepath.Join(dir, "*", stepdir.OutPrefix+"*"))
 	if len(segments) > 3 {
 		t.Errorf("segments were not removed: %v", segments)
 	}
@@ -387,7 +388,7 @@ func TestCommandBlocksAtTheLimit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	e := newExecutor(t, dir)
-	const size = outLimit + segmentBytes
+	const size = stepdir.OutLimit + stepdir.SegmentBytes
 	p, err := e.Prepare(t.Context(), newCommand(fmt.Sprintf("head -c %d /dev/zero", size)))
 	if err != nil {
 		t.Fatal(err)
@@ -400,7 +401,7 @@ func TestCommandBlocksAtTheLimit(t *testing.T) {
 		out.mu.Lock()
 		n := out.offset
 		out.mu.Unlock()
-		if n >= outLimit {
+		if n >= stepdir.OutLimit {
 			break
 		}
 		select {
@@ -415,7 +416,7 @@ func TestCommandBlocksAtTheLimit(t *testing.T) {
 	case <-time.After(200 * time.Millisecond):
 	}
 	out.mu.Lock()
-	out.synced = outLimit
+	out.synced = stepdir.OutLimit
 	out.mu.Unlock()
 	if e := <-end; e.Outcome != succeeded || out.stdout.Len() != size {
 		t.Errorf("got %+v, %d bytes", e, out.stdout.Len())
@@ -543,7 +544,7 @@ func TestRunnerIsKilled(t *testing.T) {
 		limit := time.Now().Add(10 * time.Second)
 		var s started
 		for s.Pid == 0 && time.Now().Before(limit) {
-			_, _ = readJSON(r.stepDir(), fileStarted, &s)
+			_, _ = stepdir.ReadJSON(r.stepDir(), stepdir.FileStarted, &s)
 		}
 		r.kill(t)
 		waitGone(t, s.Shim)
@@ -609,7 +610,7 @@ func TestRunnerAndShimAreKilled(t *testing.T) {
 	r.out.waitFor(t, "started")
 	r.kill(t)
 	var s started
-	if _, err := readJSON(r.stepDir(), fileStarted, &s); err != nil || s.Pid == 0 {
+	if _, err := stepdir.ReadJSON(r.stepDir(), stepdir.FileStarted, &s); err != nil || s.Pid == 0 {
 		t.Fatalf("%v %+v", err, s)
 	}
 	_ = syscall.Kill(s.Shim, syscall.SIGKILL)
@@ -644,7 +645,7 @@ func TestReattachTable(t *testing.T) {
 		}
 		return e, dir
 	}
-	for name, files := range map[string]map[string]any{"no directory": nil, "empty directory": {}, "lock only": {fileLock: 0}} {
+	for name, files := range map[string]map[string]any{"no directory": nil, "empty directory": {}, "lock only": {stepdir.FileLock: 0}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e, dir := at(t, files)
@@ -657,10 +658,10 @@ func TestReattachTable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := shim.send(toShim{Run: &request{Dir: dir, Step: "late", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
+			if err := shim.Send(toShim{Run: &request{Dir: dir, Step: "late", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 				t.Fatal(err)
 			}
-			if m := <-shim.messages; m.Exit == nil || !m.Exit.NotStarted || exists(dir, "ran") {
+			if m := <-shim.messages; m.Exit == nil || !m.Exit.NotStarted || stepdir.Exists(dir, "ran") {
 				t.Errorf("the late shim says %+v", m.Exit)
 			}
 			// But the runner may prepare it anew.
@@ -682,7 +683,7 @@ func TestReattachTable(t *testing.T) {
 	})
 	t.Run("started in another boot", func(t *testing.T) {
 		t.Parallel()
-		e, _ := at(t, map[string]any{fileLock: 0, fileStarted: started{BootID: "earlier", Pid: os.Getpid()}})
+		e, _ := at(t, map[string]any{stepdir.FileLock: 0, stepdir.FileStarted: started{BootID: "earlier", Pid: os.Getpid()}})
 		p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
 		if err != nil || !found {
 			t.Fatalf("got %v %v", found, err)
@@ -693,8 +694,8 @@ func TestReattachTable(t *testing.T) {
 	})
 	t.Run("torn exit", func(t *testing.T) {
 		t.Parallel()
-		e, dir := at(t, map[string]any{fileLock: 0, fileStarted: started{BootID: bootID(), Step: "none-such"}})
-		if err := os.WriteFile(filepath.Join(dir, fileExit), []byte(`{"code":0,"exi`), 0o600); err != nil {
+		e, dir := at(t, map[string]any{stepdir.FileLock: 0, stepdir.FileStarted: started{BootID: stepdir.BootID(), Step: "none-such"}})
+		if err := os.WriteFile(filepath.Join(dir, stepdir.FileExit), []byte(`{"code":0,"exi`), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
@@ -708,7 +709,7 @@ func TestReattachTable(t *testing.T) {
 	t.Run("a second shim leaves a running step alone", func(t *testing.T) {
 		t.Parallel()
 		e, dir := at(t, map[string]any{})
-		held, free, err := lock(dir)
+		held, free, err := stepdir.Lock(dir)
 		if err != nil || !free {
 			t.Fatal(err)
 		}
@@ -717,10 +718,10 @@ func TestReattachTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := shim.send(toShim{Run: &request{Dir: dir, Step: "second", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
+		if err := shim.Send(toShim{Run: &request{Dir: dir, Step: "second", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 			t.Fatal(err)
 		}
-		if m := <-shim.messages; m.Exit == nil || m.Exit.NotStarted || m.Exit.Exited || exists(dir, "ran") {
+		if m := <-shim.messages; m.Exit == nil || m.Exit.NotStarted || m.Exit.Exited || stepdir.Exists(dir, "ran") {
 			t.Errorf("the second shim says %+v", m.Exit)
 		}
 	})

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 // scriptPrefix begins the names of the directories in which scripts lie.
@@ -29,7 +31,7 @@ func (c *shimCommand) writeScript() error {
 	if c.req.ScriptLink {
 		return c.linkScript()
 	}
-	if err := writeJSON(c.req.Dir, fileScript, c.req.ScriptPath, false); err != nil {
+	if err := stepdir.WriteJSON(c.req.Dir, fileScript, c.req.ScriptPath, false); err != nil {
 		return err
 	}
 	if err := os.Mkdir(filepath.Dir(c.req.ScriptPath), 0o700); err != nil {
@@ -98,7 +100,7 @@ func (c *shimCommand) removeScript() {
 // removeScript removes the script that a shim left that was killed.
 func removeScript(dir string) {
 	var path string
-	if found, _ := readJSON(dir, fileScript, &path); !found {
+	if found, _ := stepdir.ReadJSON(dir, fileScript, &path); !found {
 		return
 	}
 	if place := filepath.Dir(path); strings.HasPrefix(filepath.Base(place), scriptPrefix) {

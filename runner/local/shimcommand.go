@@ -16,6 +16,7 @@ import (
 	"github.com/fairlead/fairlead/proto/failpoint"
 	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/runner/mask"
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 const (
@@ -31,7 +32,7 @@ var errTombstone = errors.New("the step was given up before its start")
 type shimCommand struct {
 	shim *shim
 	req  *request
-	out  *outWriter
+	out  *stepdir.OutWriter
 	// script holds the script's text where that is a link; else nil.
 	script *os.File
 
@@ -40,7 +41,7 @@ type shimCommand struct {
 	copied  sync.WaitGroup
 	main    chan syscall.WaitStatus // gets the end of pid
 	empty   chan struct{}           // closed when no child of ours is left
-	stops   chan stop
+	stops   chan stepdir.Stop
 	// changed has a token when there is more output than was told.
 	changed chan struct{}
 
@@ -50,8 +51,8 @@ type shimCommand struct {
 }
 
 func newShimCommand(s *shim, req *request) *shimCommand {
-	c := &shimCommand{shim: s, req: req, stops: make(chan stop, 1), changed: make(chan struct{}, 1)}
-	c.out = newOutWriter(req.Dir, func() {
+	c := &shimCommand{shim: s, req: req, stops: make(chan stepdir.Stop, 1), changed: make(chan struct{}, 1)}
+	c.out = stepdir.NewOutWriter(req.Dir, func() {
 		select {
 		case c.changed <- struct{}{}:
 		default:
@@ -87,7 +88,7 @@ func (c *shimCommand) begin() (*ended, *os.File, error) {
 	if failpoint.Mutant("M10") {
 		return c.start(), nil, nil
 	}
-	held, free, err := lock(c.req.Dir)
+	held, free, err := stepdir.Lock(c.req.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,9 +96,9 @@ func (c *shimCommand) begin() (*ended, *os.File, error) {
 		return nil, nil, errBusy
 	}
 	failpoint.Hit("shim.locked")
-	if exists(c.req.Dir, fileTombstone) {
+	if stepdir.Exists(c.req.Dir, fileTombstone) {
 		err = errTombstone
-	} else if exists(c.req.Dir, fileStarted) {
+	} else if stepdir.Exists(c.req.Dir, stepdir.FileStarted) {
 		err = errors.New("the step was started before")
 	}
 	if err != nil {
@@ -119,7 +120,7 @@ func (c *shimCommand) start() *ended {
 	}
 	failpoint.Hit("shim.script")
 	if !late {
-		if err := writeJSON(c.req.Dir, fileStarted, s, false); err != nil {
+		if err := stepdir.WriteJSON(c.req.Dir, stepdir.FileStarted, s, false); err != nil {
 			return fail(err)
 		}
 		failpoint.Hit("shim.started")
@@ -133,7 +134,7 @@ func (c *shimCommand) start() *ended {
 		failpoint.Hit("shim.started")
 	}
 	// Failing here costs only the way to find the command if this shim is killed.
-	_ = writeJSON(c.req.Dir, fileStarted, s, false)
+	_ = stepdir.WriteJSON(c.req.Dir, stepdir.FileStarted, s, false)
 	c.copyOutput()
 	return nil
 }
@@ -207,7 +208,7 @@ func (c *shimCommand) copyOutput() {
 	masker := mask.New(c.req.Masks)
 	for i, r := range c.readers {
 		stream := wire.Stream(i)
-		w := masker.Writer(func(p []byte) error { return c.out.write(stream, p) })
+		w := masker.Writer(func(p []byte) error { return c.out.Write(stream, p) })
 		c.copied.Go(func() {
 			copyPipe(r, w, len(c.req.Masks) > 0)
 			_ = r.Close()
@@ -220,7 +221,7 @@ func (c *shimCommand) copyOutput() {
 // disk fails, the rest is read and dropped: the command must not hang; the error is told
 // with the exit.
 func copyPipe(r *os.File, w *mask.Writer, holds bool) {
-	buf := make([]byte, maxRecord)
+	buf := make([]byte, stepdir.MaxRecord)
 	flushed := true
 	for {
 		deadline := time.Time{}
@@ -254,8 +255,8 @@ func (c *shimCommand) tellOutput() (stop func()) {
 		for {
 			select {
 			case <-c.changed:
-				offset := c.out.end()
-				c.shim.tell(fromShim{Out: &offset})
+				offset := c.out.End()
+				c.shim.tell(stepdir.News{Out: &offset})
 			case <-over:
 				return
 			}
@@ -279,7 +280,7 @@ func (c *shimCommand) follow() ended {
 		end.Cause = s.Cause
 		status = c.terminate(s.Grace)
 	case <-timeout:
-		end.Cause = causeTimedOut
+		end.Cause = stepdir.CauseTimedOut
 		status = c.terminate(c.req.Grace)
 	}
 	end.Gone = c.killRest()
@@ -393,14 +394,14 @@ func afterBoottime(d time.Duration) (<-chan struct{}, func()) {
 	return done, func() { _ = f.Close() }
 }
 
-func (c *shimCommand) stop(s stop) {
+func (c *shimCommand) stop(s stepdir.Stop) {
 	select {
 	case c.stops <- s:
 	default: // it is being stopped
 	}
 }
 
-func (c *shimCommand) release(offset uint64) { c.out.release(offset) }
+func (c *shimCommand) release(offset uint64) { c.out.Release(offset) }
 
 // listen opens the control socket for the next runner. Harmless to repeat.
 func (c *shimCommand) listen() {
@@ -409,7 +410,7 @@ func (c *shimCommand) listen() {
 	if c.over || c.listener != nil {
 		return
 	}
-	l, err := listenControl(c.req.Dir)
+	l, err := stepdir.Listen(c.req.Dir)
 	if err != nil {
 		return // the command goes on, and its files tell its end
 	}
@@ -420,7 +421,7 @@ func (c *shimCommand) listen() {
 			if err != nil {
 				return
 			}
-			c.shim.adopt(newLink(conn), c)
+			c.shim.adopt(stepdir.NewLink(conn), c)
 		}
 	}()
 }
@@ -431,15 +432,15 @@ func (c *shimCommand) finish(end *ended) {
 	c.over = true
 	if c.listener != nil {
 		_ = c.listener.Close()
-		_ = os.Remove(filepath.Join(c.req.Dir, fileControl))
+		_ = os.Remove(filepath.Join(c.req.Dir, stepdir.FileControl))
 	}
 	c.mu.Unlock()
 	alone := !c.shim.attached()
-	end.Out = c.out.end()
-	if err := c.out.close(alone); err != nil {
+	end.Out = c.out.End()
+	if err := c.out.Close(alone); err != nil {
 		end.Error = "its output could not be kept: " + err.Error()
 	}
-	if err := writeJSON(c.req.Dir, fileExit, end, alone); err != nil {
+	if err := stepdir.WriteJSON(c.req.Dir, stepdir.FileExit, end, alone); err != nil {
 		end.Error = err.Error()
 	}
 	failpoint.Hit("shim.exited")
