@@ -64,6 +64,15 @@ func beRunner(dir, text string) {
 	select {}
 }
 
+// told is how a shim says that its command ended.
+func told(t *testing.T, m stepdir.News) (x ended) {
+	t.Helper()
+	if err := json.Unmarshal(m.Exit, &x); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
 func newCommand(text string, change ...func(*task.Command)) *task.Command {
 	c := &task.Command{
 		AttemptID: "0197-local", Cell: task.Cell{Node: 0, Step: 1, Try: 1},
@@ -661,7 +670,7 @@ func TestReattachTable(t *testing.T) {
 			if err := shim.Send(toShim{Run: &request{Dir: dir, Step: "late", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 				t.Fatal(err)
 			}
-			if m := <-shim.messages; m.Exit == nil || !m.Exit.NotStarted || stepdir.Exists(dir, "ran") {
+			if m := <-shim.messages; m.Exit == nil || !told(t, m).NotStarted || stepdir.Exists(dir, "ran") {
 				t.Errorf("the late shim says %+v", m.Exit)
 			}
 			// But the runner may prepare it anew.
@@ -721,7 +730,7 @@ func TestReattachTable(t *testing.T) {
 		if err := shim.Send(toShim{Run: &request{Dir: dir, Step: "second", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 			t.Fatal(err)
 		}
-		if m := <-shim.messages; m.Exit == nil || m.Exit.NotStarted || m.Exit.Exited || stepdir.Exists(dir, "ran") {
+		if m := <-shim.messages; m.Exit == nil || told(t, m).NotStarted || told(t, m).Exited || stepdir.Exists(dir, "ran") {
 			t.Errorf("the second shim says %+v", m.Exit)
 		}
 	})
