@@ -39,6 +39,9 @@ func (h *Hub) Enrol(ctx context.Context, binary, dir, name, project string, tags
 // SetEnv replaces what is added to the environment of the next start.
 func (r *Runner) SetEnv(env ...string) { r.env = env }
 
+// SetBinary replaces the program of the next start.
+func (r *Runner) SetBinary(path string) { r.binary = path }
+
 // Start starts the runner and waits until the hub sees it connected.
 func (r *Runner) Start(ctx context.Context) error {
 	if err := r.Launch(); err != nil {

@@ -56,8 +56,9 @@ func (t *Attempt) TakeBack() {
 
 // HandOver has the output and the end of each command that was offered written to its
 // place, from a point on that the spool has. These commands outlive the attempt's
-// context; the journal gets nothing of them from this process any more.
-func (t *Attempt) HandOver() {
+// context; the journal gets nothing of them from this process any more. It returns how
+// many they are.
+func (t *Attempt) HandOver() (commands int) {
 	t.mu.Lock()
 	t.cutter.mu.Lock()
 	for _, h := range t.hand {
@@ -71,12 +72,14 @@ func (t *Attempt) HandOver() {
 			h.kept = h.offered
 			t.host.kept.Add(1)
 			h.leave()
+			commands++
 		}
 		h.offered = nil
 	}
 	t.cutter.mu.Unlock()
 	t.mu.Unlock()
 	t.cutter.flush()
+	return commands
 }
 
 // keptElsewhere reports whether the cell was handed over; from now on it cannot be.
