@@ -161,3 +161,86 @@ func TestHandOverIsTakenBack(t *testing.T) {
 		t.Errorf("outcome %v, log %q", a.result.GetOutcome(), a.text(t))
 	}
 }
+
+// A probe that is being asked is asked again by the next process: an answer that nobody
+// waited for is none.
+func TestHandOverLeavesTheProbeToTheNext(t *testing.T) {
+	w, h, with := handingOver(t)
+	w.script = func(ctx context.Context, c *task.Command, _ task.Output) task.End {
+		if c.Text == "s0" {
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "connection_lost"}
+		}
+		if w.started("n0/probe") == 1 {
+			<-ctx.Done()
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Message: "nobody waited"}
+		}
+		return task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Code: 1, Exited: true, EndProven: true} // it happened
+	}
+	probed := spec(1, 1)
+	probed.Steps[0].Probe = "probe"
+	first := w.boot(h, with)
+	a := h.offer("a1", probed)
+	w.untilStarted("n0/probe")
+	first.handOver(t, 0)
+	w.boot(h, with)
+	h.untilClosed(a)
+	if e := a.ends()[[3]uint32{0, 0, 1}]; e.GetReason() != task.ReasonProbeHappened || w.started("n0/s0") != 1 {
+		t.Errorf("ended %v, started %d times", e, w.started("n0/s0"))
+	}
+}
+
+// A stop that the new process is told reaches the command in the old one, whose proof is
+// what is recorded.
+func TestHandedOverIsStopped(t *testing.T) {
+	w, h, with := handingOver(t)
+	newScripted(w)
+	first := w.boot(h, with)
+	a := h.offer("a1", spec(1, 2))
+	w.untilStarted("n0/s0")
+	first.handOver(t, 1)
+	h.mu.Lock()
+	a.stop = &runnerv1.StopScope{Asked: true, All: true}
+	h.mu.Unlock()
+	w.boot(h, with)
+	h.untilClosed(a)
+	first.WaitHandedOver()
+	if e := a.ends()[[3]uint32{0, 0, 1}]; e.GetOutcome() != runnerv1.Outcome_OUTCOME_CANCELLED || !e.GetEndProven() || e.GetMessage() != "stopped" {
+		t.Errorf("ended %v", e)
+	}
+	if w.started("n0/s1") != 0 {
+		t.Error("the next step was started")
+	}
+}
+
+// What is handed over while the spool has no room is whole, too: the writer that waits
+// for the hub is let through.
+func TestHandOverFromAFullSpool(t *testing.T) {
+	w, h, with := handingOver(t)
+	small := func(c *runner.Config) { c.Spool.MaxUnacknowledged = 1 }
+	s := newScripted(w)
+	first := w.boot(h, with, small)
+	a := h.offer("a1", spec(1, 1))
+	w.untilStarted("n0/s0")
+	h.mu.Lock()
+	h.losing = true
+	h.mu.Unlock()
+	text := strings.Repeat("a line of output that nobody takes\n", 20_000)
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		s.print(text)
+	}()
+	h.until("a chunk is lost", func() bool { return h.lost > 0 })
+	first.handOver(t, 1)
+	<-printed
+	s.print("last\n")
+	s.finish(succeeded())
+	h.mu.Lock()
+	h.losing = false
+	h.mu.Unlock()
+	w.boot(h, with, small)
+	h.untilClosed(a)
+	if got := a.text(t); got != text+"last\n" {
+		t.Errorf("log of %d bytes, want %d", len(got), len(text)+5)
+	}
+}

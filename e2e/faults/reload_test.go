@@ -3,6 +3,7 @@ package faults
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -179,6 +180,25 @@ func TestOldProcessKilledAfterReload(t *testing.T) {
 	}
 }
 
+// An old process that is told to end gives what it has a while, as any runner does.
+func TestOldProcessToldToEnd(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ timeout, status string }{"in time": {"60s", "succeeded"}, "too late": {"100ms", "unknown"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := newWorld(t, setup{runnerEnv: []string{"FAIRLEAD_RUNNER_DRAIN_TIMEOUT=" + tt.timeout}})
+			w.job(1, true, "node-first", w.witnessStep(100, "0.05"))
+			id := w.run()
+			w.await("the command prints", 20*time.Second, func() bool { return len(w.lines("node001.copy")) > 5 })
+			w.reload()
+			w.runner.Process.Signal(syscall.SIGTERM)
+			w.end(id, tt.status, 60*time.Second)
+			w.startedOnce()
+			w.await("the old process ends", 20*time.Second, func() bool { return ended(w.runner.Process) })
+		})
+	}
+}
+
 // The new process is killed, too: the one that comes after it finds the command with the
 // old one.
 func TestNewProcessKilledAfterReload(t *testing.T) {
@@ -203,9 +223,9 @@ func TestNewProcessKilledAfterReload(t *testing.T) {
 func TestReloadIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"no program":       "this is no program",
-		"ends at once":     "#!/bin/sh\necho broken for a reason >&2\nexit 3\n",
-		"is of yesteryear": "#!/bin/sh\nexec " + "false\n",
+		"no program":        "this is no program",
+		"ends at once":      "#!/bin/sh\necho broken for a reason >&2\nexit 3\n",
+		"of an old version": "#!/bin/sh\nexec 3>&-\nexec " + binaries.Runner + " \"$@\"\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -216,7 +236,7 @@ func TestReloadIsRefused(t *testing.T) {
 			id := w.run()
 			w.await("the command prints", 20*time.Second, func() bool { return len(w.lines("node001.copy")) > 5 })
 			w.must(os.Remove(binary))
-			w.must(os.WriteFile(binary, []byte(text), 0o700)) //nolint:gosec // a program
+			w.must(os.WriteFile(binary, []byte(text), 0o700))
 			before := w.serving()
 			w.must(syscall.Kill(before, syscall.SIGHUP))
 			w.await("the refusal is told", 40*time.Second, func() bool { return strings.Contains(w.runner.Process.Tail(), "the reload is refused") })
@@ -227,6 +247,72 @@ func TestReloadIsRefused(t *testing.T) {
 			w.startedOnce()
 			w.logEqualsCopies(id)
 		})
+	}
+}
+
+// The configuration is wrong: the new process says so, and is not let in.
+func TestReloadWithAWrongConfiguration(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, setup{idle: true})
+	config := filepath.Join(w.dir, "runner.yaml")
+	w.must(os.WriteFile(config, []byte("slots: 7\n"), 0o600))
+	w.runner.SetArgs("--config", config)
+	w.startRunner()
+	before := w.serving()
+	w.must(os.WriteFile(config, []byte("slotz: 8\n"), 0o600))
+	w.must(syscall.Kill(before, syscall.SIGHUP))
+	w.await("the refusal is told", 40*time.Second, func() bool {
+		tail := w.runner.Process.Tail()
+		return strings.Contains(tail, "the reload is refused") && strings.Contains(tail, "did you mean slots?")
+	})
+	w.must(os.WriteFile(config, []byte("slots: 8\n"), 0o600))
+	w.reload()
+	w.await("the new configuration holds", 20*time.Second, func() bool {
+		text, err := os.ReadFile(filepath.Join(w.runner.DataDir, "status.json"))
+		return err == nil && strings.Contains(string(text), `"slots":8`)
+	})
+}
+
+// systemd is told which process is the service, and when a reload begins and is over.
+func TestReloadTellsTheServiceManager(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	said := func() string {
+		t.Helper()
+		buf := make([]byte, 4096)
+		_ = manager.SetReadDeadline(time.Now().Add(30 * time.Second))
+		n, err := manager.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buf[:n])
+	}
+	w, _ := newWorld(t, setup{local: true, runnerEnv: []string{"NOTIFY_SOCKET=" + filepath.Join(dir, "notify")}})
+	old := w.serving()
+	if got, want := said(), fmt.Sprintf("READY=1\nMAINPID=%d\nSTATUS=serving", old); got != want {
+		t.Errorf("at the start %q, want %q", got, want)
+	}
+	w.job(1, true, "node-first", "echo ${NOTIFY_SOCKET-none}")
+	id := w.run()
+	w.end(id, "succeeded", 30*time.Second)
+	if log, err := w.hub.Log(w.ctx, id, "format=text&node=node001"); err != nil || log != "none\n" {
+		t.Errorf("a command can speak for the service: %q, %v", log, err)
+	}
+	next := w.reload()
+	if got := said(); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
+		t.Errorf("then %q", got)
+	}
+	if got, want := said(), fmt.Sprintf("READY=1\nMAINPID=%d\nSTATUS=serving", next); got != want {
+		t.Errorf("then %q, want %q", got, want)
+	}
+	w.must(syscall.Kill(next, syscall.SIGTERM))
+	if got := said(); got != "STOPPING=1" {
+		t.Errorf("at the end %q", got)
 	}
 }
 
@@ -242,7 +328,7 @@ func TestReloadTriesAgain(t *testing.T) {
 	// It says that it is ready, ends when the data directory is free, and does so once.
 	text := fmt.Sprintf("#!/bin/sh\n[ -e %[1]s/once ] && exec %[2]s \"$@\"\n: >%[1]s/once\necho ready >&3\nread -r go <&3\nexit 7\n", w.dir, binaries.Runner)
 	w.must(os.Remove(binary))
-	w.must(os.WriteFile(binary, []byte(text), 0o700)) //nolint:gosec // a program
+	w.must(os.WriteFile(binary, []byte(text), 0o700))
 	w.reload()
 	if tail := w.runner.Process.Tail(); !strings.Contains(tail, "nobody serves here") || !strings.Contains(tail, "exit status 7") {
 		t.Errorf("not told:\n%s", tail)

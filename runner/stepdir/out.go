@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// SegmentBytes is how much output one file holds, OutLimit how much may wait to be
-	// kept by the runner before the command blocks.
+	// SegmentBytes is how much output one file holds.
 	SegmentBytes = 16 << 20
-	OutLimit     = 64 << 20
+	// OutLimit is how much may wait to be kept by the runner before the command blocks.
+	OutLimit = 64 << 20
 	// MaxRecord is how many bytes of output one record holds. A record is a byte of
 	// stream, four of length, and the bytes.
 	MaxRecord  = 64 << 10

@@ -62,6 +62,7 @@ type Attempt struct {
 	// handed are cells that an earlier process has or has seen end; written before any
 	// cell is in hand, so read without mu.
 	handed  map[Cell]bool
+	lost    error           // output that was printed before it was handed over could not be stored
 	ctx     context.Context //nolint:containedctx // of Run: cells start while others record
 	running sync.WaitGroup
 }

@@ -99,7 +99,7 @@ func (p *inherited) follow(ctx context.Context, tail *stepdir.Tail) (left bool) 
 	link, news := stepdir.NewLink(conn), make(chan stepdir.News, 1)
 	defer func() {
 		_ = link.Close()
-		for range news { //nolint:revive // until the reader has seen the end
+		for range news { // its reader ends with the link
 		}
 	}()
 	go link.ReceiveNews(news)

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/fairlead/fairlead/runner/stepdir"
 )
@@ -60,7 +61,9 @@ func (t *Attempt) TakeBack() {
 // many they are.
 func (t *Attempt) HandOver() (commands int) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.cutter.mu.Lock()
+	defer t.cutter.mu.Unlock()
 	for _, h := range t.hand {
 		switch {
 		case h.offered == nil:
@@ -76,9 +79,7 @@ func (t *Attempt) HandOver() (commands int) {
 		}
 		h.offered = nil
 	}
-	t.cutter.mu.Unlock()
-	t.mu.Unlock()
-	t.cutter.flush()
+	t.lost = t.cutter.cut()
 	return commands
 }
 
@@ -96,8 +97,8 @@ func (t *Attempt) endHandedOver(h *hand, end End) {
 	defer t.host.kept.Done()
 	h.out.close(true)
 	end.Message = h.masker.Text(end.Message)
-	if t.cutter.broken() {
-		end.Message = "Some of its output could not be kept. " + end.Message
+	if t.lost != nil {
+		end.Message = strings.TrimPrefix(end.Message+"; some of its output could not be kept: "+t.lost.Error(), "; ")
 	}
 	if err := h.kept.End(end); err != nil {
 		t.log.Error("the end of a command that was handed over could not be written: it will be told as unknown", "node", t.plan.Spec.GetNodes()[h.cell.Node].GetName(), "error", err)

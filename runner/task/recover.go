@@ -43,6 +43,15 @@ func (t *Attempt) recover() {
 	for _, c := range cells {
 		t.recoverCell(c, offsets[c])
 	}
+	if t.mode == Waiting {
+		return
+	}
+	// The hub's answer was faster, and found nothing that waited for it.
+	if t.mode == Working || t.mode == Expired {
+		t.clean(t.state.stop.GetAsked())
+	}
+	t.askProbes()
+	t.findRemote()
 }
 
 // recoverCell does with a started cell what the table of docs/runner.md says.

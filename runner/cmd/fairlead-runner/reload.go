@@ -192,9 +192,10 @@ func outlive(ctx context.Context, r *runner.Runner, limit time.Duration, log *sl
 		return
 	case <-ctx.Done():
 	}
-	log.Warn("stopped with commands over SSH that were handed over; they get a while to end", "timeout", limit)
+	log.Warn("commands over SSH that were handed over get a while to end", "timeout", limit)
 	select {
 	case <-ended:
 	case <-time.After(limit):
+		log.Error("stopped before commands over SSH have ended that were handed over: they are unknown; look at their nodes")
 	}
 }

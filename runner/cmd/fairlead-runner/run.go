@@ -60,7 +60,7 @@ func (p *program) run(c *cobra.Command, _ []string) error {
 	}
 	p.handOver(c.Context(), next, cfg.DataDir, log)
 	outlive(c.Context(), r, time.Duration(cfg.Drain.Timeout), log)
-	log.Info("stopped: all that was handed over has ended")
+	log.Info("stopped behind the new process")
 	return nil
 }
 
