@@ -270,11 +270,14 @@ func (r *Runner) offer(link *session.Link, o *runnerv1.Offer) error {
 		spec = parts
 	}
 	delete(r.specs, id)
-	known, draining := r.holdings[id], r.draining
+	known, draining, handing := r.holdings[id], r.draining, r.handing
 	r.mu.Unlock()
 	if known != nil {
 		known.open(link)
 		return nil
+	}
+	if handing {
+		return nil // the next process is offered it again, in a session of its own
 	}
 	active := 0
 	for _, h := range r.all() {
@@ -383,6 +386,9 @@ func (r *Runner) cleanUp(id string) {
 		if err := x.Forget(id); err != nil {
 			r.log.Warn("what is left of an attempt could not be removed", "attempt", id, "error", err)
 		}
+	}
+	if err := r.host.ForgetHandedOver(id); err != nil {
+		r.log.Warn("what is left of an attempt's commands that were handed over could not be removed", "attempt", id, "error", err)
 	}
 	r.statusChanged()
 }

@@ -135,6 +135,9 @@ func (h *holding) grant(link *session.Link, g *runnerv1.Grant) {
 	h.task, h.phase = t, granted
 	stop := h.stop
 	h.mu.Unlock()
+	if h.r.handsOver() {
+		t.Drain() // it came behind the look at what there is to hand over
+	}
 	if stop != nil {
 		h.stopNow(link, t, stop)
 	}

@@ -52,6 +52,8 @@ type Config struct {
 	Boottime func() time.Duration
 	// Spool configures the disk; Log, Progress and Broken are set by New.
 	Spool spool.Config
+	// Handover is the folder for commands that this process hands over, or was handed.
+	Handover string
 	// DrainTimeout is how long commands over SSH may take to end when Run's ctx ended.
 	DrainTimeout time.Duration
 	// StatusChanged is called, never twice at once, when Status would differ.
@@ -76,6 +78,11 @@ type Runner struct {
 	stopWork context.CancelCauseFunc
 	workers  sync.WaitGroup
 
+	// leaving orders HandOver and the drain at the end of Run: what is half handed over
+	// must not be cut off.
+	leaving  sync.Mutex
+	stopping bool // Run's ctx has ended; guarded by leaving
+
 	mu       sync.Mutex // guards the following fields
 	holdings map[string]*holding
 	link     *session.Link // confirmed; nil between sessions
@@ -87,6 +94,7 @@ type Runner struct {
 	lastErr  string
 	renewed  []time.Duration // boot times at which unanswered renewals were sent
 	answered time.Duration   // boot time at which the last answered request was sent
+	handing  bool            // nothing is begun here: another process takes over
 	ended    bool            // no goroutine is begun any more
 	offset   int             // where nextChunks goes on, so that no attempt starves
 }
@@ -112,7 +120,7 @@ func New(c Config) (*Runner, error) {
 	if r.store, err = spool.Open(c.FS, c.Spool); err != nil {
 		return nil, err
 	}
-	r.host = &task.Host{Executors: c.Executors, Log: c.Log, BootID: c.BootID, Boottime: c.Boottime}
+	r.host = &task.Host{Executors: c.Executors, Log: c.Log, BootID: c.BootID, Boottime: c.Boottime, Handover: c.Handover}
 	r.client = session.New(session.Config{Dial: c.Dial, Addresses: c.Addresses, Handler: (*handler)(r), Log: c.Log})
 	if err := r.load(); err != nil {
 		return nil, err
@@ -153,7 +161,8 @@ func (r *Runner) load() error {
 	return nil
 }
 
-// Run works until ctx ends, then drains and returns.
+// Run works until ctx ends, then drains and returns. After HandOver it does not wait for
+// commands.
 func (r *Runner) Run(ctx context.Context) error {
 	disk, stopDisk := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopDisk()
@@ -183,17 +192,21 @@ func (r *Runner) resumeTasks() {
 }
 
 // drain ends the process's work in order: nothing new, time for what would lose its
-// certainty, then local commands are left to their shims.
+// certainty, then local commands are left to their shims. What was handed over needs no
+// time.
 func (r *Runner) drain(ctx context.Context) {
-	r.refuseWork("the runner is being stopped")
-	for _, h := range r.all() {
-		if t := h.driver(); t != nil {
-			t.Drain()
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, r.c.DrainTimeout)
 	defer cancel()
-	r.await(ctx, func() bool { return r.commands() == 0 })
+	r.leaving.Lock()
+	r.stopping = true
+	r.leaving.Unlock()
+	if !r.handsOver() {
+		r.refuseWork("the runner is being stopped")
+		for _, t := range r.drivers() {
+			t.Drain()
+		}
+		r.await(ctx, func() bool { return r.commands() == 0 })
+	}
 	r.mu.Lock()
 	r.ended = true
 	r.mu.Unlock()
@@ -203,6 +216,17 @@ func (r *Runner) drain(ctx context.Context) {
 	defer stop()
 	r.poke()
 	r.await(tell, func() bool { return r.untold() == 0 })
+}
+
+// drivers are those of all attempts that have one.
+func (r *Runner) drivers() []*task.Attempt {
+	var out []*task.Attempt
+	for _, h := range r.all() {
+		if t := h.driver(); t != nil {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // await looks every so often until it holds or ctx ends.
@@ -231,10 +255,8 @@ func (r *Runner) all() []*holding {
 // commands counts those that end with this process.
 func (r *Runner) commands() int {
 	n := 0
-	for _, h := range r.all() {
-		if t := h.driver(); t != nil {
-			n += t.Running()
-		}
+	for _, t := range r.drivers() {
+		n += t.Running()
 	}
 	return n
 }

@@ -18,7 +18,7 @@ type Runner struct {
 
 	binary, dir string
 	hub         *Hub
-	env         []string
+	env, args   []string
 }
 
 // Enrol makes a runner of the project and enrols it with hub, without starting it.
@@ -36,11 +36,14 @@ func (h *Hub) Enrol(ctx context.Context, binary, dir, name, project string, tags
 	return r, nil
 }
 
-// SetBinary is the program that the next start runs.
-func (r *Runner) SetBinary(path string) { r.binary = path }
-
 // SetEnv replaces what is added to the environment of the next start.
 func (r *Runner) SetEnv(env ...string) { r.env = env }
+
+// SetArgs replaces what is added to the arguments of the next start.
+func (r *Runner) SetArgs(args ...string) { r.args = args }
+
+// SetBinary replaces the program of the next start.
+func (r *Runner) SetBinary(path string) { r.binary = path }
 
 // Start starts the runner and waits until the hub sees it connected.
 func (r *Runner) Start(ctx context.Context) error {
@@ -54,7 +57,7 @@ func (r *Runner) Start(ctx context.Context) error {
 
 // Launch starts the runner's process and waits for nothing.
 func (r *Runner) Launch() error {
-	p, err := StartProcess(r.dir, r.Name, r.env, r.binary, "run", "--data-dir", r.DataDir)
+	p, err := StartProcess(r.dir, r.Name, r.env, r.binary, append([]string{"run", "--data-dir", r.DataDir}, r.args...)...)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fairlead/fairlead/runner/stepdir"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -191,7 +192,7 @@ func empty(dir string) error {
 }
 
 func reuseDir(dir string) error {
-	held, free, err := lock(dir)
+	held, free, err := stepdir.Lock(dir)
 	if err != nil {
 		return err
 	}
@@ -199,11 +200,11 @@ func reuseDir(dir string) error {
 		return errBusy
 	}
 	defer held.Close()
-	if r, err := readRecord(dir); err != nil || r.begun() {
+	if r, err := stepdir.ReadRecord(dir); err != nil || r.Begun() {
 		return errors.Join(err, errStartedBefore)
 	}
 	removeScript(dir)
-	if exists(dir, fileTombstone) {
+	if stepdir.Exists(dir, fileTombstone) {
 		return os.Remove(filepath.Join(dir, fileTombstone))
 	}
 	return nil
@@ -247,7 +248,7 @@ func (e *Executor) Forget(attemptID string) error {
 	var errs []error
 	for _, name := range names {
 		dir := filepath.Join(e.config.Dir, name)
-		held, free, err := lock(dir)
+		held, free, err := stepdir.Lock(dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +20,7 @@ import (
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/stepdir"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -63,6 +62,15 @@ func beRunner(dir, text string) {
 	p.Run(context.Background(), out)
 	_, _ = fmt.Fprintln(os.Stdout, "ended")
 	select {}
+}
+
+// told is how a shim says that its command ended.
+func told(t *testing.T, m stepdir.News) (x ended) {
+	t.Helper()
+	if err := json.Unmarshal(m.Exit, &x); err != nil {
+		t.Fatal(err)
+	}
+	return x
 }
 
 func newCommand(text string, change ...func(*task.Command)) *task.Command {
@@ -370,7 +378,7 @@ func TestLargeOutputInSegments(t *testing.T) {
 	if end.Outcome != succeeded || out.stdout.Len() != size || out.bad != "" {
 		t.Errorf("got %+v, %d bytes %s", end, out.stdout.Len(), out.bad)
 	}
-	segments, _ := filepath.Glob(filepath.Join(dir, "*", outPrefix+"*"))
+	segments, _ := filepath.Glob(filepath.Join(dir, "*", stepdir.OutPrefix+"*"))
 	if len(segments) > 3 {
 		t.Errorf("segments were not removed: %v", segments)
 	}
@@ -389,7 +397,7 @@ func TestCommandBlocksAtTheLimit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	e := newExecutor(t, dir)
-	const size = outLimit + segmentBytes
+	const size = stepdir.OutLimit + stepdir.SegmentBytes
 	p, err := e.Prepare(t.Context(), newCommand(fmt.Sprintf("head -c %d /dev/zero", size)))
 	if err != nil {
 		t.Fatal(err)
@@ -402,7 +410,7 @@ func TestCommandBlocksAtTheLimit(t *testing.T) {
 		out.mu.Lock()
 		n := out.offset
 		out.mu.Unlock()
-		if n >= outLimit {
+		if n >= stepdir.OutLimit {
 			break
 		}
 		select {
@@ -417,7 +425,7 @@ func TestCommandBlocksAtTheLimit(t *testing.T) {
 	case <-time.After(200 * time.Millisecond):
 	}
 	out.mu.Lock()
-	out.synced = outLimit
+	out.synced = stepdir.OutLimit
 	out.mu.Unlock()
 	if e := <-end; e.Outcome != succeeded || out.stdout.Len() != size {
 		t.Errorf("got %+v, %d bytes", e, out.stdout.Len())
@@ -484,27 +492,6 @@ func TestDirectoriesAreUsedAgain(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(e.config.Dir); len(entries) != 1 {
 		t.Errorf("got %v", entries)
-	}
-}
-
-// TestLockOfARemovedDirectory is a shim that opened the lock just before the runner
-// removed the directory: it excludes nobody, so nothing may start under it.
-func TestLockOfARemovedDirectory(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	f, err := openLock(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := linked(f); err != nil {
-		t.Error(err)
-	}
-	if err := empty(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := linked(f); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -580,6 +567,19 @@ func (r *runnerProcess) kill(t *testing.T) {
 
 func (r *runnerProcess) stepDir() string { return filepath.Join(r.dir, "0197-local.0.1.1") }
 
+// started is what the shim said of the command, as far as it has.
+func (r *runnerProcess) started(t *testing.T) (s started) {
+	t.Helper()
+	record, err := stepdir.ReadRecord(r.stepDir())
+	if err == nil && record.Started != nil {
+		err = json.Unmarshal(record.Started, &s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestRunnerIsKilled(t *testing.T) {
 	t.Parallel()
 	t.Run("while the command runs", func(t *testing.T) {
@@ -610,9 +610,7 @@ func TestRunnerIsKilled(t *testing.T) {
 		limit := time.Now().Add(10 * time.Second)
 		var s started
 		for s.Pid == 0 && time.Now().Before(limit) {
-			if rec, err := readRecord(r.stepDir()); err == nil && rec.Started != nil {
-				s = *rec.Started
-			}
+			s = r.started(t)
 		}
 		r.kill(t)
 		waitGone(t, s.Shim)
@@ -677,11 +675,10 @@ func TestRunnerAndShimAreKilled(t *testing.T) {
 	r := startRunner(t, "echo started $PPID; sleep 1000; true")
 	r.out.waitFor(t, "started")
 	r.kill(t)
-	rec, err := readRecord(r.stepDir())
-	if err != nil || rec.Started == nil || rec.Started.Pid == 0 {
-		t.Fatalf("%v %+v", err, rec)
+	s := r.started(t)
+	if s.Pid == 0 {
+		t.Fatalf("%+v", s)
 	}
-	s := rec.Started
 	_ = syscall.Kill(s.Shim, syscall.SIGKILL)
 	waitGone(t, s.Shim)
 	p, found, err := newExecutor(t, r.dir).Reattach(t.Context(), newCommand(""), task.Offsets{})
@@ -713,11 +710,14 @@ func TestReattachTable(t *testing.T) {
 		}
 		return e, dir
 	}
-	line := func(e entry) string {
+	line := func(e stepdir.Entry) string {
 		text, _ := json.Marshal(e)
 		return string(text) + "\n"
 	}
-	for name, files := range map[string]map[string]string{"no directory": nil, "empty directory": {}, "lock only": {fileLock: ""}, "script only": {fileLock: `{"script":"/x/fairlead-0/script"}` + "\n"}} {
+	for name, files := range map[string]map[string]string{
+		"no directory": nil, "empty directory": {}, "lock only": {stepdir.FileLock: ""},
+		"script only": {stepdir.FileLock: line(stepdir.Entry{Script: "/x/fairlead-0/script"})},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e, dir := at(t, files)
@@ -730,10 +730,10 @@ func TestReattachTable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := shim.send(toShim{Run: &request{Dir: dir, Step: "late", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
+			if err := shim.Send(toShim{Run: &request{Dir: dir, Step: "late", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 				t.Fatal(err)
 			}
-			if m := <-shim.messages; m.Exit == nil || !m.Exit.NotStarted || exists(dir, "ran") {
+			if m := <-shim.messages; m.Exit == nil || !told(t, m).NotStarted || stepdir.Exists(dir, "ran") {
 				t.Errorf("the late shim says %+v", m.Exit)
 			}
 			// But the runner may prepare it anew.
@@ -755,7 +755,7 @@ func TestReattachTable(t *testing.T) {
 	})
 	t.Run("started in another boot", func(t *testing.T) {
 		t.Parallel()
-		e, _ := at(t, map[string]string{fileLock: line(entry{Started: &started{BootID: "earlier", Pid: os.Getpid()}})})
+		e, _ := at(t, map[string]string{stepdir.FileLock: line(stepdir.Entry{Started: started{BootID: "earlier", Pid: os.Getpid()}})})
 		p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
 		if err != nil || !found {
 			t.Fatalf("got %v %v", found, err)
@@ -764,11 +764,14 @@ func TestReattachTable(t *testing.T) {
 			t.Errorf("got %+v", end)
 		}
 	})
-	begun := line(entry{Started: &started{BootID: bootID(), Step: "none-such"}})
-	for name, text := range map[string]string{"torn start": begun[:9], "torn exit": begun + `{"exit":{"code":0,"exi`} {
+	begun := line(stepdir.Entry{Started: started{BootID: stepdir.BootID(), Step: "none-such"}})
+	for name, files := range map[string]map[string]string{
+		"torn start": {stepdir.FileLock: begun[:9]}, "torn exit": {stepdir.FileLock: begun + `{"exit":{"code":0,"exi`},
+		"of an earlier build": {stepdir.FileLock: "", "started": "{}\n"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e, _ := at(t, map[string]string{fileLock: text})
+			e, _ := at(t, files)
 			p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
 			if err != nil || !found {
 				t.Fatalf("got %v %v", found, err)
@@ -781,7 +784,7 @@ func TestReattachTable(t *testing.T) {
 	t.Run("a second shim leaves a running step alone", func(t *testing.T) {
 		t.Parallel()
 		e, dir := at(t, map[string]string{})
-		held, free, err := lock(dir)
+		held, free, err := stepdir.Lock(dir)
 		if err != nil || !free {
 			t.Fatal(err)
 		}
@@ -790,10 +793,10 @@ func TestReattachTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := shim.send(toShim{Run: &request{Dir: dir, Step: "second", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
+		if err := shim.Send(toShim{Run: &request{Dir: dir, Step: "second", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 			t.Fatal(err)
 		}
-		if m := <-shim.messages; m.Exit == nil || m.Exit.NotStarted || m.Exit.Exited || exists(dir, "ran") {
+		if m := <-shim.messages; m.Exit == nil || told(t, m).NotStarted || told(t, m).Exited || stepdir.Exists(dir, "ran") {
 			t.Errorf("the second shim says %+v", m.Exit)
 		}
 	})

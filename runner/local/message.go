@@ -1,11 +1,10 @@
 package local
 
 import (
-	"encoding/json"
-	"net"
 	"os"
-	"sync"
 	"time"
+
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 // request is a command for a shim. It comes over a socket, never over a disk: it holds
@@ -34,37 +33,6 @@ type request struct {
 
 // toShim is a message to a shim; one field is set.
 type toShim struct {
-	Run      *request `json:"run,omitempty"`
-	Stop     *stop    `json:"stop,omitempty"`
-	Released *uint64  `json:"released,omitempty"`
-}
-
-type stop struct {
-	Cause string        `json:"cause"`
-	Grace time.Duration `json:"grace"`
-}
-
-// fromShim is a message from a shim; one field is set.
-type fromShim struct {
-	Out  *uint64 `json:"out,omitempty"`
-	Exit *ended  `json:"exit,omitempty"`
-}
-
-// link is one end of the socket between runner and shim.
-type link struct {
-	net.Conn
-	dec *json.Decoder
-
-	mu  sync.Mutex
-	enc *json.Encoder
-}
-
-func newLink(c net.Conn) *link {
-	return &link{Conn: c, dec: json.NewDecoder(c), enc: json.NewEncoder(c)}
-}
-
-func (l *link) send(v any) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.enc.Encode(v)
+	Run *request `json:"run,omitempty"`
+	stepdir.Control
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairlead/fairlead/runner/stepdir"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -80,7 +81,7 @@ func TestShimDiesBehindItsScript(t *testing.T) {
 					t.Errorf("got %+v", end)
 				}
 			} else { // the runner is killed, too
-				if err := own.shim.send(toShim{Run: own.request}); err != nil {
+				if err := own.shim.Send(toShim{Run: own.request}); err != nil {
 					t.Fatal(err)
 				}
 				for range own.shim.messages {
@@ -138,11 +139,11 @@ func TestMutantM10(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := shim.send(toShim{Run: &request{Dir: dir, Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
+		if err := shim.Send(toShim{Run: &request{Dir: dir, Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 			t.Fatal(err)
 		}
 		<-shim.messages
-		if ran := exists(dir, "ran"); ran != (mutant == "M10") {
+		if ran := stepdir.Exists(dir, "ran"); ran != (mutant == "M10") {
 			t.Errorf("mutant %q: ran %v", mutant, ran)
 		}
 	}

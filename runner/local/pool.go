@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 // pool keeps shims that wait for work.
@@ -36,10 +38,10 @@ func enough() int { return 4 * runtime.GOMAXPROCS(0) }
 
 // warmShim is a shim process and the socket to it.
 type warmShim struct {
-	*link
+	*stepdir.Link
 	pid int
 	// messages is closed when the shim is gone.
-	messages chan fromShim
+	messages chan stepdir.News
 	since    time.Time
 }
 
@@ -184,25 +186,11 @@ func startShim(argv []string, gone func()) (*warmShim, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("starting a shim: %w", err)
 	}
-	s := &warmShim{link: newLink(conn), pid: cmd.Process.Pid, messages: make(chan fromShim, 1)}
-	go s.read()
+	s := &warmShim{Link: stepdir.NewLink(conn), pid: cmd.Process.Pid, messages: make(chan stepdir.News, 1)}
+	go s.ReceiveNews(s.messages)
 	go func() {
 		_ = cmd.Wait()
 		gone()
 	}()
 	return s, nil
-}
-
-// read passes the shim's messages on until it is gone.
-func (s *warmShim) read() { readMessages(s.link, s.messages) }
-
-func readMessages(l *link, to chan<- fromShim) {
-	defer close(to)
-	for {
-		var m fromShim
-		if err := l.dec.Decode(&m); err != nil {
-			return
-		}
-		to <- m
-	}
 }

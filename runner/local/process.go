@@ -2,13 +2,14 @@ package local
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"time"
+	"path/filepath"
 
 	"github.com/fairlead/fairlead/proto/failpoint"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/runner/stepdir"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -31,17 +32,15 @@ func (p *process) About() string { return onThisHost }
 
 // Run tells the shim to start the command, and follows it to its end.
 func (p *process) Run(ctx context.Context, out task.Output) task.End {
-	f := &follower{
-		executor: p.executor, command: p.command, dir: p.dir, link: p.shim.link,
-		messages: p.shim.messages, out: out, reader: outReader{dir: p.dir},
-	}
-	defer f.reader.close()
+	f := p.executor.follower(p.command, p.dir, 0, out)
+	f.link, f.news = p.shim.Link, p.shim.messages
+	defer f.tail.Close()
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), task.ErrDetach) {
 		p.Discard()
 		outcome, reason := stopOutcome(causeOf(context.Cause(ctx)))
 		return task.End{Outcome: outcome, Reason: reason, NotStarted: true, EndProven: true, Message: "ended before it was started"}
 	}
-	if err := p.shim.send(toShim{Run: p.request}); err != nil {
+	if err := p.shim.Send(toShim{Run: p.request}); err != nil {
 		// It may have got the request before it died.
 		return f.died()
 	}
@@ -58,89 +57,32 @@ type follower struct {
 	executor *Executor
 	command  *task.Command
 	dir      string
-	link     *link
-	messages <-chan fromShim
-	out      task.Output
-	reader   outReader
-
-	outErr   error
-	released uint64
+	link     *stepdir.Link
+	news     <-chan stepdir.News
+	tail     *stepdir.Tail
 }
 
-// releaseEvery is how often segments are looked at that wait to be synced elsewhere.
-const releaseEvery = 50 * time.Millisecond
+func (e *Executor) follower(c *task.Command, dir string, offset uint64, out task.Output) *follower {
+	var synced func() uint64
+	if s, ok := out.(task.SyncedOutput); ok {
+		synced = func() uint64 { return s.Synced().Last() }
+	}
+	return &follower{executor: e, command: c, dir: dir, tail: stepdir.NewTail(dir, offset, out, synced, e.config.Log)}
+}
 
 // follow returns the command's end. done tells that the shim is free for another.
 func (f *follower) follow(ctx context.Context) (end task.End, done bool) {
-	stop := context.AfterFunc(ctx, func() {
-		if cause := context.Cause(ctx); !errors.Is(cause, task.ErrDetach) {
-			_ = f.link.send(toShim{Stop: &stop{Cause: causeOf(cause), Grace: f.command.Grace}})
-		}
+	exit, left := f.tail.Follow(ctx, f.link, f.news, func(cause error) (stepdir.Stop, bool) {
+		return stepdir.Stop{Cause: causeOf(cause), Grace: f.command.Grace}, !errors.Is(cause, task.ErrDetach)
 	})
-	defer stop()
-	left := ctx.Done()
-	tick := time.NewTimer(releaseEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case m, ok := <-f.messages:
-			switch {
-			case !ok:
-				return f.died(), false
-			case m.Out != nil:
-				f.read()
-				f.release()
-			case m.Exit != nil:
-				f.read()
-				return f.ended(*m.Exit), true
-			}
-		case <-tick.C:
-			f.release()
-			tick.Reset(releaseEvery)
-		case <-left:
-			if errors.Is(context.Cause(ctx), task.ErrDetach) {
-				return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "detached", Message: "the command goes on without this process of the runner"}, false
-			}
-			left = nil
-		}
+	if left {
+		return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "detached", Message: "the command goes on without this process of the runner"}, false
 	}
-}
-
-// read hands on what there is of new output. When it cannot be kept any more, it is
-// dropped, so that the command does not hang.
-func (f *follower) read() {
-	for {
-		stream, p, err := f.reader.next()
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			f.outErr = errors.Join(f.outErr, err)
-			return
-		}
-		if f.outErr == nil {
-			f.outErr = f.out.WriteMasked(stream, p, f.reader.offset)
-		}
+	var x ended
+	if exit == nil || json.Unmarshal(exit, &x) != nil {
+		return f.died(), false
 	}
-}
-
-// release removes segments that are kept elsewhere and tells the shim, which may wait
-// for room. An output that cannot tell how far it is synced keeps one segment's length.
-func (f *follower) release() {
-	offset := f.reader.offset
-	if s, ok := f.out.(task.SyncedOutput); ok && f.outErr == nil {
-		offset = min(offset, s.Synced().Last())
-	} else if f.outErr == nil {
-		offset -= min(offset, segmentBytes)
-	}
-	if offset < f.released+segmentBytes/4 {
-		return
-	}
-	f.released = offset
-	if err := f.reader.drop(offset); err != nil {
-		f.executor.config.Log.Warn("output of a local step stays", "dir", f.dir, "error", err)
-	}
-	_ = f.link.send(toShim{Released: &offset})
+	return f.ended(x), true
 }
 
 // ended translates what the shim told.
@@ -167,26 +109,29 @@ func (f *follower) ended(x ended) task.End {
 	default:
 		end.Outcome = runnerv1.Outcome_OUTCOME_SUCCEEDED
 	}
+	outErr := f.tail.Err()
 	if x.Error != "" && !x.NotStarted {
-		f.outErr = errors.Join(f.outErr, errors.New(x.Error))
+		outErr = errors.Join(outErr, errors.New(x.Error))
 	}
-	if f.outErr != nil {
-		end.Message += "; " + f.outErr.Error()
+	if outErr != nil {
+		end.Message += "; " + outErr.Error()
 	}
 	return end
 }
 
 // died finds out what became of a command whose shim is gone without a word.
 func (f *follower) died() task.End {
-	held, r, state := inspect(f.dir, lookAgain)
+	var x ended
+	s := started{Step: filepath.Base(f.dir)} // what its shim wrote may be torn
+	held, state := stepdir.Inspect(f.dir, stepdir.LookAgain, &s, &x)
 	if held != nil {
 		defer held.Close()
 	}
 	switch state {
-	case stateFinished:
-		f.read()
-		return f.ended(*r.Exit)
-	case stateNever:
+	case stepdir.Finished:
+		f.tail.Read()
+		return f.ended(x)
+	case stepdir.Never:
 		// We hold the lock, and will not start it any more.
 		removeScript(f.dir)
 		return task.End{
@@ -194,18 +139,14 @@ func (f *follower) died() task.End {
 			Message: fmt.Sprintf("node %s: the process that was to start the command died before: try again", f.command.Node.GetName()),
 		}
 	}
-	return f.orphaned(r.Started)
+	return f.orphaned(s)
 }
 
-// orphaned ends what a dead shim left: nobody would collect its exit any more. s is nil
-// if it died while it wrote that.
-func (f *follower) orphaned(s *started) task.End {
-	if s == nil {
-		s = &started{Step: stepName(f.command.AttemptID, f.command.Cell)}
-	}
-	gone := killOrphans(*s)
+// orphaned ends what a dead shim left: nobody would collect its exit any more.
+func (f *follower) orphaned(s started) task.End {
+	gone := killOrphans(s)
 	removeScript(f.dir)
-	f.read()
+	f.tail.Read()
 	return task.End{
 		Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "shim_died", EndProven: gone,
 		Message: fmt.Sprintf("node %s: the process that watched the command was killed; what was left of the command was ended, but what it had done by then is not known", f.command.Node.GetName()),
@@ -214,13 +155,13 @@ func (f *follower) orphaned(s *started) task.End {
 
 func causeOf(err error) string {
 	if errors.Is(err, task.ErrTimedOut) {
-		return causeTimedOut
+		return stepdir.CauseTimedOut
 	}
-	return causeStopped
+	return stepdir.CauseStopped
 }
 
 func stopOutcome(cause string) (runnerv1.Outcome, string) {
-	if cause == causeTimedOut {
+	if cause == stepdir.CauseTimedOut {
 		return runnerv1.Outcome_OUTCOME_TIMED_OUT, "timed_out"
 	}
 	return runnerv1.Outcome_OUTCOME_CANCELLED, "cancelled"

@@ -9,45 +9,9 @@ import (
 	"time"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/runner/stepdir"
 	"github.com/fairlead/fairlead/runner/task"
 )
-
-// lookAgain is how long a shim may take between its lock and its first word.
-const lookAgain = 5 * time.Second
-
-type state int
-
-// What a command's directory says about it.
-const (
-	stateRunning  state = iota // a shim holds the lock
-	stateNever                 // not started; we hold the lock
-	stateFinished              // exit is there
-	stateDead                  // started, no exit: the shim died; we hold the lock
-)
-
-// inspect reads a directory by the table of docs/executors.md. It waits up to wait
-// for a shim that holds the lock and has not said that it starts.
-func inspect(dir string, wait time.Duration) (held *os.File, r record, st state) {
-	deadline := time.Now().Add(wait)
-	for {
-		f, free, err := lock(dir)
-		r, rerr := readRecord(dir)
-		if err == nil && !free {
-			if r.Started != nil || time.Now().After(deadline) {
-				return nil, r, stateRunning
-			}
-			<-time.After(5 * time.Millisecond)
-			continue
-		}
-		if r.Exit != nil {
-			return f, r, stateFinished
-		}
-		if r.begun() || rerr != nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return f, r, stateDead
-		}
-		return f, r, stateNever
-	}
-}
 
 // Reattach looks for a command of an earlier process of this runner. For a cell that
 // never started it writes the tombstone, so that no late shim starts it.
@@ -61,26 +25,26 @@ func (e *Executor) Reattach(ctx context.Context, c *task.Command, from task.Offs
 		if err := ctx.Err(); err != nil {
 			return nil, false, context.Cause(ctx)
 		}
-		held, r, st := inspect(dir, lookAgain)
-		p := &reattached{executor: e, command: c, dir: dir, offset: from.Last(), held: held, record: r, state: st}
-		switch st {
-		case stateNever:
+		p := &reattached{executor: e, command: c, dir: dir, offset: from.Last(), started: started{Step: filepath.Base(dir)}}
+		p.held, p.state = stepdir.Inspect(dir, stepdir.LookAgain, &p.started, &p.exit)
+		switch p.state {
+		case stepdir.Never:
 			if c.OtherBoot {
 				// A power cut takes what was not synced: this proves nothing.
-				p.state = stateDead
+				p.state = stepdir.Dead
 				return p, true, nil
 			}
-			defer held.Close()
+			defer p.held.Close()
 			removeScript(dir)
 			return nil, false, bury(dir)
-		case stateRunning:
-			conn, err := dialControl(ctx, dir)
+		case stepdir.Running:
+			conn, err := stepdir.Dial(ctx, dir)
 			if err != nil {
 				// It ends at this moment, or has not seen yet that its runner is gone.
 				wait(ctx, 5*time.Millisecond)
 				continue
 			}
-			p.link = newLink(conn)
+			p.link = stepdir.NewLink(conn)
 		}
 		return p, true, nil
 	}
@@ -100,9 +64,10 @@ type reattached struct {
 	dir      string
 	offset   uint64
 	held     *os.File
-	record   record
-	state    state
-	link     *link
+	exit     ended
+	started  started
+	state    stepdir.State
+	link     *stepdir.Link
 }
 
 // Discard lets the command go on unwatched.
@@ -121,26 +86,25 @@ func (p *reattached) About() string { return onThisHost }
 // Run follows the command from the offset on to its end.
 func (p *reattached) Run(ctx context.Context, out task.Output) task.End {
 	defer p.Discard()
-	f := &follower{executor: p.executor, command: p.command, dir: p.dir, out: out, reader: outReader{dir: p.dir, offset: p.offset}}
-	defer f.reader.close()
+	f := p.executor.follower(p.command, p.dir, p.offset, out)
+	defer f.tail.Close()
 	switch p.state {
-	case stateFinished:
-		f.read()
-		return f.ended(*p.record.Exit)
-	case stateDead:
-		s := p.record.Started
-		if s != nil && s.BootID != bootID() || p.command.OtherBoot {
-			f.read()
+	case stepdir.Finished:
+		f.tail.Read()
+		return f.ended(p.exit)
+	case stepdir.Dead:
+		if p.started.BootID != "" && p.started.BootID != stepdir.BootID() || p.command.OtherBoot {
+			f.tail.Read()
 			return task.End{
 				Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "host_rebooted", EndProven: true,
 				Message: "node " + p.command.Node.GetName() + ": the runner's host was restarted while the command ran: nothing of it runs, but what it had done by then is not known",
 			}
 		}
-		return f.orphaned(s)
+		return f.orphaned(p.started)
 	}
-	messages := make(chan fromShim, 1)
-	go readMessages(p.link, messages)
-	f.link, f.messages = p.link, messages
+	news := make(chan stepdir.News, 1)
+	go p.link.ReceiveNews(news)
+	f.link, f.news = p.link, news
 	end, _ := f.follow(ctx)
 	return end
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 // scriptPrefix begins the names of the directories in which scripts lie.
@@ -29,7 +31,7 @@ func (c *shimCommand) writeScript() error {
 	if c.req.ScriptLink {
 		return c.linkScript()
 	}
-	if err := (entry{Script: c.req.ScriptPath}).append(c.held); err != nil {
+	if err := (stepdir.Entry{Script: c.req.ScriptPath}).Append(c.held); err != nil {
 		return err
 	}
 	if err := os.Mkdir(filepath.Dir(c.req.ScriptPath), 0o700); err != nil {
@@ -97,7 +99,7 @@ func (c *shimCommand) removeScript() {
 
 // removeScript removes the script that a shim left that was killed.
 func removeScript(dir string) {
-	r, err := readRecord(dir)
+	r, err := stepdir.ReadRecord(dir)
 	if err != nil || r.Script == "" {
 		return
 	}

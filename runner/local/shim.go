@@ -1,18 +1,19 @@
 package local
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 // ShimCommand is the argument with which the runner's binary calls itself as a shim.
@@ -38,11 +39,11 @@ func Shim() int {
 		fmt.Fprintf(os.Stderr, "becoming a subreaper: %v\n", err)
 		return 1
 	}
-	s := &shim{bootID: bootID(), group: newCgroup(), runs: make(chan *request)}
+	s := &shim{bootID: stepdir.BootID(), group: newCgroup(), runs: make(chan *request)}
 	defer func() { s.group.remove() }() // whichever it is by then
 	self, _ := readProc(os.Getpid())
 	s.start = self.start
-	s.attach(newLink(conn))
+	s.attach(stepdir.NewLink(conn))
 	for req := range s.runs {
 		c := newShimCommand(s, req)
 		s.setCommand(c)
@@ -51,7 +52,7 @@ func Shim() int {
 		}
 		end := c.run()
 		s.setCommand(nil)
-		if !s.tell(fromShim{Exit: &end}) {
+		if !s.tellExit(end) {
 			return 0 // on its own: the next runner starts its own shims
 		}
 	}
@@ -67,12 +68,12 @@ type shim struct {
 	runs chan *request
 
 	mu      sync.Mutex
-	link    *link // to the runner; nil: none is attached
+	link    *stepdir.Link // to the runner; nil: none is attached
 	command *shimCommand
 }
 
 // attach follows a runner's messages until it is gone.
-func (s *shim) attach(l *link) {
+func (s *shim) attach(l *stepdir.Link) {
 	s.mu.Lock()
 	s.link = l
 	s.mu.Unlock()
@@ -80,7 +81,7 @@ func (s *shim) attach(l *link) {
 		defer close(s.runs)
 		for {
 			var m toShim
-			if err := l.dec.Decode(&m); err != nil {
+			if err := l.Receive(&m); err != nil {
 				s.detach(l)
 				return
 			}
@@ -114,7 +115,7 @@ func (s *shim) setCommand(c *shimCommand) {
 }
 
 // detach notes that the runner is gone; a running command waits for the next one.
-func (s *shim) detach(l *link) {
+func (s *shim) detach(l *stepdir.Link) {
 	_ = l.Close()
 	s.mu.Lock()
 	if s.link == l {
@@ -128,11 +129,17 @@ func (s *shim) detach(l *link) {
 }
 
 // tell sends a message to the runner, if there is one.
-func (s *shim) tell(m fromShim) bool {
+func (s *shim) tell(m stepdir.News) bool {
 	s.mu.Lock()
 	l := s.link
 	s.mu.Unlock()
-	return l != nil && l.send(m) == nil
+	return l != nil && l.Send(m) == nil
+}
+
+// tellExit tells the runner how its command ended.
+func (s *shim) tellExit(end ended) bool {
+	exit, err := json.Marshal(end)
+	return err == nil && s.tell(stepdir.News{Exit: exit})
 }
 
 func (s *shim) attached() bool {
@@ -142,15 +149,15 @@ func (s *shim) attached() bool {
 }
 
 // adopt takes the connection of a new runner for a command whose runner died.
-func (s *shim) adopt(l *link, c *shimCommand) {
+func (s *shim) adopt(l *stepdir.Link, c *shimCommand) {
 	s.mu.Lock()
 	s.link = l
 	s.mu.Unlock()
-	offset := c.out.end()
-	_ = l.send(fromShim{Out: &offset})
+	offset := c.out.End()
+	_ = l.Send(stepdir.News{Out: &offset})
 	for {
 		var m toShim
-		if err := l.dec.Decode(&m); err != nil {
+		if err := l.Receive(&m); err != nil {
 			break
 		}
 		s.heed(m)
@@ -161,31 +168,6 @@ func (s *shim) adopt(l *link, c *shimCommand) {
 		s.link = nil
 	}
 	s.mu.Unlock()
-}
-
-// listenControl opens the command's control socket. Its path may be longer than a
-// socket's may be, so it is named through the directory's descriptor.
-func listenControl(dir string) (net.Listener, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	_ = os.Remove(filepath.Join(dir, fileControl))
-	l, err := new(net.ListenConfig).Listen(context.Background(), "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), fileControl))
-	if ul, ok := l.(*net.UnixListener); ok {
-		ul.SetUnlinkOnClose(false) // the path goes through a descriptor that is closed
-	}
-	return l, err
-}
-
-func dialControl(ctx context.Context, dir string) (net.Conn, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return new(net.Dialer).DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), fileControl))
 }
 
 var errBusy = errors.New("another shim runs this step")

@@ -16,6 +16,7 @@ import (
 	"github.com/fairlead/fairlead/proto/failpoint"
 	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/runner/mask"
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 const (
@@ -34,7 +35,7 @@ var (
 type shimCommand struct {
 	shim *shim
 	req  *request
-	out  *outWriter
+	out  *stepdir.OutWriter
 	// held is run.lock.
 	held *os.File
 	// script holds the script's text where that is a link; else nil.
@@ -45,7 +46,7 @@ type shimCommand struct {
 	copied  sync.WaitGroup
 	main    chan syscall.WaitStatus // gets the end of pid
 	empty   chan struct{}           // closed when no child of ours is left
-	stops   chan stop
+	stops   chan stepdir.Stop
 	// changed has a token when there is more output than was told.
 	changed chan struct{}
 
@@ -55,8 +56,8 @@ type shimCommand struct {
 }
 
 func newShimCommand(s *shim, req *request) *shimCommand {
-	c := &shimCommand{shim: s, req: req, stops: make(chan stop, 1), changed: make(chan struct{}, 1)}
-	c.out = newOutWriter(req.Dir, func() {
+	c := &shimCommand{shim: s, req: req, stops: make(chan stepdir.Stop, 1), changed: make(chan struct{}, 1)}
+	c.out = stepdir.NewOutWriter(req.Dir, func() {
 		select {
 		case c.changed <- struct{}{}:
 		default:
@@ -89,24 +90,24 @@ func (c *shimCommand) run() ended {
 func (c *shimCommand) begin() (*ended, error) {
 	var err error
 	if failpoint.Mutant("M10") {
-		if c.held, err = openLock(c.req.Dir); err != nil {
+		if c.held, err = stepdir.OpenLock(c.req.Dir); err != nil {
 			return nil, err
 		}
 		return c.start(), nil
 	}
 	var free bool
-	if c.held, free, err = lock(c.req.Dir); err != nil {
+	if c.held, free, err = stepdir.Lock(c.req.Dir); err != nil {
 		return nil, err
 	}
 	if !free {
 		return nil, errBusy
 	}
 	failpoint.Hit("shim.locked")
-	if exists(c.req.Dir, fileTombstone) {
+	if stepdir.Exists(c.req.Dir, fileTombstone) {
 		err = errTombstone
-	} else if r, rerr := readRecord(c.req.Dir); rerr != nil {
+	} else if r, rerr := stepdir.ReadRecord(c.req.Dir); rerr != nil {
 		err = rerr
-	} else if r.begun() {
+	} else if r.Begun() {
 		err = errStartedBefore
 	}
 	if err != nil {
@@ -128,7 +129,7 @@ func (c *shimCommand) start() *ended {
 	}
 	failpoint.Hit("shim.script")
 	if !late {
-		if err := (entry{Started: &s}).append(c.held); err != nil {
+		if err := (stepdir.Entry{Started: s}).Append(c.held); err != nil {
 			return fail(err)
 		}
 		failpoint.Hit("shim.started")
@@ -142,7 +143,7 @@ func (c *shimCommand) start() *ended {
 		failpoint.Hit("shim.started")
 	}
 	// Failing here costs only the way to find the command if this shim is killed.
-	_ = entry{Started: &s}.append(c.held)
+	_ = stepdir.Entry{Started: s}.Append(c.held)
 	c.copyOutput()
 	return nil
 }
@@ -216,7 +217,7 @@ func (c *shimCommand) copyOutput() {
 	masker := mask.New(c.req.Masks)
 	for i, r := range c.readers {
 		stream := wire.Stream(i)
-		w := masker.Writer(func(p []byte) error { return c.out.write(stream, p) })
+		w := masker.Writer(func(p []byte) error { return c.out.Write(stream, p) })
 		c.copied.Go(func() {
 			copyPipe(r, w, len(c.req.Masks) > 0)
 			_ = r.Close()
@@ -229,7 +230,7 @@ func (c *shimCommand) copyOutput() {
 // disk fails, the rest is read and dropped: the command must not hang; the error is told
 // with the exit.
 func copyPipe(r *os.File, w *mask.Writer, holds bool) {
-	buf := make([]byte, maxRecord)
+	buf := make([]byte, stepdir.MaxRecord)
 	flushed := true
 	for {
 		deadline := time.Time{}
@@ -263,8 +264,8 @@ func (c *shimCommand) tellOutput() (stop func()) {
 		for {
 			select {
 			case <-c.changed:
-				offset := c.out.end()
-				c.shim.tell(fromShim{Out: &offset})
+				offset := c.out.End()
+				c.shim.tell(stepdir.News{Out: &offset})
 			case <-over:
 				return
 			}
@@ -288,7 +289,7 @@ func (c *shimCommand) follow() ended {
 		end.Cause = s.Cause
 		status = c.terminate(s.Grace)
 	case <-timeout:
-		end.Cause = causeTimedOut
+		end.Cause = stepdir.CauseTimedOut
 		status = c.terminate(c.req.Grace)
 	}
 	end.Gone = c.killRest()
@@ -402,14 +403,14 @@ func afterBoottime(d time.Duration) (<-chan struct{}, func()) {
 	return done, func() { _ = f.Close() }
 }
 
-func (c *shimCommand) stop(s stop) {
+func (c *shimCommand) stop(s stepdir.Stop) {
 	select {
 	case c.stops <- s:
 	default: // it is being stopped
 	}
 }
 
-func (c *shimCommand) release(offset uint64) { c.out.release(offset) }
+func (c *shimCommand) release(offset uint64) { c.out.Release(offset) }
 
 // listen opens the control socket for the next runner. Harmless to repeat.
 func (c *shimCommand) listen() {
@@ -418,7 +419,7 @@ func (c *shimCommand) listen() {
 	if c.over || c.listener != nil {
 		return
 	}
-	l, err := listenControl(c.req.Dir)
+	l, err := stepdir.Listen(c.req.Dir)
 	if err != nil {
 		return // the command goes on, and its files tell its end
 	}
@@ -429,7 +430,7 @@ func (c *shimCommand) listen() {
 			if err != nil {
 				return
 			}
-			c.shim.adopt(newLink(conn), c)
+			c.shim.adopt(stepdir.NewLink(conn), c)
 		}
 	}()
 }
@@ -440,17 +441,17 @@ func (c *shimCommand) finish(end *ended) {
 	c.over = true
 	if c.listener != nil {
 		_ = c.listener.Close()
-		_ = os.Remove(filepath.Join(c.req.Dir, fileControl))
+		_ = os.Remove(filepath.Join(c.req.Dir, stepdir.FileControl))
 	}
 	c.mu.Unlock()
 	alone := !c.shim.attached()
-	end.Out = c.out.end()
-	if err := c.out.close(alone); err != nil {
+	end.Out = c.out.End()
+	if err := c.out.Close(alone); err != nil {
 		end.Error = "its output could not be kept: " + err.Error()
 	}
-	err := entry{Exit: end}.append(c.held)
+	err := stepdir.Entry{Exit: end}.Append(c.held)
 	if err == nil && alone {
-		err = errors.Join(c.held.Sync(), syncDir(c.req.Dir))
+		err = stepdir.Sync(c.held, c.req.Dir)
 	}
 	if err != nil {
 		end.Error = err.Error()

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 // cgroup is a version 2 control group below the runner's own, for all processes of a
@@ -32,7 +34,7 @@ func newCgroup() *cgroup {
 	}
 	// Without cgroup.kill (Linux before 5.14) nothing is gained over the walk.
 	dir, err := os.Open(path)
-	if err != nil || !exists(path, "cgroup.kill") {
+	if err != nil || !stepdir.Exists(path, "cgroup.kill") {
 		_ = os.Remove(path)
 		return nil
 	}

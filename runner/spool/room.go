@@ -12,6 +12,7 @@ type room struct {
 
 	mu     sync.Mutex
 	used   int64
+	over   bool          // nobody waits because of max
 	change chan struct{} // closed and replaced when used falls
 }
 
@@ -19,7 +20,7 @@ type room struct {
 func (r *room) wait(ctx context.Context) error {
 	for {
 		r.mu.Lock()
-		ok, change := r.used < r.max && r.free(), r.change
+		ok, change := (r.over || r.used < r.max) && r.free(), r.change
 		r.mu.Unlock()
 		if ok {
 			return nil
@@ -45,6 +46,14 @@ func (r *room) add(n int64) {
 func (r *room) look() {
 	close(r.change)
 	r.change = make(chan struct{})
+}
+
+// overfill says whether max holds nobody up.
+func (r *room) overfill(over bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = over
+	r.look()
 }
 
 // wake lets who waits look again: the disk may have space now.

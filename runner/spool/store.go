@@ -134,6 +134,14 @@ func (s *Store) LowOnSpace() bool {
 	return err != nil || free < min(total/20, 512<<20)
 }
 
+// Overfill lets output go beyond MaxUnacknowledged, or no longer: a process that hands
+// over what it has can wait for no hub to take some. HasSpace reports whether the disk
+// could take it.
+func (s *Store) Overfill(over bool) { s.room.overfill(over) }
+
+// HasSpace reports whether output is written, and does not wait for space on the disk.
+func (s *Store) HasSpace() bool { return s.hasSpace.Load() }
+
 func (s *Store) progress() {
 	if s.c.Progress != nil {
 		s.c.Progress()

@@ -11,7 +11,9 @@ import (
 
 	"github.com/fairlead/fairlead/proto/failpoint"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/runner/mask"
 	"github.com/fairlead/fairlead/runner/spool"
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 // ErrNotCurrent is returned for a stop outside a current grant: it proves nothing
@@ -27,8 +29,11 @@ type Host struct {
 	BootID []byte
 	// Boottime is time that goes on while the machine sleeps (CLOCK_BOOTTIME).
 	Boottime func() time.Duration
+	// Handover is the folder for commands that a process hands over to the next one.
+	Handover string
 
-	zip encoders
+	zip  encoders
+	kept sync.WaitGroup // commands that this process has handed over and not seen end
 }
 
 // Attempt drives one attempt of the spool. All its methods may be called from any
@@ -54,17 +59,32 @@ type Attempt struct {
 	remote   []remoteCell  // that wait for Resumed to be looked for
 	// leftovers are cells of which an earlier process may have left something on nodes.
 	leftovers []Cell
-	ctx       context.Context //nolint:containedctx // of Run: cells start while others record
-	running   sync.WaitGroup
+	// handed are cells that an earlier process has or has seen end; written before any
+	// cell is in hand, so read without mu.
+	handed  map[Cell]bool
+	lost    error           // output that was printed before it was handed over could not be stored
+	ctx     context.Context //nolint:containedctx // of Run: cells start while others record
+	running sync.WaitGroup
 }
 
 // writeAgain is how long to wait after the journal could not be written.
 const writeAgain = 5 * time.Second
 
-// hand is a cell that this process prepares or runs.
+// hand is a cell that this process prepares or runs. Fields below attached are guarded
+// by Attempt.mu.
 type hand struct {
 	cell   Cell
 	cancel context.CancelCauseFunc
+	out    *cellOutput
+	masker *mask.Masker
+	// unbind keeps the end of the attempt's context from this cell, unless that was
+	// first; leave has Run not wait for it.
+	unbind func() bool
+	leave  func()
+
+	attached bool            // its command runs in this process and would end with it
+	offered  *stepdir.Keeper // to hand it over to
+	kept     *stepdir.Keeper // it was handed over
 }
 
 // New makes the driver of an attempt. ctx bounds everything it does; it ends with
@@ -254,24 +274,39 @@ func (t *Attempt) start(starts []Start) (next time.Time) {
 }
 
 // take puts a cell in hand and has do work on it; the caller holds mu.
-func (t *Attempt) take(c Cell, do func(ctx context.Context, c Cell, out *cellOutput) (End, bool)) {
-	ctx, cancel := context.WithCancelCause(t.ctx)
-	t.hand[t.position(c)] = &hand{cell: c, cancel: cancel}
-	v := t.vault
-	t.running.Go(func() {
-		defer cancel(nil)
-		out := newCellOutput(c, t.cutter, v.masker)
-		end, known := do(ctx, c, out)
-		if known && !end.Exited && end.Message != "" && end.Outcome != runnerv1.Outcome_OUTCOME_SUCCEEDED {
-			_ = out.say(end.Message) // if output cannot be stored, the record still tells
-		}
-		out.close(known)
-		if known {
-			t.finish(c, end)
-		} else {
-			t.drop(c)
-		}
-	})
+func (t *Attempt) take(c Cell, do performer) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(t.ctx))
+	h := &hand{cell: c, cancel: cancel, masker: t.vault.masker, out: newCellOutput(c, t.cutter, t.vault.masker)}
+	h.unbind = context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })
+	t.hand[t.position(c)] = h
+	t.running.Add(1)
+	h.leave = sync.OnceFunc(t.running.Done)
+	go func() {
+		defer h.leave()
+		t.work(ctx, h, do)
+	}()
+}
+
+// performer works on a cell; known is false if it neither started nor ended.
+type performer func(ctx context.Context, c Cell, out *cellOutput) (end End, known bool)
+
+func (t *Attempt) work(ctx context.Context, h *hand, do performer) {
+	defer h.cancel(nil)
+	defer h.unbind()
+	end, known := do(ctx, h.cell, h.out)
+	if h.keptElsewhere(t) {
+		t.endHandedOver(h, end)
+		return
+	}
+	if known && !end.Exited && end.Message != "" && end.Outcome != runnerv1.Outcome_OUTCOME_SUCCEEDED {
+		_ = h.out.say(end.Message) // if output cannot be stored, the record still tells
+	}
+	h.out.close(known)
+	if known {
+		t.finish(h.cell, end)
+	} else {
+		t.drop(h.cell)
+	}
 }
 
 func (t *Attempt) position(c Cell) int { return int(c.Node)*t.state.steps + int(c.Step) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/runner/mask"
+	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
 // quietFlush is how long bytes are held back that may begin a secret: a prompt must show
@@ -24,8 +25,18 @@ type cellOutput struct {
 	lines [3]line
 	// framed are the offsets of the last frames; guarded by cutter.mu.
 	framed Offsets
+	// elsewhere is where output goes since the command was handed over; nil: it was not.
+	// Written once, under cutter.mu.
+	elsewhere *elsewhere
 
 	kept keptOffsets
+}
+
+// elsewhere takes the output of a command that was handed over. It has a lock of its
+// own, since one whose output waits must not hold up the others of its attempt.
+type elsewhere struct {
+	mu     sync.Mutex
+	keeper *stepdir.Keeper
 }
 
 // keptOffsets tells how far a command's own output lies in synced chunks.
@@ -69,15 +80,41 @@ func newCellOutput(c Cell, cut *cutter, m *mask.Masker) *cellOutput {
 	o := &cellOutput{cell: c, cutter: cut}
 	for i := range o.lines {
 		stream, l := wire.Stream(i), &o.lines[i]
-		l.masker = m.MarkedWriter(func(p []byte, masked bool) error { return o.take(stream, p, masked, l.told()) })
+		l.masker = m.MarkedWriter(func(p []byte, masked bool) error {
+			if o.elsewhere != nil {
+				return o.elsewhere.keeper.Write(stream, p)
+			}
+			return o.take(stream, p, masked, l.told())
+		})
 	}
 	return o
 }
 
+// lock guards the lines, wherever they go.
+func (o *cellOutput) lock() (unlock func()) {
+	o.cutter.mu.Lock()
+	if o.elsewhere == nil {
+		return o.cutter.mu.Unlock
+	}
+	o.cutter.mu.Unlock()
+	o.elsewhere.mu.Lock()
+	return o.elsewhere.mu.Unlock
+}
+
+// divert sends what comes from now on to keeper. What lacks its line break goes into the
+// chunk as it is; what the masker holds back follows behind. The caller holds cutter.mu.
+func (o *cellOutput) divert(keeper *stepdir.Keeper) {
+	for i := range o.lines {
+		if len(o.lines[i].rest) > 0 {
+			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, o.lines[i].offset) // the error stays in cutter.err
+		}
+	}
+	o.elsewhere = &elsewhere{keeper: keeper}
+}
+
 // Write implements Output.
 func (o *cellOutput) Write(stream wire.Stream, p []byte) error {
-	o.cutter.mu.Lock()
-	defer o.cutter.mu.Unlock()
+	defer o.lock()()
 	return o.write(&o.lines[stream], p)
 }
 
@@ -111,8 +148,7 @@ func (o *cellOutput) watch(l *line) {
 		return
 	}
 	l.quiet = time.AfterFunc(quietFlush, func() {
-		o.cutter.mu.Lock()
-		defer o.cutter.mu.Unlock()
+		defer o.lock()()
 		if time.Since(l.written) >= quietFlush {
 			_ = l.masker.Flush() // the error stays in cutter.err
 		}
@@ -263,8 +299,7 @@ func (o *cellOutput) breakLine(now time.Time) {
 // Of a command that goes on, the next process of the runner reads again what is held
 // back: it may be half of a secret.
 func (o *cellOutput) close(over bool) {
-	o.cutter.mu.Lock()
-	defer o.cutter.mu.Unlock()
+	defer o.lock()()
 	for i := range o.lines {
 		l := &o.lines[i]
 		if l.quiet != nil {
@@ -277,5 +312,7 @@ func (o *cellOutput) close(over bool) {
 			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)
 		}
 	}
-	o.forget()
+	if o.elsewhere == nil {
+		o.forget()
+	}
 }

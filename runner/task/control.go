@@ -215,7 +215,7 @@ func (t *Attempt) Running() int {
 	defer t.mu.Unlock()
 	count := 0
 	for _, h := range t.hand {
-		if t.reattacher(h.cell) == nil {
+		if h.kept == nil && t.reattacher(h.cell) == nil {
 			count++
 		}
 	}

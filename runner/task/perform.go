@@ -53,15 +53,41 @@ func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End
 // run runs a prepared command that may be started, within its time, and asks the probe
 // if its end is unknown.
 func (t *Attempt) run(ctx context.Context, c Cell, cmd *Command, p Process, out *cellOutput) (End, bool) {
+	lives := t.reattacher(c) != nil
+	if !lives && !t.attach(c) {
+		p.Discard()
+		return beforeStart(ErrDetach)
+	}
 	runCtx, cancel := context.WithCancelCause(ctx)
 	stop := t.bound(runCtx, cmd.Timeout, cancel)
 	end := p.Run(runCtx, out)
 	stop()
 	cancel(nil)
-	if t.reattacher(c) != nil && errors.Is(context.Cause(ctx), ErrDetach) {
+	if lives && errors.Is(context.Cause(ctx), ErrDetach) {
 		return End{}, false // it lives on; the next process records its end
 	}
-	return t.probed(ctx, c, end, out), true
+	if !lives && t.detach(c) {
+		return end, true // handed over; the next process asks the probe
+	}
+	return t.probed(ctx, c, end, out)
+}
+
+// attach notes that a command runs in this process, which must not begin one while it
+// hands over what it has.
+func (t *Attempt) attach(c Cell) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hand[t.position(c)].attached = !t.detached
+	return !t.detached
+}
+
+// detach notes that a command has ended, and reports whether it had been handed over.
+func (t *Attempt) detach(c Cell) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.hand[t.position(c)]
+	h.attached = false
+	return h.kept != nil
 }
 
 // prepare prepares a command within its time, which is as long again for the command
@@ -195,12 +221,22 @@ func (t *Attempt) bound(ctx context.Context, d time.Duration, cancel context.Can
 	return func() { close(done); <-finished }
 }
 
-// probed asks the step's probe after an unknown end: did it happen?
-func (t *Attempt) probed(ctx context.Context, c Cell, end End, out *cellOutput) End {
+// probed asks the step's probe after an unknown end: did it happen? known is false when
+// this process ends: the next one asks.
+func (t *Attempt) probed(ctx context.Context, c Cell, end End, out *cellOutput) (_ End, known bool) {
 	step := t.plan.Spec.GetSteps()[c.Step]
-	if end.Outcome != runnerv1.Outcome_OUTCOME_UNKNOWN || step.GetProbe() == "" || ctx.Err() != nil {
-		return end
+	if end.Outcome != runnerv1.Outcome_OUTCOME_UNKNOWN || step.GetProbe() == "" {
+		return end, true
 	}
+	if ctx.Err() == nil {
+		end = t.judged(ctx, c, end, out)
+	}
+	ends := end.Outcome == runnerv1.Outcome_OUTCOME_UNKNOWN && errors.Is(context.Cause(ctx), ErrDetach)
+	return end, !ends
+}
+
+// judged is an unknown end after the probe was asked.
+func (t *Attempt) judged(ctx context.Context, c Cell, end End, out *cellOutput) End {
 	code, err := t.probe(ctx, c, out)
 	switch {
 	case err != nil:

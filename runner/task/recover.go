@@ -38,10 +38,20 @@ func (t *Attempt) recover() {
 	if len(cells) == 0 {
 		return
 	}
+	t.findHandedOver(cells)
 	offsets := t.offsets(cells)
 	for _, c := range cells {
 		t.recoverCell(c, offsets[c])
 	}
+	if t.mode == Waiting {
+		return
+	}
+	// The hub's answer was faster, and found nothing that waited for it.
+	if t.mode == Working || t.mode == Expired {
+		t.clean(t.state.stop.GetAsked())
+	}
+	t.askProbes()
+	t.findRemote()
 }
 
 // recoverCell does with a started cell what the table of docs/runner.md says.
@@ -77,6 +87,9 @@ func (t *Attempt) await(c Cell) {
 // reattacher is the executor of a cell whose command outlives this process; nil: it
 // does not.
 func (t *Attempt) reattacher(c Cell) Reattacher {
+	if t.handed[c] {
+		return handedOver{t.host}
+	}
 	name := executorOf(t.plan.Spec, t.plan.Spec.GetNodes()[c.Node])
 	if name != ExecutorLocal && !detached(t.plan.Spec, c) {
 		return nil
@@ -134,7 +147,8 @@ func restarted() End {
 }
 
 func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, from Offsets, out *cellOutput) (End, bool) {
-	// For a local command secrets are not known yet; the shim masks by itself.
+	// For a command on this host secrets are not known yet, nor for one that was handed
+	// over; who has it masks by itself.
 	cmd, err := build(t.plan.Spec, t.disk.ID(), c, t.secrets())
 	if err != nil {
 		cmd = &Command{AttemptID: t.disk.ID(), Cell: c, Node: t.plan.Spec.GetNodes()[c.Node]}
@@ -184,7 +198,7 @@ func (t *Attempt) askProbes() {
 			if mode != Working || stopped(c) {
 				return restarted(), true
 			}
-			return t.probed(ctx, c, restarted(), out), true
+			return t.probed(ctx, c, restarted(), out)
 		})
 	}
 }

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/fairlead/fairlead/runner/local"
 	"github.com/fairlead/fairlead/runner/ssh"
@@ -20,13 +20,18 @@ type executors struct {
 	close  func()
 }
 
+// thisProgram is the file that this process runs, also where another version, or a broken
+// one, has taken its place in the meantime.
+const thisProgram = "/proc/self/exe"
+
+// commandEnv is the environment of commands: none of them speaks for this service.
+func (p *program) commandEnv() []string {
+	return slices.DeleteFunc(slices.Clone(p.environ), func(pair string) bool { return strings.HasPrefix(pair, notifySocket+"=") })
+}
+
 func (p *program) executors(cfg *config, log *slog.Logger) (*executors, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding this program's file: %w", err)
-	}
 	here, err := local.New(local.Config{
-		Dir: filepath.Join(cfg.DataDir, "shim"), Shim: []string{self, shimCommand}, Env: p.environ, Log: log,
+		Dir: filepath.Join(cfg.DataDir, "shim"), Shim: []string{thisProgram, shimCommand}, Env: p.commandEnv(), Log: log,
 	})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -34,8 +35,19 @@ func main() {
 	// After the first signal the next one ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	p := &program{environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, root: os.Geteuid() == 0}
-	err := p.command().ExecuteContext(ctx)
+	p := &program{
+		environ: os.Environ(), args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		root: os.Geteuid() == 0, hangups: make(chan os.Signal, 1),
+	}
+	p.manager = serviceManager{p.getenv(notifySocket)}
+	// Whose terminal is closed, and who started this with nohup, means what they always did.
+	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil && !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(p.hangups, syscall.SIGHUP)
+	}
+	var err error
+	if p.self, err = selfPath(os.Args[0]); err == nil {
+		err = p.command().ExecuteContext(ctx)
+	}
 	if err != nil {
 		_, _ = fmt.Fprintln(p.stderr, "fairlead-runner:", err)
 	}
@@ -44,10 +56,14 @@ func main() {
 
 // program is one call of the binary with what a process has around it.
 type program struct {
+	self           string // path of the program's file
+	args           []string
 	environ        []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	root           bool
+	manager        serviceManager
+	hangups        chan os.Signal // SIGHUP: another process is to take over
 
 	file  string // --config
 	flags flags
@@ -95,7 +111,15 @@ func (p *program) command() *cobra.Command {
 	f.StringVar(&p.flags.logLevel, "log-level", "", "debug, info, warn or error (default info)")
 	f.StringVar(&p.flags.logFormat, "log-format", "", "text or json (default text)")
 	root.AddCommand(p.enrollCommand(),
-		&cobra.Command{Use: "run", Short: "Take work from the hub until a signal ends it", Args: noArgs, RunE: p.run},
+		&cobra.Command{
+			Use: "run", Short: "Take work from the hub until a signal ends it", Args: noArgs, RunE: p.run,
+			Long: "Take work from the hub until a signal ends it.\n\n" +
+				"SIGTERM, SIGINT  take no more work, give commands over SSH drain.timeout to end, and end.\n" +
+				"                 A second one ends the process at once.\n" +
+				"SIGHUP           have a new process of the program's file as it is now, with the configuration as it is\n" +
+				"                 now, take over. Nothing is cut: this process ends when the commands over SSH that it has\n" +
+				"                 have ended. Refused, with an error in the log, when the new process does not come up.",
+		},
 		p.statusCommand(),
 		&cobra.Command{Use: "version", Short: "Tell the version", Args: noArgs, RunE: p.version})
 	return root

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,39 +27,100 @@ func (p *program) run(c *cobra.Command, _ []string) error {
 		return err
 	}
 	log := p.logger(cfg)
-	id, err := enroll.Load(cfg.DataDir)
+	before, err := p.turn(c.Context(), cfg.DataDir)
 	if err != nil {
 		return err
 	}
-	lock, err := disk.TakeLock(cfg.DataDir, lockFile)
+	dir, err := openDataDir(cfg.DataDir)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = lock.Release() }() // the kernel would
-	fs, err := disk.Open(cfg.DataDir)
-	if err != nil {
-		return err
-	}
+	defer func() { _ = dir.close() }() // the kernel would
 	executors, err := p.executors(cfg, log)
 	if err != nil {
 		return err
 	}
 	defer executors.close()
-	r, err := p.runner(cfg, id, lock, fs, executors, log)
+	id, err := enroll.Load(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	r, err := p.runner(cfg, id, dir, executors, log)
 	if err != nil {
 		return err
 	}
 	log.Info("starting", "runner", id.Name(), "id", id.RunnerID(), "version", version, "data_dir", cfg.DataDir)
-	g, ctx := errgroup.WithContext(c.Context())
-	g.Go(func() error { return r.Run(ctx) })
-	g.Go(func() error { return id.RunRenewal(ctx, p.info(), log) })
-	err = g.Wait()
-	log.Info("stopped")
-	return err
+	next, err := p.serve(c.Context(), r, id, before, log)
+	if next == nil {
+		log.Info("stopped")
+		return err
+	}
+	if err := errors.Join(err, dir.close()); err != nil {
+		log.Error("not all was closed in order before the new process takes over", "error", err)
+	}
+	p.handOver(c.Context(), next, cfg.DataDir, log)
+	outlive(c.Context(), r, time.Duration(cfg.Drain.Timeout), log)
+	log.Info("stopped behind the new process")
+	return nil
 }
 
-func (p *program) runner(cfg *config, id *enroll.Identity, lock *disk.Lock, fs disk.FS, x *executors, log *slog.Logger) (*runner.Runner, error) {
-	bootID, hostID, err := runner.Identify(lock.Ident, runner.HostBinding(cfg.Identity.HostBinding))
+// turn waits until the process that this one takes over from has let go of the data
+// directory, if there is one. What can be wrong with this process is found before.
+func (p *program) turn(ctx context.Context, dataDir string) (*predecessor, error) {
+	if _, err := enroll.Load(dataDir); err != nil {
+		return nil, err
+	}
+	before, err := p.predecessor()
+	if err != nil {
+		return nil, err
+	}
+	return before, before.await(ctx)
+}
+
+// dataDir is the data directory, which this process alone uses.
+type dataDir struct {
+	lock *disk.Lock
+	fs   *disk.OS
+}
+
+func openDataDir(path string) (*dataDir, error) {
+	lock, err := disk.TakeLock(path, lockFile)
+	if err != nil {
+		return nil, err
+	}
+	fs, err := disk.Open(path)
+	if err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	return &dataDir{lock, fs}, nil
+}
+
+func (d *dataDir) close() error { return errors.Join(d.fs.Close(), d.lock.Release()) }
+
+// serve works until ctx ends, or until another process, which is returned, is to take
+// over.
+func (p *program) serve(ctx context.Context, r *runner.Runner, id *enroll.Identity, before *predecessor, log *slog.Logger) (next *successor, err error) {
+	told := context.AfterFunc(ctx, p.manager.stopping)
+	defer told()
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.Run(ctx) })
+	g.Go(func() error { return id.RunRenewal(ctx, p.info(), log) })
+	g.Go(func() error {
+		if next = p.awaitReload(ctx, r, log); next != nil {
+			leave()
+		}
+		return nil
+	})
+	p.manager.serving()
+	before.serving()
+	err = g.Wait()
+	return next, err
+}
+
+func (p *program) runner(cfg *config, id *enroll.Identity, dir *dataDir, x *executors, log *slog.Logger) (*runner.Runner, error) {
+	bootID, hostID, err := runner.Identify(dir.lock.Ident, runner.HostBinding(cfg.Identity.HostBinding))
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +134,7 @@ func (p *program) runner(cfg *config, id *enroll.Identity, lock *disk.Lock, fs d
 	}
 	status := &statusWriter{path: filepath.Join(cfg.DataDir, statusFile), log: log}
 	return runner.New(runner.Config{
-		FS: fs, BootID: bootID, HostID: hostID, Info: p.info(), Slots: cfg.Slots,
+		FS: dir.fs, BootID: bootID, HostID: hostID, Info: p.info(), Slots: cfg.Slots,
 		Dial: func(address string) (session.Conn, error) {
 			conn, err := id.Dial(address)
 			if err != nil {
@@ -85,7 +148,7 @@ func (p *program) runner(cfg *config, id *enroll.Identity, lock *disk.Lock, fs d
 			MaxUnacknowledged: cfg.Spool.MaxUnacknowledged,
 			Retention:         time.Duration(cfg.Retention.Time), RetentionPercent: cfg.Retention.Percent,
 		},
-		DrainTimeout: time.Duration(cfg.Drain.Timeout), StatusChanged: status.write, Log: log,
+		Handover: filepath.Join(cfg.DataDir, "handover"), DrainTimeout: time.Duration(cfg.Drain.Timeout), StatusChanged: status.write, Log: log,
 	})
 }
 

@@ -1,4 +1,4 @@
-package local
+package stepdir
 
 import (
 	"encoding/binary"
@@ -16,19 +16,21 @@ import (
 )
 
 const (
-	// segmentBytes is how much output one file holds, outLimit how much may wait to be
-	// kept by the runner before the command blocks.
-	segmentBytes = 16 << 20
-	outLimit     = 64 << 20
-	// A record is a byte of stream, four of length, and the bytes.
+	// SegmentBytes is how much output one file holds.
+	SegmentBytes = 16 << 20
+	// OutLimit is how much may wait to be kept by the runner before the command blocks.
+	OutLimit = 64 << 20
+	// MaxRecord is how many bytes of output one record holds. A record is a byte of
+	// stream, four of length, and the bytes.
+	MaxRecord  = 64 << 10
 	recordHead = 5
-	maxRecord  = 64 << 10
 )
 
-func segmentName(offset uint64) string { return fmt.Sprintf("%s%020d", outPrefix, offset) }
+func segmentName(offset uint64) string { return fmt.Sprintf("%s%020d", OutPrefix, offset) }
 
-// outWriter writes a command's output to segments. Offsets count its bytes alone.
-type outWriter struct {
+// OutWriter writes a command's output to segments. Offsets count its bytes alone. It is
+// safe for concurrent use.
+type OutWriter struct {
 	dir    string
 	notify func()
 
@@ -43,17 +45,18 @@ type outWriter struct {
 	scratch  []byte
 }
 
-func newOutWriter(dir string, notify func()) *outWriter {
-	w := &outWriter{dir: dir, notify: notify}
+// NewOutWriter makes a writer; notify is called behind each write and must not block.
+func NewOutWriter(dir string, notify func()) *OutWriter {
+	w := &OutWriter{dir: dir, notify: notify}
 	w.room = sync.NewCond(&w.mu)
 	return w
 }
 
-// write appends bytes of one stream. It blocks at the limit: so the command's pipe
+// Write appends bytes of one stream. It blocks at the limit: so the command's pipe
 // fills and the command waits.
-func (w *outWriter) write(stream wire.Stream, p []byte) error {
+func (w *OutWriter) Write(stream wire.Stream, p []byte) error {
 	for len(p) > 0 {
-		n := min(len(p), maxRecord)
+		n := min(len(p), MaxRecord)
 		if err := w.record(stream, p[:n]); err != nil {
 			return err
 		}
@@ -62,16 +65,16 @@ func (w *outWriter) write(stream wire.Stream, p []byte) error {
 	return nil
 }
 
-func (w *outWriter) record(stream wire.Stream, p []byte) error {
+func (w *OutWriter) record(stream wire.Stream, p []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.offset-w.released >= outLimit && !w.closed {
+	for w.offset-w.released >= OutLimit && !w.closed {
 		w.room.Wait()
 	}
 	if w.err != nil {
 		return w.err
 	}
-	if w.file == nil || w.offset-w.base >= segmentBytes {
+	if w.file == nil || w.offset-w.base >= SegmentBytes {
 		if w.err = w.turn(); w.err != nil {
 			return w.err
 		}
@@ -87,7 +90,7 @@ func (w *outWriter) record(stream wire.Stream, p []byte) error {
 	return nil
 }
 
-func (w *outWriter) turn() error {
+func (w *OutWriter) turn() error {
 	if w.file != nil {
 		if err := w.file.Close(); err != nil {
 			return err
@@ -99,21 +102,24 @@ func (w *outWriter) turn() error {
 	return err
 }
 
-func (w *outWriter) release(offset uint64) {
+// Release says that the runner keeps elsewhere what is before offset.
+func (w *OutWriter) Release(offset uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.released = max(w.released, offset)
 	w.room.Broadcast()
 }
 
-func (w *outWriter) end() uint64 {
+// End is how many bytes of output there are.
+func (w *OutWriter) End() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.offset
 }
 
-// close ends writing, also for who waits for room.
-func (w *outWriter) close(sync bool) error {
+// Close ends writing, also for who waits for room. With sync the disk has the output
+// when it returns.
+func (w *OutWriter) Close(sync bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
@@ -136,7 +142,7 @@ func (w *outWriter) close(sync bool) error {
 	return nil
 }
 
-// outReader reads what an outWriter wrote, from an offset on.
+// outReader reads what an OutWriter wrote, from an offset on.
 type outReader struct {
 	dir    string
 	offset uint64
@@ -180,7 +186,7 @@ func (r *outReader) segments() ([]uint64, error) {
 	}
 	var out []uint64
 	for _, e := range entries {
-		if name, found := strings.CutPrefix(e.Name(), outPrefix); found {
+		if name, found := strings.CutPrefix(e.Name(), OutPrefix); found {
 			if n, err := strconv.ParseUint(name, 10, 64); err == nil {
 				out = append(out, n)
 			}
@@ -237,11 +243,11 @@ func (r *outReader) record() (wire.Stream, []byte, error) {
 		return 0, nil, r.back(int64(n), err)
 	}
 	size := binary.BigEndian.Uint32(head[1:])
-	if size > maxRecord || wire.Stream(head[0]) > wire.Stderr {
+	if size > MaxRecord || wire.Stream(head[0]) > wire.Stderr {
 		return 0, nil, errors.New("a step's output file is damaged")
 	}
-	if cap(r.buf) < maxRecord {
-		r.buf = make([]byte, maxRecord)
+	if cap(r.buf) < MaxRecord {
+		r.buf = make([]byte, MaxRecord)
 	}
 	p := r.buf[:size]
 	m, err := io.ReadFull(r.file, p)
