@@ -11,6 +11,8 @@ type Wake struct {
 	Ready bool
 	// Stops: something is to stop.
 	Stops bool
+	// Look: there may be offers to its runners that it was not told of.
+	Look bool
 }
 
 // Interest is in the events of an organisation, or of one execution of it.

@@ -37,6 +37,8 @@ type Config struct {
 	// are the names of those that may; none: any.
 	ManualTakeover bool
 	Successors     []string
+	// Woken does what another member asks for over the database; nil: there are none.
+	Woken func(context.Context, hub.Wake) error
 	// Sessions counts the runners that it serves; nil: none.
 	Sessions func() int
 	// Interval between heartbeats; Inactive and Dead are what members without one count
@@ -52,6 +54,8 @@ type Cluster struct {
 	cfg    Config
 	log    *slog.Logger
 	nonce  []byte
+	// noticed has a token when notice is to be sent.
+	noticed chan struct{}
 
 	mu         sync.RWMutex
 	hold       hub.Hold
@@ -69,6 +73,7 @@ type Cluster struct {
 	activeTerm int64         // of the lease to be the active one; 0 without it
 	mode       hub.ExecutionMode
 	trusted    map[string]time.Time // until when leases of this member count
+	notice     hub.Wake             // what the others are to be told over the database
 }
 
 // New makes a Cluster; Join and Run make it work.
@@ -87,7 +92,7 @@ func New(st *store.Store, master *keys.Master, cfg Config, log *slog.Logger) *Cl
 	}
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
-	return &Cluster{st: st, master: master, cfg: cfg, log: log, nonce: nonce, trusted: make(map[string]time.Time)}
+	return &Cluster{st: st, master: master, cfg: cfg, log: log, nonce: nonce, noticed: make(chan struct{}, 1), trusted: make(map[string]time.Time)}
 }
 
 // Join writes the member's row and reads what the others need to be answered. It must
@@ -267,6 +272,10 @@ func (c *Cluster) Run(ctx context.Context) error {
 	g.Go(func() error { return c.beats(ctx) })
 	g.Go(func() error { return c.ticks(ctx) })
 	g.Go(func() error { return c.housekeeping(ctx) })
+	if c.cfg.Woken != nil {
+		g.Go(func() error { return c.notices(ctx) })
+		g.Go(func() error { return c.listen(ctx) })
+	}
 	if c.cfg.ActivePassive {
 		g.Go(func() error { return c.Lead(ctx, c.beActive()) })
 	}

@@ -164,6 +164,9 @@ func (d *Dispatcher) Woken(ctx context.Context, w hub.Wake) error {
 	for _, id := range w.Offers {
 		all = append(all, d.passOffer(ctx, id))
 	}
+	if w.Look {
+		all = append(all, d.passOffers(ctx))
+	}
 	if w.Stops {
 		d.tellStops(ctx)
 	}

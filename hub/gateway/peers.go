@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -42,7 +43,7 @@ type PeersConfig struct {
 	FleetGone func(member string)
 	// Chunks takes output that another member committed.
 	Chunks func(executionID string, rows []store.ChunkRow, missed bool)
-	// Missed is told that a wake reached nobody; the members may be told another way. May
+	// Missed is told that a wake reaches nobody; the members may be told another way. May
 	// be nil.
 	Missed func(hub.Wake)
 }
@@ -134,11 +135,17 @@ func (p *Peers) Wake(memberID string, w hub.Wake) {
 		}
 	}
 	p.mu.Unlock()
-	if len(to) == 0 && memberID != "" && p.cfg.Missed != nil {
-		p.cfg.Missed(w)
+	if len(to) == 0 && memberID != "" {
+		p.missed(w)
 	}
 	for _, one := range to {
 		go one.wake(w)
+	}
+}
+
+func (p *Peers) missed(w hub.Wake) {
+	if p.cfg.Missed != nil {
+		p.cfg.Missed(w)
 	}
 }
 
@@ -219,6 +226,8 @@ type otherMember struct {
 	stop              context.CancelFunc
 	watches           *queue[*memberv1.WatchRequest]
 	follows           *queue[*memberv1.FollowRequest]
+	// heard: its events come, so a wake may be expected to arrive.
+	heard atomic.Bool
 }
 
 // run keeps both streams up until ctx ends.
@@ -261,9 +270,13 @@ func (o *otherMember) again(ctx context.Context, what string, run func(context.C
 func (o *otherMember) wake(w hub.Wake) {
 	ctx, cancel := context.WithTimeout(context.Background(), wakeTimeout)
 	defer cancel()
+	heard := o.heard.Load()
+	if !heard {
+		o.p.missed(w) // an error may be long in coming
+	}
 	_, err := o.client.Wake(ctx, &memberv1.WakeRequest{Offers: w.Offers, Ready: w.Ready, Stops: w.Stops})
-	if err != nil && o.p.cfg.Missed != nil {
-		o.p.cfg.Missed(w)
+	if err != nil && heard {
+		o.p.missed(w)
 	}
 }
 
@@ -284,11 +297,13 @@ func (o *otherMember) watch(ctx context.Context) error {
 	// A change that was queued meanwhile comes twice: harmless.
 	go sendAll(ctx, first, o.watches, stream.Send)
 	defer o.p.cfg.FleetGone(o.id)
+	defer o.heard.Store(false)
 	for {
 		r, err := stream.Recv()
 		if err != nil {
 			return err
 		}
+		o.heard.Store(true)
 		o.take(ctx, r)
 	}
 }

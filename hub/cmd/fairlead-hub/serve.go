@@ -159,6 +159,7 @@ func (s *server) join(ctx context.Context, master *keys.Master) error {
 	s.cluster = cluster.New(s.st, master, cluster.Config{
 		ID: id, Name: s.cfg.MemberName(), Version: version, Gateway: advertised, Address: s.addr.member,
 		Roles: config.List(cc.Roles), Sessions: func() int { return s.dispatch.Sessions() },
+		Woken:         func(ctx context.Context, w hub.Wake) error { return s.dispatch.Woken(ctx, w) },
 		ActivePassive: cc.Mode == config.ModeActivePassive, ManualTakeover: cc.Takeover.Policy == config.TakeoverManual,
 		Successors: config.List(cc.Takeover.Members), ExecutionMode: hub.ExecutionMode(cc.ExecutionMode),
 		Interval: h.Interval, Inactive: h.ConsiderInactive, Dead: h.ConsiderDead,
@@ -213,6 +214,7 @@ func (s *server) edges(master *keys.Master) error {
 			return s.dispatch.Fleet(ctx, m, whole, r)
 		},
 		FleetGone: func(m string) { s.dispatch.FleetGone(m) },
+		Missed:    s.cluster.Notice,
 		Chunks:    func(id string, rows []store.ChunkRow, missed bool) { s.output.Deliver(id, rows, missed) },
 	}, s.log)
 	s.dispatch = dispatch.New(s.st, dispatch.Config{
