@@ -80,7 +80,7 @@ func (c *Cluster) listen(ctx context.Context) error {
 	for told := false; ; {
 		err := c.st.Listen(ctx, func(text string) { c.hear(ctx, text) })
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it ended because of that
 		}
 		if !told {
 			told = true
