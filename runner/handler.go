@@ -2,6 +2,7 @@ package runner
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,7 +30,7 @@ func (x *handler) Hello() *runnerv1.Hello {
 		MinVersion: wire.MinProtocolVersion, MaxVersion: wire.MaxProtocolVersion,
 		InstanceNonce: r.nonce, BootId: r.c.BootID, HostId: r.c.HostID,
 		SessionEpoch: s.Epoch, Incarnation: s.Incarnation, Slots: uint32(r.c.Slots), Info: r.c.Info,
-		Showing: s.Showing, SealingKey: r.c.SealingKey,
+		Showing: s.Showing, SealingKey: r.c.SealingKey, KeepsScripts: true,
 	}
 	for _, m := range []spool.Mark{s.Newest, s.Sixtieth} {
 		if m.Tick > 0 {
@@ -141,7 +142,7 @@ func (x *handler) Confirmed(link *session.Link) {
 	r := (*Runner)(x)
 	r.mu.Lock()
 	r.link, r.since, r.lastErr = link, time.Now(), ""
-	r.specs = map[string][]byte{}
+	r.specs, r.scripts = map[string][]byte{}, wire.Scripts{}
 	r.renewed = nil
 	r.answered = r.c.Boottime()
 	draining := r.draining != ""
@@ -272,6 +273,10 @@ func (r *Runner) offer(link *session.Link, o *runnerv1.Offer) error {
 	delete(r.specs, id)
 	known, draining, handing := r.holdings[id], r.draining, r.handing
 	r.mu.Unlock()
+	spec, parsed, err := r.whole(id, spec, o.GetSpecHash())
+	if err != nil {
+		return err
+	}
 	if known != nil {
 		known.open(link)
 		return nil
@@ -285,9 +290,6 @@ func (r *Runner) offer(link *session.Link, o *runnerv1.Offer) error {
 			active++
 		}
 	}
-	if sum := sha256.Sum256(spec); string(sum[:]) != string(o.GetSpecHash()) {
-		return fmt.Errorf("the spec of attempt %s does not have the hash that its offer tells", id)
-	}
 	switch {
 	case draining != "":
 		r.refuse(link, o.GetFence(), runnerv1.Refuse_REASON_DRAINING, "No more work is taken: "+draining+".")
@@ -296,7 +298,7 @@ func (r *Runner) offer(link *session.Link, o *runnerv1.Offer) error {
 	case r.store.LowOnSpace():
 		r.refuse(link, o.GetFence(), runnerv1.Refuse_REASON_DISK, "The runner's disk is nearly full.")
 	default:
-		if why := unsupported(spec); why != "" {
+		if why := unsupported(parsed); why != "" {
 			r.refuse(link, o.GetFence(), runnerv1.Refuse_REASON_UNSUPPORTED, why)
 			return nil
 		}
@@ -310,11 +312,62 @@ func (r *Runner) offer(link *session.Link, o *runnerv1.Offer) error {
 	return nil
 }
 
+// whole checks a spec against its hash and puts back the scripts that the hub told by
+// their digests alone. Every offer of a session must come through here, in order: the
+// hub counts on what is kept. parsed is nil for what cannot be read.
+func (r *Runner) whole(id string, raw, hash []byte) (spec []byte, parsed *runnerv1.Spec, err error) {
+	if sum := sha256.Sum256(raw); string(sum[:]) != string(hash) {
+		return nil, nil, fmt.Errorf("the spec of attempt %s does not have the hash that its offer tells", id)
+	}
+	parsed = &runnerv1.Spec{}
+	if proto.Unmarshal(raw, parsed) != nil {
+		return raw, nil, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed := false
+	for _, step := range parsed.GetSteps() {
+		script := step.GetScript()
+		if len(script.GetDigest()) == 0 {
+			continue
+		}
+		short := script.GetText() == ""
+		if err := r.keepScript(script); err != nil {
+			return nil, nil, fmt.Errorf("attempt %s: %w", id, err)
+		}
+		changed = changed || short
+	}
+	if changed {
+		raw, err = proto.Marshal(parsed)
+	}
+	return raw, parsed, err
+}
+
+// keepScript keeps a script, or puts its text back. The caller holds mu.
+func (r *Runner) keepScript(s *runnerv1.Script) error {
+	if len(s.GetDigest()) != sha256.Size {
+		return fmt.Errorf("a script's digest has %d bytes", len(s.GetDigest()))
+	}
+	digest := [sha256.Size]byte(s.GetDigest())
+	if s.GetText() == "" {
+		text, kept := r.scripts.Get(digest)
+		if !kept {
+			return errors.New("the hub believes a script to be here, and it is not")
+		}
+		s.Text = text
+		return nil
+	}
+	if wire.ScriptDigest(s.GetText()) != digest {
+		return errors.New("a script does not have the digest that the hub tells")
+	}
+	r.scripts.Put(digest, len(s.GetText()), s.GetText())
+	return nil
+}
+
 // unsupported tells what of a spec this runner does not know; "" if nothing.
-func unsupported(b []byte) string {
-	spec := &runnerv1.Spec{}
-	if err := proto.Unmarshal(b, spec); err != nil {
-		return "The spec cannot be read: " + err.Error()
+func unsupported(spec *runnerv1.Spec) string {
+	if spec == nil {
+		return "The spec cannot be read."
 	}
 	for _, s := range spec.GetSteps() {
 		if s.GetWork() == nil {

@@ -90,6 +90,7 @@ type Runner struct {
 	session  spool.Session
 	show     *showing          // nil when no full inventory is asked for
 	specs    map[string][]byte // parts of specs, of the present link
+	scripts  wire.Scripts      // kept for the hub, of the present link
 	draining string            // why no work is taken; "" if it is
 	lastErr  string
 	renewed  []time.Duration // boot times at which unanswered renewals were sent

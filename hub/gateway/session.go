@@ -88,6 +88,9 @@ type session struct {
 	heard   atomic.Bool // its Hello has come
 	greeted atomic.Bool
 	kept    kept
+	// keepsScripts is what its Hello says; scripts are those that it keeps, for the sender.
+	keepsScripts atomic.Bool
+	scripts      wire.Scripts
 
 	ref  hub.SessionRef // set by the reader, before any lane
 	told []string       // gateways of Welcome; set by the reader
@@ -129,7 +132,11 @@ func (s *session) send(ctx context.Context, i item) error {
 	frames := []*runnerv1.SessionResponse{i.frame}
 	if i.offer != nil {
 		var err error
-		if frames, err = offerFrames(*i.offer); err != nil {
+		var scripts *wire.Scripts
+		if s.keepsScripts.Load() {
+			scripts = &s.scripts
+		}
+		if frames, err = offerFrames(*i.offer, scripts); err != nil {
 			// One offer that cannot be told must not end the session of all others.
 			s.g.log.ErrorContext(ctx, "offer not told", "attempt_id", i.offer.Fence.AttemptID, "runner_id", s.id.ID, "error", err)
 			return nil
@@ -190,6 +197,7 @@ func (s *session) greet(ctx context.Context) error {
 	if err != nil {
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
+	s.keepsScripts.Store(msg.GetKeepsScripts())
 	hello, err := helloIn(s.id, msg)
 	if err != nil {
 		return err

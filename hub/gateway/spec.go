@@ -16,14 +16,20 @@ import (
 )
 
 // offerFrames makes the frames that tell an offer: the spec inside it, or in parts
-// before it.
-func offerFrames(o hub.Offer) ([]*runnerv1.SessionResponse, error) {
-	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(makeSpec(o))
+// before it. Scripts that the runner keeps go by their digest; nil: it keeps none. What
+// is returned must be sent, before the next offer's: else the two ends would not keep
+// the same.
+func offerFrames(o hub.Offer, kept *wire.Scripts) ([]*runnerv1.SessionResponse, error) {
+	spec := makeSpec(o)
+	if n := proto.Size(spec); n > wire.MaxSpecBytes {
+		return nil, fmt.Errorf("the spec of attempt %s has %d bytes, more than any runner takes", o.Fence.AttemptID, n)
+	}
+	if kept != nil {
+		shorten(spec, kept)
+	}
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(spec)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the spec of attempt %s: %w", o.Fence.AttemptID, err)
-	}
-	if len(raw) > wire.MaxSpecBytes {
-		return nil, fmt.Errorf("the spec of attempt %s has %d bytes, more than any runner takes", o.Fence.AttemptID, len(raw))
 	}
 	hash := sha256.Sum256(raw)
 	offer := &runnerv1.Offer{Fence: fenceOut(o.Fence), SpecHash: hash[:]}
@@ -40,6 +46,24 @@ func offerFrames(o hub.Offer) ([]*runnerv1.SessionResponse, error) {
 		}
 	}
 	return append(frames, &runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Offer{Offer: offer}}), nil
+}
+
+// shorten takes out the texts of scripts that the runner keeps, and has it keep the
+// others.
+func shorten(spec *runnerv1.Spec, kept *wire.Scripts) {
+	for _, step := range spec.GetSteps() {
+		script := step.GetScript()
+		if len(script.GetText()) < wire.MinKeptScript {
+			continue
+		}
+		digest := wire.ScriptDigest(script.GetText())
+		script.Digest = digest[:]
+		if _, has := kept.Get(digest); has {
+			script.Text = ""
+			continue
+		}
+		kept.Put(digest, len(script.GetText()), "")
+	}
 }
 
 // makeSpec tells a runner what its assignment is. Positions in it (what cells mean)

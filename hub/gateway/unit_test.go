@@ -138,7 +138,7 @@ func TestSpecOfHostKeyConflict(t *testing.T) {
 // A spec that is too large for its offer comes in parts before it, and is whole.
 func TestSpecInParts(t *testing.T) {
 	t.Parallel()
-	frames, err := offerFrames(bigOffer(strings.Repeat("0123456789", 200_000)))
+	frames, err := offerFrames(bigOffer(strings.Repeat("0123456789", 200_000)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,11 +158,50 @@ func TestSpecInParts(t *testing.T) {
 	if last == nil || len(last.GetSpec()) != 0 || len(frames) != 5 {
 		t.Errorf("%d frames, the last %T", len(frames), frames[len(frames)-1].GetFrame())
 	}
-	if frames, err := offerFrames(bigOffer("echo")); err != nil || len(frames) != 1 {
+	if frames, err := offerFrames(bigOffer("echo"), nil); err != nil || len(frames) != 1 {
 		t.Errorf("a small spec made %d frames, %v", len(frames), err)
 	}
-	if _, err := offerFrames(bigOffer(strings.Repeat("x", wire.MaxSpecBytes))); err == nil {
+	if _, err := offerFrames(bigOffer(strings.Repeat("x", wire.MaxSpecBytes)), nil); err == nil {
 		t.Error("a spec over all bounds was told")
+	}
+}
+
+// A long script goes once to a runner that keeps it, and then by its digest.
+func TestSpecOfKeptScript(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("echo hello\n", 1000)
+	told := func(o hub.Offer, kept *wire.Scripts) *runnerv1.Script {
+		frames, err := offerFrames(o, kept)
+		if err != nil || len(frames) != 1 {
+			t.Fatalf("%d frames, %v", len(frames), err)
+		}
+		spec := &runnerv1.Spec{}
+		if err := proto.Unmarshal(frames[0].GetOffer().GetSpec(), spec); err != nil {
+			t.Fatal(err)
+		}
+		return spec.GetSteps()[0].GetScript()
+	}
+	digest := wire.ScriptDigest(long)
+	var kept wire.Scripts
+	for i, want := range []string{long, "", ""} {
+		if s := told(bigOffer(long), &kept); s.GetText() != want || !bytes.Equal(s.GetDigest(), digest[:]) {
+			t.Errorf("offer %d tells %d bytes and digest %x", i, len(s.GetText()), s.GetDigest())
+		}
+	}
+	if s := told(bigOffer("echo"), &kept); s.GetText() != "echo" || s.GetDigest() != nil {
+		t.Errorf("a short script is told as %v", s)
+	}
+	if s := told(bigOffer(long), nil); s.GetText() != long || s.GetDigest() != nil {
+		t.Error("a runner that keeps none is told a digest")
+	}
+	// An offer that cannot be told changes nothing of what the runner is believed to have.
+	huge := bigOffer(long + "#")
+	huge.Execution.Options = map[string]string{"x": strings.Repeat("x", wire.MaxSpecBytes)}
+	if _, err := offerFrames(huge, &kept); err == nil {
+		t.Error("a spec over all bounds was told")
+	}
+	if s := told(bigOffer(long+"#"), &kept); s.GetText() != long+"#" {
+		t.Error("the runner is believed to have a script that it was never told")
 	}
 }
 

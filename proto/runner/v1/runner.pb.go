@@ -1419,7 +1419,10 @@ type Hello struct {
 	// The runner was interrupted while it showed its full inventory.
 	Showing bool `protobuf:"varint,13,opt,name=showing,proto3" json:"showing,omitempty"`
 	// HPKE public key, for a hub whose database lost it.
-	SealingKey    []byte `protobuf:"bytes,14,opt,name=sealing_key,json=sealingKey,proto3" json:"sealing_key,omitempty"`
+	SealingKey []byte `protobuf:"bytes,14,opt,name=sealing_key,json=sealingKey,proto3" json:"sealing_key,omitempty"`
+	// The runner keeps scripts for as long as the session lasts (wire.Scripts), so the hub
+	// may tell one that it told before by its digest alone.
+	KeepsScripts  bool `protobuf:"varint,15,opt,name=keeps_scripts,json=keepsScripts,proto3" json:"keeps_scripts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1550,6 +1553,13 @@ func (x *Hello) GetSealingKey() []byte {
 		return x.SealingKey
 	}
 	return nil
+}
+
+func (x *Hello) GetKeepsScripts() bool {
+	if x != nil {
+		return x.KeepsScripts
+	}
+	return false
 }
 
 // InventoryPage carries a long inventory behind Hello. Behind Confirm it answers
@@ -4639,7 +4649,10 @@ type Script struct {
 	ArgsQuoted    bool   `protobuf:"varint,4,opt,name=args_quoted,json=argsQuoted,proto3" json:"args_quoted,omitempty"`
 	FileExtension string `protobuf:"bytes,5,opt,name=file_extension,json=fileExtension,proto3" json:"file_extension,omitempty"`
 	// The unsplit args text of the job, expanded and split on the runner.
-	ArgsText      string `protobuf:"bytes,6,opt,name=args_text,json=argsText,proto3" json:"args_text,omitempty"`
+	ArgsText string `protobuf:"bytes,6,opt,name=args_text,json=argsText,proto3" json:"args_text,omitempty"`
+	// SHA-256 of the text, where the runner is to keep it, or has it when text is empty.
+	// On the runner's disk the text is always there.
+	Digest        []byte `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4714,6 +4727,13 @@ func (x *Script) GetArgsText() string {
 		return x.ArgsText
 	}
 	return ""
+}
+
+func (x *Script) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
 }
 
 type OutputRequest struct {
@@ -5175,7 +5195,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x06DBMark\x12\x12\n" +
 	"\x04tick\x18\x01 \x01(\x04R\x04tick\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\fR\x05nonce\x12\x10\n" +
-	"\x03mac\x18\x03 \x01(\fR\x03mac\"\xf4\x03\n" +
+	"\x03mac\x18\x03 \x01(\fR\x03mac\"\x99\x04\n" +
 	"\x05Hello\x12\x1f\n" +
 	"\vmin_version\x18\x01 \x01(\rR\n" +
 	"minVersion\x12\x1f\n" +
@@ -5194,7 +5214,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x04more\x18\f \x01(\bR\x04more\x12\x18\n" +
 	"\ashowing\x18\r \x01(\bR\ashowing\x12\x1f\n" +
 	"\vsealing_key\x18\x0e \x01(\fR\n" +
-	"sealingKey\"z\n" +
+	"sealingKey\x12#\n" +
+	"\rkeeps_scripts\x18\x0f \x01(\bR\fkeepsScripts\"z\n" +
 	"\rInventoryPage\x129\n" +
 	"\tinventory\x18\x01 \x03(\v2\x1b.fairlead.runner.v1.HoldingR\tinventory\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12\x1a\n" +
@@ -5471,7 +5492,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\n" +
 	"is_handler\x18\r \x01(\bR\tisHandler\x12\x1a\n" +
 	"\bdetached\x18\x0e \x01(\bR\bdetachedB\x06\n" +
-	"\x04work\"\xb7\x01\n" +
+	"\x04work\"\xcf\x01\n" +
 	"\x06Script\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04args\x18\x02 \x03(\tR\x04args\x12 \n" +
@@ -5479,7 +5500,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\vargs_quoted\x18\x04 \x01(\bR\n" +
 	"argsQuoted\x12%\n" +
 	"\x0efile_extension\x18\x05 \x01(\tR\rfileExtension\x12\x1b\n" +
-	"\targs_text\x18\x06 \x01(\tR\bargsText\"K\n" +
+	"\targs_text\x18\x06 \x01(\tR\bargsText\x12\x16\n" +
+	"\x06digest\x18\a \x01(\fR\x06digest\"K\n" +
 	"\rOutputRequest\x121\n" +
 	"\x05chunk\x18\x01 \x01(\v2\x19.fairlead.runner.v1.ChunkH\x00R\x05chunkB\a\n" +
 	"\x05frame\"\x80\x01\n" +
