@@ -22,10 +22,10 @@ func TestFullSpoolTruncates(t *testing.T) {
 	w.startRunner()
 	file := func(name string) string { return filepath.Join(w.dir, name) }
 	wait := func(name string) string { return "while [ ! -e " + file(name) + " ]; do sleep 0.05; done; " }
-	// Random, so that the spool cannot make it small; far more than spool and shim hold.
+	// Random, so that the spool cannot make it small, and more than spool and shim hold.
 	const size = 75_000_000
 	step := "echo first; touch " + file("begun") + "; " + wait("go") +
-		"head -c " + strconv.Itoa(size) + " /dev/urandom | base64 -w 100; touch " + file("printed") + "; " + wait("over") + "echo last"
+		"head -c " + strconv.Itoa(size) + " /dev/urandom | base64 -w 10000 | dd obs=64k status=none; touch " + file("printed") + "; " + wait("over") + "echo last"
 	w.job(1, true, "node-first", step)
 	id := w.run()
 	w.await("the step has begun", 30*time.Second, func() bool { return len(w.lines("begun")) > 0 })
@@ -51,7 +51,7 @@ func TestFullSpoolTruncates(t *testing.T) {
 		dropped += n
 	}
 	kept := len(droppedNote.ReplaceAllString(log, ""))
-	if printed := len("first\nlast\n") + size/3*4 + size/3*4/100; kept+dropped != printed || dropped == 0 {
+	if printed := len("first\nlast\n") + size/3*4 + size/3*4/10_000; kept+dropped != printed || dropped == 0 {
 		t.Errorf("%d bytes kept, %d dropped: %d, but %d were printed", kept, dropped, kept+dropped, printed)
 	}
 	if !strings.HasPrefix(log, "first\n") {
