@@ -52,7 +52,8 @@ type Config struct {
 	Boottime func() time.Duration
 	// Spool configures the disk; Log, Progress and Broken are set by New.
 	Spool spool.Config
-	// Handover is the folder for commands that this process hands over, or was handed.
+	// Handover is the folder for commands that this process hands over, or was handed;
+	// empty: HandOver is refused.
 	Handover string
 	// DrainTimeout is how long commands over SSH may take to end when Run's ctx ended.
 	DrainTimeout time.Duration

@@ -26,25 +26,48 @@ func (w *world) ownBinary() (path string) {
 	return path
 }
 
-// serving returns the process that has the runner's data directory.
+// serving returns the process that has the runner's data directory; 0 when none has, or
+// has not written its number yet.
 func (w *world) serving() int {
+	w.Helper()
 	pid, err := disk.Holder(w.runner.DataDir, "runner.lock")
 	w.must(err)
+	if pid == 1 {
+		return 0
+	}
 	return pid
+}
+
+// signal sends sig to the process that serves, and returns it.
+func (w *world) signal(sig syscall.Signal) (pid int) {
+	w.Helper()
+	w.await("a process serves", 30*time.Second, func() bool {
+		pid = w.serving()
+		return pid != 0
+	})
+	w.must(syscall.Kill(pid, sig))
+	return pid
+}
+
+// endServing ends the process that serves with the test.
+func (w *world) endServing() {
+	w.Cleanup(func() {
+		if pid := w.serving(); pid != 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 }
 
 // reload has the process that serves replaced, and returns the new one, which is ended
 // with the test.
 func (w *world) reload() int {
 	w.Helper()
-	before := w.serving()
-	w.must(syscall.Kill(before, syscall.SIGHUP))
-	after := 0
+	before, after := w.signal(syscall.SIGHUP), 0
 	w.await("another process serves", 30*time.Second, func() bool {
 		after = w.serving()
-		return after > 1 && after != before // 1: it has not written its number yet
+		return after != 0 && after != before
 	})
-	w.Cleanup(func() { _ = syscall.Kill(after, syscall.SIGKILL) })
+	w.endServing()
 	return after
 }
 
@@ -92,6 +115,34 @@ func ended(p *lab.Process) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// Work that is offered, granted, prepared, begun or just ending while the process is
+// replaced is done once, whatever of this it was.
+func TestReloadUnderManyJobs(t *testing.T) {
+	t.Parallel()
+	for name, local := range map[string]bool{"local": true, "ssh": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := newWorld(t, setup{local: local})
+			w.job(1, true, "node-first", w.witnessStep(3, "0.02"))
+			const runs = 60
+			var ids []string
+			for i := range runs {
+				ids = append(ids, w.run())
+				if i == runs/3 || i == 2*runs/3 {
+					w.signal(syscall.SIGHUP)
+				}
+			}
+			w.endServing()
+			for _, id := range ids {
+				w.end(id, "succeeded", 90*time.Second)
+			}
+			if n := w.starts("node001"); n != runs {
+				t.Errorf("%d commands were started, want %d", n, runs)
+			}
+		})
 	}
 }
 
@@ -237,8 +288,7 @@ func TestReloadIsRefused(t *testing.T) {
 			w.await("the command prints", 20*time.Second, func() bool { return len(w.lines("node001.copy")) > 5 })
 			w.must(os.Remove(binary))
 			w.must(os.WriteFile(binary, []byte(text), 0o700))
-			before := w.serving()
-			w.must(syscall.Kill(before, syscall.SIGHUP))
+			before := w.signal(syscall.SIGHUP)
 			w.await("the refusal is told", 40*time.Second, func() bool { return strings.Contains(w.runner.Process.Tail(), "the reload is refused") })
 			w.end(id, "succeeded", 60*time.Second)
 			if after := w.serving(); after != before {
@@ -258,9 +308,8 @@ func TestReloadWithAWrongConfiguration(t *testing.T) {
 	w.must(os.WriteFile(config, []byte("slots: 7\n"), 0o600))
 	w.runner.SetArgs("--config", config)
 	w.startRunner()
-	before := w.serving()
 	w.must(os.WriteFile(config, []byte("slotz: 8\n"), 0o600))
-	w.must(syscall.Kill(before, syscall.SIGHUP))
+	w.signal(syscall.SIGHUP)
 	w.await("the refusal is told", 40*time.Second, func() bool {
 		tail := w.runner.Process.Tail()
 		return strings.Contains(tail, "the reload is refused") && strings.Contains(tail, "did you mean slots?")

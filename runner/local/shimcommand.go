@@ -217,9 +217,18 @@ func (c *shimCommand) copyOutput() {
 	masker := mask.New(c.req.Masks)
 	for i, r := range c.readers {
 		stream := wire.Stream(i)
-		w := masker.Writer(func(p []byte) error { return c.out.Write(stream, p) })
+		// The masker lets go of a few bytes at a time, and each would cost a write.
+		var pieces []byte
+		w := masker.Writer(func(p []byte) error {
+			pieces = append(pieces, p...)
+			return nil
+		})
+		tell := func() {
+			_ = c.out.Write(stream, pieces) // the error is told with the exit
+			pieces = pieces[:0]
+		}
 		c.copied.Go(func() {
-			copyPipe(r, w, len(c.req.Masks) > 0)
+			copyPipe(r, w, tell, len(c.req.Masks) > 0)
 			_ = r.Close()
 		})
 	}
@@ -229,7 +238,7 @@ func (c *shimCommand) copyOutput() {
 // because it may begin a secret is let go when nothing has come for a while. When the
 // disk fails, the rest is read and dropped: the command must not hang; the error is told
 // with the exit.
-func copyPipe(r *os.File, w *mask.Writer, holds bool) {
+func copyPipe(r *os.File, w *mask.Writer, tell func(), holds bool) {
 	buf := make([]byte, stepdir.MaxRecord)
 	flushed := true
 	for {
@@ -243,14 +252,17 @@ func copyPipe(r *os.File, w *mask.Writer, holds bool) {
 		n, err := r.Read(buf)
 		if n > 0 {
 			_, _ = w.Write(buf[:n])
+			tell()
 			flushed = false
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			_ = w.Flush()
+			tell()
 			flushed = true
 		case err != nil:
 			_ = w.Flush()
+			tell()
 			return
 		}
 	}

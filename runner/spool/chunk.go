@@ -47,15 +47,16 @@ func (a *Attempt) NextChunk() (seq uint64, before wire.Hash) {
 }
 
 // AppendChunk writes the next chunk and asks for a sync, without waiting for it; the
-// returned function waits. It blocks while too much output is not acknowledged, until
-// ctx ends. Only one goroutine at a time may append chunks of an attempt.
-func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk) (wait func() error, err error) {
+// returned function waits. It blocks while too much output is not acknowledged, unless
+// over is set, and while the disk has no space, until ctx ends. Only one goroutine at a
+// time may append chunks of an attempt.
+func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk, over bool) (wait func() error, err error) {
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a chunk: %w", err)
 	}
 	spool := a.store.spool
-	t, s, offset, err := a.store.appendWithRoom(ctx, frame{kindChunk, a.id, data})
+	t, s, offset, err := a.store.appendWithRoom(ctx, frame{kindChunk, a.id, data}, over)
 	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}
@@ -70,6 +71,9 @@ func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk) (wait func
 	a.chunks.push(ref, c)
 	a.mu.Unlock()
 	a.store.room.add(int64(len(data)))
+	if spool.passed(t) {
+		a.store.progress() // the sync was faster: who was told of it found no such chunk
+	}
 	spool.mu.Lock()
 	late := spool.unsynced > maxUnsynced
 	spool.mu.Unlock()
@@ -81,11 +85,17 @@ func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk) (wait func
 	return func() error { return spool.wait(t) }, nil
 }
 
-// appendWithRoom waits for room and writes; a full disk is one more reason to wait.
-func (s *Store) appendWithRoom(ctx context.Context, f frame) (ticket, *segment, int64, error) {
-	for {
-		if err := s.room.wait(ctx); err != nil {
-			return 0, nil, 0, err
+// Full reports whether output is to be dropped now instead of waiting for room.
+func (a *Attempt) Full() bool { return a.store.c.Truncate && !a.store.room.has() }
+
+// appendWithRoom waits for room and writes; a full disk is one more reason to wait. What
+// may go over the limit is little, and tries the disk's last space first.
+func (s *Store) appendWithRoom(ctx context.Context, f frame, over bool) (ticket, *segment, int64, error) {
+	for first := true; ; first = false {
+		if !over || !first {
+			if err := s.room.wait(ctx, over); err != nil {
+				return 0, nil, 0, err
+			}
 		}
 		t, seg, offset, err := s.spool.append(f, true)
 		if !errors.Is(err, syscall.ENOSPC) {

@@ -16,11 +16,21 @@ type room struct {
 	change chan struct{} // closed and replaced when used falls
 }
 
-// wait returns when there is room or ctx ends.
-func (r *room) wait(ctx context.Context) error {
+// has reports whether there is room.
+func (r *room) has() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hasLocked(false)
+}
+
+// hasLocked: over says that max does not count.
+func (r *room) hasLocked(over bool) bool { return (over || r.over || r.used < r.max) && r.free() }
+
+// wait returns when there is room, of which over needs none but on the disk, or ctx ends.
+func (r *room) wait(ctx context.Context, over bool) error {
 	for {
 		r.mu.Lock()
-		ok, change := (r.over || r.used < r.max) && r.free(), r.change
+		ok, change := r.hasLocked(over), r.change
 		r.mu.Unlock()
 		if ok {
 			return nil

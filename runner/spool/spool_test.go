@@ -74,7 +74,7 @@ func appendChunk(t *testing.T, a *Attempt, text string) func() error {
 	t.Helper()
 	seq, before := a.NextChunk()
 	hash := wire.NextChunkHash(before, seq, []byte(text))
-	wait, err := a.AppendChunk(context.Background(), &runnerv1.Chunk{Fence: a.Fence(), Seq: seq, Data: []byte(text), Hash: hash[:]})
+	wait, err := a.AppendChunk(context.Background(), &runnerv1.Chunk{Fence: a.Fence(), Seq: seq, Data: []byte(text), Hash: hash[:]}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func crashAt(t *testing.T, point int) (reached bool) {
 			kept++
 			seq, before := a.NextChunk()
 			hash := wire.NextChunkHash(before, seq, []byte("text"))
-			told, err := a.AppendChunk(context.Background(), &runnerv1.Chunk{Seq: seq, Hash: hash[:], Data: []byte("text")})
+			told, err := a.AppendChunk(context.Background(), &runnerv1.Chunk{Seq: seq, Hash: hash[:], Data: []byte("text")}, false)
 			if err != nil || told() != nil {
 				return
 			}

@@ -36,8 +36,10 @@ const (
 // Config of a Store. The zero value works.
 type Config struct {
 	JournalSegment, SpoolSegment int64
-	// MaxUnacknowledged output, compressed, before commands block.
+	// MaxUnacknowledged output, compressed, before commands block; with Truncate, before
+	// their output is dropped.
 	MaxUnacknowledged int64
+	Truncate          bool
 	// Retention of settled attempts: a time, and percent of the disk.
 	Retention        time.Duration
 	RetentionPercent int

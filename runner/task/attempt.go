@@ -29,7 +29,8 @@ type Host struct {
 	BootID []byte
 	// Boottime is time that goes on while the machine sleeps (CLOCK_BOOTTIME).
 	Boottime func() time.Duration
-	// Handover is the folder for commands that a process hands over to the next one.
+	// Handover is the folder for commands that a process hands over to the next one;
+	// empty: none is.
 	Handover string
 
 	zip  encoders

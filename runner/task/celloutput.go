@@ -37,6 +37,20 @@ type cellOutput struct {
 type elsewhere struct {
 	mu     sync.Mutex
 	keeper *stepdir.Keeper
+	// pieces of each stream are what the masker has let go of since the last tell: it does
+	// so a few bytes at a time, and each would cost a write to the disk.
+	pieces [2][]byte
+}
+
+// tell gives what the masker has let go of to the keeper; the caller holds mu.
+func (e *elsewhere) tell() (err error) {
+	for i, p := range e.pieces {
+		e.pieces[i] = p[:0]
+		if werr := e.keeper.Write(wire.Stream(i), p); werr != nil {
+			err = werr
+		}
+	}
+	return err
 }
 
 // keptOffsets tells how far a command's own output lies in synced chunks.
@@ -81,8 +95,9 @@ func newCellOutput(c Cell, cut *cutter, m *mask.Masker) *cellOutput {
 	for i := range o.lines {
 		stream, l := wire.Stream(i), &o.lines[i]
 		l.masker = m.MarkedWriter(func(p []byte, masked bool) error {
-			if o.elsewhere != nil {
-				return o.elsewhere.keeper.Write(stream, p)
+			if e := o.elsewhere; e != nil && stream <= wire.Stderr {
+				e.pieces[stream] = append(e.pieces[stream], p...)
+				return nil
 			}
 			return o.take(stream, p, masked, l.told())
 		})
@@ -137,7 +152,18 @@ func (o *cellOutput) write(l *line, p []byte) error {
 		l.written = time.Now()
 		o.watch(l)
 	}
+	if err == nil {
+		err = o.tell()
+	}
 	return err
+}
+
+// tell gives the keeper what is masked, if the command was handed over.
+func (o *cellOutput) tell() error {
+	if o.elsewhere == nil {
+		return nil
+	}
+	return o.elsewhere.tell()
 }
 
 // watch sees to it that what is held back is let go when nothing more comes. The caller
@@ -150,7 +176,8 @@ func (o *cellOutput) watch(l *line) {
 	l.quiet = time.AfterFunc(quietFlush, func() {
 		defer o.lock()()
 		if time.Since(l.written) >= quietFlush {
-			_ = l.masker.Flush() // the error stays in cutter.err
+			_ = l.masker.Flush() // the error stays in cutter.err, or in the keeper's output
+			_ = o.tell()
 		}
 	})
 }
@@ -312,7 +339,9 @@ func (o *cellOutput) close(over bool) {
 			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)
 		}
 	}
-	if o.elsewhere == nil {
-		o.forget()
+	if o.elsewhere != nil {
+		_ = o.tell() // the error stays in the keeper's output
+		return
 	}
+	o.forget()
 }

@@ -19,6 +19,9 @@ type keeping struct {
 // OfferHandOver begins nothing more and makes a place for each command that would end
 // with this process. HandOver or TakeBack follows, also after an error.
 func (t *Attempt) OfferHandOver() error {
+	if t.host.Handover == "" {
+		return errors.New("no folder for commands that are handed over is configured")
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.detached = true
@@ -116,6 +119,9 @@ func (h *Host) handoverDir(attemptID string, c Cell) string {
 
 // ForgetHandedOver removes what is left of an attempt's commands that were handed over.
 func (h *Host) ForgetHandedOver(attemptID string) error {
+	if h.Handover == "" {
+		return nil
+	}
 	dirs, err := filepath.Glob(filepath.Join(h.Handover, url.PathEscape(attemptID)+".*"))
 	errs := []error{err}
 	for _, dir := range dirs {

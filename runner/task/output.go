@@ -22,6 +22,9 @@ const (
 	cutBusy     = 200 * time.Millisecond // nobody does: one chunk in this time is enough
 	// frameRoom is kept free in a chunk for the head of one more frame.
 	frameRoom = 64
+	// markEvery is how much is dropped before that is noted, also while the spool is
+	// full: the place of the output may be given free only once the note is stored.
+	markEvery = 4 << 20
 )
 
 // cutter gathers the frames of an attempt into chunks. Who prints waits while the
@@ -40,8 +43,22 @@ type cutter struct {
 	partial map[*cellOutput]struct{}
 	offsets map[*cellOutput]struct{} // cells with offsets in buf
 	err     error                    // nothing more can be stored
+	dropped map[source]loss          // not noted in the log yet
+	losing  bool                     // the last chunk was dropped
 
 	pace pace
+}
+
+// source is one stream of a cell.
+type source struct {
+	cell   Cell
+	stream wire.Stream
+}
+
+// loss is how much of a stream was dropped, and the offset behind it.
+type loss struct {
+	bytes  int
+	offset uint64
 }
 
 // pace says when to cut. It has a lock of its own, because an acknowledgement must
@@ -59,7 +76,7 @@ type pace struct {
 
 func newCutter(ctx context.Context, a *spool.Attempt, zip *encoders, log *slog.Logger) *cutter {
 	total, _, acked, _ := a.ChunkTotals()
-	c := &cutter{ctx: ctx, disk: a, zip: zip, log: log, nodes: map[uint32]struct{}{}, partial: map[*cellOutput]struct{}{}, offsets: map[*cellOutput]struct{}{}}
+	c := &cutter{ctx: ctx, disk: a, zip: zip, log: log, nodes: map[uint32]struct{}{}, partial: map[*cellOutput]struct{}{}, offsets: map[*cellOutput]struct{}{}, dropped: map[source]loss{}}
 	c.pace.quiet = total == acked
 	c.pace.expire = c.expire
 	return c
@@ -179,37 +196,145 @@ func (c *cutter) expire() {
 	}
 }
 
-// cut makes a chunk of what waits; the caller holds mu.
+// cut makes a chunk of what waits; the caller holds mu. While the spool is full and the
+// runner is to drop output then, it is dropped instead.
 func (c *cutter) cut() error {
-	if len(c.buf) == 0 || c.err != nil {
+	if c.err != nil || len(c.buf) == 0 && len(c.dropped) == 0 {
 		return c.err
 	}
-	seq, before := c.disk.NextChunk()
-	data, err := c.zip.compress(c.buf)
-	if err != nil {
-		return c.fail(err)
+	if c.disk.Full() {
+		c.drop()
+		if c.unmarked() >= markEvery {
+			return c.mark()
+		}
+		c.pace.again(time.Now())
+		return nil
 	}
-	hash := wire.NextChunkHash(before, seq, c.buf)
+	c.losing = false
+	if err := c.mark(); err != nil || len(c.buf) == 0 {
+		return err
+	}
 	nodes := make([]uint32, 0, len(c.nodes))
 	for n := range c.nodes {
 		nodes = append(nodes, n)
 	}
-	slices.Sort(nodes)
-	chunk := &runnerv1.Chunk{
-		Fence: c.disk.Fence(), Seq: seq, Lines: c.lines, Bytes: uint32(len(c.buf)),
-		Hash: hash[:], Data: data, Nodes: nodes,
+	seq, err := c.store(c.buf, c.lines, nodes, false)
+	if err != nil {
+		return err
 	}
-	if _, err := c.disk.AppendChunk(c.ctx, chunk); err != nil {
-		return c.fail(err)
-	}
+	c.begin()
+	c.keep(seq)
+	return nil
+}
+
+// begin empties the chunk.
+func (c *cutter) begin() {
 	c.buf, c.lines = c.buf[:0], 0
-	c.pace.end()
 	clear(c.nodes)
+	c.rest()
+}
+
+// rest says that nothing waits to be cut any more but lines without an end.
+func (c *cutter) rest() {
+	c.pace.end()
+	if len(c.partial) > 0 {
+		c.pace.again(time.Now())
+	}
+}
+
+// keep says that all output so far is in chunks up to seq, or noted there as dropped.
+func (c *cutter) keep(seq uint64) {
 	for o := range c.offsets {
 		o.cut(seq)
 	}
 	clear(c.offsets)
+}
+
+// store writes frames as the next chunk. over: also where the spool has no room.
+func (c *cutter) store(frames []byte, lines uint32, nodes []uint32, over bool) (seq uint64, err error) {
+	seq, before := c.disk.NextChunk()
+	data, err := c.zip.compress(frames)
+	if err != nil {
+		return 0, c.fail(err)
+	}
+	hash := wire.NextChunkHash(before, seq, frames)
+	slices.Sort(nodes)
+	nodes = slices.Compact(nodes)
+	chunk := &runnerv1.Chunk{
+		Fence: c.disk.Fence(), Seq: seq, Lines: lines, Bytes: uint32(len(frames)),
+		Hash: hash[:], Data: data, Nodes: nodes,
+	}
+	if _, err := c.disk.AppendChunk(c.ctx, chunk, over); err != nil {
+		return 0, c.fail(err)
+	}
+	return seq, nil
+}
+
+// drop counts what waits instead of storing it.
+func (c *cutter) drop() {
+	if !c.losing {
+		c.losing = true
+		c.log.Warn("the spool is full: output is dropped", "attempt", c.disk.ID())
+	}
+	for b := c.buf; len(b) > 0; {
+		f, rest, err := wire.NextFrame(b)
+		if err != nil {
+			break // it is our own
+		}
+		at := source{Cell{Node: f.Node, Step: f.Step, Try: f.Try}, f.Stream}
+		l := c.dropped[at]
+		l.bytes += len(f.Data)
+		if f.Flags&wire.FlagPartial == 0 {
+			l.bytes++
+		}
+		l.offset = max(l.offset, f.Offset)
+		c.dropped[at] = l
+		b = rest
+	}
+	c.begin()
+}
+
+// unmarked is how many dropped bytes are not noted.
+func (c *cutter) unmarked() (n int) {
+	for _, l := range c.dropped {
+		n += l.bytes
+	}
+	return n
+}
+
+// mark notes in the log what was dropped, also where the spool has no room: it takes
+// next to none. Each note bears the offset behind what it stands for, so that a restarted
+// runner goes on there, and whoever has the output gives its place free.
+func (c *cutter) mark() error {
+	for len(c.dropped) > 0 {
+		frames, nodes := c.notes()
+		seq, err := c.store(frames, uint32(len(nodes)), nodes, true)
+		if err != nil {
+			return err
+		}
+		if len(c.dropped) == 0 && len(c.buf) == 0 {
+			c.keep(seq)
+			c.rest()
+		}
+	}
 	return nil
+}
+
+// notes takes as many losses as one chunk can tell; nodes has that of each.
+func (c *cutter) notes() (frames []byte, nodes []uint32) {
+	for from, l := range c.dropped {
+		text := fmt.Appendf(nil, "[%d bytes of output were dropped here: the runner's spool was full]", l.bytes)
+		if len(frames)+len(text)+frameRoom > wire.MaxChunkBytes {
+			break
+		}
+		frames = wire.AppendFrame(frames, wire.Frame{
+			Node: from.cell.Node, Step: from.cell.Step, Try: from.cell.Try, Stream: from.stream,
+			Flags: wire.FlagTruncated, Time: time.Now().UnixMicro(), Offset: l.offset, Data: text,
+		})
+		nodes = append(nodes, from.cell.Node)
+		delete(c.dropped, from)
+	}
+	return frames, nodes
 }
 
 func (c *cutter) fail(err error) error {
@@ -220,18 +345,20 @@ func (c *cutter) fail(err error) error {
 	return c.err
 }
 
-// flush cuts what waits, now.
+// flush cuts what waits, or notes that it was dropped, now.
 func (c *cutter) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.cut() // kept in err
+	if c.cut() == nil { // else it is kept in err
+		_ = c.mark()
+	}
 }
 
 // empty reports whether nothing waits to be cut.
 func (c *cutter) empty() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.buf) == 0
+	return len(c.buf) == 0 && len(c.dropped) == 0
 }
 
 // broken reports whether nothing more can be stored.

@@ -37,8 +37,15 @@ type drain struct {
 }
 
 type spoolCfg struct {
-	MaxUnacknowledged int64 `yaml:"maxUnacknowledged"`
+	MaxUnacknowledged int64  `yaml:"maxUnacknowledged"`
+	Full              string `yaml:"full"`
 }
+
+// What becomes of output while the spool is full.
+const (
+	fullBackpressure = "backpressure" // the command waits
+	fullTruncate     = "truncate"     // it is dropped, and the log says how much
+)
 
 type retained struct {
 	Time    duration `yaml:"time"`
@@ -72,7 +79,7 @@ const envPrefix = "FAIRLEAD_RUNNER"
 func defaults(dataDir string) config {
 	return config{
 		DataDir: dataDir, Slots: runner.DefaultSlots, Drain: drain{duration(runner.DefaultDrainTimeout)},
-		Spool:     spoolCfg{spool.DefaultMaxUnacknowledged},
+		Spool:     spoolCfg{spool.DefaultMaxUnacknowledged, fullBackpressure},
 		Retention: retained{duration(spool.DefaultRetention), spool.DefaultRetentionPercent},
 		Identity:  identity{string(runner.BindAuto)}, Log: logCfg{"info", "text"},
 	}
@@ -255,6 +262,8 @@ func (c *config) validate() error {
 	say(c.DataDir != "", "dataDir must name a directory")
 	say(c.Slots >= 1 && c.Slots <= 10_000, "slots must be 1 to 10000, not %d", c.Slots)
 	say(c.Spool.MaxUnacknowledged >= 16<<20, "spool.maxUnacknowledged must be at least %d bytes, not %d", 16<<20, c.Spool.MaxUnacknowledged)
+	say(c.Spool.Full == fullBackpressure || c.Spool.Full == fullTruncate,
+		"spool.full must be %s or %s, not %q", fullBackpressure, fullTruncate, c.Spool.Full)
 	say(c.Retention.Percent >= 1 && c.Retention.Percent <= 90, "retention.percent must be 1 to 90, not %d", c.Retention.Percent)
 	say(c.Identity.HostBinding == string(runner.BindAuto) || c.Identity.HostBinding == string(runner.BindStrict),
 		"identity.hostBinding must be auto or strict, not %q", c.Identity.HostBinding)

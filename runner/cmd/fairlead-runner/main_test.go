@@ -33,3 +33,15 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 }
+
+// A setting that is not one of its choices is refused with the choices.
+func TestSpoolFullIsAChoice(t *testing.T) {
+	t.Parallel()
+	for value, says := range map[string]string{"": "", "truncate": "", "backpressure": "", "drop": `backpressure or truncate, not "drop"`} {
+		p := &program{environ: []string{"HOME=" + t.TempDir(), "FAIRLEAD_RUNNER_SPOOL_FULL=" + value}}
+		_, err := p.load()
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want %q", value, err, says)
+		}
+	}
+}

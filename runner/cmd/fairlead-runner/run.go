@@ -145,8 +145,8 @@ func (p *program) runner(cfg *config, id *enroll.Identity, dir *dataDir, x *exec
 		Addresses: addresses, LearnAddresses: id.LearnGateways, SetBundle: id.SetBundle,
 		Sign: id.Sign, OpenSecrets: id.OpenSecrets, SealingKey: sealing, Executors: x.byName, Boottime: boottime,
 		Spool: spool.Config{
-			MaxUnacknowledged: cfg.Spool.MaxUnacknowledged,
-			Retention:         time.Duration(cfg.Retention.Time), RetentionPercent: cfg.Retention.Percent,
+			MaxUnacknowledged: cfg.Spool.MaxUnacknowledged, Truncate: cfg.Spool.Full == fullTruncate,
+			Retention: time.Duration(cfg.Retention.Time), RetentionPercent: cfg.Retention.Percent,
 		},
 		Handover: filepath.Join(cfg.DataDir, "handover"), DrainTimeout: time.Duration(cfg.Drain.Timeout), StatusChanged: status.write, Log: log,
 	})
