@@ -45,7 +45,7 @@ const (
 func (c *Calendar) Validate() error {
 	var wrong []FieldError
 	complain := func(path, message string) { wrong = append(wrong, FieldError{Path: path, Message: message}) }
-	if !goodCalendarName(c.Name) {
+	if !GoodCalendarName(c.Name) {
 		complain("name", fmt.Sprintf("must be 1 to %d letters, digits, dots, underscores and dashes, and begin with a letter or digit", MaxCalendarName))
 	}
 	if c.Mode != CalendarExclude && c.Mode != CalendarOnly {
@@ -65,7 +65,8 @@ func (c *Calendar) Validate() error {
 	return Invalid(fmt.Sprintf("The calendar %q cannot be used as it is.", shorten(c.Name)), wrong)
 }
 
-func goodCalendarName(name string) bool {
+// GoodCalendarName reports whether a calendar may have the name.
+func GoodCalendarName(name string) bool {
 	const first = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	return name != "" && len(name) <= MaxCalendarName &&
 		strings.IndexByte(first, name[0]) >= 0 && strings.Trim(name, first+"._-") == ""

@@ -8,7 +8,11 @@ const (
 	EventExecution EventKind = "execution"
 	EventNodeSteps EventKind = "node_steps"
 	EventRunner    EventKind = "runner"
-	EventResync    EventKind = "resync"
+	// EventFire: a fire of a schedule was missed, or failed.
+	EventFire EventKind = "fire"
+	// EventCalendar: a calendar was made, changed or deleted.
+	EventCalendar EventKind = "calendar"
+	EventResync   EventKind = "resync"
 )
 
 // Event is a hint that a row changed; the row is the truth.
@@ -18,6 +22,11 @@ type Event struct {
 	ProjectID      string
 	ExecutionID    string
 	RunnerID       string
+	// JobID and FireAt, in microseconds since 1970, name a fire.
+	JobID  string
+	FireAt int64
+	// Calendar is the name of one of the project.
+	Calendar string
 	// Status of an execution, as stored.
 	Status Status
 }

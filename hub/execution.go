@@ -92,12 +92,38 @@ type Execution struct {
 	// Recovered: made from what runners showed, because the database had lost it.
 	Recovered bool
 	StartedBy string
+	// Waits is what it waits for before anything of it is cut.
+	Waits Waits
+	// RunAt is when it was asked to start; zero: at once.
+	RunAt time.Time
+	// Reason says why it ended before anything of it started.
+	Reason string
 	// WaitingFor is set while nothing of it can move.
 	WaitingFor *WaitingFor
 	CreatedAt  time.Time
 	StartedAt  time.Time // zero until the first claim
 	EndedAt    time.Time // zero while open
 }
+
+// Waits says what an execution waits for before it is cut.
+type Waits string
+
+// What executions wait for; "" once they may go on.
+const (
+	WaitsForTime Waits = "time"
+	// WaitsForTurn: others of its job run, and no more may at once.
+	WaitsForTurn Waits = "turn"
+)
+
+// Bounds of what waits.
+const (
+	// MaxInLine is how many executions of a job wait for their turn.
+	MaxInLine = 100
+	// MaxAhead is how far ahead a run may be asked for.
+	MaxAhead = 366 * 24 * time.Hour
+	// MaxBehind is how late one starts that nobody was there for.
+	MaxBehind = time.Hour
+)
 
 // WaitingFor says why an execution does not move, so that nothing ever waits in
 // silence.

@@ -20,6 +20,12 @@ type Job struct {
 	Workflow Workflow
 	Dispatch Dispatch
 	Schedule JobSchedule
+	// Calendars name those of the project that its schedule goes by, sorted.
+	Calendars []string
+	// MultipleExecutions lets it run while it runs, MaxMultiple times at once; 0: any
+	// number.
+	MultipleExecutions bool
+	MaxMultiple        int
 	// ExecutionDisabled refuses every run, whoever asks.
 	ExecutionDisabled bool
 	// LostAfter is how many ticks without its runner make a running step unknown;
@@ -47,6 +53,14 @@ func (j *Job) FullName() string {
 		return j.Name
 	}
 	return j.Group + "/" + j.Name
+}
+
+// AtOnce is how many executions of the job may run at once; 0: any number.
+func (j *Job) AtOnce() int {
+	if !j.MultipleExecutions {
+		return 1
+	}
+	return j.MaxMultiple
 }
 
 // Option is an input of a job.

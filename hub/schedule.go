@@ -48,6 +48,8 @@ type Schedule struct {
 	Job      *Job
 	Project  string
 	Settings map[string]string
+	// Calendars that it goes by, by name.
+	Calendars []*Calendar
 	// Planned is set once NextFire was found; until then it is looked for after Since.
 	Planned bool
 	// NextFire is zero if there is none, or none was looked for yet.

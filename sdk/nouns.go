@@ -343,6 +343,35 @@ func (c *Client) Fires(ctx context.Context, project, job string, count int) (*re
 	return decode[rest.Fires](ctx, c)(rest.NewListFiresRequest(c.base, project, job, &rest.ListFiresParams{Count: &n}))
 }
 
+// Calendars lists the calendars of a project.
+func (c *Client) Calendars(ctx context.Context, project string) ([]rest.Calendar, error) {
+	return all(func(cursor *string) ([]rest.Calendar, *string, error) {
+		p, err := decode[rest.CalendarList](ctx, c)(rest.NewListCalendarsRequest(c.base, project, &rest.ListCalendarsParams{Cursor: cursor}))
+		if err != nil {
+			return nil, nil, err
+		}
+		return p.Items, p.Next, nil
+	})
+}
+
+// Calendar returns a calendar of a project.
+func (c *Client) Calendar(ctx context.Context, project, name string) (*rest.Calendar, error) {
+	return decode[rest.Calendar](ctx, c)(rest.NewGetCalendarRequest(c.base, project, name))
+}
+
+// SetCalendar makes a calendar, in place of one that is still of the revision; 0 replaces
+// whatever is there.
+func (c *Client) SetCalendar(ctx context.Context, project, name string, revision int64, in rest.SetCalendar) (*rest.Calendar, error) {
+	params := &rest.SetCalendarParams{IfMatch: etag(revision), IdempotencyKey: newKey()}
+	return decode[rest.Calendar](ctx, c)(rest.NewSetCalendarRequest(c.base, project, name, params, in))
+}
+
+// DeleteCalendar deletes a calendar that no job goes by, if it is still of the revision; 0
+// deletes whatever is there.
+func (c *Client) DeleteCalendar(ctx context.Context, project, name string, revision int64) error {
+	return done(ctx, c)(rest.NewDeleteCalendarRequest(c.base, project, name, &rest.DeleteCalendarParams{IfMatch: etag(revision)}))
+}
+
 // PauseSchedule stops the schedule of a job until it is resumed.
 func (c *Client) PauseSchedule(ctx context.Context, project, job string) (*rest.Schedule, error) {
 	return decode[rest.Schedule](ctx, c)(rest.NewPauseScheduleRequest(c.base, project, job))

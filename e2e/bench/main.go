@@ -176,8 +176,9 @@ func (r *rig) stop() {
 
 const localNode = "here:\n  nodename: here\n  hostname: localhost\n  username: me\n  node-executor: local\n"
 
+// job is a job that many clients may run at once.
 func job(name, exec, filter string, threads int) string {
-	return fmt.Sprintf("- name: %s\n  nodefilters:\n    filter: '%s'\n    dispatch: {threadcount: %d, keepgoing: true}\n  sequence:\n    commands:\n    - exec: %q\n", name, filter, threads, exec)
+	return fmt.Sprintf("- name: %s\n  multipleExecutions: true\n  nodefilters:\n    filter: '%s'\n    dispatch: {threadcount: %d, keepgoing: true}\n  sequence:\n    commands:\n    - exec: %q\n", name, filter, threads, exec)
 }
 
 // quantile of durations; q from 0 to 1.

@@ -167,7 +167,7 @@ func (w *world) job(threads int, keepgoing bool, strategy string, steps ...strin
 
 func jobYAML(name string, threads int, keepgoing bool, strategy string, steps ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "- name: %s\n  nodefilters:\n    filter: 'name: node.*'\n    dispatch:\n      threadcount: %d\n      keepgoing: %v\n", name, threads, keepgoing)
+	fmt.Fprintf(&b, "- name: %s\n  multipleExecutions: true\n  nodefilters:\n    filter: 'name: node.*'\n    dispatch:\n      threadcount: %d\n      keepgoing: %v\n", name, threads, keepgoing)
 	fmt.Fprintf(&b, "  sequence:\n    keepgoing: %v\n    strategy: %s\n    commands:\n", keepgoing, strategy)
 	for _, s := range steps {
 		fmt.Fprintf(&b, "    - exec: %s\n", strconv.Quote(s))

@@ -126,6 +126,7 @@ func (s *server) routes() {
 	s.nodeRoutes()
 	s.jobRoutes()
 	s.scheduleRoutes()
+	s.calendarRoutes()
 	s.executionRoutes()
 	s.logRoutes()
 	s.eventRoutes()

@@ -99,6 +99,7 @@ func wrong(t *testing.T, h *apitest.Hub, status int, want string, c call) api.Pr
 const job = `- name: restart
   group: ops
   description: Restart it
+  multipleExecutions: true
   options:
   - {name: service, required: true}
   - {name: password, secure: true}

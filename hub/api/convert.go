@@ -64,7 +64,8 @@ func toJob(j *hub.Job, project string) Job {
 		JobSummary: toJobSummary(j, project), LogLevel: j.LogLevel, Timeout: j.Timeout,
 		Options: mapped(j.Options, toOption), Strategy: strategy(j.Workflow.Strategy), Keepgoing: j.Workflow.Keepgoing,
 		Steps: toSteps(j.Workflow.Steps), Dispatch: JobDispatch(j.Dispatch), RunnerTags: list(j.RunnerTags),
-		RunnerTimeoutMs: millis(j.RunnerTimeout), Schedule: toJobSchedule(j.Schedule), Disabled: j.ExecutionDisabled, CreatedAt: Time(j.CreatedAt),
+		RunnerTimeoutMs: millis(j.RunnerTimeout), Schedule: toJobSchedule(j.Schedule), Calendars: list(j.Calendars),
+		Disabled: j.ExecutionDisabled, AtOnce: j.AtOnce(), CreatedAt: Time(j.CreatedAt),
 	}
 }
 
@@ -153,6 +154,7 @@ func (s *server) toExecution(e *hub.Execution, project string) Execution {
 		LogComplete: e.LogComplete, CreatedAt: Time(e.CreatedAt), StartedAt: timePtr(e.StartedAt), EndedAt: timePtr(e.EndedAt),
 		Nodes: map[string]int{}, URL: s.url("/executions/" + e.ID), StartedBy: e.StartedBy, CancelledBy: e.CancelledBy,
 		Keepgoing: e.Keepgoing, TimeoutMs: millis(e.Timeout), CancelRequested: e.CancelRequested, Recovered: e.Recovered,
+		RunAt: timePtr(e.RunAt), Reason: e.Reason,
 	}
 	if e.JobID != "" {
 		out.Job = &ExecutionJob{ID: e.JobID, Revision: e.JobRevision, Name: e.JobName}
@@ -174,13 +176,17 @@ func (s *server) toExecution(e *hub.Execution, project string) Execution {
 	return out
 }
 
-// shown is the state in the words of every face: held and cancelling are never stored.
+// shown is the state in the words of every face: held, cancelling and scheduled are never
+// stored.
 func shown(e *hub.Execution) Status {
 	if e.Held && !e.Status.Final() {
 		return Status(hub.StatusHeld)
 	}
 	if e.CancelRequested && !e.Status.Final() && e.Outcome == "" {
 		return Status(hub.StatusCancelling)
+	}
+	if e.Waits == hub.WaitsForTime && !e.Status.Final() {
+		return Status(hub.StatusScheduled)
 	}
 	return Status(e.Status)
 }

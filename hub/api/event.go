@@ -200,11 +200,39 @@ func (s *server) event(ctx context.Context, projectID string, change hub.Event, 
 		}
 		out.Runner = &r
 		return out, err == nil, err
+	case hub.EventFire:
+		return s.fireEvent(ctx, out, change)
+	case hub.EventCalendar:
+		out.Calendar = change.Calendar
+		out.Project, err = s.projectName(ctx, change.ProjectID)
+		return out, err == nil, err
 	case hub.EventExecution:
 		out.Execution = executions[change.ExecutionID]
 		return out, out.Execution != nil, nil
 	}
 	return out, false, nil
+}
+
+// fireEvent renders a fire that was missed or failed; ok is false if its job is gone.
+func (s *server) fireEvent(ctx context.Context, out Event, change hub.Event) (e Event, ok bool, err error) {
+	f, err := s.Store.Fire(ctx, change.JobID, change.FireAt)
+	if f == nil || err != nil {
+		return out, false, err
+	}
+	j, err := s.Store.Job(ctx, change.ProjectID, change.JobID)
+	if hub.ErrorCode(err) == hub.CodeNotFound {
+		return out, false, nil
+	}
+	if err != nil {
+		return out, false, err
+	}
+	project, err := s.projectName(ctx, change.ProjectID)
+	if err != nil {
+		return out, false, err
+	}
+	fire, job := toFire(f), toJobSummary(j, project)
+	out.Fire, out.Job = &fire, &job
+	return out, true, nil
 }
 
 // socketLogInput reads the parameters of a WebSocket's address, which huma does not

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -88,7 +89,24 @@ func (s *server) runCommand(ctx context.Context, in *runCommandInput) (*created[
 		return nil, err
 	}
 	start := dispatch.StartRequest{ProjectID: p.ID, Project: p, Definition: definition, Nodes: in.Body.Nodes}
+	start.RunAt = timeOf(in.Body.RunAt)
 	return s.start(ctx, p, start, in.IdempotencyKey, in.WaitQuery, in.Body)
+}
+
+// checkRunAt refuses a time to start that is over or too far ahead; zero is at once.
+func checkRunAt(at, now time.Time) error {
+	var wrong string
+	switch {
+	case at.IsZero():
+		return nil
+	case !at.After(now):
+		wrong = "is in the past: by the database's clock it is " + now.UTC().Format(timeFormat)
+	case at.After(now.Add(hub.MaxAhead)):
+		wrong = fmt.Sprintf("is more than %d days ahead", hub.MaxAhead/(24*time.Hour))
+	default:
+		return nil
+	}
+	return hub.Invalid("The time "+at.Format(time.RFC3339)+" to run at "+wrong+".", []hub.FieldError{{Path: "body.runAt", Message: wrong}})
 }
 
 // start begins an execution, or finds the one that the same request began before, and
@@ -131,6 +149,10 @@ func (s *server) start(ctx context.Context, p *hub.Project, start dispatch.Start
 
 // startNew begins an execution, with key and audit in its own transaction.
 func (s *server) startNew(ctx context.Context, r request, start dispatch.StartRequest) (*store.ExecutionRow, error) {
+	// A repeat of a request that was answered before does not come here.
+	if err := checkRunAt(start.RunAt, s.Store.Now()); err != nil {
+		return nil, err
+	}
 	p := principal(ctx)
 	start.OrganisationID, start.By = p.OrganisationID, p.Name
 	start.InTx = func(ctx context.Context, st *store.Store, e *hub.Execution) error {

@@ -273,6 +273,7 @@ func (s *server) runJob(ctx context.Context, in *runJobInput) (*created[Executio
 	start := dispatch.StartRequest{
 		ProjectID: p.ID, Project: p, JobID: j.ID, Definition: j, Options: in.Body.Options, NodeFilter: in.Body.NodeFilter, Nodes: in.Body.Nodes,
 		Threads: in.Body.Threadcount, Keepgoing: in.Body.Keepgoing,
+		RunAt: timeOf(in.Body.RunAt),
 	}
 	return s.start(ctx, p, start, in.IdempotencyKey, in.WaitQuery, struct {
 		Job string

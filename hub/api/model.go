@@ -177,7 +177,9 @@ type Job struct {
 	RunnerTags      []string     `json:"runnerTags"`
 	RunnerTimeoutMs int64        `json:"runnerTimeoutMs,omitempty"`
 	Schedule        *JobSchedule `json:"schedule,omitempty"`
+	Calendars       []string     `json:"calendars" doc:"Names of the calendars that its schedule goes by"`
 	Disabled        bool         `json:"disabled" doc:"Every run is refused (executionEnabled: false)"`
+	AtOnce          int          `json:"atOnce" doc:"How many of its executions may run at once, more wait for their turn; 0: any number"`
 	CreatedAt       Time         `json:"createdAt"`
 	Source          string       `json:"source" doc:"The definition as a Rundeck YAML document"`
 }
@@ -192,17 +194,18 @@ type JobSchedule struct {
 
 // Schedule is where a job with a schedule stands.
 type Schedule struct {
-	JobID      string `json:"jobId"`
-	Project    string `json:"project"`
-	Name       string `json:"name"`
-	Group      string `json:"group"`
-	Expression string `json:"expression"`
-	TimeZone   string `json:"timeZone" doc:"The zone that it is read in: the job's, the project's or UTC"`
-	Missed     string `json:"missed" enum:"skip,once,all"`
-	NextFireAt *Time  `json:"nextFireAt,omitempty"`
-	LastFireAt *Time  `json:"lastFireAt,omitempty"`
-	Paused     bool   `json:"paused" doc:"By a person"`
-	WhyNot     string `json:"whyNot,omitempty" doc:"Why it does not fire; empty when it does"`
+	JobID      string   `json:"jobId"`
+	Project    string   `json:"project"`
+	Name       string   `json:"name"`
+	Group      string   `json:"group"`
+	Expression string   `json:"expression"`
+	TimeZone   string   `json:"timeZone" doc:"The zone that it is read in: the job's, the project's or UTC"`
+	Missed     string   `json:"missed" enum:"skip,once,all"`
+	NextFireAt *Time    `json:"nextFireAt,omitempty"`
+	LastFireAt *Time    `json:"lastFireAt,omitempty"`
+	Paused     bool     `json:"paused" doc:"By a person"`
+	Calendars  []string `json:"calendars" doc:"Names of the calendars that it goes by"`
+	WhyNot     string   `json:"whyNot,omitempty" doc:"Why it does not fire; empty when it does"`
 }
 
 // ScheduleList is a page of schedules.
@@ -211,12 +214,44 @@ type ScheduleList struct {
 	Next  string     `json:"next,omitempty"`
 }
 
+// Calendar names days on which jobs must not, or may only, run by their schedules.
+type Calendar struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Mode        string   `json:"mode" enum:"exclude,only" doc:"exclude: not on the days; only: on no other"`
+	Days        []string `json:"days" doc:"2026-12-24, 12-25, SAT, or a range: 12-24..01-01"`
+	Jobs        []string `json:"jobs" doc:"group/name of the jobs that go by it"`
+	Revision    int64    `json:"revision"`
+	CreatedAt   Time     `json:"createdAt"`
+	UpdatedAt   Time     `json:"updatedAt"`
+}
+
+// CalendarList is a page of calendars.
+type CalendarList struct {
+	Items []Calendar `json:"items"`
+	Next  string     `json:"next,omitempty"`
+}
+
+// SetCalendar is what a calendar is to be.
+type SetCalendar struct {
+	Description string   `json:"description,omitempty" maxLength:"10000"`
+	Mode        string   `json:"mode" enum:"exclude,only" doc:"exclude: not on the days; only: on no other"`
+	Days        []string `json:"days" doc:"2026-12-24, 12-25, SAT, or a range: 12-24..01-01"`
+}
+
+// TakenOut is a time at which a calendar keeps a job from running.
+type TakenOut struct {
+	At       Time   `json:"at"`
+	Calendar string `json:"calendar" doc:"Name of the calendar"`
+}
+
 // Fires are the coming and the past fires of a job.
 type Fires struct {
-	TimeZone string `json:"timeZone"`
-	WhyNot   string `json:"whyNot,omitempty" doc:"Why nothing comes"`
-	Coming   []Time `json:"coming" doc:"The earliest first"`
-	Past     []Fire `json:"past" doc:"The newest first"`
+	TimeZone string     `json:"timeZone"`
+	WhyNot   string     `json:"whyNot,omitempty" doc:"Why nothing comes"`
+	Coming   []Time     `json:"coming" doc:"The earliest first"`
+	TakenOut []TakenOut `json:"takenOut" doc:"What calendars take out between now and the last that comes; at most 100"`
+	Past     []Fire     `json:"past" doc:"The newest first"`
 }
 
 // Fire is one time at which a job was due.
@@ -226,6 +261,19 @@ type Fire struct {
 	ExecutionID string `json:"executionId,omitempty"`
 	Reason      string `json:"reason,omitempty" doc:"Why it was missed or failed"`
 	RecordedAt  Time   `json:"recordedAt"`
+}
+
+// JobFire is a fire with the job that was due.
+type JobFire struct {
+	Fire
+	JobID string `json:"jobId"`
+	Name  string `json:"name"`
+	Group string `json:"group"`
+}
+
+// JobFireList is the last fires of a project that started nothing, the newest first.
+type JobFireList struct {
+	Items []JobFire `json:"items"`
 }
 
 // JobOption is an input of a job.
@@ -307,6 +355,7 @@ type RunJob struct {
 	Nodes       []string          `json:"nodes,omitempty" maxItems:"10000" doc:"Of the nodes that the filter gives, these alone: to run again where it failed"`
 	Threadcount int               `json:"threadcount,omitempty" minimum:"1" maximum:"10000" doc:"In place of the job's"`
 	Keepgoing   *bool             `json:"keepgoing,omitempty" doc:"In place of the job's, for nodes"`
+	RunAt       *Time             `json:"runAt,omitempty" doc:"When it is to start, with an offset, within a year; nodes are found then. Now when absent"`
 }
 
 // RunCommand asks for an execution of a command or a script.
@@ -320,6 +369,7 @@ type RunCommand struct {
 	Threadcount int      `json:"threadcount,omitempty" minimum:"1" maximum:"10000" doc:"Nodes at once; 1 when absent"`
 	Keepgoing   bool     `json:"keepgoing,omitempty" doc:"Go on with other nodes after a failure"`
 	TimeoutMs   int64    `json:"timeoutMs,omitempty" minimum:"1000" maximum:"31622400000"`
+	RunAt       *Time    `json:"runAt,omitempty" doc:"When it is to start, with an offset, within a year; nodes are found then. Now when absent"`
 }
 
 // Execution is one run of a job or of an ad-hoc command.
@@ -336,6 +386,8 @@ type Execution struct {
 	LogComplete bool        `json:"logComplete" doc:"Whether every line is stored"`
 	WaitingFor  *WaitingFor `json:"waitingFor,omitempty"`
 	CreatedAt   Time        `json:"createdAt"`
+	RunAt       *Time       `json:"runAt,omitempty" doc:"When it was asked to start, if not at once"`
+	Reason      string      `json:"reason,omitempty" doc:"Why it ended before anything of it started"`
 	StartedAt   *Time       `json:"startedAt,omitempty"`
 	EndedAt     *Time       `json:"endedAt,omitempty"`
 	// Nodes counts by state; states with none are absent.
@@ -470,12 +522,17 @@ type LogMessage struct {
 // Event is one live event: something changed, and this is how it is now. The first
 // event of a stream is a hello; a hello after it means that events were lost.
 type Event struct {
-	Type string `json:"type" enum:"hello,execution,node_steps,runner"`
+	Type string `json:"type" enum:"hello,execution,node_steps,runner,fire,calendar"`
 	Time Time   `json:"time"`
 	// Execution as it is now; of node_steps only ExecutionID is told.
 	Execution   *Execution `json:"execution,omitempty"`
 	ExecutionID string     `json:"executionId,omitempty" doc:"Of execution and node_steps: the matrix changed"`
 	Runner      *Runner    `json:"runner,omitempty"`
+	// Fire that was missed or failed, and the job that was due.
+	Fire     *Fire       `json:"fire,omitempty" doc:"A fire of a schedule that was missed or failed"`
+	Job      *JobSummary `json:"job,omitempty" doc:"Of fire: the job that was due"`
+	Calendar string      `json:"calendar,omitempty" doc:"Name of a calendar that was made, changed or deleted"`
+	Project  string      `json:"project,omitempty" doc:"Of calendar: the project that it is of"`
 }
 
 // Key is a stored secret or public key; its value is never shown.

@@ -16,6 +16,11 @@ type listSchedulesInput struct {
 	Project string `query:"project" maxLength:"100" doc:"Name or id of a project; all projects without"`
 }
 
+type unstartedInput struct {
+	ProjectPath
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"How many at most"`
+}
+
 type listFiresInput struct {
 	JobPath
 	Count int `query:"count" minimum:"1" maximum:"1000" default:"10" doc:"How many coming and how many past fires at most"`
@@ -24,6 +29,7 @@ type listFiresInput struct {
 func (s *server) scheduleRoutes() {
 	register(s, op{method: http.MethodGet, path: "/schedules", id: "list-schedules", summary: "List the schedules of jobs, and when they fire", right: read}, s.listSchedules)
 	register(s, op{method: http.MethodGet, path: "/projects/{project}/jobs/{job}/fires", id: "list-fires", summary: "Coming fires of a job, and what became of past ones", right: read}, s.listFires)
+	register(s, op{method: http.MethodGet, path: "/projects/{project}/fires", id: "list-unstarted-fires", summary: "The last fires of a project that were missed or failed", right: read}, s.listUnstarted)
 	register(s, op{method: http.MethodPost, path: "/projects/{project}/jobs/{job}/schedule/pause", id: "pause-schedule", summary: "Stop the schedule of a job", right: admin}, s.pauseSchedule)
 	register(s, op{method: http.MethodPost, path: "/projects/{project}/jobs/{job}/schedule/resume", id: "resume-schedule", summary: "Let the schedule of a job go on from now", right: admin}, s.resumeSchedule)
 }
@@ -53,7 +59,7 @@ func (s *server) listSchedules(ctx context.Context, in *listSchedulesInput) (*bo
 func toSchedule(f *hub.Schedule, row *hub.Cluster, now time.Time) Schedule {
 	out := Schedule{
 		JobID: f.Job.ID, Project: f.Project, Name: f.Job.Name, Group: f.Job.Group, Expression: f.Job.Schedule.Expression,
-		TimeZone: f.Zone(), Missed: string(f.Job.Schedule.Missed), Paused: f.Paused, LastFireAt: timePtr(f.LastFire), WhyNot: f.Off(),
+		TimeZone: f.Zone(), Missed: string(f.Job.Schedule.Missed), Paused: f.Paused, Calendars: list(f.Job.Calendars), LastFireAt: timePtr(f.LastFire), WhyNot: f.Off(),
 	}
 	next := f.NextFire
 	if !f.Planned {
@@ -69,6 +75,9 @@ func toSchedule(f *hub.Schedule, row *hub.Cluster, now time.Time) Schedule {
 	case out.WhyNot != "":
 	case next.IsZero():
 		out.WhyNot = "The expression has no time left."
+		if len(f.Calendars) > 0 {
+			out.WhyNot = "The expression has no time left that its calendars allow."
+		}
 	case row.ExecutionMode == hub.ModePassive:
 		out.WhyNot = "The cluster fires no schedules (execution mode passive)."
 	}
@@ -88,17 +97,44 @@ func (s *server) listFires(ctx context.Context, in *listFiresInput) (*body[Fires
 	if err != nil {
 		return nil, err
 	}
+	var last time.Time
+	if len(coming) == in.Count {
+		last = coming[in.Count-1]
+	}
+	taken, err := schedule.TakenOut(f, s.Store.Now(), last)
+	if err != nil {
+		return nil, err
+	}
 	past, err := s.Store.Fires(ctx, j.ID, in.Count)
 	if err != nil {
 		return nil, err
 	}
 	return &body[Fires]{Fires{
 		TimeZone: f.Zone(), WhyNot: f.Off(),
-		Coming: mapped(coming, func(t time.Time) Time { return Time(t) }),
-		Past: mapped(past, func(f *hub.Fire) Fire {
-			return Fire{At: Time(f.At), Status: string(f.Status), ExecutionID: f.ExecutionID, Reason: f.Reason, RecordedAt: Time(f.RecordedAt)}
-		}),
+		TakenOut: mapped(taken, func(t schedule.Taken) TakenOut { return TakenOut{At: Time(t.At), Calendar: t.Calendar} }),
+		Coming:   mapped(coming, func(t time.Time) Time { return Time(t) }),
+		Past:     mapped(past, toFire),
 	}}, nil
+}
+
+func (s *server) listUnstarted(ctx context.Context, in *unstartedInput) (*body[JobFireList], error) {
+	p, err := s.project(ctx, in.Project)
+	if err != nil {
+		return nil, err
+	}
+	found, jobs, err := s.Store.Unstarted(ctx, p.ID, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]JobFire, len(found))
+	for i, f := range found {
+		items[i] = JobFire{Fire: toFire(f), JobID: f.JobID, Name: jobs[i].Name, Group: jobs[i].Group}
+	}
+	return &body[JobFireList]{JobFireList{Items: items}}, nil
+}
+
+func toFire(f *hub.Fire) Fire {
+	return Fire{At: Time(f.At), Status: string(f.Status), ExecutionID: f.ExecutionID, Reason: f.Reason, RecordedAt: Time(f.RecordedAt)}
 }
 
 func (s *server) pauseSchedule(ctx context.Context, in *JobPath) (*body[Schedule], error) {

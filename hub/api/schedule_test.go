@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api"
 	"github.com/fairlead/fairlead/hub/api/apitest"
 )
@@ -45,6 +46,18 @@ func TestSchedules(t *testing.T) {
 	fires := get[api.Fires](t, h, 200, call{method: "GET", path: job + "/fires?count=3"})
 	if len(fires.Coming) != 3 || len(fires.Past) != 0 || time.Time(fires.Coming[2]).Sub(time.Time(fires.Coming[0])) != 48*time.Hour {
 		t.Errorf("fires %+v", fires)
+	}
+
+	due := h.Store.Now().Truncate(time.Second)
+	for i, status := range []hub.FireStatus{hub.FireStarted, hub.FireMissed, hub.FireFailed} {
+		f := hub.Fire{JobID: s.JobID, At: due.Add(time.Duration(i) * time.Second), Status: status, Reason: "why"}
+		if _, err := h.Store.AddFire(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unstarted := get[api.JobFireList](t, h, 200, call{method: "GET", path: "/api/v1/projects/web/fires"}).Items
+	if len(unstarted) != 2 || unstarted[0].Status != "failed" || unstarted[1].Status != "missed" || unstarted[0].Group != "ops" || unstarted[0].Reason != "why" {
+		t.Errorf("fires that started nothing: %+v", unstarted)
 	}
 
 	if s := get[api.Schedule](t, h, 200, call{method: "POST", path: job + "/schedule/pause"}); !s.Paused || s.WhyNot != "The schedule is paused." || s.NextFireAt != nil {

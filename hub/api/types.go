@@ -41,6 +41,14 @@ func timePtr(t time.Time) *Time {
 	return &v
 }
 
+// timeOf is the moment that was given, zero for none.
+func timeOf(t *Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return time.Time(*t)
+}
+
 // Status is hub.Status, with its words in the OpenAPI document as one named type.
 type Status string
 

@@ -117,6 +117,11 @@ func (a *adoption) place(ctx context.Context, x *executionState) (*store.Assignm
 	if x == nil {
 		return a.record(ctx, a.lost.ExecutionID, a.lost.AssignmentID)
 	}
+	if x.row.Waits != "" {
+		if err := a.unpark(ctx, x); err != nil {
+			return nil, err
+		}
+	}
 	if x.row.Outcome == "" {
 		if row := x.assignment(a.lost.AssignmentID); row != nil && !row.State.Final() {
 			return row, nil
@@ -129,6 +134,16 @@ func (a *adoption) place(ctx context.Context, x *executionState) (*store.Assignm
 		}
 	}
 	return a.record(ctx, a.lost.Fence.AttemptID, a.lost.Fence.AttemptID)
+}
+
+// unpark makes of an execution that waits, and of which a runner has a grant, one that is
+// known by what runners show: the database went back to before its start, and it must
+// not start again.
+func (a *adoption) unpark(ctx context.Context, x *executionState) error {
+	spec := x.job.spec
+	spec.Routes = [][]string{nil}
+	x.row.Waits, x.row.WaitingFor, x.row.Recovered, x.row.Turn = "", nil, true, 0
+	return a.st.LeaveLine(ctx, x.row, spec, true)
 }
 
 // cut makes the assignment where the plan has its nodes and steps; nil when the plan has

@@ -104,6 +104,12 @@ func (d *Dispatcher) advance(ctx context.Context, st *store.Store, fx *effects, 
 	if !x.row.EndedAt.IsZero() || x.row.Doubtful() {
 		return nil
 	}
+	if x.row.Waits != "" {
+		if !x.row.CancelRequested {
+			return nil // nothing of it is cut before its time or turn
+		}
+		return d.settle(ctx, st, fx, x, hub.StatusCancelled)
+	}
 	if x.row.Recovered {
 		return d.advanceRecovered(ctx, st, fx, x)
 	}
@@ -332,6 +338,14 @@ func stopScope(row *store.ExecutionRow, nodes []int) hub.StopScope {
 
 // settle tells the outcome of an execution and, if its log is whole, ends it.
 func (d *Dispatcher) settle(ctx context.Context, st *store.Store, fx *effects, x *executionState, outcome hub.Status) error {
+	if x.row.Waits != "" {
+		if err := leaveLine(ctx, st, x); err != nil {
+			return err
+		}
+	}
+	if x.row.Outcome == "" && x.row.JobID != "" && x.job.spec.Definition.AtOnce() > 0 {
+		fx.line = true
+	}
 	whole, waiting, err := d.logState(ctx, st, x)
 	if err != nil {
 		return err

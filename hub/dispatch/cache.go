@@ -133,7 +133,7 @@ func (d *Dispatcher) job(ctx context.Context, st *store.Store, organisationID, i
 		return nil, err
 	}
 	j = newJob(row, spec)
-	if !row.Recovered { // a recovered one still grows
+	if !row.Recovered && row.Waits == "" { // a recovered one still grows, and one that waits gets nodes
 		d.cache.addJob(j)
 	}
 	return j, nil

@@ -87,6 +87,11 @@ type StartRequest struct {
 	// run: nodes at once, and whether other nodes go on after a failure.
 	Threads   int
 	Keepgoing *bool
+	// RunAt is when it is to start; zero: now. Its nodes are found then.
+	RunAt time.Time
+	// Fire: it is a fire of a schedule, of which one at most waits for its turn: the next
+	// is refused with ErrInLine.
+	Fire bool
 	// By is who asked, for people and audit.
 	By string
 	// InTx, if set, runs in the transaction that inserts the execution, before its

@@ -35,6 +35,8 @@ type Dispatcher struct {
 
 	// woken holds at most one hint that there may be work to offer.
 	woken chan struct{}
+	// line holds at most one hint that a turn of a job may be free.
+	line chan struct{}
 	// waiting: the last look left something without a runner.
 	waiting atomic.Bool
 	// doubt: a commit may have happened whose answer was lost.
@@ -58,14 +60,14 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 		cfg.Gateways = func() []string { return nil }
 	}
 	d := &Dispatcher{
-		st: st, cfg: cfg, log: log, woken: make(chan struct{}, 1),
+		st: st, cfg: cfg, log: log, woken: make(chan struct{}, 1), line: make(chan struct{}, 1),
 		reg: registry{
 			runners: make(map[string]*runnerView), refused: make(map[refusal]int64), lastStale: make(map[string]staleHello),
 			remote: make(map[string]*remoteRunner),
 		},
 		cache: cache{jobs: make(map[string]*job), works: make(map[string]*work)},
 	}
-	d.starts = batch.New(startsAtOnce, d.commitStarts).Limit(startNodesAtOnce, func(r startRequest) int { return r.row.NodeCount })
+	d.starts = batch.New(startsAtOnce, d.commitStarts).Limit(startNodesAtOnce, startRequest.nodes)
 	d.claims = batch.New(128, d.commitClaims)
 	d.reports = batch.New(256, d.commitReports)
 	d.renewals = batch.New(512, d.commitRenewals)
@@ -78,7 +80,7 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		d.starts.Run, d.claims.Run, d.reports.Run, d.renewals.Run, d.hellos.Run, d.runTicks, d.runOffers, d.runRecovery,
+		d.starts.Run, d.claims.Run, d.reports.Run, d.renewals.Run, d.hellos.Run, d.runTicks, d.runOffers, d.runLine, d.runRecovery,
 	} {
 		group.Go(func() error { return run(ctx) })
 	}

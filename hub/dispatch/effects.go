@@ -23,6 +23,8 @@ type effects struct {
 	wake     bool
 	// ready: there are new rows that wait for a runner; other members may have one.
 	ready bool
+	// line: a turn of a job may have become free.
+	line bool
 	// endings are written as the last of the transaction, all at once.
 	endings []store.Ending
 	// projects are those of the offers that were read just now, by id; may be nil.
@@ -96,6 +98,9 @@ func (f *effects) apply(ctx context.Context) {
 	}
 	if f.wake {
 		f.d.wake()
+	}
+	if f.line {
+		f.d.lineMoved()
 	}
 	if f.ready {
 		f.d.wakeOther("", hub.Wake{Ready: true})

@@ -74,6 +74,9 @@ func (d *Dispatcher) Ended() map[hub.Status]int64 {
 	return maps.Clone(d.subs.ended)
 }
 
+// Publish tells subscribers here and on other members of something that was committed.
+func (d *Dispatcher) Publish(e hub.Event) { d.subs.publish(e) }
+
 // publish tells subscribers, never waiting for one.
 func (s *subscribers) publish(e hub.Event) { s.tell(e, false) }
 

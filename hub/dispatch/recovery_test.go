@@ -644,3 +644,40 @@ func TestPlannedMove(t *testing.T) {
 		w.wantEnd(waiting, hub.StatusSucceeded, true)
 	})
 }
+
+// What waited for its time in the database of now, and was started in the lost time, does
+// not start again.
+func TestForgottenStartOfWhatWaited(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		r := w.runner("one", 1)
+		j := w.stored("job")
+		request := startOf(j)
+		request.RunAt = w.st.Now().Add(time.Hour)
+		e := w.begin(request)
+		w.save()
+		r.again(w.d)
+		w.due(e, 0)
+		a := r.runToEnd("once")
+		w.wantEnd(e, hub.StatusSucceeded, true)
+		w.learn(r)
+		w.goBack()
+
+		r.again(w.d)
+		w.wantHeld(hub.HoldRestore, 2)
+		if got := w.get(e); got.Waits != hub.WaitsForTime || !got.Held {
+			t.Errorf("it is %+v, want it to wait and be held", got)
+		}
+		w.due(e, 0)
+		w.noGrant(r)
+		r.show(a)
+		if got := w.wantEnd(e, hub.StatusSucceeded, true); !got.Recovered || got.Waits != "" || len(got.Nodes) != 1 {
+			t.Errorf("recovered as %+v", got)
+		}
+		if text, _ := w.text(output.Query{ExecutionID: e.ID}); text != "once\n" {
+			t.Errorf("the log is %q", text)
+		}
+		if wait, err := w.st.Wait(t.Context(), e.ID); wait != nil || err != nil {
+			t.Errorf("it still waits: %+v, %v", wait, err)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -25,11 +26,10 @@ func (d *Dispatcher) Start(ctx context.Context, r StartRequest) (*store.Executio
 			return nil, err
 		}
 	}
-	j, row, err := d.prepare(ctx, project, &r)
+	request, err := d.prepare(ctx, project, &r)
 	if err != nil {
 		return nil, err
 	}
-	request := startRequest{row: row, job: j, project: project}
 	if r.InTx != nil {
 		// Others' starts are in the transaction too: one who has gone must not undo it.
 		lasting := context.WithoutCancel(ctx)
@@ -38,8 +38,9 @@ func (d *Dispatcher) Start(ctx context.Context, r StartRequest) (*store.Executio
 	if _, err := d.starts.Do(ctx, request); err != nil {
 		return nil, err
 	}
-	j.spec.Apply(&row.Execution)
-	if !row.Status.Final() {
+	row := request.row
+	request.wide().Apply(&row.Execution)
+	if !row.Status.Final() && row.Waits == "" {
 		row.NodeCounts = hub.NodeCounts{hub.StatusQueued: row.NodeCount}
 	}
 	return row, nil
@@ -47,10 +48,32 @@ func (d *Dispatcher) Start(ctx context.Context, r StartRequest) (*store.Executio
 
 // startRequest is a prepared execution.
 type startRequest struct {
-	row     *store.ExecutionRow
+	row *store.ExecutionRow
+	// spec has no nodes; job has them, and is nil while the time of the run has not come.
+	spec    *store.ExecutionSpec
 	job     *job
+	choice  store.NodeChoice
 	project *hub.Project
-	record  func(st *store.Store, e *hub.Execution) error // nil for nothing
+	// most of its job may run at once; 0: any number.
+	most   int
+	fire   bool
+	record func(st *store.Store, e *hub.Execution) error // nil for nothing
+}
+
+// nodes is how many nodes it starts on.
+func (r startRequest) nodes() int {
+	if r.job == nil {
+		return 0
+	}
+	return len(r.job.base.Nodes)
+}
+
+// wide is what of the execution is known now and never changes.
+func (r *startRequest) wide() *store.ExecutionSpec {
+	if r.job == nil || r.row.Waits != "" {
+		return r.spec
+	}
+	return r.job.spec
 }
 
 type startCall = batch.Call[startRequest, struct{}]
@@ -72,66 +95,81 @@ func (d *Dispatcher) commitStarts(ctx context.Context, calls []*startCall) error
 	}
 	failpoint.Hit("hub.offer.after-commit")
 	for _, c := range calls {
-		c.Request.job.base.Number = c.Request.row.Number
-		d.cache.addJob(c.Request.job)
+		if c.Err == nil && c.Request.row.Waits == "" {
+			c.Request.job.base.Number = c.Request.row.Number
+			d.cache.addJob(c.Request.job)
+		}
 	}
 	fx.apply(ctx)
 	return nil
 }
 
 // prepare does everything that needs no transaction.
-func (d *Dispatcher) prepare(ctx context.Context, project *hub.Project, r *StartRequest) (*job, *store.ExecutionRow, error) {
+func (d *Dispatcher) prepare(ctx context.Context, project *hub.Project, r *StartRequest) (request startRequest, err error) {
 	def := r.Definition
 	if def == nil {
-		var err error
 		if def, err = d.st.Job(ctx, project.ID, r.JobID); err != nil {
-			return nil, nil, err
+			return request, err
 		}
 	}
 	if r.JobID != "" && def.ExecutionDisabled {
-		return nil, nil, hub.Errorf(hub.CodeConflict, "The job %s is disabled; set executionEnabled to true in its definition to run it.", def.FullName())
+		return request, disabled(def)
 	}
 	def = overridden(def, r)
 	plain, secure, err := def.ResolveOptions(r.Options)
 	if err != nil {
-		return nil, nil, err
+		return request, err
 	}
-	nodes, err := d.nodes(ctx, project, def, r, plain)
-	if err != nil {
-		return nil, nil, err
+	request = startRequest{project: project, choice: store.NodeChoice{Filter: r.NodeFilter, Nodes: r.Nodes}, fire: r.Fire}
+	if r.JobID != "" {
+		request.most = def.AtOnce()
 	}
-	spec := &store.ExecutionSpec{
-		Nodes: nodes, Options: plain, NodeFilter: r.NodeFilter,
-		Strategy: def.Workflow.Strategy, Threads: 1,
+	if request.row, err = d.newRow(project, def, r, plain); err != nil {
+		return request, err
 	}
-	if spec.Strategy == "" {
-		spec.Strategy = hub.StrategyNodeFirst
+	if request.spec, err = newSpec(def, r, plain); err != nil {
+		return request, err
 	}
+	if err := d.seal(ctx, request.row, request.spec, secure); err != nil {
+		return request, err
+	}
+	if r.RunAt.IsZero() {
+		request.job, err = d.place(ctx, project, request.row, request.spec, request.choice)
+	}
+	return request, err
+}
+
+func disabled(def *hub.Job) error {
+	return hub.Errorf(hub.CodeConflict, "The job %s is disabled; set executionEnabled to true in its definition to run it.", def.FullName())
+}
+
+// newSpec is what a run does, without its nodes.
+func newSpec(def *hub.Job, r *StartRequest, plain map[string]string) (spec *store.ExecutionSpec, err error) {
 	// The text it was written in is in the job's revision; here it would be read with
 	// every claim.
 	running := *def
 	running.Source = ""
-	spec.Definition = &running
-	if spec.NodeFilter == "" {
-		spec.NodeFilter = def.Dispatch.Filter
+	spec = &store.ExecutionSpec{
+		Definition: &running, Options: plain, NodeFilter: cmp.Or(r.NodeFilter, def.Dispatch.Filter),
+		Strategy: cmp.Or(def.Workflow.Strategy, hub.StrategyNodeFirst),
 	}
-	if spec.Threads, err = def.Dispatch.Threads(plain); err != nil {
-		return nil, nil, err
+	spec.Threads, err = def.Dispatch.Threads(plain)
+	return spec, err
+}
+
+// place finds the nodes of a run and the way to them, and plans it.
+func (d *Dispatcher) place(ctx context.Context, project *hub.Project, row *store.ExecutionRow, spec *store.ExecutionSpec, choice store.NodeChoice) (*job, error) {
+	placed := *spec
+	var err error
+	if placed.Nodes, err = d.nodes(ctx, project, placed.Definition, choice, placed.Options); err != nil {
+		return nil, err
 	}
-	if spec.Routes, spec.NodeRoutes, err = route(project, def, nodes); err != nil {
-		return nil, nil, err
+	if placed.Routes, placed.NodeRoutes, err = route(project, placed.Definition, placed.Nodes); err != nil {
+		return nil, err
 	}
-	row, err := d.newRow(project, def, r, plain)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := d.seal(ctx, row, spec, secure); err != nil {
-		return nil, nil, err
-	}
-	j := newJob(row, spec)
-	row.Slices, row.NodeCount = len(j.plan.Slices()), len(nodes)
-	j.slices = row.Slices
-	return j, row, nil
+	j := newJob(row, &placed)
+	j.slices = len(j.plan.Slices())
+	return j, nil
 }
 
 // overridden is the definition with what this run does otherwise.
@@ -163,9 +201,8 @@ func (d *Dispatcher) newRow(project *hub.Project, def *hub.Job, r *StartRequest,
 			ID: store.NewID(), OrganisationID: project.OrganisationID, ProjectID: project.ID,
 			JobID: r.JobID, JobRevision: def.Revision, JobName: def.FullName(), Status: hub.StatusQueued,
 			Keepgoing: def.Dispatch.Keepgoing, LostAfter: max(lost, 0), Timeout: timeout,
-			Incarnation: d.cfg.Hold().Incarnation, StartedBy: r.By, CreatedAt: d.st.Now(),
+			Incarnation: d.cfg.Hold().Incarnation, StartedBy: r.By, CreatedAt: d.st.Now(), RunAt: r.RunAt,
 		},
-		RunnerTimeout: def.RunnerTimeout,
 	}, nil
 }
 
@@ -188,8 +225,8 @@ func (d *Dispatcher) seal(ctx context.Context, row *store.ExecutionRow, spec *st
 }
 
 // nodes resolves the nodes of a run from the stored inventory, in rank order.
-func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.Job, r *StartRequest, plain map[string]string) ([]hub.Node, error) {
-	if !def.Dispatch.Nodes && r.NodeFilter == "" {
+func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.Job, choice store.NodeChoice, plain map[string]string) ([]hub.Node, error) {
+	if !def.Dispatch.Nodes && choice.Filter == "" {
 		return []hub.Node{hub.LocalNode()}, nil
 	}
 	dispatch := def.Dispatch
@@ -203,18 +240,15 @@ func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.J
 	if err != nil {
 		return nil, err
 	}
-	selected, err := nodefilter.Select(dispatch, r.NodeFilter, all)
+	selected, err := nodefilter.Select(dispatch, choice.Filter, all)
 	if err != nil {
 		return nil, err
 	}
-	if r.Nodes != nil {
-		selected = slices.DeleteFunc(selected, func(n hub.Node) bool { return !slices.Contains(r.Nodes, n.Name) })
+	if choice.Nodes != nil {
+		selected = slices.DeleteFunc(selected, func(n hub.Node) bool { return !slices.Contains(choice.Nodes, n.Name) })
 	}
 	if len(selected) == 0 && !def.Dispatch.SuccessOnEmpty {
-		filter := r.NodeFilter
-		if filter == "" {
-			filter = dispatch.Filter
-		}
+		filter := cmp.Or(choice.Filter, dispatch.Filter)
 		return nil, hub.Errorf(hub.CodeInvalid, "No node of project %s matches the filter %q; %d nodes are known. Change the filter, or import the nodes.",
 			project.Name, filter, len(all))
 	}
@@ -259,20 +293,18 @@ func route(project *hub.Project, def *hub.Job, nodes []hub.Node) (routes [][]str
 
 // insertStarts writes prepared executions and what of them may start.
 func (d *Dispatcher) insertStarts(ctx context.Context, st *store.Store, fx *effects, calls []*startCall) error {
+	starting, waiting, err := takeTurns(ctx, st, calls)
+	if err != nil {
+		return err
+	}
 	var rows []*store.ExecutionRow
 	var specs []*store.ExecutionSpec
 	var all made
 	settled := make(map[string]hub.Status)
-	for _, c := range calls {
+	for _, c := range starting {
 		row, j := c.Request.row, c.Request.job
-		row.WaitingFor, row.Status = nil, hub.StatusQueued
-		cut := j.plan.Next(nil, workflow.Flow{})
-		m := d.cutRows(st, fx, &executionState{row: row, job: j}, cut.Start)
-		if cut.Settled {
-			settled[row.ID] = cut.Outcome
-		} else if len(m.attempts) == 0 {
-			row.WaitingFor = d.waitingFor(&m.assignments[0].Assignment, m.why, st.Now())
-		}
+		m, outcome := d.firstCut(st, fx, row, j)
+		settled[row.ID] = outcome
 		rows, specs = append(rows, row), append(specs, j.spec)
 		all.assignments, all.attempts = append(all.assignments, m.assignments...), append(all.attempts, m.attempts...)
 	}
@@ -282,13 +314,35 @@ func (d *Dispatcher) insertStarts(ctx context.Context, st *store.Store, fx *effe
 	if err := all.insert(ctx, st); err != nil {
 		return err
 	}
+	if err := d.park(ctx, st, fx, waiting); err != nil {
+		return err
+	}
 	for _, c := range calls {
+		if c.Err != nil {
+			continue // its line is full
+		}
 		if err := d.started(ctx, st, fx, &c.Request, settled[c.Request.row.ID]); err != nil {
 			return err
 		}
 	}
 	failpoint.Hit("hub.offer.before-commit")
 	return nil
+}
+
+// firstCut makes what of an execution starts at once; outcome is not "" if there is
+// nothing to do.
+func (d *Dispatcher) firstCut(st *store.Store, fx *effects, row *store.ExecutionRow, j *job) (m *made, outcome hub.Status) {
+	row.Slices, row.NodeCount, row.RunnerTimeout = j.slices, len(j.base.Nodes), j.spec.Definition.RunnerTimeout
+	row.WaitingFor, row.Status = nil, hub.StatusQueued
+	cut := j.plan.Next(nil, workflow.Flow{})
+	m = d.cutRows(st, fx, &executionState{row: row, job: j}, cut.Start)
+	switch {
+	case cut.Settled:
+		return m, cut.Outcome
+	case len(m.attempts) == 0:
+		row.WaitingFor = d.waitingFor(&m.assignments[0].Assignment, m.why, st.Now())
+	}
+	return m, ""
 }
 
 // started settles an inserted execution that has nothing to do (outcome is not ""), and
@@ -305,7 +359,7 @@ func (d *Dispatcher) started(ctx context.Context, st *store.Store, fx *effects, 
 	if r.record == nil {
 		return nil
 	}
-	e := r.job.base
-	e.Number, e.WaitingFor = row.Number, row.WaitingFor
+	e := row.Execution
+	r.wide().Apply(&e)
 	return r.record(st, &e)
 }

@@ -216,7 +216,7 @@ func interestsIn(list []*memberv1.Interest) []hub.Interest {
 func eventOut(e hub.Event) *memberv1.Event {
 	return &memberv1.Event{
 		Kind: string(e.Kind), OrganisationId: e.OrganisationID, ProjectId: e.ProjectID, ExecutionId: e.ExecutionID,
-		RunnerId: e.RunnerID, Status: string(e.Status),
+		RunnerId: e.RunnerID, Status: string(e.Status), JobId: e.JobID, FireAt: e.FireAt, Calendar: e.Calendar,
 	}
 }
 
@@ -224,6 +224,7 @@ func eventIn(e *memberv1.Event) hub.Event {
 	return hub.Event{
 		Kind: hub.EventKind(e.GetKind()), OrganisationID: e.GetOrganisationId(), ProjectID: e.GetProjectId(),
 		ExecutionID: e.GetExecutionId(), RunnerID: e.GetRunnerId(), Status: hub.Status(e.GetStatus()),
+		JobID: e.GetJobId(), FireAt: e.GetFireAt(), Calendar: e.GetCalendar(),
 	}
 }
 

@@ -191,16 +191,16 @@ func boolean(text string) (value, ok bool) {
 	}
 }
 
-// integer returns a whole number in [low, high], preset for none.
-func (f fields) integer(name string, preset, low, high int) int {
+// integer returns a whole number in [low, high], 0 for none.
+func (f fields) integer(name string, low, high int) int {
 	text := strings.TrimSpace(f.text(name))
 	if text == "" {
-		return preset
+		return 0
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < low || n > high {
 		f.wrong(name, "must be a whole number from %d to %d, not %q", low, high, brief(text))
-		return preset
+		return 0
 	}
 	return n
 }

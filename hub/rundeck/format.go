@@ -166,6 +166,11 @@ func jobNode(j *hub.Job) *yaml.Node {
 		t["executionEnabled"] = truthNode(false)
 	}
 	t.schedule(&j.Schedule)
+	t.texts("calendars", j.Calendars)
+	t.truth("multipleExecutions", j.MultipleExecutions)
+	if j.MaxMultiple > 0 {
+		t["maxMultipleExecutions"] = numberNode(j.MaxMultiple)
+	}
 	return t.node()
 }
 

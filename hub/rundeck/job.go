@@ -14,12 +14,19 @@ const (
 	maxUUID  = 255
 )
 
+// Bounds of our own.
+const (
+	maxCalendars = 20
+	maxMultiple  = 1000
+)
+
 // jobKeys are the keys of a job.
 func jobKeys() keys {
 	return supported(
 		"name", "group", "uuid", "id", "description", "loglevel", "timeout", "options", "sequence",
 		"nodefilters", "nodeFilterEditable",
 		"schedule", "timeZone", "scheduleEnabled", "executionEnabled", "missed",
+		"multipleExecutions", "maxMultipleExecutions", "calendars",
 		"lostAfter", "onHubLoss", "runnerTags", "runnerTimeout",
 	).with(keys{
 		"loglimit":                   {unsupported: true},
@@ -28,8 +35,6 @@ func jobKeys() keys {
 		"retry":                      {unsupported: true, asIs: []string{"0"}},
 		"orchestrator":               {unsupported: true},
 		"schedules":                  {unsupported: true},
-		"multipleExecutions":         {unsupported: true, asIs: []string{"false"}},
-		"maxMultipleExecutions":      {unsupported: true, asIs: []string{"0"}},
 		"nodesSelectedByDefault":     {unsupported: true, asIs: []string{"true"}},
 		"excludeFilterUncheck":       {unsupported: true, asIs: []string{"false"}},
 		"notification":               {unsupported: true},
@@ -60,8 +65,10 @@ func readJob(p *problems, v *value) (*hub.Job, bool) {
 		Workflow:    readWorkflow(f),
 		Dispatch:    readDispatch(f),
 		Schedule:    readSchedule(f),
+		Calendars:   readCalendars(f),
 		RunnerTags:  readRunnerTags(f),
 	}
+	job.MultipleExecutions, job.MaxMultiple = readMultiple(f)
 	job.ExecutionDisabled = !f.boolean("executionEnabled", true)
 	job.Timeout = readTimeout(f)
 	job.RunnerTimeout = f.duration("runnerTimeout")

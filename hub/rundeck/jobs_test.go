@@ -144,7 +144,7 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, file, path, want string }{
 		{"unknown key", string(job("  nodefilter: {}\n")), "[0].nodefilter", `unknown key (line 5); did you mean "nodefilters"?`},
-		{"unknown key far from all", string(job("  zzzzzzzzzz: 1\n")), "[0].zzzzzzzzzz", "known are defaultTab, description"},
+		{"unknown key far from all", string(job("  zzzzzzzzzz: 1\n")), "[0].zzzzzzzzzz", "known are calendars, defaultTab, description"},
 		{"unknown key in a step", "- name: j\n  sequence:\n    commands:\n    - exec: a\n    - exce: b\n      exec: c\n", "[0].sequence.commands[1].exce", `did you mean "exec"?`},
 		{"unknown key in dispatch", string(job("  nodefilters: {filter: a, dispatch: {threadCount: 1}}\n")), "[0].nodefilters.dispatch.threadCount", `did you mean "threadcount"?`},
 		{"bad crontab", string(job("  schedule: {crontab: '0 0 12 13 * FRI'}\n")), "[0].schedule.crontab", "both set"},
@@ -157,7 +157,9 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"bad policy", string(job("  schedule: {crontab: '0 0 * * *'}\n  missed: maybe\n")), "[0].missed", "skip, once, all"},
 		{"shared schedule", string(job("  schedules: [{name: x}]\n")), "[0].schedules", "not supported yet"},
 		{"notification", string(job("  notification: {onfailure: {email: {recipients: a}}}\n")), "[0].notification", "not supported yet"},
-		{"multipleExecutions", string(job("  multipleExecutions: yes\n")), "[0].multipleExecutions", `or set it to "false"`},
+		{"bad multipleExecutions", string(job("  multipleExecutions: maybe\n")), "[0].multipleExecutions", "must be true or false"},
+		{"bad maximum", string(job("  multipleExecutions: true\n  maxMultipleExecutions: -1\n")), "[0].maxMultipleExecutions", "from 0 to 1000"},
+		{"bad calendar", string(job("  calendars: [a b]\n")), "[0].calendars", "letters, digits"},
 		{"jobref", "- name: j\n  sequence:\n    commands:\n    - jobref: {name: x}\n", "[0].sequence.commands[0].jobref", "not supported yet"},
 		{"plugin step", "- name: j\n  sequence:\n    commands:\n    - type: copyfile\n      nodeStep: true\n", "[0].sequence.commands[0].type", "not supported yet"},
 		{"log filter", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-passwords}]}\n", "[0].sequence.commands[0].plugins", "not supported yet"},

@@ -125,7 +125,7 @@ func readOption(f fields, nameOfMap string) optionEntry {
 		f.wrong("name", "differs from the key %q that it stands under", brief(nameOfMap))
 	}
 	checkOption(f, &o)
-	return optionEntry{Option: o, path: f.path, index: f.integer("sortIndex", 0, -1<<30, 1<<30)}
+	return optionEntry{Option: o, path: f.path, index: f.integer("sortIndex", -1<<30, 1<<30)}
 }
 
 func checkOption(f fields, o *hub.Option) {

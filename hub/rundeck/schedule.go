@@ -87,6 +87,39 @@ func wrongParts(f fields, err error) {
 	}
 }
 
+// readCalendars returns the names of the calendars that a schedule goes by.
+func readCalendars(f fields) []string {
+	const name = "calendars"
+	names := f.texts(name, ",")
+	for _, n := range names {
+		if !hub.GoodCalendarName(n) {
+			f.wrong(name, "holds %q: a calendar has a name of letters, digits, dots, underscores and dashes", brief(n))
+			return nil
+		}
+	}
+	if len(names) > maxCalendars {
+		f.wrong(name, "names %d calendars, at most %d are taken", len(names), maxCalendars)
+		return nil
+	}
+	if len(names) > 0 && !f.has("schedule") {
+		f.warnf(join(f.path, name), "has no effect without a schedule")
+	}
+	return sortedSet(names)
+}
+
+// readMultiple reads whether a job may run while it runs, and how many times at once; 0
+// is any number, as it is in Rundeck.
+func readMultiple(f fields) (multiple bool, most int) {
+	const name = "maxMultipleExecutions"
+	multiple = f.boolean("multipleExecutions", false)
+	most = f.integer(name, 0, maxMultiple)
+	if most > 0 && !multiple {
+		f.warnf(join(f.path, name), "has no effect without multipleExecutions: true")
+		most = 0
+	}
+	return multiple, most
+}
+
 // schedule adds what a job says about when it runs by itself.
 func (t table) schedule(s *hub.JobSchedule) {
 	if s.Expression != "" {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/rundeck"
@@ -47,6 +48,50 @@ func TestSchedules(t *testing.T) {
 			}
 			if diff := cmp.Diff(jobs[0].Job, again[0].Job); diff != "" {
 				t.Errorf("%s\n%s", diff, jobs[0].Job.Source)
+			}
+		})
+	}
+}
+
+// What a file says of running several times at once, and of calendars.
+func TestMultipleExecutions(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, lines string
+		atOnce      int
+		calendars   []string
+		warning     string
+	}{
+		{"nothing", "", 1, nil, ""},
+		{"as Rundeck writes it", "  multipleExecutions: false\n", 1, nil, ""},
+		{"any number", "  multipleExecutions: true\n", 0, nil, ""},
+		{"a maximum", "  multipleExecutions: true\n  maxMultipleExecutions: '3'\n", 3, nil, ""},
+		{"Rundeck's no maximum", "  multipleExecutions: true\n  maxMultipleExecutions: 0\n", 0, nil, ""},
+		{"a maximum of one", "  maxMultipleExecutions: 3\n", 1, nil, "[0].maxMultipleExecutions"},
+		{"calendars", "  schedule: {crontab: 0 0 12 * * ?}\n  calendars: [b, a, b]\n", 1, []string{"a", "b"}, ""},
+		{"calendars by comma", "  schedule: {crontab: 0 0 12 * * ?}\n  calendars: b, a\n", 1, []string{"a", "b"}, ""},
+		{"calendars of nothing", "  calendars: [a]\n", 1, []string{"a"}, "[0].calendars"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			jobs, report := rundeck.ParseJobs(job(test.lines))
+			if report.Err() != nil {
+				t.Fatal(report.Errors)
+			}
+			warned := ""
+			for _, w := range report.Warnings {
+				warned = w.Path
+			}
+			j := jobs[0].Job
+			if j.AtOnce() != test.atOnce || warned != test.warning || !cmp.Equal(j.Calendars, test.calendars, cmpopts.EquateEmpty()) {
+				t.Errorf("at once %d, calendars %v, warning %q", j.AtOnce(), j.Calendars, warned)
+			}
+			again, report := rundeck.ParseJobs([]byte(j.Source))
+			if report.Err() != nil {
+				t.Fatalf("%+v\n%s", report.Errors, j.Source)
+			}
+			if diff := cmp.Diff(j, again[0].Job); diff != "" {
+				t.Errorf("%s\n%s", diff, j.Source)
 			}
 		})
 	}

@@ -190,11 +190,11 @@ func readRetry(f fields, s *hub.Step) {
 	const most = 1000
 	v := f.v.get("retry")
 	if v == nil || v.shape != object {
-		s.Retries = f.integer("retry", 0, 0, most)
+		s.Retries = f.integer("retry", 0, most)
 		return
 	}
 	inner, _ := f.open(v, f.path+".retry", supported("retry", "delay"))
-	s.Retries = inner.integer("retry", 0, 0, most)
+	s.Retries = inner.integer("retry", 0, most)
 	s.RetryDelay = inner.duration("delay")
 	if s.Retries == 0 {
 		s.RetryDelay = 0

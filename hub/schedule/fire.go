@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -28,6 +29,8 @@ type move struct {
 	was    *hub.Schedule
 	start  time.Time // zero: start nothing
 	missed []hub.Fire
+	// failed is the fire that could not be started.
+	failed []hub.Fire
 	next   time.Time // zero: none
 	// makesUp: start is one of many that were missed.
 	makesUp bool
@@ -50,10 +53,20 @@ func (l *leader) handle(ctx context.Context, s *hub.Schedule) error {
 	switch {
 	case err == nil:
 		l.count(m)
+		l.tell(m)
 	case errors.Is(err, errChanged):
 		return nil
 	}
 	return err
+}
+
+// tell lets people see at once what was missed or failed.
+func (l *leader) tell(m *move) {
+	for _, f := range slices.Concat(m.missed, m.failed) {
+		l.dispatch.Publish(hub.Event{
+			Kind: hub.EventFire, OrganisationID: m.was.Job.OrganisationID, ProjectID: m.was.Job.ProjectID, JobID: f.JobID, FireAt: f.At.UnixMicro(),
+		})
+	}
 }
 
 // plan says what is to be done about a schedule now.
@@ -62,14 +75,11 @@ func (l *leader) plan(s *hub.Schedule) (*move, error) {
 	if s.Off() != "" {
 		return m, nil
 	}
-	expression, zone, err := parse(s)
+	t, err := timesOf(s)
 	if err != nil {
 		return nil, err
 	}
-	after := func(t time.Time) time.Time {
-		next, _ := expression.Next(t, zone)
-		return next
-	}
+	after := t.after
 	now := l.st.Now()
 	switch {
 	case !s.Planned:
@@ -130,6 +140,7 @@ func (l *leader) fire(ctx context.Context, m *move) error {
 	job := m.was.Job
 	_, err := l.dispatch.Start(ctx, dispatch.StartRequest{
 		OrganisationID: job.OrganisationID, ProjectID: job.ProjectID, JobID: job.ID, By: By,
+		Fire: job.Schedule.Missed != hub.MissedAll,
 		InTx: func(ctx context.Context, st *store.Store, e *hub.Execution) error {
 			if e.JobRevision != job.Revision {
 				return errChanged
@@ -149,15 +160,18 @@ func (l *leader) fire(ctx context.Context, m *move) error {
 		return err
 	case errors.Is(err, errFired):
 		return l.record(ctx, m)
+	case errors.Is(err, dispatch.ErrInLine):
+		return l.record(ctx, m, hub.Fire{JobID: job.ID, At: m.start, Status: hub.FireMissed, Reason: hub.ErrorMessage(err)})
 	}
 	l.log.ErrorContext(ctx, "scheduled job could not be started", "job", job.FullName(), "project", m.was.Project, "fire_at", m.start, "error", err)
 	return l.record(ctx, m, hub.Fire{JobID: job.ID, At: m.start, Status: hub.FireFailed, Reason: hub.ErrorMessage(err)})
 }
 
 // record makes a move that starts nothing.
-func (l *leader) record(ctx context.Context, m *move, more ...hub.Fire) error {
+func (l *leader) record(ctx context.Context, m *move, failed ...hub.Fire) error {
+	m.failed = failed
 	return l.st.InTx(ctx, func(st *store.Store) error {
-		for _, f := range more {
+		for _, f := range failed {
 			if _, err := st.AddFire(ctx, f); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,9 +64,13 @@ func (s *Scheduler) lead(ctx context.Context, term int64) error {
 	}
 }
 
-// look fires what is due, one fire of each schedule, and tells how long to wait for the
-// next look.
+// look fires what is due, one fire of each schedule, starts what was to run once by now,
+// and tells how long to wait for the next look.
 func (l *leader) look(ctx context.Context) (wait time.Duration, err error) {
+	started, err := l.startDue(ctx)
+	if err != nil {
+		return 0, err
+	}
 	due, err := l.st.DueSchedules(ctx, batch)
 	if err != nil {
 		return 0, err
@@ -73,25 +78,59 @@ func (l *leader) look(ctx context.Context) (wait time.Duration, err error) {
 	if len(due) > 0 {
 		return 0, l.fireAll(ctx, due)
 	}
+	if started {
+		return 0, nil
+	}
 	if err := l.deleteOld(ctx); err != nil {
 		return 0, err
 	}
-	first, err := l.st.EarliestFire(ctx)
-	if err != nil || first.IsZero() {
-		return lookEvery, err
+	return l.untilNext(ctx)
+}
+
+// untilNext tells how long nothing is due.
+func (l *leader) untilNext(ctx context.Context) (time.Duration, error) {
+	wait := lookEvery
+	for _, earliest := range []func(context.Context) (time.Time, error){l.st.EarliestFire, l.st.EarliestWait} {
+		first, err := earliest(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if !first.IsZero() {
+			wait = min(wait, max(first.Sub(l.st.Now()), 0))
+		}
 	}
-	return min(max(first.Sub(l.st.Now()), 0), lookEvery), nil
+	return wait, nil
+}
+
+// startDue starts executions whose time has come; false if there was none. No term has to
+// guard this: what waits is taken out of its line once, by whoever is first.
+func (l *leader) startDue(ctx context.Context) (started bool, err error) {
+	due, err := l.st.DueWaits(ctx, batch)
+	if err != nil {
+		return false, err
+	}
+	moved := make([]bool, len(due))
+	err = eachAtOnce(ctx, due, func(ctx context.Context, i int, w *store.Wait) (err error) {
+		moved[i], err = l.dispatch.StartWaiting(ctx, w)
+		return err
+	})
+	return slices.Contains(moved, true), err
 }
 
 // fireAll handles schedules side by side. The error of one keeps no other from its fire.
 func (l *leader) fireAll(ctx context.Context, due []*hub.Schedule) error {
+	return eachAtOnce(ctx, due, func(ctx context.Context, _ int, s *hub.Schedule) error { return l.handle(ctx, s) })
+}
+
+// eachAtOnce does something about each of a list, some of them side by side.
+func eachAtOnce[T any](ctx context.Context, list []T, do func(ctx context.Context, i int, what T) error) error {
 	var g errgroup.Group
 	g.SetLimit(atOnce)
-	for _, s := range due {
+	for i, what := range list {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, startTimeout)
 			defer cancel()
-			return l.handle(ctx, s)
+			return do(ctx, i, what)
 		})
 	}
 	return g.Wait()

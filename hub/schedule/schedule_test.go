@@ -44,12 +44,13 @@ func until(t *testing.T, what string, done func() bool) {
 
 // member is a hub without its edges; it schedules from start until stop.
 type member struct {
-	t       *testing.T
-	st      *store.Store
-	cluster *cluster.Cluster
-	fires   *schedule.Scheduler
-	stop    func()
-	end     func() // ends all of it
+	t        *testing.T
+	st       *store.Store
+	cluster  *cluster.Cluster
+	fires    *schedule.Scheduler
+	dispatch *dispatch.Dispatcher
+	stop     func()
+	end      func() // ends all of it
 }
 
 // join makes a member on a store and runs everything of it but its schedules.
@@ -62,7 +63,7 @@ func join(t *testing.T, st *store.Store, name string) *member {
 	ok(t, c.Join(t.Context()))
 	d := dispatch.New(st, dispatch.Config{MemberID: c.MemberID(), Clock: c.Clock}, log)
 	end := runs(t, c.Run, d.Run)
-	return &member{t: t, st: st, cluster: c, fires: schedule.New(st, d, c, log), end: end}
+	return &member{t: t, st: st, cluster: c, fires: schedule.New(st, d, c, log), dispatch: d, end: end}
 }
 
 // runs runs services until the returned function or the end of the test.
@@ -97,6 +98,8 @@ func put(t *testing.T, st *store.Store, p *hub.Project, name, expression string,
 		OrganisationID: org, ProjectID: p.ID, Name: name, LogLevel: "INFO",
 		Workflow: hub.Workflow{Strategy: hub.StrategyNodeFirst, Steps: []hub.Step{{Exec: "true"}}},
 		Schedule: hub.JobSchedule{Expression: expression, Missed: hub.MissedSkip},
+		// No runner ends what they start.
+		MultipleExecutions: true,
 	}
 	for _, c := range change {
 		c(j)

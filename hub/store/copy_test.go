@@ -116,6 +116,11 @@ func fillInstallation(ctx context.Context, t *testing.T, st *store.Store, u *hub
 	must(st.ReplaceNodes(ctx, p.ID, []hub.Node{{Name: "b"}, {Name: "A"}, {Name: "ä"}}))(t)
 	must(st.RecordHostKey(ctx, p.ID, "b", "ssh-ed25519 AAAA", "r"))(t)
 	put(ctx, t, st, newJob(p, "ops", "backup", "true"), store.JobCreated)
+	putCalendar(ctx, t, st, p, "holidays", "12-24..01-01")
+	j := scheduledJob(p, "nightly", "0 0 2 * * ?")
+	j.Calendars = []string{"holidays"}
+	put(ctx, t, st, j, store.JobCreated)
+	parked(ctx, t, st, j, later(st, 3.6e12), []byte{0, 1, 255})
 	// An empty value is not the same as none.
 	ok(t, st.SetKey(ctx, &hub.Key{OrganisationID: org, Path: "keys/empty", Type: "password"}, func(int64) ([]byte, error) { return []byte{}, nil }))
 	ok(t, st.CreateAPIToken(ctx, &hub.APIToken{OrganisationID: org, UserID: u.ID, SecretHash: hash("token")}))

@@ -17,7 +17,9 @@ type ExecutionRow struct {
 	// Sealed: values of secure options are stored, and go when it is over.
 	Sealed        bool
 	RunnerTimeout time.Duration
-	older         bool // than the cluster's incarnation
+	// Turn is which of those that its job may have at once it is; 0: not counted.
+	Turn  int
+	older bool // than the cluster's incarnation
 	// OutcomeTick is when its outcome became known; 0 before.
 	OutcomeTick int64
 }
@@ -45,7 +47,7 @@ type ExecutionSpec struct {
 const executionColumns = `id, organisation_id, project_id, number, job_id, job_revision, job_name, status, outcome, log_complete,
 	slices, node_count, keepgoing, lost_after, cancel_requested, cancelled_by, cancelled_nodes, no_new, incarnation, started_by,
 	waiting_kind, waiting_since, waiting_message, timeout_us, runner_timeout_us, sealed, outcome_tick, node_counts,
-	created_at, started_at, ended_at, recovered, ` + heldExecution + `,
+	created_at, started_at, ended_at, recovered, waits_for, run_at, reason, ` + heldExecution + `,
 	incarnation < COALESCE((SELECT c.incarnation FROM cluster c WHERE c.singleton = 1), 0)`
 
 func scanExecution(r scanner) (*ExecutionRow, error) {
@@ -55,7 +57,7 @@ func scanExecution(r scanner) (*ExecutionRow, error) {
 	err := r.Scan(&e.ID, &e.OrganisationID, &e.ProjectID, &e.Number, &e.JobID, &e.JobRevision, &e.JobName, &e.Status, &e.Outcome, &e.LogComplete,
 		&e.Slices, &e.NodeCount, &e.Keepgoing, &e.LostAfter, &e.CancelRequested, &e.CancelledBy, jsonInto(&e.CancelledNodes), &e.NoNew, &e.Incarnation, &e.StartedBy,
 		&w.Kind, timeInto(&w.Since), &w.Message, &timeout, &runnerTimeout, &e.Sealed, &e.OutcomeTick, jsonInto(&e.NodeCounts),
-		timeInto(&e.CreatedAt), timeInto(&e.StartedAt), timeInto(&e.EndedAt), &e.Recovered, &e.Held, &e.older)
+		timeInto(&e.CreatedAt), timeInto(&e.StartedAt), timeInto(&e.EndedAt), &e.Recovered, &e.Waits, timeInto(&e.RunAt), &e.Reason, &e.Held, &e.older)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +90,7 @@ func (s *Store) insertExecutions(ctx context.Context, rows []*ExecutionRow, spec
 		}
 		args = append(args, e.ID, e.OrganisationID, e.ProjectID, e.JobID, e.JobRevision, e.JobName,
 			e.Slices, e.NodeCount, e.Keepgoing, e.LostAfter, e.Incarnation, e.StartedBy, w.Kind, at(w.Since), w.Message,
-			e.Timeout.Microseconds(), e.RunnerTimeout.Microseconds(), specs[i].Sealed != nil, at(e.CreatedAt))
+			e.Timeout.Microseconds(), e.RunnerTimeout.Microseconds(), specs[i].Sealed != nil, at(e.CreatedAt), e.Turn)
 	}
 	rowNumber := func(r scanner) (string, error) {
 		var id string
@@ -102,12 +104,12 @@ func (s *Store) insertExecutions(ctx context.Context, rows []*ExecutionRow, spec
 	// Nothing is accepted while the database is being moved.
 	made, err := collect(ctx, s, rowNumber, `WITH v (id, organisation_id, project_id, job_id, job_revision, job_name,
 			slices, node_count, keepgoing, lost_after, incarnation, started_by, waiting_kind, waiting_since, waiting_message,
-			timeout_us, runner_timeout_us, sealed, created_at) AS (VALUES `+s.values("ttttitiioiittitiioi", len(rows))+`)
+			timeout_us, runner_timeout_us, sealed, created_at, turn) AS (VALUES `+s.values("ttttitiioiittitiioii", len(rows))+`)
 		INSERT INTO execution (id, organisation_id, project_id, job_id, job_revision, job_name, status,
 			slices, node_count, keepgoing, lost_after, incarnation, started_by, waiting_kind, waiting_since, waiting_message,
-			timeout_us, runner_timeout_us, sealed, created_at)
+			timeout_us, runner_timeout_us, sealed, created_at, turn)
 		SELECT id, organisation_id, project_id, job_id, job_revision, job_name, 'queued', slices, node_count, keepgoing, lost_after, incarnation,
-			started_by, waiting_kind, waiting_since, waiting_message, timeout_us, runner_timeout_us, sealed, created_at
+			started_by, waiting_kind, waiting_since, waiting_message, timeout_us, runner_timeout_us, sealed, created_at, turn
 		FROM v WHERE NOT `+planned+` RETURNING id, number`, args...)
 	if err == nil && len(made) == 0 {
 		return hub.Errorf(hub.CodeUnavailable, "The database is being moved; nothing is started until it is over. Try again then.")
@@ -125,15 +127,29 @@ func (s *Store) insertSpecs(ctx context.Context, rows []*ExecutionRow, specs []*
 		node_filter, threads, strategy, sealed_options) VALUES `+tuples(1, len(rows), 11), args...)
 }
 
-// ExecutionSpec reads the wide part of an execution.
+// ExecutionSpec reads the wide part of an execution; while it waits that has no nodes.
 func (s *Store) ExecutionSpec(ctx context.Context, id string) (*ExecutionSpec, error) {
+	spec, err := s.startedSpec(ctx, id)
+	if !missing(err) {
+		return spec, err
+	}
+	w, err := s.Wait(ctx, id)
+	if err != nil || w != nil {
+		return specOf(w), err
+	}
+	// It may have left the line between the two looks.
+	spec, err = s.startedSpec(ctx, id)
+	if missing(err) {
+		return nil, hub.Errorf(hub.CodeNotFound, "Execution %s does not exist.", id)
+	}
+	return spec, err
+}
+
+func (s *Store) startedSpec(ctx context.Context, id string) (*ExecutionSpec, error) {
 	spec := &ExecutionSpec{}
 	err := s.queryRow(ctx, `SELECT definition, nodes, routes, node_routes, options, secure_options, node_filter, threads, strategy, sealed_options
 		FROM execution_spec WHERE execution_id = $1`, id).Scan(jsonInto(&spec.Definition), jsonInto(&spec.Nodes), jsonInto(&spec.Routes),
 		jsonInto(&spec.NodeRoutes), jsonInto(&spec.Options), jsonInto(&spec.SecureOptions), &spec.NodeFilter, &spec.Threads, &spec.Strategy, &spec.Sealed)
-	if missing(err) {
-		return nil, hub.Errorf(hub.CodeNotFound, "Execution %s does not exist.", id)
-	}
 	return spec, err
 }
 
@@ -194,7 +210,8 @@ type ExecutionFilter struct {
 	OrganisationID string
 	ProjectID      string // "" for all
 	JobID          string // "" for all
-	// Statuses: none for all; cancelling is shown for running ones that are.
+	// Statuses: none for all; cancelling is shown for running ones that are, scheduled for
+	// queued ones that wait for a time.
 	Statuses []hub.Status
 	// Before is a number: older ones alone; 0 from the newest.
 	Before int64
@@ -218,10 +235,12 @@ func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]*Execu
 		add(`number <`, f.Before)
 	}
 	if len(f.Statuses) > 0 {
-		where += ` AND (status IN (` + params(len(args)+1, len(f.Statuses)) + `)`
+		where += ` AND (waits_for <> 'time' AND status IN (` + params(len(args)+1, len(f.Statuses)) + `)`
 		for _, status := range f.Statuses {
 			args = append(args, string(status))
 			switch status {
+			case hub.StatusScheduled:
+				where += ` OR ended_at = 0 AND waits_for = 'time'`
 			case hub.StatusCancelling:
 				where += ` OR status IN ('queued', 'running') AND cancel_requested`
 			case hub.StatusHeld:

@@ -36,6 +36,37 @@ func (s *Store) Fires(ctx context.Context, jobID string, limit int) ([]*hub.Fire
 	return list, nil
 }
 
+// Fire returns what became of a fire, nil if there is no record of it.
+func (s *Store) Fire(ctx context.Context, jobID string, at int64) (*hub.Fire, error) {
+	f, err := scanFire(s.queryRow(ctx, `SELECT `+fireColumns+` FROM job_fire WHERE job_id = $1 AND fire_at = $2`, jobID, at))
+	if missing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a fire of job %s: %w", jobID, err)
+	}
+	return f, nil
+}
+
+// Unstarted are the last fires of a project's jobs that were missed or failed, the newest
+// first, each with its job.
+func (s *Store) Unstarted(ctx context.Context, projectID string, limit int) ([]*hub.Fire, []*hub.Job, error) {
+	var jobs []*hub.Job
+	list, err := collect(ctx, s, func(r scanner) (*hub.Fire, error) {
+		j := &hub.Job{}
+		f, err := scanFire(before{r, []any{&j.Group, &j.Name}})
+		if err == nil {
+			j.ID, jobs = f.JobID, append(jobs, j)
+		}
+		return f, err
+	}, `SELECT j.job_group, j.name, `+prefixed("f", fireColumns)+` FROM job_fire f JOIN job j ON j.id = f.job_id
+		WHERE j.project_id = $1 AND f.status <> 'started' ORDER BY f.fire_at DESC, f.job_id LIMIT $2`, projectID, limit)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listing fires that were missed or failed: %w", err)
+	}
+	return list, jobs, nil
+}
+
 // DeleteFires deletes up to limit records of fires before a time.
 func (s *Store) DeleteFires(ctx context.Context, before time.Time, limit int) error {
 	_, err := s.exec(ctx, `DELETE FROM job_fire WHERE (job_id, fire_at) IN (SELECT job_id, fire_at FROM job_fire WHERE fire_at < $1 LIMIT $2)`, at(before), limit)

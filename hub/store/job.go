@@ -57,6 +57,9 @@ func (s *Store) PutJob(ctx context.Context, j *hub.Job, by string) (change JobCh
 			if err := s.insertJob(ctx, j, by); err != nil {
 				return err
 			}
+			if err := s.putCalendars(ctx, j, &hub.Job{}); err != nil {
+				return err
+			}
 			return s.putSchedule(ctx, j, &hub.Job{})
 		}
 		j.ID, j.UUID, j.OrganisationID = old.ID, old.UUID, old.OrganisationID
@@ -67,6 +70,12 @@ func (s *Store) PutJob(ctx context.Context, j *hub.Job, by string) (change JobCh
 		}
 		change = JobUpdated
 		if err := s.updateJob(ctx, j, by); err != nil {
+			return err
+		}
+		if err := s.putLimit(ctx, j, old); err != nil {
+			return err
+		}
+		if err := s.putCalendars(ctx, j, old); err != nil {
 			return err
 		}
 		return s.putSchedule(ctx, j, old)

@@ -41,6 +41,9 @@ func postgres() *dialect {
 			switch sqlState(err) {
 			case "40001", "40P01":
 				return true
+			case "23505":
+				// Another member took the same turn of a job since this one looked.
+				return constraint(err) == "execution_turn"
 			case "0A000":
 				// A prepared statement outlived a migration of another member ("cached plan
 				// must not change result type"); the driver forgets it at the first error.
@@ -60,6 +63,14 @@ func postgres() *dialect {
 func sqlState(err error) string {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
+	}
+	return ""
+}
+
+// constraint names what an error of the server says was violated, else "".
+func constraint(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.ConstraintName
 	}
 	return ""
 }

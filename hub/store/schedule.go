@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -46,7 +47,7 @@ func (s *Store) putSchedule(ctx context.Context, j, old *hub.Job) error {
 		return err
 	}
 	change := `job_revision = excluded.job_revision`
-	if j.Schedule != old.Schedule || j.ExecutionDisabled != old.ExecutionDisabled {
+	if j.Schedule != old.Schedule || !slices.Equal(j.Calendars, old.Calendars) || j.ExecutionDisabled != old.ExecutionDisabled {
 		change += `, next_fire = 0, since = excluded.since`
 	}
 	_, err := s.exec(ctx, `INSERT INTO job_schedule (job_id, organisation_id, project_id, job_revision, next_fire, since)
@@ -77,6 +78,9 @@ func (s *Store) projectSchedules(ctx context.Context, old, p *hub.Project) error
 func (s *Store) DueSchedules(ctx context.Context, limit int) ([]*hub.Schedule, error) {
 	list, err := collect(ctx, s, scanSchedule, `SELECT `+scheduleColumns+scheduleFrom+`
 		WHERE s.next_fire <= $1 ORDER BY s.next_fire, s.job_id LIMIT $2`, at(s.Now()), limit)
+	if err == nil {
+		err = s.addCalendars(ctx, list)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("looking for schedules that are due: %w", err)
 	}
@@ -135,6 +139,9 @@ func (s *Store) Schedule(ctx context.Context, j *hub.Job) (*hub.Schedule, error)
 	if missing(err) {
 		return nil, noSchedule(j)
 	}
+	if err == nil {
+		err = s.addCalendars(ctx, []*hub.Schedule{found})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the schedule of job %s: %w", j.FullName(), err)
 	}
@@ -151,6 +158,9 @@ func (s *Store) Schedules(ctx context.Context, organisationID, projectID string,
 	list, err := collect(ctx, s, scanSchedule, `SELECT `+scheduleColumns+scheduleFrom+`
 		WHERE s.organisation_id = $1 AND (CAST($2 AS TEXT) = '' OR s.project_id = $2) AND (p.name, j.job_group, j.name) > ($3, $4, $5)
 		ORDER BY p.name, j.job_group, j.name LIMIT $6`, organisationID, projectID, after[0], after[1], after[2], page.limit()+1)
+	if err == nil {
+		err = s.addCalendars(ctx, list)
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("listing schedules: %w", err)
 	}

@@ -18,6 +18,24 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for CalendarMode.
+const (
+	CalendarModeExclude CalendarMode = "exclude"
+	CalendarModeOnly    CalendarMode = "only"
+)
+
+// Valid indicates whether the value is a known member of the CalendarMode enum.
+func (e CalendarMode) Valid() bool {
+	switch e {
+	case CalendarModeExclude:
+		return true
+	case CalendarModeOnly:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClusterDatabase.
 const (
 	ClusterDatabasePostgres ClusterDatabase = "postgres"
@@ -116,7 +134,9 @@ func (e CreatedRunnerTokenState) Valid() bool {
 
 // Defines values for EventType.
 const (
+	EventTypeCalendar  EventType = "calendar"
 	EventTypeExecution EventType = "execution"
+	EventTypeFire      EventType = "fire"
 	EventTypeHello     EventType = "hello"
 	EventTypeNodeSteps EventType = "node_steps"
 	EventTypeRunner    EventType = "runner"
@@ -125,7 +145,11 @@ const (
 // Valid indicates whether the value is a known member of the EventType enum.
 func (e EventType) Valid() bool {
 	switch e {
+	case EventTypeCalendar:
+		return true
 	case EventTypeExecution:
+		return true
+	case EventTypeFire:
 		return true
 	case EventTypeHello:
 		return true
@@ -264,6 +288,27 @@ func (e JobStrategy) Valid() bool {
 	case JobStrategyNodeFirst:
 		return true
 	case JobStrategySequential:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobFireStatus.
+const (
+	JobFireStatusFailed  JobFireStatus = "failed"
+	JobFireStatusMissed  JobFireStatus = "missed"
+	JobFireStatusStarted JobFireStatus = "started"
+)
+
+// Valid indicates whether the value is a known member of the JobFireStatus enum.
+func (e JobFireStatus) Valid() bool {
+	switch e {
+	case JobFireStatusFailed:
+		return true
+	case JobFireStatusMissed:
+		return true
+	case JobFireStatusStarted:
 		return true
 	default:
 		return false
@@ -591,6 +636,24 @@ func (e ScheduleMissed) Valid() bool {
 	}
 }
 
+// Defines values for SetCalendarMode.
+const (
+	SetCalendarModeExclude SetCalendarMode = "exclude"
+	SetCalendarModeOnly    SetCalendarMode = "only"
+)
+
+// Valid indicates whether the value is a known member of the SetCalendarMode enum.
+func (e SetCalendarMode) Valid() bool {
+	switch e {
+	case SetCalendarModeExclude:
+		return true
+	case SetCalendarModeOnly:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Status.
 const (
 	StatusCancelled  Status = "cancelled"
@@ -720,6 +783,36 @@ type AwaitedRunner struct {
 	Name       string     `json:"name"`
 }
 
+// Calendar defines model for Calendar.
+type Calendar struct {
+	// CreatedAt Examples: 2026-11-22T15:04:05.123Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// Days 2026-12-24, 12-25, SAT, or a range: 12-24..01-01
+	Days        []string `json:"days"`
+	Description string   `json:"description"`
+
+	// Jobs group/name of the jobs that go by it
+	Jobs []string `json:"jobs"`
+
+	// Mode exclude: not on the days; only: on no other
+	Mode     CalendarMode `json:"mode"`
+	Name     string       `json:"name"`
+	Revision int64        `json:"revision"`
+
+	// UpdatedAt Examples: 2026-11-22T15:04:05.123Z
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+// CalendarMode exclude: not on the days; only: on no other
+type CalendarMode string
+
+// CalendarList defines model for CalendarList.
+type CalendarList struct {
+	Items []Calendar `json:"items"`
+	Next  *string    `json:"next,omitempty"`
+}
+
 // CancelExecution defines model for CancelExecution.
 type CancelExecution struct {
 	// Nodes Names of nodes; absent: the whole execution
@@ -829,11 +922,22 @@ type Enrolment struct {
 
 // Event defines model for Event.
 type Event struct {
+	// Calendar Name of a calendar that was made, changed or deleted
+	Calendar  *string    `json:"calendar,omitempty"`
 	Execution *Execution `json:"execution,omitempty"`
 
 	// ExecutionID Of execution and node_steps: the matrix changed
 	ExecutionID *string `json:"executionId,omitempty"`
-	Runner      *Runner `json:"runner,omitempty"`
+
+	// Fire A fire of a schedule that was missed or failed
+	Fire *Fire `json:"fire,omitempty"`
+
+	// Job Of fire: the job that was due
+	Job *JobSummary `json:"job,omitempty"`
+
+	// Project Of calendar: the project that it is of
+	Project *string `json:"project,omitempty"`
+	Runner  *Runner `json:"runner,omitempty"`
 
 	// Time Examples: 2026-11-22T15:04:05.123Z
 	Time time.Time `json:"time"`
@@ -882,8 +986,16 @@ type Execution struct {
 	Outcome *Status `json:"outcome,omitempty"`
 	Project string  `json:"project"`
 
+	// Reason Why it ended before anything of it started
+	Reason *string `json:"reason,omitempty"`
+
 	// Recovered The database had lost it; it is shown as runners had it on their disks
 	Recovered *bool `json:"recovered,omitempty"`
+
+	// RunAt When it was asked to start, if not at once
+	//
+	// Examples: 2026-11-22T15:04:05.123Z
+	RunAt *time.Time `json:"runAt,omitempty"`
 
 	// SecureOptions Names of secure options that had a value
 	SecureOptions *[]string `json:"secureOptions,omitempty"`
@@ -992,8 +1104,11 @@ type Fires struct {
 	Coming []time.Time `json:"coming"`
 
 	// Past The newest first
-	Past     []Fire `json:"past"`
-	TimeZone string `json:"timeZone"`
+	Past []Fire `json:"past"`
+
+	// TakenOut What calendars take out between now and the last that comes; at most 100
+	TakenOut []TakenOut `json:"takenOut"`
+	TimeZone string     `json:"timeZone"`
 
 	// WhyNot Why nothing comes
 	WhyNot *string `json:"whyNot,omitempty"`
@@ -1059,6 +1174,12 @@ type ImportedJobResult string
 
 // Job defines model for Job.
 type Job struct {
+	// AtOnce How many of its executions may run at once, more wait for their turn; 0: any number
+	AtOnce int64 `json:"atOnce"`
+
+	// Calendars Names of the calendars that its schedule goes by
+	Calendars []string `json:"calendars"`
+
 	// CreatedAt Examples: 2026-11-22T15:04:05.123Z
 	CreatedAt   time.Time `json:"createdAt"`
 	Description string    `json:"description"`
@@ -1117,6 +1238,31 @@ type JobDispatch struct {
 
 	// Threadcount As written: a number or an option
 	Threadcount *string `json:"threadcount,omitempty"`
+}
+
+// JobFire defines model for JobFire.
+type JobFire struct {
+	// At Examples: 2026-11-22T15:04:05.123Z
+	At          time.Time `json:"at"`
+	ExecutionID *string   `json:"executionId,omitempty"`
+	Group       string    `json:"group"`
+	JobID       string    `json:"jobId"`
+	Name        string    `json:"name"`
+
+	// Reason Why it was missed or failed
+	Reason *string `json:"reason,omitempty"`
+
+	// RecordedAt Examples: 2026-11-22T15:04:05.123Z
+	RecordedAt time.Time     `json:"recordedAt"`
+	Status     JobFireStatus `json:"status"`
+}
+
+// JobFireStatus defines model for JobFire.Status.
+type JobFireStatus string
+
+// JobFireList defines model for JobFireList.
+type JobFireList struct {
+	Items []JobFire `json:"items"`
 }
 
 // JobImport defines model for JobImport.
@@ -1585,8 +1731,13 @@ type RunCommand struct {
 	NodeFilter *string `json:"nodeFilter,omitempty"`
 
 	// Nodes Of the nodes that the filter gives, these alone
-	Nodes  *[]string `json:"nodes,omitempty"`
-	Script *string   `json:"script,omitempty"`
+	Nodes *[]string `json:"nodes,omitempty"`
+
+	// RunAt When it is to start, with an offset, within a year; nodes are found then. Now when absent
+	//
+	// Examples: 2026-11-22T15:04:05.123Z
+	RunAt  *time.Time `json:"runAt,omitempty"`
+	Script *string    `json:"script,omitempty"`
 
 	// Threadcount Nodes at once; 1 when absent
 	Threadcount *int64 `json:"threadcount,omitempty"`
@@ -1606,6 +1757,11 @@ type RunJob struct {
 
 	// Options Values by option name; several values joined by the option's delimiter
 	Options *map[string]string `json:"options,omitempty"`
+
+	// RunAt When it is to start, with an offset, within a year; nodes are found then. Now when absent
+	//
+	// Examples: 2026-11-22T15:04:05.123Z
+	RunAt *time.Time `json:"runAt,omitempty"`
 
 	// Threadcount In place of the job's
 	Threadcount *int64 `json:"threadcount,omitempty"`
@@ -1700,9 +1856,11 @@ type RunnerTokenList struct {
 
 // Schedule defines model for Schedule.
 type Schedule struct {
-	Expression string `json:"expression"`
-	Group      string `json:"group"`
-	JobID      string `json:"jobId"`
+	// Calendars Names of the calendars that it goes by
+	Calendars  []string `json:"calendars"`
+	Expression string   `json:"expression"`
+	Group      string   `json:"group"`
+	JobID      string   `json:"jobId"`
 
 	// LastFireAt Examples: 2026-11-22T15:04:05.123Z
 	LastFireAt *time.Time     `json:"lastFireAt,omitempty"`
@@ -1731,6 +1889,19 @@ type ScheduleList struct {
 	Items []Schedule `json:"items"`
 	Next  *string    `json:"next,omitempty"`
 }
+
+// SetCalendar defines model for SetCalendar.
+type SetCalendar struct {
+	// Days 2026-12-24, 12-25, SAT, or a range: 12-24..01-01
+	Days        []string `json:"days"`
+	Description *string  `json:"description,omitempty"`
+
+	// Mode exclude: not on the days; only: on no other
+	Mode SetCalendarMode `json:"mode"`
+}
+
+// SetCalendarMode exclude: not on the days; only: on no other
+type SetCalendarMode string
 
 // SignIn defines model for SignIn.
 type SignIn struct {
@@ -1775,6 +1946,15 @@ type StepOn struct {
 	// Step Position of the column, from 0
 	Step int64 `json:"step"`
 	Try  int64 `json:"try"`
+}
+
+// TakenOut defines model for TakenOut.
+type TakenOut struct {
+	// At Examples: 2026-11-22T15:04:05.123Z
+	At time.Time `json:"at"`
+
+	// Calendar Name of the calendar
+	Calendar string `json:"calendar"`
 }
 
 // Token defines model for Token.
@@ -1953,6 +2133,30 @@ type ChangeProjectParams struct {
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
+// ListCalendarsParams defines parameters for ListCalendars.
+type ListCalendarsParams struct {
+	// Limit How many items at most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where to go on: next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteCalendarParams defines parameters for DeleteCalendar.
+type DeleteCalendarParams struct {
+	// IfMatch The ETag of what is changed; * for whatever is there
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// SetCalendarParams defines parameters for SetCalendar.
+type SetCalendarParams struct {
+	// IfMatch The ETag of what is changed; * for whatever is there
+	IfMatch *string `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // RunCommandParams defines parameters for RunCommand.
 type RunCommandParams struct {
 	// Wait Answer only when the execution is final, or after this long (30s, 5m; at most 10m)
@@ -1960,6 +2164,12 @@ type RunCommandParams struct {
 
 	// IdempotencyKey Repeating a request with the same key gives the same answer, for 24 h
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListUnstartedFiresParams defines parameters for ListUnstartedFires.
+type ListUnstartedFiresParams struct {
+	// Limit How many at most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListJobsParams defines parameters for ListJobs.
@@ -2123,6 +2333,9 @@ type CreateProjectJSONRequestBody = NewProject
 
 // ChangeProjectJSONRequestBody defines body for ChangeProject for application/json ContentType.
 type ChangeProjectJSONRequestBody = ProjectChange
+
+// SetCalendarJSONRequestBody defines body for SetCalendar for application/json ContentType.
+type SetCalendarJSONRequestBody = SetCalendar
 
 // RunCommandJSONRequestBody defines body for RunCommand for application/json ContentType.
 type RunCommandJSONRequestBody = RunCommand
@@ -2411,6 +2624,35 @@ type ClientInterface interface {
 	// Corresponds with PATCH /api/v1/projects/{project} (the `ChangeProject` operationId).
 	ChangeProject(ctx context.Context, project string, params *ChangeProjectParams, body ChangeProjectJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCalendars List calendars by name
+	//
+	// Corresponds with GET /api/v1/projects/{project}/calendars (the `ListCalendars` operationId).
+	ListCalendars(ctx context.Context, project string, params *ListCalendarsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCalendar Delete a calendar that no job goes by
+	//
+	// Corresponds with DELETE /api/v1/projects/{project}/calendars/{calendar} (the `DeleteCalendar` operationId).
+	DeleteCalendar(ctx context.Context, project string, calendar string, params *DeleteCalendarParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCalendar Show a calendar
+	//
+	// Corresponds with GET /api/v1/projects/{project}/calendars/{calendar} (the `GetCalendar` operationId).
+	GetCalendar(ctx context.Context, project string, calendar string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetCalendarWithBody Make or replace a calendar; schedules that go by it find their next fire anew
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/projects/{project}/calendars/{calendar} (the `SetCalendar` operationId).
+	SetCalendarWithBody(ctx context.Context, project string, calendar string, params *SetCalendarParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetCalendar Make or replace a calendar; schedules that go by it find their next fire anew
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/projects/{project}/calendars/{calendar} (the `SetCalendar` operationId).
+	SetCalendar(ctx context.Context, project string, calendar string, params *SetCalendarParams, body SetCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RunCommandWithBody Run a command or script on nodes
 	//
 	// Takes any type of body and a specified content type.
@@ -2429,6 +2671,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/projects/{project}/export/jobs (the `ExportJobs` operationId).
 	ExportJobs(ctx context.Context, project string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListUnstartedFires The last fires of a project that were missed or failed
+	//
+	// Corresponds with GET /api/v1/projects/{project}/fires (the `ListUnstartedFires` operationId).
+	ListUnstartedFires(ctx context.Context, project string, params *ListUnstartedFiresParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListJobs List jobs by group and name
 	//
@@ -3145,6 +3392,85 @@ func (c *Client) ChangeProject(ctx context.Context, project string, params *Chan
 	return c.Client.Do(req)
 }
 
+// ListCalendars List calendars by name
+//
+// Corresponds with GET /api/v1/projects/{project}/calendars (the `ListCalendars` operationId).
+func (c *Client) ListCalendars(ctx context.Context, project string, params *ListCalendarsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCalendarsRequest(c.Server, project, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCalendar Delete a calendar that no job goes by
+//
+// Corresponds with DELETE /api/v1/projects/{project}/calendars/{calendar} (the `DeleteCalendar` operationId).
+func (c *Client) DeleteCalendar(ctx context.Context, project string, calendar string, params *DeleteCalendarParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCalendarRequest(c.Server, project, calendar, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCalendar Show a calendar
+//
+// Corresponds with GET /api/v1/projects/{project}/calendars/{calendar} (the `GetCalendar` operationId).
+func (c *Client) GetCalendar(ctx context.Context, project string, calendar string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCalendarRequest(c.Server, project, calendar)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetCalendarWithBody Make or replace a calendar; schedules that go by it find their next fire anew
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/projects/{project}/calendars/{calendar} (the `SetCalendar` operationId).
+func (c *Client) SetCalendarWithBody(ctx context.Context, project string, calendar string, params *SetCalendarParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetCalendarRequestWithBody(c.Server, project, calendar, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetCalendar Make or replace a calendar; schedules that go by it find their next fire anew
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/projects/{project}/calendars/{calendar} (the `SetCalendar` operationId).
+func (c *Client) SetCalendar(ctx context.Context, project string, calendar string, params *SetCalendarParams, body SetCalendarJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetCalendarRequest(c.Server, project, calendar, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RunCommandWithBody Run a command or script on nodes
 //
 // Takes any type of body and a specified content type.
@@ -3184,6 +3510,21 @@ func (c *Client) RunCommand(ctx context.Context, project string, params *RunComm
 // Corresponds with GET /api/v1/projects/{project}/export/jobs (the `ExportJobs` operationId).
 func (c *Client) ExportJobs(ctx context.Context, project string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewExportJobsRequest(c.Server, project)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListUnstartedFires The last fires of a project that were missed or failed
+//
+// Corresponds with GET /api/v1/projects/{project}/fires (the `ListUnstartedFires` operationId).
+func (c *Client) ListUnstartedFires(ctx context.Context, project string, params *ListUnstartedFiresParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListUnstartedFiresRequest(c.Server, project, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5124,6 +5465,256 @@ func NewChangeProjectRequestWithBody(server string, project string, params *Chan
 	return req, nil
 }
 
+// NewListCalendarsRequest constructs an http.Request for the ListCalendars method
+func NewListCalendarsRequest(server string, project string, params *ListCalendarsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/calendars", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteCalendarRequest constructs an http.Request for the DeleteCalendar method
+func NewDeleteCalendarRequest(server string, project string, calendar string, params *DeleteCalendarParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "calendar", calendar, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/calendars/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCalendarRequest constructs an http.Request for the GetCalendar method
+func NewGetCalendarRequest(server string, project string, calendar string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "calendar", calendar, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/calendars/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetCalendarRequest calls the generic SetCalendar builder with application/json body
+func NewSetCalendarRequest(server string, project string, calendar string, params *SetCalendarParams, body SetCalendarJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetCalendarRequestWithBody(server, project, calendar, params, "application/json", bodyReader)
+}
+
+// NewSetCalendarRequestWithBody constructs an http.Request for the SetCalendar method, with any body, and a specified content type
+func NewSetCalendarRequestWithBody(server string, project string, calendar string, params *SetCalendarParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "calendar", calendar, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/calendars/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewRunCommandRequest calls the generic RunCommand builder with application/json body
 func NewRunCommandRequest(server string, project string, params *RunCommandParams, body RunCommandJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5237,6 +5828,67 @@ func NewExportJobsRequest(server string, project string) (*http.Request, error) 
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListUnstartedFiresRequest constructs an http.Request for the ListUnstartedFires method
+func NewListUnstartedFiresRequest(server string, project string, params *ListUnstartedFiresParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/fires", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)

@@ -130,13 +130,14 @@ func (r *Runner) End(error) {}
 // run claims an offer and plays it.
 func (r *Runner) run(ctx context.Context, o hub.Offer) {
 	background := context.WithoutCancel(ctx)
-	if _, err := r.hub.Dispatch.Claim(background, r.ref, o.Fence); err != nil {
+	grant, err := r.hub.Dispatch.Claim(background, r.ref, o.Fence)
+	if err != nil {
 		if _, ok := errors.AsType[*hub.Refused](err); !ok {
 			r.t.Errorf("claim: %v", err)
 		}
 		return
 	}
-	a := &Attempt{Offer: o, runner: r}
+	a := &Attempt{Offer: o, Secrets: grant.Secrets, runner: r}
 	a.record(background, hub.StepRecord{Kind: hub.RecordGranted})
 	if err := r.play(ctx, a); err != nil {
 		return // the test plays a runner that is gone
@@ -147,7 +148,8 @@ func (r *Runner) run(ctx context.Context, o hub.Offer) {
 // Attempt is a granted attempt.
 type Attempt struct {
 	hub.Offer
-	runner *Runner
+	Secrets *hub.Secrets // of the grant
+	runner  *Runner
 
 	mu      sync.Mutex // guards what follows
 	n       int64

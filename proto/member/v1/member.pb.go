@@ -387,8 +387,13 @@ type Event struct {
 	ExecutionId    string                 `protobuf:"bytes,4,opt,name=execution_id,json=executionId,proto3" json:"execution_id,omitempty"`
 	RunnerId       string                 `protobuf:"bytes,5,opt,name=runner_id,json=runnerId,proto3" json:"runner_id,omitempty"`
 	Status         string                 `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A fire of a schedule, by job and time in microseconds since 1970.
+	JobId  string `protobuf:"bytes,7,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	FireAt int64  `protobuf:"varint,8,opt,name=fire_at,json=fireAt,proto3" json:"fire_at,omitempty"`
+	// Name of a calendar of the project.
+	Calendar      string `protobuf:"bytes,9,opt,name=calendar,proto3" json:"calendar,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Event) Reset() {
@@ -459,6 +464,27 @@ func (x *Event) GetRunnerId() string {
 func (x *Event) GetStatus() string {
 	if x != nil {
 		return x.Status
+	}
+	return ""
+}
+
+func (x *Event) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *Event) GetFireAt() int64 {
+	if x != nil {
+		return x.FireAt
+	}
+	return 0
+}
+
+func (x *Event) GetCalendar() string {
+	if x != nil {
+		return x.Calendar
 	}
 	return ""
 }
@@ -831,7 +857,7 @@ const file_member_v1_member_proto_rawDesc = "" +
 	"\rWatchResponse\x121\n" +
 	"\x06events\x18\x01 \x03(\v2\x19.fairlead.member.v1.EventR\x06events\x122\n" +
 	"\x05begun\x18\x02 \x03(\v2\x1c.fairlead.member.v1.InterestR\x05begun\x12/\n" +
-	"\x05fleet\x18\x03 \x01(\v2\x19.fairlead.member.v1.FleetR\x05fleet\"\xbb\x01\n" +
+	"\x05fleet\x18\x03 \x01(\v2\x19.fairlead.member.v1.FleetR\x05fleet\"\x87\x02\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12'\n" +
 	"\x0forganisation_id\x18\x02 \x01(\tR\x0eorganisationId\x12\x1d\n" +
@@ -839,7 +865,10 @@ const file_member_v1_member_proto_rawDesc = "" +
 	"project_id\x18\x03 \x01(\tR\tprojectId\x12!\n" +
 	"\fexecution_id\x18\x04 \x01(\tR\vexecutionId\x12\x1b\n" +
 	"\trunner_id\x18\x05 \x01(\tR\brunnerId\x12\x16\n" +
-	"\x06status\x18\x06 \x01(\tR\x06status\"S\n" +
+	"\x06status\x18\x06 \x01(\tR\x06status\x12\x15\n" +
+	"\x06job_id\x18\a \x01(\tR\x05jobId\x12\x17\n" +
+	"\afire_at\x18\b \x01(\x03R\x06fireAt\x12\x1a\n" +
+	"\bcalendar\x18\t \x01(\tR\bcalendar\"S\n" +
 	"\x05Fleet\x12\x14\n" +
 	"\x05whole\x18\x01 \x01(\bR\x05whole\x124\n" +
 	"\arunners\x18\x02 \x03(\v2\x1a.fairlead.member.v1.RunnerR\arunners\"V\n" +

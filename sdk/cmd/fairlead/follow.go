@@ -192,6 +192,9 @@ func (a *app) summary(e *rest.Execution) string {
 	if sdk.Final(e.Status) && !e.LogComplete {
 		s += ", log incomplete"
 	}
+	if why := text(e.Reason); why != "" {
+		s += ": " + oneLine(why)
+	}
 	return s
 }
 

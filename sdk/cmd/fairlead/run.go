@@ -17,6 +17,7 @@ type runFlags struct {
 	filter      string
 	nodes       []string
 	threadcount int64
+	at          string
 	keepgoing   bool
 	wait        bool
 	follow      followFlags
@@ -25,6 +26,7 @@ type runFlags struct {
 func (f *runFlags) add(c *cobra.Command) {
 	f.follow.add(c)
 	c.Flags().Int64Var(&f.threadcount, "threadcount", 0, "nodes at once")
+	c.Flags().StringVar(&f.at, "at", "", "when it is to start, within a year, such as 2026-12-01T02:00:00+01:00; its nodes are found then")
 	c.Flags().BoolVar(&f.keepgoing, "keepgoing", false, "go on with other nodes after a failure")
 	c.Flags().BoolVar(&f.wait, "wait", false, "wait for the end without output; the exit code tells it")
 }
@@ -41,6 +43,18 @@ func (f *runFlags) check(stays bool) error {
 		return usage("--cancel-on-interrupt needs a command that stays until the end: --follow or --wait")
 	}
 	return nil
+}
+
+// runAt reads when it is to start, nil for now.
+func (f *runFlags) runAt() (*time.Time, error) {
+	if f.at == "" {
+		return nil, nil
+	}
+	at, err := time.Parse(time.RFC3339, f.at)
+	if err != nil {
+		return nil, usage("--at is a time with its offset from UTC, such as 2026-12-01T02:00:00+01:00 or 2026-12-01T01:00:00Z, not %q", f.at)
+	}
+	return &at, nil
 }
 
 // ofJob puts what was given into a run of a job.
@@ -92,6 +106,9 @@ func (a *app) runCommand() *cobra.Command {
 			return err
 		}
 		in := rest.RunJob{}
+		if in.RunAt, err = f.runAt(); err != nil {
+			return err
+		}
 		if len(values) > 0 {
 			in.Options = &values
 		}
@@ -199,6 +216,9 @@ func (a *app) execCommand() *cobra.Command {
 			return err
 		}
 		in := rest.RunCommand{}
+		if in.RunAt, err = f.runAt(); err != nil {
+			return err
+		}
 		if err := a.whatToRun(&in, args, script, interpreter); err != nil {
 			return err
 		}

@@ -72,9 +72,14 @@ func fireRows(f *rest.Fires) []fireRow {
 	for _, p := range slices.Backward(f.Past) {
 		rows = append(rows, fireRow{p.At, string(p.Status), text(p.ExecutionID), text(p.Reason)})
 	}
+	coming := len(rows)
 	for _, at := range f.Coming {
 		rows = append(rows, fireRow{at: at, state: "coming"})
 	}
+	for _, t := range f.TakenOut {
+		rows = append(rows, fireRow{at: t.At, state: "taken out", reason: "Calendar " + t.Calendar + "."})
+	}
+	slices.SortStableFunc(rows[coming:], func(a, b fireRow) int { return a.at.Compare(b.at) })
 	return rows
 }
 

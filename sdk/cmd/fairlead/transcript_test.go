@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -156,6 +157,7 @@ func (s *session) run(line string) string {
 			args[i] = before + filepath.Join(s.dir, file)
 		}
 		args[i] = strings.ReplaceAll(args[i], "{hub}", s.hub.URL)
+		args[i] = strings.ReplaceAll(args[i], "{tomorrow}", time.Now().UTC().AddDate(0, 0, 1).Format(time.RFC3339))
 	}
 	var stdout, stderr bytes.Buffer
 	a := &app{in: strings.NewReader(""), out: &stdout, err: &stderr, getenv: func(name string) string { return s.env[name] }}

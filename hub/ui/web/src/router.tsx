@@ -23,6 +23,7 @@ import { NodePage, Nodes } from "./pages/Nodes";
 import { Profile } from "./pages/Profile";
 import { Projects } from "./pages/Projects";
 import { RunnerPage, Runners } from "./pages/Runners";
+import { Schedules } from "./pages/Schedules";
 import { SignIn } from "./pages/SignIn";
 import { Shell } from "./shell/Shell";
 import { t } from "./text/t";
@@ -90,6 +91,11 @@ const job = createRoute({ getParentRoute: () => gate, path: "/projects/$project/
 const command = createRoute({ getParentRoute: () => gate, path: "/projects/$project/command", component: Command });
 const nodes = createRoute({ getParentRoute: () => gate, path: "/projects/$project/nodes", component: Nodes });
 const node = createRoute({ getParentRoute: () => gate, path: "/projects/$project/nodes/$node", component: NodePage });
+const schedules = createRoute({
+  getParentRoute: () => gate,
+  path: "/projects/$project/schedules",
+  component: Schedules,
+});
 const runners = createRoute({ getParentRoute: () => gate, path: "/runners", component: Runners });
 const runner = createRoute({ getParentRoute: () => gate, path: "/runners/$id", component: RunnerPage });
 const keyStore = createRoute({ getParentRoute: () => gate, path: "/keys", component: Keys });
@@ -135,6 +141,7 @@ export const router = createRouter({
       command,
       nodes,
       node,
+      schedules,
       runners,
       runner,
       keyStore,

@@ -26,6 +26,9 @@ export type Status = Schemas["Status"];
 export type LogLine = Schemas["LogLine"];
 export type LogEnd = Schemas["LogEnd"];
 export type LogMessage = Schemas["LogMessage"];
+export type Schedule = Schemas["Schedule"];
+export type Fires = Schemas["Fires"];
+export type JobFire = Schemas["JobFire"];
 export type LiveEvent = Schemas["Event"];
 export type Problem = Schemas["Problem"];
 

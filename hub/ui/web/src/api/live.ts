@@ -47,6 +47,8 @@ export function startLive(client: QueryClient): Connection {
       if (event.executionId) refetchMatrix(client, event.executionId, event.execution?.number);
       if (event.execution) takeExecution(client, event.execution);
       if (event.runner) takeRunner(client, event.runner);
+      if (event.type === "fire" && event.job) refetchSchedules(client, event.job.project);
+      if (event.type === "calendar" && event.project) refetchSchedules(client, event.project);
     },
   });
 }
@@ -129,6 +131,11 @@ function refetchMatrix(client: QueryClient, id: string, number: number | undefin
   for (const key of [id, String(known ?? "")]) {
     if (key !== "" && client.getQueryState(keys.matrix(key))) refetchSoon(client, key);
   }
+}
+
+// refetchSchedules reads anew what pages show of a project's schedules.
+function refetchSchedules(client: QueryClient, project: string): void {
+  void client.invalidateQueries({ queryKey: keys.schedules(project) });
 }
 
 const pending = new Map<string, ReturnType<typeof setTimeout>>();

@@ -20,6 +20,7 @@ export const keys = {
   keys: ["keys"] as const,
   ownTokens: ["own-tokens"] as const,
   cluster: ["cluster"] as const,
+  schedules: (project: string) => ["schedules", project] as const,
 };
 
 export function useMe() {
@@ -125,6 +126,45 @@ export function useMatrix(id: string, open: boolean) {
     // Events are hints; the poll is the truth, slower for what is big.
     refetchInterval: (query) => (open ? ((query.state.data?.length ?? 0) > 200 ? 5000 : 2000) : false),
     placeholderData: keepPreviousData,
+  });
+}
+
+export function useSchedules(project: string) {
+  return useQuery({
+    queryKey: keys.schedules(project),
+    queryFn: ({ signal }) =>
+      everyPage((query) => api.GET("/api/v1/schedules", { params: { query: { ...query, project } }, signal })),
+    enabled: project !== "",
+    refetchInterval: 30_000,
+  });
+}
+
+// useFires tells what comes of a schedule, and what became of its last fires.
+export function useFires(project: string, job: string) {
+  return useQuery({
+    queryKey: [...keys.schedules(project), "fires", job],
+    queryFn: ({ signal }) =>
+      must(
+        api.GET("/api/v1/projects/{project}/jobs/{job}/fires", {
+          params: { path: { project, job }, query: { count: 10 } },
+          signal,
+        }),
+      ),
+    enabled: job !== "",
+    refetchInterval: 30_000,
+  });
+}
+
+// useUnstarted tells which fires of a project were missed or failed.
+export function useUnstarted(project: string) {
+  return useQuery({
+    queryKey: [...keys.schedules(project), "unstarted"],
+    queryFn: ({ signal }) =>
+      must(
+        api.GET("/api/v1/projects/{project}/fires", { params: { path: { project }, query: { limit: 50 } }, signal }),
+      ),
+    enabled: project !== "",
+    refetchInterval: 30_000,
   });
 }
 

@@ -296,6 +296,42 @@ export interface paths {
         patch: operations["change-project"];
         trace?: never;
     };
+    "/api/v1/projects/{project}/calendars": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List calendars by name */
+        get: operations["list-calendars"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/calendars/{calendar}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a calendar */
+        get: operations["get-calendar"];
+        /** Make or replace a calendar; schedules that go by it find their next fire anew */
+        put: operations["set-calendar"];
+        post?: never;
+        /** Delete a calendar that no job goes by */
+        delete: operations["delete-calendar"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/executions": {
         parameters: {
             query?: never;
@@ -322,6 +358,23 @@ export interface paths {
         };
         /** Download all jobs as a Rundeck YAML file */
         get: operations["export-jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/fires": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last fires of a project that were missed or failed */
+        get: operations["list-unstarted-fires"];
         put?: never;
         post?: never;
         delete?: never;
@@ -745,6 +798,35 @@ export interface components {
             lastSeenAt?: string;
             name: string;
         };
+        Calendar: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            createdAt: string;
+            /** @description 2026-12-24, 12-25, SAT, or a range: 12-24..01-01 */
+            days: string[];
+            description: string;
+            /** @description group/name of the jobs that go by it */
+            jobs: string[];
+            /**
+             * @description exclude: not on the days; only: on no other
+             * @enum {string}
+             */
+            mode: "exclude" | "only";
+            name: string;
+            /** Format: int64 */
+            revision: number;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            updatedAt: string;
+        };
+        CalendarList: {
+            items: components["schemas"]["Calendar"][];
+            next?: string;
+        };
         CancelExecution: {
             /** @description Names of nodes; absent: the whole execution */
             nodes?: string[];
@@ -842,9 +924,17 @@ export interface components {
             gateways: string[];
         };
         Event: {
+            /** @description Name of a calendar that was made, changed or deleted */
+            calendar?: string;
             execution?: components["schemas"]["Execution"];
             /** @description Of execution and node_steps: the matrix changed */
             executionId?: string;
+            /** @description A fire of a schedule that was missed or failed */
+            fire?: components["schemas"]["Fire"];
+            /** @description Of fire: the job that was due */
+            job?: components["schemas"]["JobSummary"];
+            /** @description Of calendar: the project that it is of */
+            project?: string;
             runner?: components["schemas"]["Runner"];
             /**
              * Format: date-time
@@ -852,7 +942,7 @@ export interface components {
              */
             time: string;
             /** @enum {string} */
-            type: "hello" | "execution" | "node_steps" | "runner";
+            type: "hello" | "execution" | "node_steps" | "runner" | "fire" | "calendar";
         };
         Execution: {
             cancelRequested: boolean;
@@ -894,8 +984,16 @@ export interface components {
             /** @description Known before status is final, while the log settles */
             outcome?: components["schemas"]["Status"];
             project: string;
+            /** @description Why it ended before anything of it started */
+            reason?: string;
             /** @description The database had lost it; it is shown as runners had it on their disks */
             recovered?: boolean;
+            /**
+             * Format: date-time
+             * @description When it was asked to start, if not at once
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            runAt?: string;
             /** @description Names of secure options that had a value */
             secureOptions?: string[];
             /**
@@ -990,6 +1088,8 @@ export interface components {
             coming: string[];
             /** @description The newest first */
             past: components["schemas"]["Fire"][];
+            /** @description What calendars take out between now and the last that comes; at most 100 */
+            takenOut: components["schemas"]["TakenOut"][];
             timeZone: string;
             /** @description Why nothing comes */
             whyNot?: string;
@@ -1046,6 +1146,13 @@ export interface components {
         };
         Job: {
             /**
+             * Format: int64
+             * @description How many of its executions may run at once, more wait for their turn; 0: any number
+             */
+            atOnce: number;
+            /** @description Names of the calendars that its schedule goes by */
+            calendars: string[];
+            /**
              * Format: date-time
              * @example 2026-11-22T15:04:05.123Z
              */
@@ -1098,6 +1205,29 @@ export interface components {
             successOnEmpty: boolean;
             /** @description As written: a number or an option */
             threadcount?: string;
+        };
+        JobFire: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            at: string;
+            executionId?: string;
+            group: string;
+            jobId: string;
+            name: string;
+            /** @description Why it was missed or failed */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            recordedAt: string;
+            /** @enum {string} */
+            status: "started" | "missed" | "failed";
+        };
+        JobFireList: {
+            items: components["schemas"]["JobFire"][];
         };
         JobImport: {
             dryRun: boolean;
@@ -1515,6 +1645,12 @@ export interface components {
             nodeFilter?: string;
             /** @description Of the nodes that the filter gives, these alone */
             nodes?: string[];
+            /**
+             * Format: date-time
+             * @description When it is to start, with an offset, within a year; nodes are found then. Now when absent
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            runAt?: string;
             script?: string;
             /**
              * Format: int64
@@ -1535,6 +1671,12 @@ export interface components {
             options?: {
                 [key: string]: string;
             };
+            /**
+             * Format: date-time
+             * @description When it is to start, with an offset, within a year; nodes are found then. Now when absent
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            runAt?: string;
             /**
              * Format: int64
              * @description In place of the job's
@@ -1627,6 +1769,8 @@ export interface components {
             next?: string;
         };
         Schedule: {
+            /** @description Names of the calendars that it goes by */
+            calendars: string[];
             expression: string;
             group: string;
             jobId: string;
@@ -1654,6 +1798,16 @@ export interface components {
         ScheduleList: {
             items: components["schemas"]["Schedule"][];
             next?: string;
+        };
+        SetCalendar: {
+            /** @description 2026-12-24, 12-25, SAT, or a range: 12-24..01-01 */
+            days: string[];
+            description?: string;
+            /**
+             * @description exclude: not on the days; only: on no other
+             * @enum {string}
+             */
+            mode: "exclude" | "only";
         };
         SignIn: {
             /** @description Secret of a one-time sign-in link */
@@ -1703,6 +1857,15 @@ export interface components {
             step: number;
             /** Format: int64 */
             try: number;
+        };
+        TakenOut: {
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            at: string;
+            /** @description Name of the calendar */
+            calendar: string;
         };
         Token: {
             /**
@@ -2564,6 +2727,157 @@ export interface operations {
             };
         };
     };
+    "list-calendars": {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: number;
+                /** @description Where to go on: next of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalendarList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-calendar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Name of the calendar */
+                calendar: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calendar"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "set-calendar": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+                /** @description Repeating a request with the same key gives the same answer, for 24 h */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Name of the calendar */
+                calendar: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetCalendar"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calendar"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-calendar": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+                /** @description Name of the calendar */
+                calendar: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "run-command": {
         parameters: {
             query?: {
@@ -2627,6 +2941,41 @@ export interface operations {
                 };
                 content: {
                     "application/yaml": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-unstarted-fires": {
+        parameters: {
+            query?: {
+                /** @description How many at most */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobFireList"];
                 };
             };
             /** @description Error */

@@ -170,6 +170,14 @@ function Head({ execution: e, rows }: { execution: ExecutionType; rows: Executio
             <When at={e.startedAt ?? e.createdAt} />
           </b>
         </span>
+        {e.runAt && !e.startedAt ? (
+          <span>
+            {t("execution.runAt")}{" "}
+            <b>
+              <When at={e.runAt} />
+            </b>
+          </span>
+        ) : null}
         <span>
           {t("execution.took")}{" "}
           <b>
@@ -251,6 +259,12 @@ function Banner({ execution: e }: { execution: ExecutionType }) {
     notes.push(
       <Note key="settling" kind="info">
         {t("execution.settling", { outcome: t(`status.${e.outcome}`) })}
+      </Note>,
+    );
+  if (e.reason)
+    notes.push(
+      <Note key="reason" kind="bad">
+        <bdi>{e.reason}</bdi>
       </Note>,
     );
   if (e.status === "unknown")
@@ -460,7 +474,11 @@ function NodesSide({
       {matrix.isPending ? <Loading /> : null}
       {matrix.data && rows.length === 0 ? (
         <div className="muted" style={{ padding: 16 }}>
-          {matrix.data.length === 0 ? t("execution.noNodes") : t("execution.noneMatch")}
+          {matrix.data.length > 0
+            ? t("execution.noneMatch")
+            : isFinal(e.status)
+              ? t("execution.noNodes")
+              : t("execution.nodesLater")}
         </div>
       ) : null}
       {rows.length > 0 ? (

@@ -104,3 +104,16 @@ test("an ordinary run names no nodes", async () => {
   await waitFor(() => expect(runs(asked)).toHaveLength(1));
   expect(runs(asked)[0]?.body).not.toHaveProperty("nodes");
 });
+
+test("a run at a later time sends the instant, and one in the past nothing", async () => {
+  const asked = open("/projects/web/jobs/j1", hub({ items: [], total: 0 }));
+  const at = (await screen.findByLabelText(/Start at/)) as HTMLInputElement;
+  fireEvent.change(at, { target: { value: "2020-01-01T02:00" } });
+  fireEvent.click(screen.getByRole("button", { name: "Run later" }));
+  await screen.findByText("This time is over.");
+  expect(runs(asked)).toEqual([]);
+  fireEvent.change(at, { target: { value: "2099-01-01T02:00" } });
+  fireEvent.click(screen.getByRole("button", { name: "Run later" }));
+  await waitFor(() => expect(runs(asked)).toHaveLength(1));
+  expect(runs(asked)[0]?.body).toEqual({ options: {}, runAt: new Date("2099-01-01T02:00").toISOString() });
+});

@@ -21,7 +21,7 @@ import { keys, useExecution, useJob, useMatrix, useMe } from "../api/queries";
 import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
 import { Answer, Back, Copy, ErrorNote, Loading, Note, Page, Panel, Tags, When } from "../base/parts";
-import { duration } from "../base/time";
+import { duration, hubNow, zoneOffset } from "../base/time";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 import { NodePreview } from "./NodePreview";
@@ -211,6 +211,7 @@ function RunForm({
     () => address.get("filter") ?? (job.dispatch.editable ? last?.nodeFilter : undefined) ?? own,
   );
   const [threads, setThreads] = useState<number | string>("");
+  const [startAt, setStartAt] = useState("");
   const [tried, setTried] = useState(false);
   const { key, renew } = useRequestKey();
   const lacks = missing(job.options, values);
@@ -226,6 +227,7 @@ function RunForm({
             ...(job.dispatch.nodes && job.dispatch.editable && filter !== own ? { nodeFilter: filter } : {}),
             ...(only ? { nodes: only.nodes ?? [] } : {}),
             ...(typeof threads === "number" ? { threadcount: threads } : {}),
+            ...(startAt ? { runAt: new Date(startAt).toISOString() } : {}),
           },
         }),
       ),
@@ -235,7 +237,7 @@ function RunForm({
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (lacks.length === 0 && !nowhere) run.mutate();
+    if (lacks.length === 0 && !nowhere && !(startAt && Date.parse(startAt) <= hubNow())) run.mutate();
   };
   const set = (name: string, value: string) => setValues((old) => ({ ...old, [name]: value }));
   const shown = job.options.filter((o) => !o.hidden);
@@ -267,6 +269,20 @@ function RunForm({
           setThreads={setThreads}
         />
       </Panel>
+      <Panel>
+        <TextInput
+          type="datetime-local"
+          label={t("job.startAt")}
+          description={t("job.startAtHint", { zone: zoneOffset(startAt ? Date.parse(startAt) : hubNow()) })}
+          value={startAt}
+          onChange={(e) => setStartAt(e.currentTarget.value)}
+          error={
+            errorField(run.error, "runAt") ??
+            (tried && startAt && Date.parse(startAt) <= hubNow() ? t("job.startPast") : undefined)
+          }
+          w={260}
+        />
+      </Panel>
       {run.error ? <ErrorNote error={run.error} /> : null}
       <div className="row wrap form-end">
         <Button
@@ -276,7 +292,7 @@ function RunForm({
           disabled={nowhere}
           leftSection={<Icon name="play" size={14} />}
         >
-          {t("job.runNow")}
+          {startAt ? t("job.runLater") : t("job.runNow")}
         </Button>
         <span className="spread" />
         <Copy
@@ -464,6 +480,14 @@ function Definition({ job }: { job: JobType }) {
             </dd>
             <dt>{t("job.threads")}</dt>
             <dd>{d.threadcount || "1"}</dd>
+            <dt>{t("job.atOnce")}</dt>
+            <dd>
+              {job.atOnce === 0
+                ? t("job.atOnceAny")
+                : job.atOnce === 1
+                  ? t("job.atOnceOne")
+                  : t("job.atOnceMost", { n: job.atOnce })}
+            </dd>
             {job.timeout ? (
               <>
                 <dt>{t("job.timeout")}</dt>
