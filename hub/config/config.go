@@ -253,6 +253,10 @@ func List(text string) []string {
 	return out
 }
 
+// OnePort reports whether people and runners share a port. Port 0, which is any free
+// one, is another each time.
+func (c *Config) OnePort() bool { return c.HTTP == c.Gateway && !strings.HasSuffix(c.HTTP, ":0") }
+
 // Loopback tells whether an address to listen on is this machine's alone.
 func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)

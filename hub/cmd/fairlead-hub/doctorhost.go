@@ -94,7 +94,7 @@ func checkMasterKey(ctx context.Context, cfg *config.Config) []finding {
 // checkListeners tries to listen where the hub would, for a moment.
 func checkListeners(ctx context.Context, cfg *config.Config) []finding {
 	running := hubRuns(ctx, cfg.DataDir)
-	if cfg.Gateway == cfg.HTTP {
+	if cfg.OnePort() {
 		return []finding{checkListener(ctx, "UI, API and the gateway", cfg.HTTP, "--http and --gateway", running)}
 	}
 	return []finding{

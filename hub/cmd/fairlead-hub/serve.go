@@ -127,7 +127,7 @@ func (s *server) listen(ctx context.Context) error {
 	if s.http, err = lc.Listen(ctx, "tcp", s.cfg.HTTP); err != nil {
 		return hub.Errorf(hub.CodeUnavailable, "UI and API cannot listen on %s: %v. Choose another address with --http.", s.cfg.HTTP, err)
 	}
-	if s.cfg.Gateway == s.cfg.HTTP {
+	if s.cfg.OnePort() {
 		s.onePort = gateway.NewOnePort(s.http)
 		s.http, s.grpc = s.onePort.People, s.onePort.Gateway
 	} else if s.grpc, err = lc.Listen(ctx, "tcp", s.cfg.Gateway); err != nil {
