@@ -670,6 +670,25 @@ func TestShimIsKilled(t *testing.T) {
 	}
 }
 
+// TestLinkIsLost is a shim that lives while its link does not, as for a moment at the end
+// of every command that was taken over: nothing of it died.
+func TestLinkIsLost(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, t.TempDir())
+	p, err := e.Prepare(t.Context(), newCommand("echo started; sleep 0.3; echo over; exit 3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := newRecorder()
+	end := make(chan task.End, 1)
+	go func() { end <- p.Run(t.Context(), out) }()
+	out.waitFor(t, "started")
+	_ = p.(*process).shim.Close()
+	if got := <-end; got.Code != 3 || !got.Exited || !got.EndProven || out.out() != "started\nover\n" {
+		t.Errorf("got %+v %q", got, out.out())
+	}
+}
+
 func TestRunnerAndShimAreKilled(t *testing.T) {
 	t.Parallel()
 	r := startRunner(t, "echo started $PPID; sleep 1000; true")

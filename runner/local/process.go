@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/fairlead/fairlead/proto/failpoint"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
@@ -42,7 +43,8 @@ func (p *process) Run(ctx context.Context, out task.Output) task.End {
 	}
 	if err := p.shim.Send(toShim{Run: p.request}); err != nil {
 		// It may have got the request before it died.
-		return f.died()
+		end, _ := f.died(ctx)
+		return end
 	}
 	failpoint.Hit("local.run.after-send")
 	end, done := f.follow(ctx)
@@ -76,11 +78,11 @@ func (f *follower) follow(ctx context.Context) (end task.End, done bool) {
 		return stepdir.Stop{Cause: causeOf(cause), Grace: f.command.Grace}, !errors.Is(cause, task.ErrDetach)
 	})
 	if left {
-		return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "detached", Message: "the command goes on without this process of the runner"}, false
+		return detached(), false
 	}
 	var x ended
 	if exit == nil || json.Unmarshal(exit, &x) != nil {
-		return f.died(), false
+		return f.died(ctx)
 	}
 	return f.ended(x), true
 }
@@ -119,27 +121,62 @@ func (f *follower) ended(x ended) task.End {
 	return end
 }
 
-// died finds out what became of a command whose shim is gone without a word.
-func (f *follower) died() task.End {
-	var x ended
-	s := started{Step: filepath.Base(f.dir)} // what its shim wrote may be torn
-	held, state := stepdir.Inspect(f.dir, stepdir.LookAgain, &s, &x)
-	if held != nil {
-		defer held.Close()
-	}
-	switch state {
-	case stepdir.Finished:
-		f.tail.Read()
-		return f.ended(x)
-	case stepdir.Never:
-		// We hold the lock, and will not start it any more.
-		removeScript(f.dir)
-		return task.End{
-			Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "shim_failed", NotStarted: true, EndProven: true,
-			Message: fmt.Sprintf("node %s: the process that was to start the command died before: try again", f.command.Node.GetName()),
+// died finds out what became of a command whose shim is gone without a word. One that
+// still holds the lock writes the end at this moment, is being torn down, or waits for
+// another link.
+func (f *follower) died(ctx context.Context) (end task.End, done bool) {
+	for {
+		var x ended
+		s := started{Step: filepath.Base(f.dir)} // what its shim wrote may be torn
+		held, state := stepdir.Inspect(f.dir, stepdir.LookAgain, &s, &x)
+		if state == stepdir.Running {
+			if f.again(ctx) {
+				end, _ := f.follow(ctx)
+				_ = f.link.Close()
+				return end, false // the shim ends with the command
+			}
+			if errors.Is(context.Cause(ctx), task.ErrDetach) {
+				return detached(), false
+			}
+			continue
+		}
+		if held != nil {
+			defer held.Close()
+		}
+		switch state {
+		case stepdir.Finished:
+			f.tail.Read()
+			return f.ended(x), false
+		case stepdir.Never:
+			// We hold the lock, and will not start it any more.
+			removeScript(f.dir)
+			return task.End{
+				Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "shim_failed", NotStarted: true, EndProven: true,
+				Message: fmt.Sprintf("node %s: the process that was to start the command died before: try again", f.command.Node.GetName()),
+			}, false
+		default:
+			return f.orphaned(s), false
 		}
 	}
-	return f.orphaned(s)
+}
+
+// again links to the shim anew; false after a moment if that is not possible yet.
+func (f *follower) again(ctx context.Context) bool {
+	conn, err := stepdir.Dial(context.WithoutCancel(ctx), f.dir)
+	if err != nil {
+		<-time.After(dialAgain)
+		return false
+	}
+	_ = f.link.Close()
+	news := make(chan stepdir.News, 1)
+	f.link, f.news = stepdir.NewLink(conn), news
+	go f.link.ReceiveNews(news)
+	return true
+}
+
+// detached is the end of following a command that goes on.
+func detached() task.End {
+	return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "detached", Message: "the command goes on without this process of the runner"}
 }
 
 // orphaned ends what a dead shim left: nobody would collect its exit any more.

@@ -41,7 +41,7 @@ func (e *Executor) Reattach(ctx context.Context, c *task.Command, from task.Offs
 			conn, err := stepdir.Dial(ctx, dir)
 			if err != nil {
 				// It ends at this moment, or has not seen yet that its runner is gone.
-				wait(ctx, 5*time.Millisecond)
+				wait(ctx, dialAgain)
 				continue
 			}
 			p.link = stepdir.NewLink(conn)
@@ -49,6 +49,10 @@ func (e *Executor) Reattach(ctx context.Context, c *task.Command, from task.Offs
 		return p, true, nil
 	}
 }
+
+// dialAgain is how long to wait when a shim that runs cannot be asked: it ends at this
+// moment, or has not seen yet that its runner is gone.
+const dialAgain = 5 * time.Millisecond
 
 func wait(ctx context.Context, d time.Duration) {
 	select {

@@ -244,6 +244,14 @@ func (s *server) edges(master *keys.Master) error {
 	return err
 }
 
+// How long a member that has not committed for a while tries before it sends runners
+// away, and the pause between two tries: one that is late to notice the database's return
+// must not send them for nothing.
+const (
+	tryTime  = 3 * time.Second
+	tryPause = 100 * time.Millisecond
+)
+
 // better reports whether runners are better off at other members. One that cannot reach
 // the database asks whether another can: if none does they all stay where they are, else
 // every short restart of the database would be a storm.
@@ -260,9 +268,16 @@ func (s *server) better(ctx context.Context) bool {
 		return false
 	}
 	// When the database comes back, another member may be the first to find out.
-	trying, cancel := context.WithTimeout(ctx, time.Second)
+	trying, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	return s.cluster.TryCommit(trying) != nil
+	for s.cluster.TryCommit(trying) != nil {
+		select {
+		case <-trying.Done():
+			return true
+		case <-time.After(tryPause):
+		}
+	}
+	return false
 }
 
 // binaryDir is where the runner's binary lies beside this one, "" if that is unknown.
