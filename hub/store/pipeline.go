@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -205,16 +204,19 @@ func (p *pipeline) commit(ctx context.Context) error {
 	if !p.begun {
 		return nil // nothing was asked of it
 	}
-	p.queued = append(p.queued, laterStatement{query: "commit"})
-	if err := p.flush(ctx); err != nil {
+	results, err := p.send(ctx, "commit", nil)
+	if err != nil {
 		return err
 	}
-	// A transaction in which a statement failed is undone by its commit, without an error.
-	// None gets here: whoever meets an error passes it on.
-	if status := p.conn.PgConn().TxStatus(); status != 'I' {
-		return fmt.Errorf("the transaction is in state %q after its commit", status)
+	tag, err := results.Exec()
+	if e := results.Close(); err == nil {
+		err = e
 	}
-	return nil
+	if err == nil && tag.String() != "COMMIT" {
+		// One in which a statement failed is undone by its commit, without an error.
+		err = pgx.ErrTxCommitRollback
+	}
+	return err
 }
 
 func (p *pipeline) rollback(ctx context.Context) {

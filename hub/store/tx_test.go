@@ -227,6 +227,22 @@ func TestStatementThatIsRunLater(t *testing.T) {
 	})
 }
 
+// TestErrorThatIsPassedOver is a statement that failed in a transaction which goes on to
+// its commit: PostgreSQL undoes that without a word, which must not be taken for success.
+func TestErrorThatIsPassedOver(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		err := st.InTx(ctx, func(st *store.Store) error {
+			must(st.EnsureSetting(ctx, "a", []byte("x")))(t)
+			_ = st.Audit(ctx, hub.AuditEvent{OrganisationID: "none such", Actor: "a", Action: "b", Object: "c", Result: "ok"})
+			_, _, _ = st.Setting(ctx, "a") // here its error shows, at the latest
+			return nil
+		})
+		if kept := has(ctx, t, st, "a"); kept != (err == nil) {
+			t.Errorf("got %v, and the row is kept: %v", err, kept)
+		}
+	})
+}
+
 func TestCancelledContextEndsATransaction(t *testing.T) {
 	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
 		inner, cancel := context.WithCancel(ctx)
