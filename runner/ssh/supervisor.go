@@ -113,7 +113,7 @@ watch() {
 answer() {
   mkfifo password
   printf '%s\n' '#!/bin/sh' 'mkdir "$0.$PPID" 2>/dev/null || { : >"${0%/*}/refused"; exit 1; }' \
-    'IFS= read -r p <"${0%/*}/password" && printf "%s\n" "$p"' >ask
+    'while [ -p "${0%/*}/password" ]; do IFS= read -r p <"${0%/*}/password" && { printf "%s\n" "$p"; exit; }; done; exit 1' >ask
   chmod 700 ask
   (
     trap '' PIPE

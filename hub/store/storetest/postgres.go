@@ -229,7 +229,11 @@ func (s *Server) copyDatabase(t testing.TB, from string) string {
 	t.Helper()
 	name := fmt.Sprintf("test_%d", s.databases.Add(1))
 	s.making.Lock()
-	err := s.sql("CREATE DATABASE " + name + " TEMPLATE " + from)
+	// The server may notice late that who used it has closed the connection.
+	err := s.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + from + "'")
+	if err == nil {
+		err = s.sql("CREATE DATABASE " + name + " TEMPLATE " + from)
+	}
 	s.making.Unlock()
 	if err != nil {
 		t.Fatalf("making a database: %v", err)
