@@ -9,8 +9,10 @@ const (
 	// MinKeptScript is the length from which on a script is told by its digest once the
 	// runner has it.
 	MinKeptScript = 1 << 10
-	// MaxKeptScripts and MaxKeptScriptBytes bound what a runner keeps for a session.
-	MaxKeptScripts     = 256
+	// MaxKeptScripts bounds what a runner keeps for a session, and so does
+	// MaxKeptScriptBytes.
+	MaxKeptScripts = 256
+	// MaxKeptScriptBytes is the most that their texts take together.
 	MaxKeptScriptBytes = 8 << 20
 )
 
