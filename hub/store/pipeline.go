@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // statements are the inside of a transaction: of *sql.Tx, or of a pipeline.
@@ -118,19 +119,24 @@ func (p *pipeline) begin() {
 
 func (p *pipeline) exec(ctx context.Context, query string, args []any) (int64, error) {
 	p.begin()
+	tag, err := p.run(ctx, query, args)
+	return tag.RowsAffected(), err
+}
+
+// run runs one statement, behind what is queued.
+func (p *pipeline) run(ctx context.Context, query string, args []any) (pgconn.CommandTag, error) {
 	if len(p.queued) == 0 {
-		tag, err := p.conn.Exec(ctx, query, args...)
-		return tag.RowsAffected(), err
+		return p.conn.Exec(ctx, query, args...)
 	}
 	results, err := p.send(ctx, query, args)
 	if err != nil {
-		return 0, err
+		return pgconn.CommandTag{}, err
 	}
 	tag, err := results.Exec()
 	if e := results.Close(); err == nil {
 		err = e
 	}
-	return tag.RowsAffected(), err
+	return tag, err
 }
 
 func (p *pipeline) query(ctx context.Context, query string, args []any) (rows, error) {
@@ -204,14 +210,7 @@ func (p *pipeline) commit(ctx context.Context) error {
 	if !p.begun {
 		return nil // nothing was asked of it
 	}
-	results, err := p.send(ctx, "commit", nil)
-	if err != nil {
-		return err
-	}
-	tag, err := results.Exec()
-	if e := results.Close(); err == nil {
-		err = e
-	}
+	tag, err := p.run(ctx, "commit", nil)
 	if err == nil && tag.String() != "COMMIT" {
 		// One in which a statement failed is undone by its commit, without an error.
 		err = pgx.ErrTxCommitRollback
