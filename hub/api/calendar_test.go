@@ -28,14 +28,14 @@ func TestCalendars(t *testing.T) {
 		t.Errorf("errors %+v", p.Errors)
 	}
 	wrong(t, h, 404, "no calendar", call{method: "GET", path: calendars + "/feasts"})
-	events, _ := dial(t, h, "/api/v1/events?project=web", bearer)
+	changes := events(t, h, "/api/v1/events?project=web", bearer)
 	c := get[api.Calendar](t, h, 200, set(`"12-25"`, ""))
 	if c.Revision != 1 || c.Mode != "exclude" || c.Description != "No work" || len(c.Jobs) != 0 {
 		t.Errorf("made %+v", c)
 	}
 	for {
 		var e api.Event
-		if err := events.ReadJSON(&e); err != nil {
+		if err := changes.ReadJSON(&e); err != nil {
 			t.Fatal(err)
 		}
 		if e.Type == "calendar" {

@@ -161,18 +161,31 @@ func TestFollowLog(t *testing.T) {
 	}
 }
 
-// dial opens a WebSocket and tells the answer's status.
+// dial opens a WebSocket and tells the answer's status. Who waits on it for what never
+// comes is told so after a minute.
 func dial(t *testing.T, h *apitest.Hub, path string, header http.Header) (*websocket.Conn, int) {
 	t.Helper()
 	conn, resp, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(h.URL, "http")+path, header)
 	if err == nil {
 		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	}
 	if resp == nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 	_ = resp.Body.Close()
 	return conn, resp.StatusCode
+}
+
+// events opens the stream of events at path; what changes from here on is told.
+func events(t *testing.T, h *apitest.Hub, path string, header http.Header) *websocket.Conn {
+	t.Helper()
+	conn, _ := dial(t, h, path, header)
+	var e api.Event
+	if err := conn.ReadJSON(&e); err != nil || e.Type != "hello" {
+		t.Fatalf("first event %+v, %v", e, err)
+	}
+	return conn
 }
 
 var bearer = http.Header{"Authorization": {"Bearer " + apitest.Token}}
@@ -253,14 +266,8 @@ func TestEvents(t *testing.T) {
 	h := apitest.Start(t)
 	h.Project(t, "web", "web1")
 	h.Project(t, "other", "o1")
-	all, _ := dial(t, h, "/api/v1/events", bearer)
-	one, _ := dial(t, h, "/api/v1/events?project=other", bearer)
-	for _, c := range []*websocket.Conn{all, one} {
-		var e api.Event
-		if err := c.ReadJSON(&e); err != nil || e.Type != "hello" {
-			t.Fatalf("first event %+v, %v", e, err)
-		}
-	}
+	all := events(t, h, "/api/v1/events", bearer)
+	one := events(t, h, "/api/v1/events?project=other", bearer)
 	h.Runner(t, "r1", nil)
 	for _, project := range []string{"web", "other"} {
 		get[api.Execution](t, h, 201, call{method: "POST", path: "/api/v1/projects/" + project + "/executions?wait=20s", body: `{"command":"x","nodeFilter":".*"}`})
@@ -300,11 +307,7 @@ func TestRevokedTokenEndsStream(t *testing.T) {
 	t.Parallel()
 	h := apitest.Start(t)
 	token := h.User(t, "bob")
-	conn, _ := dial(t, h, "/api/v1/events", http.Header{"Authorization": {"Bearer " + token}})
-	var hello api.Event
-	if err := conn.ReadJSON(&hello); err != nil {
-		t.Fatal(err)
-	}
+	conn := events(t, h, "/api/v1/events", http.Header{"Authorization": {"Bearer " + token}})
 	u, err := h.Store.UserByName(t.Context(), hub.DefaultOrganisationID, "bob")
 	if err != nil {
 		t.Fatal(err)

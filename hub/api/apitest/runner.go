@@ -53,7 +53,8 @@ type Runner struct {
 	play Play
 	t    testing.TB
 
-	mu      sync.Mutex // guards running
+	mu      sync.Mutex // guards gone and running
+	gone    bool       // nothing is taken any more
 	running map[string]context.CancelFunc
 	work    sync.WaitGroup
 }
@@ -82,6 +83,7 @@ func (h *Hub) Runner(t testing.TB, name string, play Play) *Runner {
 	t.Cleanup(func() {
 		detach()
 		r.mu.Lock()
+		r.gone = true // an offer may be on its way to here still
 		for _, cancel := range r.running {
 			cancel()
 		}
@@ -101,7 +103,7 @@ func random(n int) []byte {
 func (r *Runner) Offer(o hub.Offer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known := r.running[o.Fence.AttemptID]; known {
+	if _, known := r.running[o.Fence.AttemptID]; known || r.gone {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -135,6 +137,9 @@ func (r *Runner) run(ctx context.Context, o hub.Offer) {
 		if _, ok := errors.AsType[*hub.Refused](err); !ok {
 			r.t.Errorf("claim: %v", err)
 		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.running, o.Fence.AttemptID) // it may be offered again
 		return
 	}
 	a := &Attempt{Offer: o, Secrets: grant.Secrets, runner: r}
