@@ -73,3 +73,20 @@ test("Enter runs the line, and Shift with it begins another", async () => {
   fireEvent.keyDown(line, { key: "Enter" });
   await waitFor(() => expect(asked.find((a) => a.method === "POST")?.body).toMatchObject({ command: "uptime" }));
 });
+
+test("a command at a later time sends the instant, and one in the past nothing", async () => {
+  const asked = again(undefined, "/projects/web/command?command=uptime");
+  const at = await screen.findByLabelText(/Start at/);
+  fireEvent.change(at, { target: { value: "2020-01-01T02:00" } });
+  fireEvent.click(screen.getByRole("button", { name: "Run later" }));
+  await screen.findByText("This time is over.");
+  expect(asked.some((a) => a.method === "POST")).toBe(false);
+  fireEvent.change(at, { target: { value: "2099-01-01T02:00" } });
+  fireEvent.click(screen.getByRole("button", { name: "Run later" }));
+  await waitFor(() =>
+    expect(asked.find((a) => a.method === "POST")?.body).toMatchObject({
+      command: "uptime",
+      runAt: new Date("2099-01-01T02:00").toISOString(),
+    }),
+  );
+});

@@ -4,7 +4,7 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type KeyboardEvent, useState } from "react";
-import { api, type Execution, must } from "../api/client";
+import { api, type Execution, errorOf, must } from "../api/client";
 import { given, useExecution } from "../api/queries";
 import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
@@ -12,6 +12,7 @@ import { Copy, ErrorNote, Loading, Note, Page, Panel } from "../base/parts";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 import { NodePreview } from "./NodePreview";
+import { isOver, runAt, StartAt } from "./StartAt";
 
 interface Address {
   from?: string;
@@ -71,6 +72,8 @@ function Form({
   const [threads, setThreads] = useState<number | string>(before?.threadcount ?? 1);
   const [keepgoing, setKeepgoing] = useState(before?.keepgoing ?? false);
   const [timeout, setTimeout] = useState<number | string>(before?.timeoutMs ? before.timeoutMs / 1000 : "");
+  const [startAt, setStartAt] = useState("");
+  const [tried, setTried] = useState(false);
   const { key, renew } = useRequestKey();
   const run = useMutation({
     mutationFn: () =>
@@ -83,6 +86,7 @@ function Form({
             ...(typeof threads === "number" ? { threadcount: threads } : {}),
             ...(typeof timeout === "number" ? { timeoutMs: timeout * 1000 } : {}),
             keepgoing,
+            ...runAt(startAt),
           },
         }),
       ),
@@ -91,7 +95,8 @@ function Form({
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    run.mutate();
+    setTried(true);
+    if (!isOver(startAt)) run.mutate();
   };
   const link = () => {
     const url = new URL(window.location.origin + window.location.pathname);
@@ -214,10 +219,20 @@ function Form({
               </div>
             </div>
           </Panel>
+          <Panel>
+            <StartAt
+              value={startAt}
+              onChange={setStartAt}
+              error={
+                (run.error ? errorOf(run.error).field("runAt") : undefined) ??
+                (tried && isOver(startAt) ? t("run.startPast") : undefined)
+              }
+            />
+          </Panel>
           {run.error ? <ErrorNote error={run.error} /> : null}
           <div className="row wrap form-end">
             <Button type="submit" size="md" loading={run.isPending} leftSection={<Icon name="play" size={14} />}>
-              {t("command.run")}
+              {startAt ? t("run.later") : t("command.run")}
             </Button>
             <span className="spread" />
             <Copy text={link()} label={t("job.copyLink")} />

@@ -21,11 +21,12 @@ import { keys, useExecution, useJob, useMatrix, useMe } from "../api/queries";
 import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
 import { Answer, Back, Copy, ErrorNote, Loading, Note, Page, Panel, Tags, When } from "../base/parts";
-import { duration, hubNow, zoneOffset } from "../base/time";
+import { duration } from "../base/time";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 import { NodePreview } from "./NodePreview";
 import { formAddress, initialValues, join, missing, split, toSend, type Values } from "./options";
+import { isOver, runAt, StartAt } from "./StartAt";
 
 // Only is where a run goes again: those nodes of an earlier one that failed. While they
 // are not known nothing may run, since a run without its list goes to all nodes.
@@ -227,7 +228,7 @@ function RunForm({
             ...(job.dispatch.nodes && job.dispatch.editable && filter !== own ? { nodeFilter: filter } : {}),
             ...(only ? { nodes: only.nodes ?? [] } : {}),
             ...(typeof threads === "number" ? { threadcount: threads } : {}),
-            ...(startAt ? { runAt: new Date(startAt).toISOString() } : {}),
+            ...runAt(startAt),
           },
         }),
       ),
@@ -237,7 +238,7 @@ function RunForm({
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (lacks.length === 0 && !nowhere && !(startAt && Date.parse(startAt) <= hubNow())) run.mutate();
+    if (lacks.length === 0 && !nowhere && !isOver(startAt)) run.mutate();
   };
   const set = (name: string, value: string) => setValues((old) => ({ ...old, [name]: value }));
   const shown = job.options.filter((o) => !o.hidden);
@@ -270,17 +271,10 @@ function RunForm({
         />
       </Panel>
       <Panel>
-        <TextInput
-          type="datetime-local"
-          label={t("job.startAt")}
-          description={t("job.startAtHint", { zone: zoneOffset(startAt ? Date.parse(startAt) : hubNow()) })}
+        <StartAt
           value={startAt}
-          onChange={(e) => setStartAt(e.currentTarget.value)}
-          error={
-            errorField(run.error, "runAt") ??
-            (tried && startAt && Date.parse(startAt) <= hubNow() ? t("job.startPast") : undefined)
-          }
-          w={260}
+          onChange={setStartAt}
+          error={errorField(run.error, "runAt") ?? (tried && isOver(startAt) ? t("run.startPast") : undefined)}
         />
       </Panel>
       {run.error ? <ErrorNote error={run.error} /> : null}
@@ -292,7 +286,7 @@ function RunForm({
           disabled={nowhere}
           leftSection={<Icon name="play" size={14} />}
         >
-          {startAt ? t("job.runLater") : t("job.runNow")}
+          {startAt ? t("run.later") : t("run.now")}
         </Button>
         <span className="spread" />
         <Copy
