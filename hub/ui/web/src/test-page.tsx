@@ -15,6 +15,7 @@ export interface Asked {
   path: string;
   query: URLSearchParams;
   key: string | null;
+  match: string | null;
   body: unknown;
 }
 
@@ -26,8 +27,12 @@ export class Told {
   ) {}
 }
 
-export const refused = (status: number, code: string, detail: string) =>
-  new Told(status, { code, title: code, detail, status });
+export const refused = (
+  status: number,
+  code: string,
+  detail: string,
+  errors: { path: string; message: string }[] = [],
+) => new Told(status, { code, title: code, detail, status, errors });
 
 // A Hub answers by "METHOD /path"; what it has no answer for is not found.
 export type Hub = Record<string, unknown | ((asked: Asked) => unknown)>;
@@ -61,6 +66,7 @@ export function open(address: string, hub: Hub): Asked[] {
       path: decodeURIComponent(url.pathname),
       query: url.searchParams,
       key: request.headers.get("Idempotency-Key"),
+      match: request.headers.get("If-Match"),
       body: text === "" ? undefined : parsed(text),
     };
     asked.push(one);

@@ -27,6 +27,7 @@ export type LogLine = Schemas["LogLine"];
 export type LogEnd = Schemas["LogEnd"];
 export type LogMessage = Schemas["LogMessage"];
 export type Schedule = Schemas["Schedule"];
+export type Calendar = Schemas["Calendar"];
 export type Fires = Schemas["Fires"];
 export type JobFire = Schemas["JobFire"];
 export type LiveEvent = Schemas["Event"];

@@ -139,6 +139,20 @@ export function useSchedules(project: string) {
   });
 }
 
+// useCalendars reads all of a project's. They are kept with its schedules: what changes
+// the ones changes what comes of the others.
+export function useCalendars(project: string) {
+  return useQuery({
+    queryKey: [...keys.schedules(project), "calendars"],
+    queryFn: ({ signal }) =>
+      everyPage((query) =>
+        api.GET("/api/v1/projects/{project}/calendars", { params: { path: { project }, query }, signal }),
+      ),
+    enabled: project !== "",
+    refetchInterval: 30_000,
+  });
+}
+
 // useFires tells what comes of a schedule, and what became of its last fires.
 export function useFires(project: string, job: string) {
   return useQuery({

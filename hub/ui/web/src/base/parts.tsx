@@ -210,6 +210,36 @@ export function Answer<T>({
   return <Loading />;
 }
 
+// Table is a list with a head. A column may have a class, as its cells do: "wide-only" is
+// not there in narrow windows.
+export function Table({
+  head,
+  children,
+}: {
+  head: (string | [text: string, className: string])[];
+  children: ReactNode;
+}) {
+  return (
+    <div className="scroll-x">
+      <table className="list">
+        <thead>
+          <tr>
+            {head.map((column) => {
+              const [text, className] = typeof column === "string" ? [column] : column;
+              return (
+                <th key={text} className={className}>
+                  {text}
+                </th>
+              );
+            })}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </div>
+  );
+}
+
 // More reads the next page of a list, where there is one.
 export function More({
   query,

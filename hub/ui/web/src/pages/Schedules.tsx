@@ -7,6 +7,7 @@ import { keys, useFires, useMe, useSchedules, useUnstarted } from "../api/querie
 import { Icon } from "../base/icons";
 import { Answer, Empty, Page, Panel, When } from "../base/parts";
 import { t } from "../text/t";
+import { Calendars } from "./Calendars";
 
 // fullName is the name of a job as people know it.
 function fullName(job: { group: string; name: string }): string {
@@ -61,6 +62,7 @@ export function Schedules() {
         </Answer>
       </Panel>
       {chosen ? <FiresOf schedule={chosen} /> : null}
+      <Calendars project={project} />
       <Unstarted project={project} />
     </Page>
   );
