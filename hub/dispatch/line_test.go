@@ -171,6 +171,46 @@ func TestSeveralAtATime(t *testing.T) {
 	})
 }
 
+// What began while its job had no limit counts once there is one.
+func TestLimitCountsWhatRuns(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		j := b.stored("job", func(j *hub.Job) { j.MultipleExecutions = true })
+		first, second, third := r.claimOf(b.begin(startOf(j))), r.claimOf(b.begin(startOf(j))), r.claimOf(b.begin(startOf(j)))
+		waitsBehind := func(running int) *hub.Execution {
+			t.Helper()
+			if _, err := b.st.PutJob(t.Context(), j, "ann"); err != nil {
+				t.Fatal(err)
+			}
+			e := b.begin(startOf(j))
+			wantWait(t, e, hub.WaitsForTurn, "queue", "one of "+strconv.Itoa(running)+" executions")
+			return e
+		}
+		end := func(a *attemptSim) {
+			a.runAll(hub.StatusSucceeded)
+			a.finish(hub.StatusSucceeded)
+		}
+		j.MaxMultiple = 2
+		fourth := waitsBehind(3)
+		end(first)
+		wantWait(t, b.get(fourth), hub.WaitsForTurn, "queue", "one of 3 executions") // as it was said when it came
+		end(second)
+		last := r.claimOf(fourth)
+		// Some have a turn from before: those without one come behind.
+		j.MaxMultiple = 0
+		if _, err := b.st.PutJob(t.Context(), j, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		fifth := r.claimOf(b.begin(startOf(j)))
+		j.MaxMultiple = 3
+		sixth := waitsBehind(3)
+		for _, a := range []*attemptSim{third, last, fifth} {
+			end(a)
+		}
+		end(r.claimOf(sixth))
+	})
+}
+
 // The line has an end, and what is refused there hurts nobody beside.
 func TestLineIsBounded(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {

@@ -253,11 +253,35 @@ func (s *Store) SayInLine(ctx context.Context, jobID, message string) ([]*Execut
 		WHERE id IN (SELECT w.execution_id FROM execution_wait w WHERE w.job_id = $1 AND w.due_at = 0)`, jobID)
 }
 
-// putLimit tells what waits of a job how many of it may run at once now.
+// putLimit tells what waits of a job how many of it may run at once now, and lets what
+// runs count.
 func (s *Store) putLimit(ctx context.Context, j, old *hub.Job) error {
 	if j.AtOnce() == old.AtOnce() {
 		return nil
 	}
 	_, err := s.exec(ctx, `UPDATE execution_wait SET most = $2 WHERE job_id = $1`, j.ID, j.AtOnce())
+	if err == nil && j.AtOnce() > 0 {
+		err = s.giveTurns(ctx, j.ID)
+	}
+	return err
+}
+
+// uncountedRuns are executions of a job that run without a turn.
+const uncountedRuns = `job_id = $1 AND turn = 0 AND waits_for = '' AND outcome = '' AND ended_at = 0`
+
+// giveTurns gives those that run without a turn one each, behind those that are taken:
+// they began while the job had no limit. It is done here and not with each start, so that
+// neither a start without a limit nor the look at one has to count them. Turns above the
+// limit are in the way as others are.
+func (s *Store) giveTurns(ctx context.Context, jobID string) error {
+	ids, err := collect(ctx, s, scanID, `SELECT id FROM execution WHERE `+uncountedRuns+` ORDER BY id`+s.dialect.forUpdate, jobID)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	_, err = s.exec(ctx, `UPDATE execution SET turn = given.turn FROM (
+			SELECT e.id, row_number() OVER (ORDER BY e.number) +
+				(SELECT COALESCE(max(t.turn), 0) FROM execution t WHERE t.job_id = $1 AND t.turn > 0 AND t.outcome = '') AS turn
+			FROM execution e WHERE `+uncountedRuns+`) given
+		WHERE execution.id = given.id`, jobID)
 	return err
 }
