@@ -17,7 +17,6 @@ type Mode = Calendar["mode"];
 export function Calendars({ project }: { project: string }) {
   const search = useSearch({ strict: false }) as { job?: string; calendar?: string; new?: string };
   const navigate = useNavigate();
-  const client = useQueryClient();
   const admin = useMe().data?.admin ?? false;
   const query = useCalendars(project);
   const open = (change: { calendar?: string; new?: string }) =>
@@ -27,15 +26,6 @@ export function Calendars({ project }: { project: string }) {
       search: { ...(search.job ? { job: search.job } : {}), ...change } as never,
       replace: true,
     });
-  const remove = useMutation({
-    mutationFn: ({ name, revision }: Calendar) =>
-      must(
-        api.DELETE("/api/v1/projects/{project}/calendars/{calendar}", {
-          params: { path: { project, calendar: name }, header: { "If-Match": `"${revision}"` } },
-        }),
-      ),
-    onSettled: () => void client.invalidateQueries({ queryKey: keys.schedules(project) }),
-  });
   const making = admin && search.new === "calendar";
   return (
     <Panel
@@ -54,11 +44,6 @@ export function Calendars({ project }: { project: string }) {
       }
       flush
     >
-      {remove.error ? (
-        <div className="panel-body">
-          <ErrorNote error={remove.error} />
-        </div>
-      ) : null}
       <Answer query={query}>
         {(data) =>
           data.items.length === 0 ? (
@@ -80,7 +65,6 @@ export function Calendars({ project }: { project: string }) {
                   calendar={c}
                   admin={admin}
                   onOpen={() => open({ calendar: c.name })}
-                  onDelete={() => window.confirm(t("calendars.deleteAsk", { name: c.name })) && remove.mutate(c)}
                 />
               ))}
             </Table>
@@ -118,13 +102,11 @@ function Row({
   calendar: c,
   admin,
   onOpen,
-  onDelete,
 }: {
   project: string;
   calendar: Calendar;
   admin: boolean;
   onOpen: () => void;
-  onDelete: () => void;
 }) {
   return (
     <tr>
@@ -143,31 +125,18 @@ function Row({
         <Jobs project={project} jobs={c.jobs.slice(0, jobsShown)} />
         <More n={c.jobs.length - jobsShown} />
       </td>
-      <td className="wide-only muted">
+      <td className="wide-only muted" style={{ whiteSpace: "nowrap" }}>
         <Ago at={c.updatedAt} />
       </td>
       <td className="shrink">
-        <span className="row">
-          <Button
-            size="compact-xs"
-            variant="default"
-            aria-label={t(admin ? "calendars.edit" : "calendars.show", { name: c.name })}
-            onClick={onOpen}
-          >
-            {t(admin ? "edit" : "show")}
-          </Button>
-          {admin ? (
-            <Button
-              size="compact-xs"
-              variant="default"
-              color="red"
-              aria-label={t("calendars.delete", { name: c.name })}
-              onClick={onDelete}
-            >
-              <Icon name="trash" size={13} />
-            </Button>
-          ) : null}
-        </span>
+        <Button
+          size="compact-xs"
+          variant="default"
+          aria-label={t(admin ? "calendars.edit" : "calendars.show", { name: c.name })}
+          onClick={onOpen}
+        >
+          {t(admin ? "edit" : "show")}
+        </Button>
       </td>
     </tr>
   );
@@ -281,6 +250,16 @@ function Form({
     onError: renew,
     onSettled: () => void client.invalidateQueries({ queryKey: keys.schedules(project) }),
   });
+  const remove = useMutation({
+    mutationFn: ({ name, revision }: Calendar) =>
+      must(
+        api.DELETE("/api/v1/projects/{project}/calendars/{calendar}", {
+          params: { path: { project, calendar: name }, header: { "If-Match": `"${revision}"` } },
+        }),
+      ),
+    onSuccess: onDone,
+    onSettled: () => void client.invalidateQueries({ queryKey: keys.schedules(project) }),
+  });
   const submit = (event: FormEvent) => {
     event.preventDefault();
     save.mutate(entriesOf(text).map((entry) => entry.day));
@@ -324,8 +303,19 @@ function Form({
       </div>
       <Days text={text} setText={setText} readOnly={!admin} bad={bad} error={error?.field("days")} />
       {error && bad.size === 0 ? <ErrorNote error={error} /> : null}
+      {remove.error ? <ErrorNote error={remove.error} /> : null}
       {admin ? (
         <div className="row">
+          {start ? (
+            <Button
+              variant="default"
+              color="red"
+              loading={remove.isPending}
+              onClick={() => window.confirm(t("calendars.deleteAsk", { name: start.name })) && remove.mutate(start)}
+            >
+              {t("calendars.delete")}
+            </Button>
+          ) : null}
           <span className="spread" />
           <Button variant="default" onClick={onDone}>
             {t("cancel")}

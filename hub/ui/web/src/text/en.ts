@@ -308,7 +308,7 @@ export const en = {
   "calendars.changed": "Changed",
   "calendars.edit": "Edit the calendar {name}",
   "calendars.show": "Show the calendar {name}",
-  "calendars.delete": "Delete the calendar {name}",
+  "calendars.delete": "Delete",
   "calendars.deleteAsk": "Delete the calendar {name}?",
   "calendars.gone": "There is no such calendar.",
   "calendars.deleted": "Somebody deleted this calendar meanwhile. What you see here is not stored.",
