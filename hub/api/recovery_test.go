@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -8,7 +10,40 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api"
 	"github.com/fairlead/fairlead/hub/api/apitest"
+	"github.com/fairlead/fairlead/hub/store"
 )
+
+// A runner that was taken in again serves no project until a person says which, and what
+// its answer shows can be sent back with one more.
+func TestRecoveredRunnerGetsItsProjects(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	lost := &hub.RunnerCertificate{Serial: "1", RunnerID: store.NewID(), PublicKey: []byte("key"), DER: []byte("certificate")}
+	if _, err := h.Store.RecoverCertificate(t.Context(), hub.DefaultOrganisationID, lost); err != nil {
+		t.Fatal(err)
+	}
+	at := "/api/v1/runners/" + lost.RunnerID
+	shown := get[api.Runner](t, h, 200, call{method: "GET", path: at})
+	if shown.State != "quarantined" || len(shown.Projects) != 1 {
+		t.Fatalf("taken in as %+v", shown)
+	}
+	change := func(projects ...string) call {
+		body, err := json.Marshal(map[string]any{"projects": projects})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return call{method: "PATCH", path: at, body: string(body), header: http.Header{"If-Match": {"*"}}}
+	}
+	wrong(t, h, 404, "nowhere", change(shown.Projects[0], "nowhere"))
+	if both := get[api.Runner](t, h, 200, change(shown.Projects[0], "web")); len(both.Projects) != 2 || both.Projects[1] != "web" {
+		t.Errorf("it serves %q", both.Projects)
+	}
+	if got := get[api.Runner](t, h, 200, change("web")); len(got.Projects) != 1 || got.Projects[0] != "web" {
+		t.Errorf("it serves %q", got.Projects)
+	}
+	wrong(t, h, 404, "", change(shown.Projects[0])) // it has left that
+}
 
 // After a restore work waits, and every face says so until a person releases it.
 func TestHeldClusterIsShownAndReleased(t *testing.T) {

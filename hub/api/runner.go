@@ -76,11 +76,17 @@ func named(ids []string, names map[string]string) []string {
 	})
 }
 
-// projectIDs turns names of projects into ids.
-func (s *server) projectIDs(ctx context.Context, names []string) ([]string, error) {
+// projectIDs turns names of projects into ids. Those of known may be given as they are
+// shown: who adds a project sends back the ids of deleted ones too, and that of no
+// project, which a recovered runner is bound to.
+func (s *server) projectIDs(ctx context.Context, names []string, known ...string) ([]string, error) {
 	ids := []string{}
 	var unknown *hub.Error
 	for i, name := range names {
+		if slices.Contains(known, name) {
+			ids = append(ids, name)
+			continue
+		}
 		p, err := s.project(ctx, name)
 		var e *hub.Error
 		if errors.As(err, &e) && e.Code == hub.CodeNotFound {
@@ -174,7 +180,7 @@ func (s *server) changeRunner(ctx context.Context, in *changeRunnerInput) (*tagg
 		r.Tags = slices.Compact(slices.Sorted(slices.Values(*in.Body.Tags)))
 	}
 	if in.Body.Projects != nil {
-		if r.ProjectIDs, err = s.projectIDs(ctx, *in.Body.Projects); err != nil {
+		if r.ProjectIDs, err = s.projectIDs(ctx, *in.Body.Projects, r.ProjectIDs...); err != nil {
 			return nil, err
 		}
 	}

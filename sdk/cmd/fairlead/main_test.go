@@ -21,6 +21,7 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api/apitest"
 	"github.com/fairlead/fairlead/hub/auth"
+	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/sdk"
 	"github.com/fairlead/fairlead/sdk/rest"
 )
@@ -92,6 +93,25 @@ func (p *program) expect(t *testing.T, code int, args ...string) {
 	t.Helper()
 	if got := p.main(t.Context(), args); got != code {
 		t.Fatalf("fairlead %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, code, &p.stdout, &p.stderr)
+	}
+}
+
+// A runner that was enrolled in what the database lost is given its name and projects
+// before it is released.
+func TestRecoveredRunnerIsEdited(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	lost := &hub.RunnerCertificate{Serial: "1", RunnerID: store.NewID(), PublicKey: []byte("key"), DER: []byte("certificate")}
+	r, err := h.Store.RecoverCertificate(t.Context(), hub.DefaultOrganisationID, lost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProgram(t, h)
+	p.expect(t, exitDone, "runners", "edit", r.Name, "--project", "web", "--name", "edge")
+	p.expect(t, exitDone, "runners", "release", "edge")
+	if got := p.stdout.String(); !strings.Contains(got, "Projects:     web\n") || !strings.Contains(got, "State:     disconnected\n") {
+		t.Errorf("printed %s", got)
 	}
 }
 
