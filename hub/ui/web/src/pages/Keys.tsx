@@ -6,7 +6,7 @@ import { type FormEvent, useMemo, useState } from "react";
 import { api, errorOf, type Key, must } from "../api/client";
 import { keys, useKeys, useMe } from "../api/queries";
 import { Icon } from "../base/icons";
-import { Ago, Answer, Copy, Empty, ErrorNote, More, Page, Panel } from "../base/parts";
+import { Ago, Answer, Copy, Empty, ErrorNote, More, Page, Panel, Table } from "../base/parts";
 import { useCurrentProject } from "../shell/Shell";
 import { t } from "../text/t";
 
@@ -76,58 +76,53 @@ export function Keys() {
                 {t("keys.noneHint")}
               </Empty>
             ) : (
-              <div className="scroll-x">
-                <table className="list">
-                  <thead>
-                    <tr>
-                      <th>{t("keys.path")}</th>
-                      <th>{t("keys.type")}</th>
-                      <th className="num wide-only">{t("keys.size")}</th>
-                      <th className="wide-only">{t("keys.changed")}</th>
-                      <th />
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {items.map((key) => (
-                      <tr key={key.path}>
-                        <td className="mono" style={{ overflowWrap: "anywhere" }}>
-                          <bdi>{key.path}</bdi>
-                        </td>
-                        <td style={{ whiteSpace: "nowrap" }}>{t(`keyType.${key.type}`)}</td>
-                        <td className="num wide-only">{t("keys.bytes", { n: key.size })}</td>
-                        <td className="wide-only muted">
-                          <Ago at={key.updatedAt} /> <bdi>{key.createdBy ?? ""}</bdi>
-                        </td>
-                        <td className="shrink">
-                          <span className="row">
-                            <span className="wide-only">
-                              <Copy text={key.path} label={t("keys.copyPath")} />
-                            </span>
-                            {admin ? (
-                              <>
-                                <Button size="compact-xs" variant="default" onClick={() => setSetting(key)}>
-                                  {t("keys.replace")}
-                                </Button>
-                                <Button
-                                  size="compact-xs"
-                                  variant="default"
-                                  color="red"
-                                  aria-label={t("keys.delete", { path: key.path })}
-                                  onClick={() =>
-                                    window.confirm(t("keys.deleteAsk", { path: key.path })) && remove.mutate(key)
-                                  }
-                                >
-                                  <Icon name="trash" size={13} />
-                                </Button>
-                              </>
-                            ) : null}
-                          </span>
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table
+                head={[
+                  t("keys.path"),
+                  t("keys.type"),
+                  [t("keys.size"), "num wide-only"],
+                  [t("keys.changed"), "wide-only"],
+                  "",
+                ]}
+              >
+                {items.map((key) => (
+                  <tr key={key.path}>
+                    <td className="mono" style={{ overflowWrap: "anywhere" }}>
+                      <bdi>{key.path}</bdi>
+                    </td>
+                    <td style={{ whiteSpace: "nowrap" }}>{t(`keyType.${key.type}`)}</td>
+                    <td className="num wide-only">{t("keys.bytes", { n: key.size })}</td>
+                    <td className="wide-only muted">
+                      <Ago at={key.updatedAt} /> <bdi>{key.createdBy ?? ""}</bdi>
+                    </td>
+                    <td className="shrink">
+                      <span className="row">
+                        <span className="wide-only">
+                          <Copy text={key.path} label={t("keys.copyPath")} />
+                        </span>
+                        {admin ? (
+                          <>
+                            <Button size="compact-xs" variant="default" onClick={() => setSetting(key)}>
+                              {t("keys.replace")}
+                            </Button>
+                            <Button
+                              size="compact-xs"
+                              variant="default"
+                              color="red"
+                              aria-label={t("keys.delete", { path: key.path })}
+                              onClick={() =>
+                                window.confirm(t("keys.deleteAsk", { path: key.path })) && remove.mutate(key)
+                              }
+                            >
+                              <Icon name="trash" size={13} />
+                            </Button>
+                          </>
+                        ) : null}
+                      </span>
+                    </td>
+                  </tr>
+                ))}
+              </Table>
             )
           }
         </Answer>

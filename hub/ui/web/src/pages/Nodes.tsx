@@ -8,7 +8,7 @@ import { useMemo } from "react";
 import { api, errorOf, must } from "../api/client";
 import { keys, useHostKeys, useMe, useNode, useNodes } from "../api/queries";
 import { Icon } from "../base/icons";
-import { Answer, Back, Copy, Empty, More, Note, Page, Panel, Tags, When } from "../base/parts";
+import { Answer, Back, Copy, Empty, More, Note, Page, Panel, Table, Tags, When } from "../base/parts";
 import { t } from "../text/t";
 import { ImportDialog } from "./ImportDialog";
 
@@ -70,42 +70,37 @@ export function Nodes() {
                 {filter ? null : t("nodes.noneHint")}
               </Empty>
             ) : (
-              <div className="scroll-x">
-                <table className="list">
-                  <thead>
-                    <tr>
-                      <th>{t("nodes.name")}</th>
-                      <th>{t("nodes.host")}</th>
-                      <th className="wide-only">{t("nodes.user")}</th>
-                      <th>{t("nodes.tags")}</th>
-                      <th className="wide-only">{t("nodes.about")}</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {items.map((node) => (
-                      <tr key={node.name}>
-                        <td>
-                          <Link to="/projects/$project/nodes/$node" params={{ project, node: node.name }}>
-                            <bdi>{node.name}</bdi>
-                          </Link>
-                        </td>
-                        <td className="mono">
-                          <bdi>{node.hostname}</bdi>
-                        </td>
-                        <td className="wide-only mono">
-                          <bdi>{node.username}</bdi>
-                        </td>
-                        <td>
-                          <Tags tags={node.tags} />
-                        </td>
-                        <td className="wide-only muted">
-                          <bdi>{node.description}</bdi>
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table
+                head={[
+                  t("nodes.name"),
+                  t("nodes.host"),
+                  [t("nodes.user"), "wide-only"],
+                  t("nodes.tags"),
+                  [t("nodes.about"), "wide-only"],
+                ]}
+              >
+                {items.map((node) => (
+                  <tr key={node.name}>
+                    <td>
+                      <Link to="/projects/$project/nodes/$node" params={{ project, node: node.name }}>
+                        <bdi>{node.name}</bdi>
+                      </Link>
+                    </td>
+                    <td className="mono">
+                      <bdi>{node.hostname}</bdi>
+                    </td>
+                    <td className="wide-only mono">
+                      <bdi>{node.username}</bdi>
+                    </td>
+                    <td>
+                      <Tags tags={node.tags} />
+                    </td>
+                    <td className="wide-only muted">
+                      <bdi>{node.description}</bdi>
+                    </td>
+                  </tr>
+                ))}
+              </Table>
             )
           }
         </Answer>

@@ -6,7 +6,7 @@ import { api, errorOf, must, signedOut } from "../api/client";
 import { keys, useMe, useOwnTokens } from "../api/queries";
 import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
-import { Ago, Answer, Copy, ErrorNote, Note, Page, Panel } from "../base/parts";
+import { Ago, Answer, Copy, ErrorNote, Note, Page, Panel, Table } from "../base/parts";
 import { zoneOffset } from "../base/time";
 import { t } from "../text/t";
 
@@ -93,45 +93,40 @@ function Tokens() {
           data.items.length === 0 ? (
             <div className="panel-body muted">{t("profile.noTokens")}</div>
           ) : (
-            <div className="scroll-x">
-              <table className="list">
-                <thead>
-                  <tr>
-                    <th>{t("profile.tokenName")}</th>
-                    <th className="wide-only">{t("profile.created")}</th>
-                    <th>{t("profile.used")}</th>
-                    <th>{t("runners.expires")}</th>
-                    <th />
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.items.map((token) => (
-                    <tr key={token.id}>
-                      <td>
-                        <bdi>{token.name}</bdi>
-                      </td>
-                      <td className="wide-only muted">
-                        <Ago at={token.createdAt} />
-                      </td>
-                      <td className="muted">{token.lastUsedAt ? <Ago at={token.lastUsedAt} /> : t("profile.never")}</td>
-                      <td className="muted">{token.expiresAt ? <Ago at={token.expiresAt} /> : t("profile.never")}</td>
-                      <td className="shrink">
-                        <Button
-                          size="compact-xs"
-                          variant="default"
-                          color="red"
-                          onClick={() =>
-                            window.confirm(t("profile.deleteAsk", { name: token.name })) && remove.mutate(token.id)
-                          }
-                        >
-                          {t("profile.delete")}
-                        </Button>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              head={[
+                t("profile.tokenName"),
+                [t("profile.created"), "wide-only"],
+                t("profile.used"),
+                t("runners.expires"),
+                "",
+              ]}
+            >
+              {data.items.map((token) => (
+                <tr key={token.id}>
+                  <td>
+                    <bdi>{token.name}</bdi>
+                  </td>
+                  <td className="wide-only muted">
+                    <Ago at={token.createdAt} />
+                  </td>
+                  <td className="muted">{token.lastUsedAt ? <Ago at={token.lastUsedAt} /> : t("profile.never")}</td>
+                  <td className="muted">{token.expiresAt ? <Ago at={token.expiresAt} /> : t("profile.never")}</td>
+                  <td className="shrink">
+                    <Button
+                      size="compact-xs"
+                      variant="default"
+                      color="red"
+                      onClick={() =>
+                        window.confirm(t("profile.deleteAsk", { name: token.name })) && remove.mutate(token.id)
+                      }
+                    >
+                      {t("profile.delete")}
+                    </Button>
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )
         }
       </Answer>

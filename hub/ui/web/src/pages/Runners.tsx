@@ -6,7 +6,7 @@ import { useState } from "react";
 import { api, errorOf, must, type Runner, type RunnerToken } from "../api/client";
 import { keys, useMe, useProjects, useRunner, useRunners, useRunnerTokens } from "../api/queries";
 import { Icon } from "../base/icons";
-import { Ago, Answer, Back, Empty, ErrorNote, Note, Page, Panel, Tags, When } from "../base/parts";
+import { Ago, Answer, Back, Empty, ErrorNote, Note, Page, Panel, Table, Tags, When } from "../base/parts";
 import { useCurrentProject } from "../shell/Shell";
 import { t } from "../text/t";
 import { EnrolDialog } from "./EnrolDialog";
@@ -72,61 +72,54 @@ export function Runners() {
                 {t("runners.noneHint")}
               </Empty>
             ) : (
-              <div className="scroll-x">
-                <table className="list">
-                  <thead>
-                    <tr>
-                      <th>{t("runners.name")}</th>
-                      <th>{t("runners.state")}</th>
-                      <th className="num">{t("runners.load.head")}</th>
-                      <th className="wide-only">{t("nodes.tags")}</th>
-                      <th className="wide-only">{t("runners.projects")}</th>
-                      <th className="wide-only">{t("runners.version")}</th>
-                      <th>{t("runners.seen")}</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {data.items.map((runner) => (
-                      <tr key={runner.id}>
-                        <td>
-                          <Link to="/runners/$id" params={{ id: runner.id }}>
-                            <bdi>{runner.name}</bdi>
-                          </Link>
-                          <div className="muted" style={{ fontSize: "0.76rem" }}>
-                            <bdi>{runner.hostname}</bdi>
-                          </div>
-                        </td>
-                        <td>
-                          <RunnerState runner={runner} />
-                          {runner.quarantined ? (
-                            <div className="muted" style={{ fontSize: "0.76rem" }}>
-                              <bdi>{runner.quarantined}</bdi>
-                            </div>
-                          ) : null}
-                        </td>
-                        <td className="num">{t("runners.load", { live: runner.live, slots: runner.slots })}</td>
-                        <td className="wide-only">
-                          <Tags tags={runner.tags} />
-                        </td>
-                        <td className="wide-only">
-                          {runner.projects.length > 0 ? (
-                            <Tags tags={runner.projects} />
-                          ) : (
-                            <span className="muted">{t("enrol.allProjects")}</span>
-                          )}
-                        </td>
-                        <td className="wide-only muted">
-                          {runner.version}{" "}
-                          <span style={{ whiteSpace: "nowrap" }}>{runner.os ? `${runner.os}/${runner.arch}` : ""}</span>
-                        </td>
-                        <td className="muted">
-                          {runner.connected ? t("runners.now") : <Ago at={runner.lastSeenAt} />}
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table
+                head={[
+                  t("runners.name"),
+                  t("runners.state"),
+                  [t("runners.load.head"), "num"],
+                  [t("nodes.tags"), "wide-only"],
+                  [t("runners.projects"), "wide-only"],
+                  [t("runners.version"), "wide-only"],
+                  t("runners.seen"),
+                ]}
+              >
+                {data.items.map((runner) => (
+                  <tr key={runner.id}>
+                    <td>
+                      <Link to="/runners/$id" params={{ id: runner.id }}>
+                        <bdi>{runner.name}</bdi>
+                      </Link>
+                      <div className="muted" style={{ fontSize: "0.76rem" }}>
+                        <bdi>{runner.hostname}</bdi>
+                      </div>
+                    </td>
+                    <td>
+                      <RunnerState runner={runner} />
+                      {runner.quarantined ? (
+                        <div className="muted" style={{ fontSize: "0.76rem" }}>
+                          <bdi>{runner.quarantined}</bdi>
+                        </div>
+                      ) : null}
+                    </td>
+                    <td className="num">{t("runners.load", { live: runner.live, slots: runner.slots })}</td>
+                    <td className="wide-only">
+                      <Tags tags={runner.tags} />
+                    </td>
+                    <td className="wide-only">
+                      {runner.projects.length > 0 ? (
+                        <Tags tags={runner.projects} />
+                      ) : (
+                        <span className="muted">{t("enrol.allProjects")}</span>
+                      )}
+                    </td>
+                    <td className="wide-only muted">
+                      {runner.version}{" "}
+                      <span style={{ whiteSpace: "nowrap" }}>{runner.os ? `${runner.os}/${runner.arch}` : ""}</span>
+                    </td>
+                    <td className="muted">{runner.connected ? t("runners.now") : <Ago at={runner.lastSeenAt} />}</td>
+                  </tr>
+                ))}
+              </Table>
             )
           }
         </Answer>
@@ -150,52 +143,39 @@ function Tokens() {
   if (open.length === 0) return null;
   return (
     <Panel title={t("runners.openTokens")} flush>
-      <div className="scroll-x">
-        <table className="list">
-          <thead>
-            <tr>
-              <th>{t("runners.projects")}</th>
-              <th>{t("nodes.tags")}</th>
-              <th className="wide-only">{t("runners.by")}</th>
-              <th>{t("runners.expires")}</th>
-              <th />
-            </tr>
-          </thead>
-          <tbody>
-            {open.map((token) => (
-              <tr key={token.id}>
-                <td>
-                  {token.projects.length > 0 ? (
-                    <Tags tags={token.projects} />
-                  ) : (
-                    <span className="muted">{t("enrol.allProjects")}</span>
-                  )}
-                </td>
-                <td>
-                  <Tags tags={token.tags} />
-                </td>
-                <td className="wide-only">
-                  <bdi>{token.createdBy}</bdi>
-                </td>
-                <td>
-                  <Ago at={token.expiresAt} />
-                </td>
-                <td className="shrink">
-                  <Button
-                    size="compact-xs"
-                    variant="default"
-                    color="red"
-                    onClick={() => revoke.mutate(token.id)}
-                    loading={revoke.isPending && revoke.variables === token.id}
-                  >
-                    {t("runners.revokeToken")}
-                  </Button>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table head={[t("runners.projects"), t("nodes.tags"), [t("runners.by"), "wide-only"], t("runners.expires"), ""]}>
+        {open.map((token) => (
+          <tr key={token.id}>
+            <td>
+              {token.projects.length > 0 ? (
+                <Tags tags={token.projects} />
+              ) : (
+                <span className="muted">{t("enrol.allProjects")}</span>
+              )}
+            </td>
+            <td>
+              <Tags tags={token.tags} />
+            </td>
+            <td className="wide-only">
+              <bdi>{token.createdBy}</bdi>
+            </td>
+            <td>
+              <Ago at={token.expiresAt} />
+            </td>
+            <td className="shrink">
+              <Button
+                size="compact-xs"
+                variant="default"
+                color="red"
+                onClick={() => revoke.mutate(token.id)}
+                loading={revoke.isPending && revoke.variables === token.id}
+              >
+                {t("runners.revokeToken")}
+              </Button>
+            </td>
+          </tr>
+        ))}
+      </Table>
     </Panel>
   );
 }

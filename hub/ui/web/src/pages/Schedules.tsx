@@ -5,7 +5,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { api, errorOf, type Fires, must, type Schedule } from "../api/client";
 import { keys, useFires, useMe, useSchedules, useUnstarted } from "../api/queries";
 import { Icon } from "../base/icons";
-import { Answer, Empty, Page, Panel, When } from "../base/parts";
+import { Answer, Empty, Page, Panel, Table, When } from "../base/parts";
 import { t } from "../text/t";
 import { Calendars } from "./Calendars";
 
@@ -39,24 +39,19 @@ export function Schedules() {
                 {t("schedules.noneHint")}
               </Empty>
             ) : (
-              <div className="scroll-x">
-                <table className="list">
-                  <thead>
-                    <tr>
-                      <th>{t("schedules.job")}</th>
-                      <th className="wide-only">{t("schedules.when")}</th>
-                      <th>{t("schedules.next")}</th>
-                      <th className="wide-only">{t("schedules.last")}</th>
-                      <th />
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {data.items.map((s) => (
-                      <Row key={s.jobId} schedule={s} shown={s.jobId === search.job} onShow={choose} />
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table
+                head={[
+                  t("schedules.job"),
+                  [t("schedules.when"), "wide-only"],
+                  t("schedules.next"),
+                  [t("schedules.last"), "wide-only"],
+                  "",
+                ]}
+              >
+                {data.items.map((s) => (
+                  <Row key={s.jobId} schedule={s} shown={s.jobId === search.job} onShow={choose} />
+                ))}
+              </Table>
             )
           }
         </Answer>
@@ -183,39 +178,29 @@ function FiresOf({ schedule }: { schedule: Schedule }) {
           const lines = linesOf(fires);
           if (lines.length === 0) return <Empty title={t("schedules.noFires")} />;
           return (
-            <div className="scroll-x">
-              <table className="list">
-                <thead>
-                  <tr>
-                    <th>{t("schedules.time")}</th>
-                    <th>{t("schedules.what")}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {lines.map((line) => (
-                    <tr key={line.at}>
-                      <td>
-                        <When at={line.at} />
-                      </td>
-                      <td>
-                        {line.execution ? (
-                          <Link to="/executions/$id" params={{ id: line.execution }}>
-                            {line.what}
-                          </Link>
-                        ) : (
-                          line.what
-                        )}
-                        {line.reason ? (
-                          <div className="muted">
-                            <bdi>{line.reason}</bdi>
-                          </div>
-                        ) : null}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table head={[t("schedules.time"), t("schedules.what")]}>
+              {lines.map((line) => (
+                <tr key={line.at}>
+                  <td>
+                    <When at={line.at} />
+                  </td>
+                  <td>
+                    {line.execution ? (
+                      <Link to="/executions/$id" params={{ id: line.execution }}>
+                        {line.what}
+                      </Link>
+                    ) : (
+                      line.what
+                    )}
+                    {line.reason ? (
+                      <div className="muted">
+                        <bdi>{line.reason}</bdi>
+                      </div>
+                    ) : null}
+                  </td>
+                </tr>
+              ))}
+            </Table>
           );
         }}
       </Answer>
@@ -232,37 +217,26 @@ function Unstarted({ project }: { project: string }) {
           data.items.length === 0 ? (
             <Empty title={t("schedules.noUnstarted")} />
           ) : (
-            <div className="scroll-x">
-              <table className="list">
-                <thead>
-                  <tr>
-                    <th>{t("schedules.job")}</th>
-                    <th>{t("schedules.time")}</th>
-                    <th>{t("schedules.what")}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.items.map((fire) => (
-                    <tr key={`${fire.jobId} ${fire.at}`}>
-                      <td>
-                        <Link to="/projects/$project/jobs/$job" params={{ project, job: fire.jobId }}>
-                          <bdi>{fullName(fire)}</bdi>
-                        </Link>
-                      </td>
-                      <td>
-                        <When at={fire.at} />
-                      </td>
-                      <td>
-                        {t(`fire.${fire.status}`)}
-                        <div className="muted">
-                          <bdi>{fire.reason}</bdi>
-                        </div>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table head={[t("schedules.job"), t("schedules.time"), t("schedules.what")]}>
+              {data.items.map((fire) => (
+                <tr key={`${fire.jobId} ${fire.at}`}>
+                  <td>
+                    <Link to="/projects/$project/jobs/$job" params={{ project, job: fire.jobId }}>
+                      <bdi>{fullName(fire)}</bdi>
+                    </Link>
+                  </td>
+                  <td>
+                    <When at={fire.at} />
+                  </td>
+                  <td>
+                    {t(`fire.${fire.status}`)}
+                    <div className="muted">
+                      <bdi>{fire.reason}</bdi>
+                    </div>
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )
         }
       </Answer>
