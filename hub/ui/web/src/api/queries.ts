@@ -277,11 +277,12 @@ export function useOwnTokens() {
   });
 }
 
+// useCluster asks often: no event tells of members.
 export function useCluster() {
   return useQuery({
     queryKey: keys.cluster,
     queryFn: ({ signal }) => must(api.GET("/api/v1/cluster", { signal })),
-    refetchInterval: 5000,
+    refetchInterval: 2000,
   });
 }
 

@@ -45,6 +45,15 @@ export function RunnerState({ runner }: { runner: Runner }) {
   );
 }
 
+// A runner that was taken in again after the database had lost it is bound to the id of no
+// project, since without any it would serve all.
+const noProject = "00000000-0000-0000-0000-000000000000";
+
+function Serves({ projects }: { projects: string[] }) {
+  if (projects.length === 0) return <span className="muted">{t("enrol.allProjects")}</span>;
+  return <Tags tags={projects.map((p) => (p === noProject ? t("runners.noProject") : p))} />;
+}
+
 export function Runners() {
   const search = useSearch({ strict: false }) as { enrol?: string };
   const navigate = useNavigate();
@@ -106,11 +115,7 @@ export function Runners() {
                       <Tags tags={runner.tags} />
                     </td>
                     <td className="wide-only">
-                      {runner.projects.length > 0 ? (
-                        <Tags tags={runner.projects} />
-                      ) : (
-                        <span className="muted">{t("enrol.allProjects")}</span>
-                      )}
+                      <Serves projects={runner.projects} />
                     </td>
                     <td className="wide-only muted">
                       {runner.version}{" "}
@@ -147,11 +152,7 @@ function Tokens() {
         {open.map((token) => (
           <tr key={token.id}>
             <td>
-              {token.projects.length > 0 ? (
-                <Tags tags={token.projects} />
-              ) : (
-                <span className="muted">{t("enrol.allProjects")}</span>
-              )}
+              <Serves projects={token.projects} />
             </td>
             <td>
               <Tags tags={token.tags} />
@@ -224,7 +225,9 @@ function RunnerFacts({ runner }: { runner: Runner }) {
             <Tags tags={runner.tags} />
           </dd>
           <dt>{t("runners.projects")}</dt>
-          <dd>{runner.projects.length > 0 ? <Tags tags={runner.projects} /> : t("enrol.allProjects")}</dd>
+          <dd>
+            <Serves projects={runner.projects} />
+          </dd>
           <dt>{t("runners.host")}</dt>
           <dd>
             <bdi>{runner.hostname || "–"}</bdi>{" "}
@@ -333,9 +336,12 @@ function EditRunner({ runner, onDone }: { runner: Runner; onDone: () => void }) 
       <MultiSelect
         label={t("enrol.projects")}
         description={t("enrol.projectsHint")}
-        data={projects.data?.items.map((p) => p.name) ?? []}
+        data={[
+          ...(projects.data?.items.map((p) => p.name) ?? []),
+          ...(runner.projects.includes(noProject) ? [{ value: noProject, label: t("runners.noProject") }] : []),
+        ]}
         value={serves}
-        onChange={setServes}
+        onChange={(chosen) => setServes(chosen.length > 1 ? chosen.filter((p) => p !== noProject) : chosen)}
         clearable
         searchable
       />

@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-import { fireEvent, screen, within } from "@testing-library/react";
+import { fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { expect, test } from "vitest";
 import { type Asked, open, refused } from "../test-page";
 
@@ -64,4 +64,24 @@ test("home says that runners could not be read, not that there are none", async 
   const panel = (await screen.findByText("the runners are away")).closest("section") as HTMLElement;
   expect(within(panel).queryByText("No runner is enrolled yet.")).toBeNull();
   expect(within(panel).queryByText(/0 of 0/)).toBeNull();
+});
+
+test("a runner that was taken in again serves no project, and is given one", async () => {
+  const recovered = {
+    ...runner,
+    state: "quarantined",
+    quarantined: "It was enrolled in what the database lost.",
+    projects: ["00000000-0000-0000-0000-000000000000"],
+  };
+  const asked = open("/runners/r1", {
+    "GET /api/v1/runners/r1": recovered,
+    "PATCH /api/v1/runners/r1": { ...recovered, projects: ["web"] },
+  });
+  await screen.findByText("None yet");
+  fireEvent.click(screen.getByRole("button", { name: "Edit" }));
+  const inside = within(await screen.findByRole("dialog"));
+  fireEvent.click(inside.getByRole("combobox", { name: "Projects it serves" }));
+  fireEvent.click(await screen.findByRole("option", { name: "web" }));
+  fireEvent.click(inside.getByRole("button", { name: "Save" }));
+  await waitFor(() => expect(asked.find((a) => a.method === "PATCH")?.body).toMatchObject({ projects: ["web"] }));
 });

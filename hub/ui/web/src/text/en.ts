@@ -408,6 +408,7 @@ export const en = {
   "runners.load": "{live} of {slots}",
   "runners.load.head": "Busy",
   "runners.projects": "Projects",
+  "runners.noProject": "None yet",
   "runners.version": "Version",
   "runners.host": "Host",
   "runners.seen": "Last seen",
@@ -536,6 +537,41 @@ export const en = {
   "cluster.active": "Active",
   "cluster.inactive": "Late",
   "cluster.dead": "Gone",
+  "cluster.sessions": "Runners",
+  "cluster.drained": "Drained",
+  "cluster.serves": "Serves runners and schedules",
+  "cluster.standsBy": "Stands by",
+  "cluster.noFires": "No schedule fires here",
+  "cluster.actionsOf": "What can be done with {name}",
+  "cluster.notChanged": "Nothing was changed",
+  "cluster.promote": "Make it the active member",
+  "cluster.promoteAsk":
+    "Make {name} the active member?\n\nIt serves runners and schedules from then on, in the place of {before}. Runners come to it by themselves within seconds; no step is disturbed.",
+  "cluster.drain": "Drain",
+  "cluster.drainAsk":
+    "Drain {name}?\n\nIt is not ready any more: its runners move to other members, and balancers send people there. No step is disturbed. It lasts until you bring the member back, or until it restarts.",
+  "cluster.drainLastAsk":
+    "Drain {name}?\n\nNo other member is there for its runners: nothing new starts until you bring this one back or it restarts. Steps that run go on.",
+  "cluster.undrain": "Bring it back",
+  "cluster.undrainAsk": "Bring {name} back?\n\nIt is ready again, and gets its share of the runners little by little.",
+  "cluster.noFire": "Let no schedule fire on it",
+  "cluster.noFireAsk":
+    "Let no schedule fire on {name}?\n\nAnother member that may fires them; if there is none, fires are missed. What runs, and runs by hand, go on. It lasts until you undo it, or until the member restarts.",
+  "cluster.fire": "Let schedules fire on it",
+  "cluster.fireAsk": "Let schedules fire on {name} again?\n\nIt may lead them from then on.",
+  "cluster.mode": "Mode",
+  "cluster.mode.active-active": "Every member serves runners",
+  "cluster.mode.active-passive": "One member serves runners, the others stand by",
+  "cluster.allFire": "They fire",
+  "cluster.noneFire": "None fires, on any member",
+  "cluster.stopFires": "Let none fire",
+  "cluster.startFires": "Let them fire",
+  "cluster.noneFireAsk":
+    "Let no schedule fire on any member?\n\nWhat comes due meanwhile is missed. Runs by hand and by the API go on. It lasts until you undo it.",
+  "cluster.allFireAsk":
+    "Let schedules fire again?\n\nWhat was missed meanwhile is skipped or made up for, as each job says.",
+  "cluster.lease": "Leads: {name}",
+  "cluster.leaseSince": "since",
   "cluster.database": "Database",
   "cluster.time": "Database time",
   "cluster.incarnation": "Incarnation",
@@ -546,8 +582,34 @@ export const en = {
   "cluster.heldReason": "Why",
   "cluster.heldOpen": "Executions that wait",
   "cluster.heldAwaited": "Runners that have not shown what they have",
-  "cluster.heldHint":
-    "What no runner can have had goes on by itself. For the rest an administrator decides: fairlead cluster release",
+  "cluster.heldHint": "What no runner can have had goes on by itself. For the rest an administrator decides.",
   "cluster.heldMoved":
-    "Steps go on; nothing is granted, acknowledged or changed. It ends when the hubs find the moved database, or by: fairlead cluster release",
+    "Steps go on; nothing is granted, acknowledged or changed. It ends when the hubs find the moved database, or when an administrator releases it.",
+
+  "hold.button": "Hold",
+  "hold.title": "Hold all work",
+  "hold.kind": "Why it is held",
+  "hold.planned": "The database is about to be moved",
+  "hold.plannedHint":
+    "From then on nothing is granted or acknowledged and no change is accepted, also not a new run. Steps that run go on, and runners keep what they have to tell. It ends by itself when the hubs find the moved database, or when you release it.",
+  "hold.restored": "A backup was put back",
+  "hold.restoredHint":
+    "Work of before waits until the runners have shown what they have on their disks; new runs wait, too. What no runner can have had goes on by itself. It ends when nothing waits any more, or when you release it.",
+  "hold.reason": "Reason",
+  "hold.reasonHint": "For those who look at it. Empty: your name.",
+  "hold.open": "What is open now",
+  "hold.do": "Hold all work",
+  "release.button": "Release",
+  "release.title": "Release what is held",
+  "release.seen": "seen",
+  "release.rest": "What becomes of what waits",
+  "release.goOn": "It goes on",
+  "release.goOnHint":
+    "For when the runners that are missing are known to be gone, or had nothing. A step that one of them had may run twice.",
+  "release.fail": "It ends as unknown",
+  "release.failHint": "Nothing runs twice. Somebody has to look at what it did.",
+  "release.planned":
+    "Everything goes on, in the database that the hubs have now. Do this when the move is called off, or when it is done and the hubs do not see it, as with a copied file. If the other database still serves, the same work may run twice.",
+  "release.do": "Release",
+  "release.doFail": "End it as unknown",
 } as const;
