@@ -66,7 +66,13 @@ function Open({ recovery }: { recovery: Recovery }) {
                   <bdi>{r.name}</bdi>
                 </Link>{" "}
                 <span className="muted">
-                  {t("release.seen")} <Ago at={r.lastSeenAt} />
+                  {r.lastSeenAt ? (
+                    <>
+                      {t("release.seen")} <Ago at={r.lastSeenAt} />
+                    </>
+                  ) : (
+                    t("release.neverSeen")
+                  )}
                 </span>
               </div>
             ))}

@@ -602,6 +602,7 @@ export const en = {
   "release.button": "Release",
   "release.title": "Release what is held",
   "release.seen": "seen",
+  "release.neverSeen": "never seen",
   "release.rest": "What becomes of what waits",
   "release.goOn": "It goes on",
   "release.goOnHint":
