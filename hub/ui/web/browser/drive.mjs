@@ -79,6 +79,27 @@ const acts = {
     await page.getByRole("link", { name: "node003" }).waitFor();
   },
 
+  async "a calendar is refused at its line, then made, and who is overtaken is told at once"() {
+    const days = (p) => p.getByRole("textbox", { name: "Days" });
+    const save = (p) => p.getByRole("button", { name: "Save" }).click();
+    await page.goto(`${hub}/projects/p/schedules?new=calendar`);
+    await page.getByLabel("Name").fill("holidays");
+    await days(page).fill("12-25\nCHRISTMAS");
+    await save(page);
+    await page.getByRole("button", { name: "Line 2" }).waitFor();
+    await days(page).fill("12-25\nSAT..SUN");
+    await save(page);
+    await page.getByRole("button", { name: "Edit the calendar holidays" }).click();
+    const other = await newPage();
+    await other.goto(`${hub}/projects/p/schedules?calendar=holidays`);
+    await days(other).fill("MON");
+    await save(other);
+    // By the event: the page itself asks every 30 seconds.
+    await page.getByRole("button", { name: "Show what it is now" }).click({ timeout: 20_000 });
+    assert.equal(await days(page).inputValue(), "MON");
+    await other.close();
+  },
+
   async "a job file that is wrong is refused by path, and the right one is seen"() {
     await page.goto(`${hub}/projects/p/jobs?import=1`);
     await page.getByLabel("File contents").fill(jobsYAML.replace("strategy:", "strategie:"));
@@ -183,6 +204,16 @@ const acts = {
     const nodes = page.locator('[role="rowheader"] bdi');
     await nodes.first().waitFor();
     assert.deepEqual(await nodes.allTextContents(), ["node002"]);
+  },
+
+  async "a command waits for its time"() {
+    await page.goto(`${hub}/projects/p/command?${new URLSearchParams({ command: endless, filter: "name: node001" })}`);
+    const soon = new Date(Date.now() + 86_400_000).toISOString().slice(0, 16);
+    await page.getByLabel("Start at").fill(soon);
+    await page.getByRole("button", { name: "Run later" }).click();
+    await page.waitForURL(/\/executions\/\d+$/);
+    await status(page, "Scheduled");
+    await page.getByText("Waiting for its time:").waitFor();
   },
 
   async "a command is cancelled"() {
