@@ -534,7 +534,7 @@ export const en = {
   "cluster.gateway": "Gateway",
   "cluster.roles": "Roles",
   "cluster.heartbeat": "Heartbeat",
-  "cluster.active": "Active",
+  "cluster.active": "Alive",
   "cluster.inactive": "Late",
   "cluster.dead": "Gone",
   "cluster.sessions": "Runners",
