@@ -75,7 +75,7 @@ generate: check-go $(UI_MODULES) ## Regenerate the contract's Go, openapi.json a
 	go generate ./hub/api/... ./sdk/...
 	cd $(UI) && npm run --silent generate
 
-model: check-go ## Explore the large configurations of the protocol's models (some minutes, 8 GB)
+model: check-go ## Explore the large configurations of the protocol's models (some minutes, 5 GB)
 	go test ./proto/model -count 1 -timeout 60m -v -args -big
 
 histories: check-go ## Run 20,000 histories of the simulation, with seeds of the day (some minutes)

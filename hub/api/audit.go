@@ -9,10 +9,13 @@ import (
 
 // audit writes down a change in the transaction that makes it.
 func (s *server) audit(ctx context.Context, st *store.Store, action, object string) error {
+	return st.Audit(ctx, done(ctx, action, object))
+}
+
+// done is the event of a change that the caller makes.
+func done(ctx context.Context, action, object string) hub.AuditEvent {
 	p := principal(ctx)
-	return st.Audit(ctx, hub.AuditEvent{
-		OrganisationID: p.OrganisationID, Actor: p.Actor(), Action: action, Object: object, Result: "done",
-	})
+	return hub.AuditEvent{OrganisationID: p.OrganisationID, Actor: p.Actor(), Action: action, Object: object, Result: "done"}
 }
 
 // maxAuditObject bounds what of a stranger's request is written down, in bytes.

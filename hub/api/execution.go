@@ -147,7 +147,7 @@ func (s *server) start(ctx context.Context, p *hub.Project, start dispatch.Start
 	return &created[Execution]{Location: "/api/v1/executions/" + e.ID, Body: out}, nil
 }
 
-// startNew begins an execution, with key and audit in its own transaction.
+// startNew begins an execution, with key and audit in the same transaction.
 func (s *server) startNew(ctx context.Context, r request, start dispatch.StartRequest) (*store.ExecutionRow, error) {
 	// A repeat of a request that was answered before does not come here.
 	if err := checkRunAt(start.RunAt, s.Store.Now()); err != nil {
@@ -155,11 +155,10 @@ func (s *server) startNew(ctx context.Context, r request, start dispatch.StartRe
 	}
 	p := principal(ctx)
 	start.OrganisationID, start.By = p.OrganisationID, p.Name
-	start.InTx = func(ctx context.Context, st *store.Store, e *hub.Execution) error {
-		if err := r.keep(ctx, st, e.ID); err != nil {
-			return err
-		}
-		return s.audit(ctx, st, "execution.start", e.JobName)
+	event := done(ctx, "execution.start", start.Definition.FullName())
+	start.Audit = &event
+	if r.key != "" {
+		start.InTx = func(ctx context.Context, st *store.Store, e *hub.Execution) error { return r.keep(ctx, st, e.ID) }
 	}
 	return s.Dispatch.Start(ctx, start)
 }

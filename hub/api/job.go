@@ -261,7 +261,7 @@ func (s *server) deleteJob(ctx context.Context, in *deleteJobInput) (*empty, err
 }
 
 func (s *server) runJob(ctx context.Context, in *runJobInput) (*created[Execution], error) {
-	p, j, err := s.job(ctx, &in.JobPath)
+	p, j, err := s.Dispatch.JobToRun(ctx, principal(ctx).OrganisationID, in.Project, in.Job)
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,12 @@
 // Package batch runs commit loops: requests of one kind that arrive while a commit runs
-// are the next commit together, and the first one never waits. Every answer follows the
-// commit that holds it.
+// are the next commit together, and the first one never waits. While many come at a time,
+// commits begin a little apart, so that fewer of them do the same work. Every answer
+// follows the commit that holds it.
 package batch
 
 import (
 	"context"
+	"time"
 
 	"github.com/fairlead/fairlead/hub"
 )
@@ -19,6 +21,13 @@ type Loop[Q, A any] struct {
 	commit  func(context.Context, []*Call[Q, A]) error
 	ended   chan struct{}
 }
+
+// While a commit holds more than crowd requests, the next begins apart after it began at
+// the earliest: a commit costs the database and the hub much more than a request in it.
+const (
+	crowd = 2
+	apart = 10 * time.Millisecond
+)
 
 var errEnded = hub.Errorf(hub.CodeUnavailable, "This member of the hub is ending; try again.")
 
@@ -66,10 +75,23 @@ func (l *Loop[Q, A]) Do(ctx context.Context, request Q) (A, error) {
 // Run serves requests until ctx ends; it is called once. Those made before wait for it.
 func (l *Loop[Q, A]) Run(ctx context.Context) error {
 	defer close(l.ended)
+	next := time.NewTimer(0)
+	defer next.Stop()
 	for {
 		select {
 		case c := <-l.in:
-			l.serve(ctx, l.gather(c))
+			select {
+			case <-next.C:
+			case <-ctx.Done():
+			}
+			begun := time.Now()
+			batch := l.gather(c)
+			l.serve(ctx, batch)
+			pause := time.Duration(0)
+			if len(batch) > crowd {
+				pause = apart - time.Since(begun)
+			}
+			next.Reset(pause)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -3,8 +3,11 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/batch"
@@ -117,4 +120,48 @@ func TestDatabaseThatIsGoneIsAskedOnce(t *testing.T) {
 	if _, err := l.Do(t.Context(), 2); hub.ErrorCode(err) != hub.CodeUnavailable {
 		t.Errorf("a request nobody serves any more: %v", err)
 	}
+}
+
+// One request after another never waits; a crowd's next commit begins a little later.
+func TestCrowdIsGathered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		type commit struct {
+			calls int
+			at    time.Duration
+		}
+		var commits []commit
+		l := batch.New(10, func(_ context.Context, calls []*call) error {
+			commits = append(commits, commit{len(calls), time.Since(start)})
+			<-time.After(time.Millisecond) // of the bubble's clock: a commit takes time
+			return nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var runs, asks sync.WaitGroup
+		runs.Go(func() { _ = l.Run(ctx) })
+		ask := func(n int) {
+			for range n {
+				asks.Go(func() { _, _ = l.Do(ctx, 1) })
+			}
+			synctest.Wait()
+		}
+		for range 2 {
+			ask(1)
+			asks.Wait()
+		}
+		ask(1)
+		ask(4)
+		asks.Wait()
+		ask(1)
+		asks.Wait()
+		ask(1)
+		asks.Wait()
+		cancel()
+		runs.Wait()
+		const ms = time.Millisecond
+		if want := []commit{{1, 0}, {1, ms}, {1, 2 * ms}, {4, 3 * ms}, {1, 13 * ms}, {1, 14 * ms}}; !slices.Equal(commits, want) {
+			t.Errorf("commits are %v, want %v", commits, want)
+		}
+	})
 }

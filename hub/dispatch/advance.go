@@ -359,18 +359,19 @@ func (d *Dispatcher) settle(ctx context.Context, st *store.Store, fx *effects, x
 			return err
 		}
 	}
-	fx.endings = append(fx.endings, store.Ending{
-		ID: x.row.ID, Outcome: outcome, Ended: !waiting, LogComplete: whole, NodeCounts: counts, Tick: d.tick(),
+	end := store.Ending{
+		ID: x.row.ID, Outcome: outcome, LogComplete: whole, NodeCounts: counts, Tick: d.tick(),
 		Sealed: x.row.Sealed && x.row.Outcome == "",
-	})
-	status := x.row.Status
-	if !waiting {
-		status = outcome
-		fx.ended = append(fx.ended, x.row.ID)
-		x.row.EndedAt = st.Now()
 	}
-	x.row.Outcome = outcome
-	fx.event(hub.EventExecution, &x.row.Execution, status)
+	if !waiting {
+		end.EndedAt = st.Now()
+	}
+	fx.endings = append(fx.endings, end)
+	end.Apply(x.row)
+	if !waiting {
+		fx.ended = append(fx.ended, x.row)
+	}
+	fx.event(hub.EventExecution, &x.row.Execution, x.row.Status)
 	return nil
 }
 

@@ -77,8 +77,9 @@ type cache struct {
 	works map[string]*work
 }
 
-func put[V any](m map[string]V, key string, v V) {
-	if len(m) >= cacheSize {
+// put remembers v, of most values at the most: one of the others goes for it.
+func put[V any](m map[string]V, most int, key string, v V) {
+	if _, known := m[key]; !known && len(m) >= most {
 		for k := range m {
 			delete(m, k)
 			break
@@ -90,13 +91,13 @@ func put[V any](m map[string]V, key string, v V) {
 func (c *cache) addJob(j *job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	put(c.jobs, j.base.ID, j)
+	put(c.jobs, cacheSize, j.base.ID, j)
 }
 
 func (c *cache) addWork(w *work) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	put(c.works, w.fence.AttemptID, w)
+	put(c.works, cacheSize, w.fence.AttemptID, w)
 }
 
 // dropJob forgets an execution that has ended.

@@ -94,8 +94,10 @@ type StartRequest struct {
 	Fire bool
 	// By is who asked, for people and audit.
 	By string
-	// InTx, if set, runs in the transaction that inserts the execution, before its
-	// commit: the idempotency row and the audit event belong there. Its error undoes all.
+	// Audit, if not nil, is written in the transaction that inserts the execution.
+	Audit *hub.AuditEvent
+	// InTx, if set, runs in that transaction too, before its commit: the idempotency row
+	// belongs there. Its error undoes all.
 	InTx func(ctx context.Context, st *store.Store, e *hub.Execution) error
 }
 

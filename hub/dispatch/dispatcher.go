@@ -25,7 +25,9 @@ type Dispatcher struct {
 	cache cache
 	subs  subscribers
 
-	nodeLists nodeLists
+	nodeLists   nodeLists
+	definitions definitions
+	waiters     waiters
 
 	starts   *batch.Loop[startRequest, struct{}]
 	claims   *batch.Loop[claimRequest, claimAnswer]

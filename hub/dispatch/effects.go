@@ -19,14 +19,16 @@ type effects struct {
 	stops    []stopOrder
 	forgets  []forgetOrder
 	events   []hub.Event
-	ended    []string
-	wake     bool
+	// ended are executions as they are now that they have ended.
+	ended []*store.ExecutionRow
+	wake  bool
 	// ready: there are new rows that wait for a runner; other members may have one.
 	ready bool
 	// line: a turn of a job may have become free.
 	line bool
-	// endings are written as the last of the transaction, all at once.
+	// endings and audit are written as the last of the transaction, all at once.
 	endings []store.Ending
+	audit   []hub.AuditEvent
 	// projects are those of the offers that were read just now, by id; may be nil.
 	projects map[string]*hub.Project
 }
@@ -61,7 +63,10 @@ func (f *effects) commit(ctx context.Context, fn func(st *store.Store) error) er
 		if err := fn(st); err != nil {
 			return err
 		}
-		return st.EndExecutions(ctx, f.endings)
+		if err := st.EndExecutions(ctx, f.endings); err != nil {
+			return err
+		}
+		return st.Audit(ctx, f.audit...)
 	})
 	if err != nil {
 		f.reset()
@@ -90,8 +95,9 @@ func (f *effects) apply(ctx context.Context) {
 			sink.Forget(o.fence)
 		}
 	}
-	for _, id := range f.ended {
-		f.d.cache.dropJob(id) // before who waits is told: Wait looks here first
+	for _, row := range f.ended {
+		f.d.cache.dropJob(row.ID) // before who waits is told: Wait looks here first
+		f.d.waiters.ended(row)
 	}
 	for _, e := range f.events {
 		f.d.subs.publish(e)

@@ -1,4 +1,15 @@
 package dispatch
 
+import (
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
+)
+
 // Looked counts the ticks that were looked at.
 func (d *Dispatcher) Looked() int64 { return d.looked.Load() }
+
+// Remembered returns what is remembered of p and j when the database has them like at.
+func (d *Dispatcher) Remembered(p *hub.Project, j *hub.Job, at *store.FoundJob) (*hub.Project, *hub.Job) {
+	d.definitions.remember(p, j)
+	return d.definitions.known(at)
+}

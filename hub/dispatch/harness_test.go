@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fairlead/fairlead/hub"
@@ -406,7 +408,8 @@ func (b *bench) run(j *hub.Job) *hub.Execution {
 	return &e.Execution
 }
 
-// wait returns an execution that must end.
+// wait returns an execution that must end. What is told of its end, without a reading,
+// must be what the database has.
 func (b *bench) wait(e *hub.Execution) *hub.Execution {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
@@ -417,6 +420,13 @@ func (b *bench) wait(e *hub.Execution) *hub.Execution {
 	}
 	if err != nil || !row.Status.Final() {
 		b.t.Fatalf("execution did not end: %+v, err %v", row, err)
+	}
+	stored, err := b.d.Execution(b.t.Context(), e.OrganisationID, e.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if diff := cmp.Diff(stored, row, cmpopts.IgnoreUnexported(store.ExecutionRow{}), cmpopts.EquateEmpty()); diff != "" {
+		b.t.Errorf("told of the end is not what is stored: %s", diff)
 	}
 	return &row.Execution
 }

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/store"
@@ -19,8 +20,9 @@ type nodeLists struct {
 }
 
 type nodeList struct {
-	revision int64
-	nodes    []hub.Node
+	revision  int64
+	updatedAt time.Time // of the project: one that was brought back counts revisions anew
+	nodes     []hub.Node
 }
 
 // nodes returns the nodes of a project that was read just now; they are not the caller's
@@ -29,7 +31,7 @@ func (i *nodeLists) nodes(ctx context.Context, st *store.Store, project *hub.Pro
 	i.mu.Lock()
 	known, ok := i.list[project.ID]
 	i.mu.Unlock()
-	if ok && known.revision == project.NodesRevision {
+	if ok && known.revision == project.NodesRevision && known.updatedAt.Equal(project.UpdatedAt) {
 		return known.nodes, nil
 	}
 	nodes, err := st.Nodes(ctx, project.ID)
@@ -41,14 +43,8 @@ func (i *nodeLists) nodes(ctx context.Context, st *store.Store, project *hub.Pro
 	if i.list == nil {
 		i.list = make(map[string]nodeList)
 	}
-	if _, ok := i.list[project.ID]; !ok && len(i.list) >= nodeListsKept {
-		for id := range i.list {
-			delete(i.list, id)
-			break
-		}
-	}
 	// Changed since the project was read, they are newer than the revision that they are
 	// kept under; nobody who reads the project after the change asks for that one.
-	i.list[project.ID] = nodeList{project.NodesRevision, nodes}
+	put(i.list, nodeListsKept, project.ID, nodeList{project.NodesRevision, project.UpdatedAt, nodes})
 	return nodes, nil
 }

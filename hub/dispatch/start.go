@@ -58,6 +58,7 @@ type startRequest struct {
 	most   int
 	fire   bool
 	record func(st *store.Store, e *hub.Execution) error // nil for nothing
+	audit  *hub.AuditEvent                               // nil for none
 }
 
 // nodes is how many nodes it starts on.
@@ -120,7 +121,7 @@ func (d *Dispatcher) prepare(ctx context.Context, project *hub.Project, r *Start
 	if err != nil {
 		return request, err
 	}
-	request = startRequest{project: project, choice: store.NodeChoice{Filter: r.NodeFilter, Nodes: r.Nodes}, fire: r.Fire}
+	request = startRequest{audit: r.Audit, project: project, choice: store.NodeChoice{Filter: r.NodeFilter, Nodes: r.Nodes}, fire: r.Fire}
 	if r.JobID != "" {
 		request.most = def.AtOnce()
 	}
@@ -353,9 +354,11 @@ func (d *Dispatcher) started(ctx context.Context, st *store.Store, fx *effects, 
 		if err := d.settle(ctx, st, fx, &executionState{row: row, job: r.job}, outcome); err != nil {
 			return err
 		}
-		row.Status, row.EndedAt, row.LogComplete = outcome, st.Now(), true
 	}
 	fx.event(hub.EventExecution, &row.Execution, row.Status)
+	if r.audit != nil {
+		fx.audit = append(fx.audit, *r.audit)
+	}
 	if r.record == nil {
 		return nil
 	}

@@ -34,40 +34,56 @@ func (d *Dispatcher) Execution(ctx context.Context, organisationID, idOrNumber s
 func (d *Dispatcher) Wait(ctx context.Context, e *store.ExecutionRow, started bool) (*store.ExecutionRow, error) {
 	events, cancel := d.Subscribe(e.OrganisationID, e.ID)
 	defer cancel()
+	end, leave := d.waiters.wait(e.ID)
+	defer leave()
 	// An event may get lost; the rows do not.
 	poll := time.NewTicker(d.cfg.Poll)
 	defer poll.Stop()
+	var row *store.ExecutionRow
 	if started && !e.Status.Final() && d.cache.spec(e.ID) != nil {
-		awaitEnd(ctx, events, poll.C)
+		row = awaitEnd(ctx, end, events, poll.C)
 	}
 	for !e.Status.Final() {
-		row, err := d.st.ExecutionRow(ctx, e.OrganisationID, e.ID)
-		if ctx.Err() != nil {
-			row, err = d.st.ExecutionRow(context.WithoutCancel(ctx), e.OrganisationID, e.ID)
-		}
-		if err != nil {
-			return nil, err
+		if row == nil {
+			var err error
+			if row, err = d.st.ExecutionRow(ctx, e.OrganisationID, e.ID); ctx.Err() != nil {
+				row, err = d.st.ExecutionRow(context.WithoutCancel(ctx), e.OrganisationID, e.ID)
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
 		row.TakeSpec(e)
 		e = row
-		if ctx.Err() != nil || !e.Status.Final() && !awaitEnd(ctx, events, poll.C) {
+		if ctx.Err() != nil || e.Status.Final() {
 			break
 		}
+		row = awaitEnd(ctx, end, events, poll.C)
 	}
 	return e, nil
 }
 
-// awaitEnd waits until an execution may have ended; false when ctx is over.
-func awaitEnd(ctx context.Context, events <-chan hub.Event, poll <-chan time.Time) bool {
+// awaitEnd waits until an execution may have ended, or ctx is over. It returns the row
+// if it was told; nil: read it.
+func awaitEnd(ctx context.Context, end <-chan *store.ExecutionRow, events <-chan hub.Event, poll <-chan time.Time) *store.ExecutionRow {
 	for {
 		select {
 		case <-ctx.Done():
-			return false
+			return nil
+		case row := <-end:
+			return row
 		case <-poll:
-			return true
+			return nil
 		case e := <-events:
-			if e.Status.Final() || e.Kind == hub.EventResync {
-				return true
+			if !e.Status.Final() && e.Kind != hub.EventResync {
+				continue
+			}
+			// Of an end of this member the row comes before the event.
+			select {
+			case row := <-end:
+				return row
+			default:
+				return nil
 			}
 		}
 	}

@@ -382,7 +382,7 @@ func TestFollowEnds(t *testing.T) {
 		}()
 		r.send(s.print("0.0 y"))
 		err := st.InTx(t.Context(), func(st *store.Store) error {
-			return st.EndExecutions(t.Context(), []store.Ending{{ID: r.e.ID, Outcome: hub.StatusSucceeded, Ended: true}})
+			return st.EndExecutions(t.Context(), []store.Ending{{ID: r.e.ID, Outcome: hub.StatusSucceeded, EndedAt: st.Now()}})
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -448,7 +448,7 @@ func TestRetention(t *testing.T) {
 			t.Errorf("output of an open execution was dropped: %q", lines)
 		}
 		err := st.InTx(t.Context(), func(st *store.Store) error {
-			return st.EndExecutions(t.Context(), []store.Ending{{ID: r.e.ID, Outcome: hub.StatusSucceeded, Ended: true}})
+			return st.EndExecutions(t.Context(), []store.Ending{{ID: r.e.ID, Outcome: hub.StatusSucceeded, EndedAt: st.Now()}})
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -60,7 +60,7 @@ var all = output.ByteRange{End: -1}
 func (r *rig) end() {
 	r.t.Helper()
 	err := r.st.InTx(r.t.Context(), func(st *store.Store) error {
-		return st.EndExecutions(r.t.Context(), []store.Ending{{ID: r.e.ID, Outcome: hub.StatusSucceeded, Ended: true}})
+		return st.EndExecutions(r.t.Context(), []store.Ending{{ID: r.e.ID, Outcome: hub.StatusSucceeded, EndedAt: st.Now()}})
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -15,12 +15,17 @@ func scanAudit(r scanner) (hub.AuditEvent, error) {
 	return e, err
 }
 
-// Audit appends an event, best in the transaction of what it tells, and gives it id
+// Audit appends events, best in the transaction of what they tell, and gives them ids
 // and time.
-func (s *Store) Audit(ctx context.Context, e hub.AuditEvent) error {
-	e.ID, e.Time = NewID(), s.Now()
-	err := s.later(ctx, `INSERT INTO audit_event (`+auditColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		e.ID, e.OrganisationID, at(e.Time), e.Actor, e.Action, e.Object, e.Result, e.Detail)
+func (s *Store) Audit(ctx context.Context, events ...hub.AuditEvent) error {
+	now := at(s.Now())
+	err := inPieces(len(events), func(from, to int) error {
+		var args []any
+		for _, e := range events[from:to] {
+			args = append(args, NewID(), e.OrganisationID, now, e.Actor, e.Action, e.Object, e.Result, e.Detail)
+		}
+		return s.later(ctx, `INSERT INTO audit_event (`+auditColumns+`) VALUES `+tuples(1, to-from, 8), args...)
+	})
 	if err != nil {
 		return fmt.Errorf("writing the audit: %w", err)
 	}

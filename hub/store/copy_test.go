@@ -171,7 +171,7 @@ func liveThrough(ctx context.Context, t *testing.T, st *store.Store, runner stri
 	}
 	if state != hub.AttemptRunning {
 		ok(t, st.InTx(ctx, func(st *store.Store) error {
-			return st.EndExecutions(ctx, []store.Ending{{ID: e.ID, Outcome: hub.Status(state), Ended: true, Sealed: true, NodeCounts: hub.NodeCounts{hub.Status(state): 1}}})
+			return st.EndExecutions(ctx, []store.Ending{{ID: e.ID, Outcome: hub.Status(state), EndedAt: st.Now(), Sealed: true, NodeCounts: hub.NodeCounts{hub.Status(state): 1}}})
 		}))
 	}
 }

@@ -363,11 +363,11 @@ func (s *Store) ExecutionRows(ctx context.Context, ids []string) ([]*ExecutionRo
 	return all, err
 }
 
-// Ending settles an execution: its outcome, and when Ended its end too.
+// Ending settles an execution: its outcome, and its end too unless EndedAt is zero.
 type Ending struct {
 	ID          string
 	Outcome     hub.Status
-	Ended       bool
+	EndedAt     time.Time
 	LogComplete bool
 	NodeCounts  hub.NodeCounts
 	Tick        int64
@@ -375,17 +375,23 @@ type Ending struct {
 	Sealed bool
 }
 
+// Apply makes of the row what EndExecutions makes of it in the database.
+func (e *Ending) Apply(row *ExecutionRow) {
+	if row.Outcome == "" {
+		row.OutcomeTick = e.Tick
+	}
+	row.Outcome, row.LogComplete, row.NodeCounts, row.EndedAt, row.WaitingFor = e.Outcome, e.LogComplete, e.NodeCounts, e.EndedAt, nil
+	if !e.EndedAt.IsZero() {
+		row.Status = e.Outcome
+	}
+}
+
 // EndExecutions settles executions that have not ended.
 func (s *Store) EndExecutions(ctx context.Context, endings []Ending) error {
-	now := at(s.Now())
 	err := inPieces(len(endings), func(from, to int) error {
 		var args []any
 		for _, e := range endings[from:to] {
-			status, ended := e.Outcome, now
-			if !e.Ended {
-				status, ended = hub.StatusRunning, 0
-			}
-			args = append(args, e.ID, string(status), string(e.Outcome), e.LogComplete, asJSON(e.NodeCounts), e.Tick, ended)
+			args = append(args, e.ID, string(e.Outcome), string(e.Outcome), e.LogComplete, asJSON(e.NodeCounts), e.Tick, at(e.EndedAt))
 		}
 		return s.later(ctx, `WITH v (v_id, v_status, v_outcome, v_complete, v_counts, v_tick, v_ended) AS (VALUES `+s.values("tttotii", to-from)+`)
 			UPDATE execution SET status = CASE WHEN v_ended = 0 THEN status ELSE v_status END, outcome = v_outcome, log_complete = v_complete,

@@ -373,7 +373,7 @@ func TestExecutionRoundTrip(t *testing.T) {
 			t.Errorf("another organisation gets %v", err)
 		}
 		err := st.InTx(t.Context(), func(st *store.Store) error {
-			return st.EndExecutions(t.Context(), []store.Ending{{ID: first.ID, Outcome: hub.StatusFailed, Ended: true, Sealed: true, NodeCounts: hub.NodeCounts{"failed": 1}}})
+			return st.EndExecutions(t.Context(), []store.Ending{{ID: first.ID, Outcome: hub.StatusFailed, EndedAt: st.Now(), Sealed: true, NodeCounts: hub.NodeCounts{"failed": 1}}})
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -153,10 +153,7 @@ func (s *Store) insertRevision(ctx context.Context, j *hub.Job, by string) error
 // Job finds a job of a project by id, UUID, group/name, or a name that only one has;
 // else the error lists the candidates.
 func (s *Store) Job(ctx context.Context, projectID, ref string) (*hub.Job, error) {
-	group, name := "", ref
-	if i := strings.LastIndexByte(ref, '/'); i >= 0 {
-		group, name = ref[:i], ref[i+1:]
-	}
+	group, name := splitJobRef(ref)
 	found, err := collect(ctx, s, scanJob, `SELECT `+jobColumns+jobFrom+`
 		WHERE j.project_id = $1 AND (j.id = $2 OR j.uuid = $2 OR (j.job_group = $3 AND j.name = $4) OR j.name = $2)
 		ORDER BY j.job_group, j.name LIMIT 50`, projectID, ref, group, name)
@@ -184,6 +181,40 @@ func (s *Store) Job(ctx context.Context, projectID, ref string) (*hub.Job, error
 		names = append(names, j.FullName())
 	}
 	return nil, hub.Errorf(hub.CodeInvalid, "Several jobs are named %q; say which: %s.", ref, strings.Join(names, ", "))
+}
+
+// FoundJob tells at which revision a project and a job of it are, without what is in them.
+type FoundJob struct {
+	ProjectID                      string
+	ProjectRevision, NodesRevision int64
+	ProjectUpdatedAt               time.Time
+	JobID                          string // "": the project has no such job
+	JobRevision                    int64
+	JobUpdatedAt                   time.Time
+}
+
+// FindJob finds what the names or ids of a project and a job may mean: one pair, or none
+// or several, about which Project and Job have more to say.
+func (s *Store) FindJob(ctx context.Context, organisationID, project, ref string) ([]FoundJob, error) {
+	group, name := splitJobRef(ref)
+	found, err := collect(ctx, s, func(r scanner) (f FoundJob, err error) {
+		err = r.Scan(&f.ProjectID, &f.ProjectRevision, &f.NodesRevision, timeInto(&f.ProjectUpdatedAt), &f.JobID, &f.JobRevision, timeInto(&f.JobUpdatedAt))
+		return f, err
+	}, `SELECT p.id, p.revision, p.nodes_revision, p.updated_at, COALESCE(j.id, ''), COALESCE(j.revision, 0), COALESCE(j.updated_at, 0)
+		FROM project p LEFT JOIN job j ON j.project_id = p.id AND (j.id = $3 OR j.uuid = $3 OR (j.job_group = $4 AND j.name = $5) OR j.name = $3)
+		WHERE p.organisation_id = $1 AND (p.name = $2 OR p.id = $2) LIMIT 2`, organisationID, project, ref, group, name)
+	if err != nil {
+		return nil, fmt.Errorf("finding job %s of project %s: %w", ref, project, err)
+	}
+	return found, nil
+}
+
+// splitJobRef reads group/name.
+func splitJobRef(ref string) (group, name string) {
+	if i := strings.LastIndexByte(ref, '/'); i >= 0 {
+		return ref[:i], ref[i+1:]
+	}
+	return "", ref
 }
 
 // JobRevision returns a job as it was at a revision; it may have had another name.

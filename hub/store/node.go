@@ -23,8 +23,8 @@ func scanNode(r scanner) (hub.Node, error) {
 func (s *Store) ReplaceNodes(ctx context.Context, projectID string, nodes []hub.Node) (revision int64, err error) {
 	err = s.InTx(ctx, func(s *Store) error {
 		// The project's row first: two imports at once go one after the other.
-		err := s.queryRow(ctx, `UPDATE project SET nodes_revision = nodes_revision + 1 WHERE id = $1 RETURNING nodes_revision`,
-			projectID).Scan(&revision)
+		err := s.queryRow(ctx, `UPDATE project SET nodes_revision = nodes_revision + 1, updated_at = $2 WHERE id = $1 RETURNING nodes_revision`,
+			projectID, at(s.Now())).Scan(&revision)
 		if missing(err) {
 			return hub.Errorf(hub.CodeNotFound, "There is no project %s.", projectID)
 		}

@@ -152,8 +152,8 @@ func (b *stepBuilder) add(l label, t stepState) {
 	b.out = append(b.out, edge[stepState]{l, t})
 }
 
-func stepNext(c stepConfig, s stepState) []edge[stepState] {
-	b := &stepBuilder{c: c, s: s}
+func stepNext(c stepConfig, s stepState, into []edge[stepState]) []edge[stepState] {
+	b := &stepBuilder{c: c, s: s, out: into}
 	b.dispatch()
 	b.expire()
 	b.cancel()
@@ -706,7 +706,7 @@ func stepSystem(c stepConfig) system[stepState] {
 	}
 	return system[stepState]{
 		initial: s,
-		next:    func(s stepState) []edge[stepState] { return stepNext(c, s) },
+		next:    func(s stepState, into []edge[stepState]) []edge[stepState] { return stepNext(c, s, into) },
 		check:   func(s stepState) string { return stepCheck(c, s) },
 		goal:    func(s stepState) bool { return terminal(s.st) },
 		exempt:  func(stepState) bool { return false },

@@ -3,6 +3,7 @@ package model
 import (
 	"flag"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"testing"
 )
@@ -39,7 +40,8 @@ type edge[S comparable] struct {
 // system is one configuration of a model.
 type system[S comparable] struct {
 	initial S
-	next    func(S) []edge[S]
+	// next appends to into where a state may lead.
+	next func(s S, into []edge[S]) []edge[S]
 	// check names the invariant that a state violates, or "".
 	check func(S) string
 	// goal states must stay in reach of every state that is not exempt; nil: not asked.
@@ -56,50 +58,68 @@ type finding struct {
 	stuck     int
 }
 
-// explore visits states breadth first, so a violation's trace is a shortest one.
+// explore visits states breadth first, so a violation's trace is a shortest one. Of what
+// it has seen it keeps 128 bits of hash for each state, not the states: they would take
+// gigabytes, and the collector most of the time to look through them. Two of some million
+// states that hash alike by chance are less likely than a fault of the memory.
 func explore[S comparable](sys system[S]) finding {
 	type origin struct {
 		parent int32
 		label  label
 	}
-	seen := map[S]int32{sys.initial: 0}
-	states, origins := []S{sys.initial}, []origin{{-1, label{}}}
+	seeds := [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+	hash := func(s S) [2]uint64 {
+		return [2]uint64{maphash.Comparable(seeds[0], s), maphash.Comparable(seeds[1], s)}
+	}
+	seen := map[[2]uint64]int32{hash(sys.initial): 0}
+	origins := []origin{{-1, label{}}}
 	var from, to []int32 // edges, for reachability of goals
+	var goal, exempt []bool
 	trace := func(k int32) (t []string) {
 		for ; k > 0; k = origins[k].parent {
 			t = append([]string{origins[k].label.String()}, t...)
 		}
 		return t
 	}
-	for k := int32(0); int(k) < len(states); k++ {
-		if v := sys.check(states[k]); v != "" {
-			return finding{states: len(states), violation: v, trace: trace(k)}
-		}
-		for _, e := range sys.next(states[k]) {
-			id, ok := seen[e.to]
-			if !ok {
-				if sys.limit > 0 && len(states) >= sys.limit {
-					return finding{states: len(states), limited: true}
-				}
-				id = int32(len(states))
-				seen[e.to] = id
-				states = append(states, e.to)
-				origins = append(origins, origin{k, e.label})
+	var edges []edge[S]
+	k := int32(-1) // the state that is looked at
+	for level := []S{sys.initial}; len(level) > 0; {
+		var found []S
+		for _, s := range level {
+			k++
+			if v := sys.check(s); v != "" {
+				return finding{states: len(origins), violation: v, trace: trace(k)}
 			}
 			if sys.goal != nil {
-				from, to = append(from, k), append(to, id)
+				goal, exempt = append(goal, sys.goal(s)), append(exempt, sys.exempt(s))
+			}
+			edges = sys.next(s, edges[:0])
+			for _, e := range edges {
+				h := hash(e.to)
+				id, ok := seen[h]
+				if !ok {
+					if sys.limit > 0 && len(origins) >= sys.limit {
+						return finding{states: len(origins), limited: true}
+					}
+					id = int32(len(origins))
+					seen[h] = id
+					origins, found = append(origins, origin{k, e.label}), append(found, e.to)
+				}
+				if sys.goal != nil {
+					from, to = append(from, k), append(to, id)
+				}
 			}
 		}
+		level = found
 	}
-	f := finding{states: len(states)}
+	f := finding{states: len(origins)}
 	if sys.goal == nil {
 		return f
 	}
-	reach := reachable(len(states), from, to, func(k int32) bool { return sys.goal(states[k]) })
-	for k := range states {
-		if !reach[k] && !sys.exempt(states[k]) {
+	for id, ok := range reachable(goal, from, to) {
+		if !ok && !exempt[id] {
 			if f.stuck == 0 {
-				f.trace = trace(int32(k))
+				f.trace = trace(int32(id))
 			}
 			f.stuck++
 		}
@@ -108,7 +128,8 @@ func explore[S comparable](sys system[S]) finding {
 }
 
 // reachable marks every state from which a goal can be reached.
-func reachable(n int, from, to []int32, goal func(int32) bool) []bool {
+func reachable(goal []bool, from, to []int32) []bool {
+	n := len(goal)
 	first := make([]int32, n+1) // edges grouped by target
 	for _, t := range to {
 		first[t+1]++
@@ -124,9 +145,9 @@ func reachable(n int, from, to []int32, goal func(int32) bool) []bool {
 	}
 	mark := make([]bool, n)
 	var queue []int32
-	for k := range int32(n) {
-		if goal(k) {
-			mark[k], queue = true, append(queue, k)
+	for k, is := range goal {
+		if is {
+			mark[k], queue = true, append(queue, int32(k))
 		}
 	}
 	for len(queue) > 0 {

@@ -128,7 +128,9 @@ func TestLogStream(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.judge(t, explore(system[streamState]{
-				next:   func(s streamState) []edge[streamState] { return streamNext(tt.c, s) },
+				next: func(s streamState, into []edge[streamState]) []edge[streamState] {
+					return append(into, streamNext(tt.c, s)...)
+				},
 				check:  streamCheck,
 				goal:   func(s streamState) bool { return len(s.table) == streamLines },
 				exempt: func(streamState) bool { return false },

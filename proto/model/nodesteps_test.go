@@ -196,8 +196,8 @@ func (b *attemptBuilder) add(l label, t attemptState) {
 	b.out = append(b.out, edge[attemptState]{l, t})
 }
 
-func attemptNext(c attemptConfig, s attemptState) []edge[attemptState] {
-	b := &attemptBuilder{c: c, s: s}
+func attemptNext(c attemptConfig, s attemptState, into []edge[attemptState]) []edge[attemptState] {
+	b := &attemptBuilder{c: c, s: s, out: into}
 	for i := range s.in {
 		b.runner(i)
 	}
@@ -509,7 +509,7 @@ func attemptSystem(c attemptConfig) system[attemptState] {
 	s.in[0] = attemptRunner{present: true, up: true, resumed: true}
 	return system[attemptState]{
 		initial: s,
-		next:    func(s attemptState) []edge[attemptState] { return attemptNext(c, s) },
+		next:    func(s attemptState, into []edge[attemptState]) []edge[attemptState] { return attemptNext(c, s, into) },
 		check:   attemptCheck,
 		// N8: until it is lost, a settlement by result stays in reach. A clone may take
 		// the attempt over, so states with one are exempt.
