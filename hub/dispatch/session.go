@@ -17,7 +17,8 @@ type sessionRequest struct {
 
 type sessionAnswer struct {
 	welcome hub.Welcome
-	// back are attempts of the inventory that were disconnected before.
+	// back are attempts of the inventory that were disconnected before, all of the runner's
+	// when a quarantine is over.
 	back []string
 }
 
@@ -181,8 +182,9 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 			if err := st.LiftQuarantine(ctx, r.ID, laterSession); err != nil {
 				return nil, err
 			}
-			r.Quarantined = ""
+			r.Quarantined, row.cleared = "", true
 		}
+		row.cleared = row.cleared || old[r.ID].Released
 		if row.quarantine != "" {
 			first, err := st.QuarantineRunner(ctx, r.ID, row.quarantine)
 			if err != nil {
@@ -214,6 +216,8 @@ type nextSession struct {
 	quarantine string
 	// full: the runner is asked for its full inventory.
 	full bool
+	// cleared: what executions say of the runner's quarantine is over.
+	cleared bool
 }
 
 // nextSession is the table "Sessions" of docs/state-machines.md. false: c was answered.
@@ -284,6 +288,9 @@ func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCal
 	live := make([]string, len(open))
 	for i, t := range open {
 		live[i] = t.AttemptID
+	}
+	if row.cleared {
+		c.Answer.back = live
 	}
 	d.shown.begin(c.Request.ref.RunnerID, epoch, hold.Incarnation)
 	if old := d.reg.greet(r, epoch, h.Slots, live); old != nil {
