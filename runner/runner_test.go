@@ -304,7 +304,10 @@ func TestLostChunksAreSentAgain(t *testing.T) {
 		h.losing = false
 		h.mu.Unlock()
 		close(more)
-		h.untilClosed(a)
+		h.until("the result came", func() bool { return a.result != nil })
+		if !h.within(20*time.Second, a.whole) {
+			t.Fatalf("the result came, and chunk %d that was lost did not come again", len(a.chunks))
+		}
 		if got := a.text(t); got != "one\ntwo\n" {
 			t.Errorf("log %q", got)
 		}
