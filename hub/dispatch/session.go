@@ -183,12 +183,16 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 				return nil, err
 			}
 			r.Quarantined, row.cleared = "", true
+			r.Revision++
 		}
 		row.cleared = row.cleared || old[r.ID].Released
 		if row.quarantine != "" {
 			first, err := st.QuarantineRunner(ctx, r.ID, row.quarantine)
 			if err != nil {
 				return nil, err
+			}
+			if r.Quarantined == "" {
+				r.Revision++ // as in the database: rows that were read before undo nothing here
 			}
 			r.Quarantined = row.quarantine
 			if first { // two that take each other's place are told of once
