@@ -228,6 +228,24 @@ func TestLogSocket(t *testing.T) {
 	}
 }
 
+// A parameter that has no effect is refused at a WebSocket's address as everywhere.
+func TestSocketParameters(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	for path, status := range map[string]int{
+		"/api/v1/events": 101, "/api/v1/events?project=web": 101, "/api/v1/events?project=other": 404,
+		"/api/v1/events?projekt=web": 400, "/api/v1/events?project=web&token=x": 400,
+	} {
+		if _, got := dial(t, h, path, bearer); got != status {
+			t.Errorf("%s: %d, want %d", path, got, status)
+		}
+	}
+	wrong(t, h, 400, "unknown query parameter; known: project", call{method: "GET", path: "/api/v1/events?projekt=web", header: http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="},
+	}})
+}
+
 func TestSocketOrigins(t *testing.T) {
 	t.Parallel()
 	h := apitest.Start(t, apitest.PublicURL("https://hub.example:443"))

@@ -58,6 +58,7 @@ func (w *watched) String() string {
 // await returns when the buffer contains text.
 func (w *watched) await(t *testing.T, text string) {
 	t.Helper()
+	limit := time.After(time.Minute)
 	for {
 		w.mu.Lock()
 		if strings.Contains(w.buf.String(), text) {
@@ -71,7 +72,7 @@ func (w *watched) await(t *testing.T, text string) {
 		w.mu.Unlock()
 		select {
 		case <-grown:
-		case <-t.Context().Done():
+		case <-limit:
 			t.Fatalf("never printed %q, but %q", text, w.String())
 		}
 	}
@@ -612,6 +613,27 @@ func TestCompletion(t *testing.T) {
 		p.expect(t, exitDone, "completion", shell)
 		if p.stdout.String() == "" {
 			t.Errorf("no completion for %s", shell)
+		}
+	}
+}
+
+// A file that is larger than the hub takes is refused with the hub's words, which name the
+// limit, although it was not read to its end.
+func TestFileTooLarge(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	file := filepath.Join(t.TempDir(), "large.yaml")
+	for _, bytes := range []int{10_000_000, 60_000_000} {
+		if err := os.WriteFile(file, []byte(strings.Repeat("#", bytes)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, noun := range []string{"jobs", "nodes"} {
+			p := newProgram(t, h)
+			p.expect(t, exitUsage, noun, "import", file)
+			if !strings.Contains(p.stderr.String(), "at most 8388608 bytes (8 MiB)") {
+				t.Errorf("%s of %d bytes: the refusal does not tell the limit: %s", noun, bytes, &p.stderr)
+			}
 		}
 	}
 }
