@@ -64,6 +64,18 @@ func (w *world) untilStarted(key string) {
 	}
 }
 
+// receive returns what must come; a test is told after a minute that it did not.
+func receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(time.Minute):
+		t.Fatalf("waited a minute in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
 // executor runs commands in this process, as SSH does: they die with the runner.
 type executor struct{ w *world }
 

@@ -315,7 +315,13 @@ func TestFailedSync(t *testing.T) {
 		if err := wait(); !errors.Is(err, ErrBroken) {
 			t.Errorf("wait returned %v", err)
 		}
-		if err := <-broken; err == nil {
+		synctest.Wait()
+		select {
+		case err := <-broken:
+			if err == nil {
+				t.Error("told of no error")
+			}
+		default:
 			t.Error("nobody was told")
 		}
 		if a.Frozen() == "" || numbers(t, a) != "1" || b.Frozen() != "" {
@@ -408,7 +414,11 @@ func TestOutputWaitsForRoom(t *testing.T) {
 		default:
 		}
 		a.AckChunks(1)
-		<-done
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Fatal("there is room, and the output is not taken")
+		}
 	})
 }
 
@@ -430,8 +440,14 @@ func TestFullDisk(t *testing.T) {
 			return nil
 		})
 		write(t, a, started(1))
-		if err := <-broken; err == nil || reserved {
-			t.Errorf("told %v, reserve kept %v", err, reserved)
+		synctest.Wait()
+		select {
+		case err := <-broken:
+			if err == nil || reserved {
+				t.Errorf("told %v, reserve kept %v", err, reserved)
+			}
+		default:
+			t.Error("nobody was told")
 		}
 	})
 }

@@ -78,6 +78,18 @@ func (w *watched) await(t *testing.T, text string) {
 	}
 }
 
+// receive returns what must come; a test is told after a minute that it did not.
+func receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(time.Minute):
+		t.Fatalf("waited a minute in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
 func newProgram(t *testing.T, h *apitest.Hub) *program {
 	t.Helper()
 	p := &program{env: map[string]string{"HOME": t.TempDir(), "FAIRLEAD_PROJECT": "web"}}
@@ -125,11 +137,11 @@ func (p *program) interrupted(t *testing.T, ready func(), args ...string) int {
 	t.Helper()
 	signals, released := make(chan os.Signal, 1), false
 	p.signals, p.release = signals, func() { released = true }
-	done := make(chan int)
+	done := make(chan int, 1)
 	go func() { done <- p.main(t.Context(), args) }()
 	ready()
 	signals <- os.Interrupt
-	code := <-done
+	code := receive(t, "the end of the program", done)
 	if code == exitInterrupted && !released {
 		t.Error("another signal would not end the process")
 	}
@@ -189,7 +201,7 @@ func TestInterruptEndsWaiting(t *testing.T) {
 			defer server.Close()
 			p := newProgram(t, nil)
 			p.env["FAIRLEAD_URL"], p.env["FAIRLEAD_TOKEN"] = server.URL, "t"
-			if code := p.interrupted(t, func() { <-arrived }, strings.Fields(line)...); code != exitInterrupted {
+			if code := p.interrupted(t, func() { receive(t, "a request", arrived) }, strings.Fields(line)...); code != exitInterrupted {
 				t.Errorf("exit %d: %s", code, &p.stderr)
 			}
 			if got := strings.TrimSpace(p.stderr.String()); got != says {
@@ -220,13 +232,13 @@ func TestCancelOnInterrupt(t *testing.T) {
 	p := newProgram(t, h)
 	signals := make(chan os.Signal, 1)
 	p.signals = signals
-	done := make(chan int)
+	done := make(chan int, 1)
 	go func() {
 		done <- p.main(t.Context(), []string{"exec", "--cancel-on-interrupt", "--filter", "web1", "--", "sleep 100"})
 	}()
 	p.stdout.await(t, "running on web1")
 	signals <- os.Interrupt
-	if code := <-done; code != exitCancelled {
+	if code := receive(t, "the end of the program", done); code != exitCancelled {
 		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 }
@@ -252,7 +264,7 @@ func TestCancelOnInterruptEverywhere(t *testing.T) {
 				newProgram(t, h).expect(t, exitDone, "exec", "--filter", "web1", "--detach", "--", "sleep 100")
 			}
 			p := newProgram(t, h)
-			if code := p.interrupted(t, func() { <-begun; p.caught(t) }, strings.Fields(line)...); code != exitCancelled {
+			if code := p.interrupted(t, func() { receive(t, "the start of the command", begun); p.caught(t) }, strings.Fields(line)...); code != exitCancelled {
 				t.Errorf("exit %d: %s", code, &p.stderr)
 			}
 		})
@@ -262,12 +274,12 @@ func TestCancelOnInterruptEverywhere(t *testing.T) {
 // caught returns when the program has begun to deal with signals itself.
 func (p *program) caught(t *testing.T) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
+	tick, limit := time.NewTicker(time.Millisecond), time.After(time.Minute)
 	defer tick.Stop()
 	for p.onInterrupt.Load() == nil {
 		select {
 		case <-tick.C:
-		case <-t.Context().Done():
+		case <-limit:
 			t.Fatal("it never dealt with signals")
 		}
 	}
@@ -280,13 +292,13 @@ func TestFollowerIsTold(t *testing.T) {
 	h := apitest.Start(t)
 	h.Project(t, "web", "web1")
 	p := newProgram(t, h)
-	done := make(chan int)
+	done := make(chan int, 1)
 	go func() { done <- p.main(t.Context(), []string{"exec", "--filter", "web1", "--", "x"}) }()
 	p.stderr.await(t, "Waiting for runner: ")
 	h.Restart(t, func() { p.stderr.await(t, "Trying again: cannot reach the hub") })
 	p.stderr.await(t, "The hub answers again.")
 	h.Runner(t, "r1", nil)
-	if code := <-done; code != exitDone {
+	if code := receive(t, "the end of the program", done); code != exitDone {
 		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 	for _, text := range []string{"Waiting for", "Trying again", "answers again"} {
@@ -302,25 +314,29 @@ func TestFollowThroughRestart(t *testing.T) {
 	h := apitest.Start(t)
 	h.Project(t, "web", "web1")
 	down, up := make(chan struct{}), make(chan struct{})
-	h.Runner(t, "r1", func(_ context.Context, a *apitest.Attempt) error {
+	h.Runner(t, "r1", func(ctx context.Context, a *apitest.Attempt) error {
 		a.Started(0, 0)
 		a.Print(0, 0, "one", "two")
-		<-down
+		if err := apitest.Await(ctx, down); err != nil {
+			return err
+		}
 		a.Print(0, 0, "three while nobody could listen")
-		<-up
+		if err := apitest.Await(ctx, up); err != nil {
+			return err
+		}
 		a.Print(0, 0, "four")
 		a.Ended(0, 0, hub.StatusSucceeded, 0)
 		return nil
 	})
 	p := newProgram(t, h)
-	done := make(chan int)
+	done := make(chan int, 1)
 	go func() { done <- p.main(t.Context(), []string{"exec", "--filter", "web1", "--", "x"}) }()
 	p.stdout.await(t, "two")
 	h.Restart(t, func() { close(down) })
 	p.stdout.await(t, "three")
 	h.Cut()
 	close(up)
-	if code := <-done; code != exitDone {
+	if code := receive(t, "the end of the program", done); code != exitDone {
 		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 	want := "web1 | one\nweb1 | two\nweb1 | three while nobody could listen\nweb1 | four\n"
