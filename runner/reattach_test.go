@@ -7,6 +7,7 @@ import (
 	"maps"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
@@ -197,6 +198,40 @@ func TestReattached(t *testing.T) {
 			defer x.s.mu.Unlock()
 			return len(x.s.forgot) > 0
 		})
+	})
+}
+
+// What one command printed was put away while another one went on: it is not read a second
+// time by the process after that.
+func TestReattachedBehindWhatWasPutAway(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		s := newSurvivors(w)
+		quiet, busy := task.Cell{Try: 1}, task.Cell{Node: 1, Try: 1}
+		s.print(quiet, "zero\n")
+		p := w.boot(h, local(s))
+		sp := spec(2, 1)
+		sp.Threads = 2
+		for _, n := range sp.GetNodes() {
+			n.Attributes = map[string]string{"node-executor": "local"}
+		}
+		a := h.offer("a1", sp)
+		h.until("the first line is there", func() bool { return len(a.chunks) == 1 })
+		w.untilStarted("n1/s0")
+		p.kill()
+		s.print(busy, "one\n")
+		p = w.boot(h, local(s))
+		h.until("the other's line is there", func() bool { return len(a.chunks) == 2 })
+		synctest.Wait() // the acknowledgement is taken, and the first chunk put away
+		p.kill()
+		w.boot(h, local(s))
+		h.until("connected again", func() bool { return len(h.streams) == 1 })
+		close(s.over[quiet])
+		close(s.over[busy])
+		h.untilClosed(a)
+		if got := a.text(t); got != "zero\none\n" {
+			t.Errorf("log %q, read on at %v", got, s.asked)
+		}
 	})
 }
 
