@@ -108,6 +108,45 @@ func find(t *testing.T, s *Store, id string) *Attempt {
 	return nil
 }
 
+// What a process found that was killed before it had synced anything is told to the hub,
+// and so it must survive a power cut, the name of its file included.
+func TestWhatIsFoundSurvivesAPowerCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fs := memdisk.New()
+		killed, err := Open(fs, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		offered := make(chan error, 1)
+		go func() {
+			_, err := killed.Offer(fence("a"), nil)
+			offered <- err
+		}()
+		defer func() {
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			_ = killed.Run(over) // its sync fails, and lets the offer go
+			if err := <-offered; err == nil {
+				t.Error("the dead process kept its offer")
+			}
+		}()
+		synctest.Wait() // it is written, and waits for a sync that never comes
+		fs.Kill()
+		second, err := Open(fs, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		find(t, second, "a")
+		fs.Crash(0)
+		third, err := Open(fs, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		find(t, third, "a")
+	})
+}
+
 func TestWhatIsSyncedSurvivesAPowerCut(t *testing.T) {
 	t.Parallel()
 	for _, tail := range []int{0, 1, 7, 30, 1000} {
