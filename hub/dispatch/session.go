@@ -236,7 +236,7 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub
 	case presented == old.Confirmed:
 	case old.Released:
 		// A person decided which copy goes on, and stopped the other.
-		next.Unconfirmed = max(highest, presented) + 1
+		next.Confirmed, next.Unconfirmed = presented, max(highest, presented)+1
 	case old.Unconfirmed != 0 && presented == old.Unconfirmed:
 		// Its Welcome arrived and was synced, its Confirm did not.
 		next.Confirmed = presented
@@ -251,8 +251,9 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub
 		c.Err = refused(hub.Fence{}, hub.RefusedOldSession, "This is an earlier session of the same runner; connect again.")
 		return next, false
 	case presented > highest && hold.Incarnation > 1 && old.Incarnation < hold.Incarnation:
-		// Its later sessions are in what the database lost.
-		next.Unconfirmed = presented + 1
+		// Its later sessions are in what the database lost. A runner that dies before it has
+		// this Welcome on its disk presents the same once more.
+		next.Confirmed, next.Unconfirmed = presented, presented+1
 	case presented > highest:
 		next.quarantine = laterSession
 		next.Unconfirmed = presented + 1

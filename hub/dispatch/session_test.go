@@ -322,6 +322,28 @@ func TestQuarantinedInstancesAreBothHeard(t *testing.T) {
 	})
 }
 
+// A runner that is killed before it has the first Welcome after a release on its disk
+// presents the same session once more, from another boot even: it is no copy of itself.
+func TestReleasedRunnerMayDieInItsFirstHello(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 1)
+		clone := r.copyOf()
+		clone.epoch = 0
+		clone.connect()
+		clone.detach()
+		b.release(r)
+		for _, boot := range []string{"boot-one", "boot-2"} {
+			r.nonce, r.boot = nil, []byte(boot)
+			if w := r.hello(); w.Quarantined {
+				t.Fatalf("quarantined again in %s", boot)
+			}
+		}
+		if w := clone.hello(); !w.Quarantined {
+			t.Error("the copy is not found out again")
+		}
+	})
+}
+
 // The instance that connected last is stopped before the release, as it should be: the
 // one that is left must come back as the current one.
 func TestReleaseReachesTheInstanceThatIsLeft(t *testing.T) {
