@@ -45,7 +45,7 @@ func TestCleansUpAfterARestart(t *testing.T) {
 				with := func(cfg *runner.Config) { cfg.Executors = map[string]task.Executor{task.ExecutorSSH: c} }
 				p := w.boot(h, with)
 				a := h.offer("a1", spec(3, 2))
-				<-reached
+				receive(t, "the first command", reached)
 				p.kill()
 				if prepared {
 					h.mu.Lock()
@@ -54,7 +54,7 @@ func TestCleansUpAfterARestart(t *testing.T) {
 				}
 				w.boot(h, with)
 				h.untilClosed(a)
-				if got := <-c.cleaned; got != "n0/0" || len(c.cleaned) != 0 {
+				if got := receive(t, "a cleaning", c.cleaned); got != "n0/0" || len(c.cleaned) != 0 {
 					t.Errorf("cleaned %s and %d more", got, len(c.cleaned))
 				}
 			})

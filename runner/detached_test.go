@@ -27,46 +27,18 @@ func detachedSpec() *runnerv1.Spec {
 // Detached steps are found again, with the keys that the hub gave anew, and their output
 // is whole: offsets count raw bytes, and secrets are masked across the restart.
 func TestDetachedIsFoundAgain(t *testing.T) {
-	for _, how := range []string{"kill", "term"} {
-		t.Run(how, func(t *testing.T) {
-			simulate(t, func(t *testing.T) {
-				w, h := newWorld(t), newFakeHub(t)
-				h.secrets = &runnerv1.Secrets{Options: map[string]string{"pw": "hunter2"}}
-				s := newSurvivors(w)
-				first, second := task.Cell{Try: 1}, task.Cell{Step: 1, Try: 1}
-				s.print(first, "a hunter2 b hunter2\nhalf hunter2 of hun")
-				p := w.boot(h, remote(s))
-				a := h.offer("a1", detachedSpec())
-				h.until("the first line is there", func() bool { return len(a.chunks) > 0 })
-				if how == "kill" {
-					p.kill()
-				} else {
-					p.term()
-					h.cut()
-				}
-				s.print(first, "ter2 a line\nafter\n")
-				w.boot(h, remote(s))
-				h.until("looked for", func() bool {
-					s.mu.Lock()
-					defer s.mu.Unlock()
-					return len(s.asked) == 1
-				})
-				if s.options != "hunter2" {
-					t.Errorf("it was looked for with the secret %q", s.options)
-				}
-				close(s.over[first])
-				w.untilStarted("n0/s1")
-				close(s.over[second])
-				h.untilClosed(a)
-				if got := a.text(t); got != "a ***** b *****\nhalf ***** of ***** a line\nafter\n" {
-					t.Errorf("log %q, read on at %v", got, s.asked)
-				}
-				if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED || w.started("n0/s0") != 1 || w.started("n0/s1") != 1 {
-					t.Errorf("outcome %v, starts %v", a.result.GetOutcome(), w.starts)
-				}
-			})
+	secrets := &runnerv1.Secrets{Options: map[string]string{"pw": "hunter2"}}
+	acrossRestarts(t, remote, detachedSpec, secrets, "a hunter2 b hunter2\nhalf hunter2 of hun", "ter2 a line\nafter\n", func(t *testing.T, x *restarted) {
+		x.h.until("looked for", func() bool {
+			x.s.mu.Lock()
+			defer x.s.mu.Unlock()
+			return len(x.s.asked) == 1
 		})
-	}
+		if x.s.options != "hunter2" {
+			t.Errorf("it was looked for with the secret %q", x.s.options)
+		}
+		x.finish(t, "", "a ***** b *****\nhalf ***** of ***** a line\nafter\n")
+	})
 }
 
 // A stop that came while the runner was dead ends what it finds again.
@@ -131,7 +103,7 @@ func TestDetachedIsCleanedUpAfterARestart(t *testing.T) {
 		p.kill()
 		w.boot(h, with)
 		h.untilClosed(a)
-		got := []string{<-c.cleaned, <-c.cleaned}
+		got := []string{receive(t, "a cleaning", c.cleaned), receive(t, "another cleaning", c.cleaned)}
 		slices.Sort(got)
 		if !slices.Equal(got, []string{"n0/0", "n0/1"}) {
 			t.Errorf("cleaned %v", got)

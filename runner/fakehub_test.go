@@ -84,21 +84,29 @@ func (h *fakeHub) changed() {
 // until waits until cond holds; it is called with the hub's lock held.
 func (h *fakeHub) until(what string, cond func() bool) {
 	h.t.Helper()
-	deadline := time.After(20 * time.Second)
+	if h.within(20*time.Second, cond) {
+		return
+	}
+	if h.debug != nil {
+		h.t.Log(h.debug())
+	}
+	h.t.Fatalf("timed out waiting until %s", what)
+}
+
+// within waits like until and reports whether cond came to hold.
+func (h *fakeHub) within(limit time.Duration, cond func() bool) bool {
+	deadline := time.After(limit)
 	for {
 		h.mu.Lock()
 		ok, change := cond(), h.change
 		h.mu.Unlock()
 		if ok {
-			return
+			return true
 		}
 		select {
 		case <-change:
 		case <-deadline:
-			if h.debug != nil {
-				h.t.Log(h.debug())
-			}
-			h.t.Fatalf("timed out waiting until %s", what)
+			return false
 		}
 	}
 }
@@ -318,6 +326,7 @@ func (s *hubStream) hello(f *runnerv1.Hello) {
 	h.epoch++
 	s.epoch, h.boot, h.host = h.epoch, f.GetBootId(), f.GetHostId()
 	w := &runnerv1.Welcome{Version: 1, SessionEpoch: s.epoch, Incarnation: 1}
+	h.wantHeld(f)
 	for _, held := range f.GetInventory() {
 		a := h.attempts[held.GetFence().GetAttemptId()]
 		answer := &runnerv1.HoldingAnswer{Fence: held.GetFence(), Unknown: a == nil}
@@ -328,6 +337,19 @@ func (s *hubStream) hello(f *runnerv1.Hello) {
 		w.Holdings = append(w.Holdings, answer)
 	}
 	s.send(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Welcome{Welcome: w}})
+}
+
+// wantHeld: until its end was acknowledged, an inventory shows what was granted.
+func (h *fakeHub) wantHeld(f *runnerv1.Hello) {
+	held := map[string]bool{}
+	for _, i := range f.GetInventory() {
+		held[i.GetFence().GetAttemptId()] = true
+	}
+	for id, a := range h.attempts {
+		if a.state == "claimed" && !held[id] {
+			h.t.Errorf("attempt %s is granted and not in the inventory: the runner forgot it before its result was acknowledged", id)
+		}
+	}
 }
 
 func (s *hubStream) refused(f *runnerv1.Fence, why runnerv1.Refused_Reason) {

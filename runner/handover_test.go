@@ -131,7 +131,7 @@ func TestHandOverKeepsEveryByte(t *testing.T) {
 		s.print(much)
 	}()
 	w.boot(h, with)
-	<-printed
+	receive(t, "the command to have printed", printed)
 	s.finish(succeeded())
 	h.untilClosed(a)
 	if got := a.text(t); got != want.String() {
@@ -232,7 +232,7 @@ func TestHandOverFromAFullSpool(t *testing.T) {
 	}()
 	h.until("a chunk is lost", func() bool { return h.lost > 0 })
 	first.handOver(t, 1)
-	<-printed
+	receive(t, "the command to have printed", printed)
 	s.print("last\n")
 	s.finish(succeeded())
 	h.mu.Lock()

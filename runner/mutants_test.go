@@ -15,13 +15,13 @@ func TestMutants(t *testing.T) {
 	guard := func(mutant, test, says string) failpointtest.Guard {
 		return failpointtest.Guard{Mutant: mutant, Test: "^" + test + "$", Says: says}
 	}
-	const notOver = "timed out waiting until the attempt is closed and its log whole"
+	const forgotten = "attempt a1 is granted and not in the inventory"
 	failpointtest.Check(
 		t,
 		guard("M1", "TestGrantLost", "timed out waiting until given back"),
-		guard("M6", "TestResultRepeatedUntilAcknowledged", notOver),
-		guard("NM9", "TestResultRepeatedUntilAcknowledged", notOver),
-		guard("L3", "TestLostChunksAreSentAgain", notOver),
+		guard("M6", "TestResultRepeatedUntilAcknowledged", forgotten),
+		guard("NM9", "TestResultRepeatedUntilAcknowledged", forgotten),
+		guard("L3", "TestLostChunksAreSentAgain", "the result came, and chunk 0 that was lost did not come again"),
 		guard("NM1", "TestKilledAtEveryWrite", "was started 2 times"),
 		guard("NM2", "TestKilledRunner", "starts map[n0/s0:1 n1/s0:2 "),
 		guard("NM3", "TestKilledRunner", "outcome OUTCOME_FAILED"),

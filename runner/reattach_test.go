@@ -7,6 +7,8 @@ import (
 	"maps"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -129,47 +131,108 @@ func localSpec() *runnerv1.Spec {
 	return s
 }
 
-// TestReattached: the command goes on while the runner is dead, its output arrives
-// once, and the next step waits for the hub's leave.
-func TestReattached(t *testing.T) {
+// restarted is an attempt of two steps whose runner ended during the first one, and began
+// anew.
+type restarted struct {
+	w             *world
+	h             *fakeHub
+	s             *survivors
+	a             *hubAttempt
+	first, second task.Cell
+}
+
+// acrossRestarts runs a test with runners that are killed and with such that are asked to
+// end. The first command prints before under the first runner, and after while there is
+// none.
+func acrossRestarts(t *testing.T, kind func(*survivors) option, spec func() *runnerv1.Spec, secrets *runnerv1.Secrets, before, after string, check func(t *testing.T, x *restarted)) {
+	t.Helper()
 	for _, how := range []string{"kill", "term"} {
 		t.Run(how, func(t *testing.T) {
 			simulate(t, func(t *testing.T) {
 				w, h := newWorld(t), newFakeHub(t)
-				s := newSurvivors(w)
-				first, second := task.Cell{Try: 1}, task.Cell{Step: 1, Try: 1}
-				s.print(first, "before\nhalf of ")
-				p := w.boot(h, local(s))
-				a := h.offer("a1", localSpec())
-				h.until("the first line is there", func() bool { return len(a.chunks) > 0 })
+				h.secrets = secrets
+				x := &restarted{w: w, h: h, s: newSurvivors(w), first: task.Cell{Try: 1}, second: task.Cell{Step: 1, Try: 1}}
+				x.s.print(x.first, before)
+				p := w.boot(h, kind(x.s))
+				x.a = h.offer("a1", spec())
+				h.until("the first line is there", func() bool { return len(x.a.chunks) > 0 })
 				if how == "kill" {
 					p.kill()
 				} else {
 					p.term()
 					h.cut()
 				}
-				s.print(first, "a line\nafter\n")
-				w.boot(h, local(s))
-				h.until("connected again", func() bool { return len(h.streams) == 1 })
-				close(s.over[first])
-				w.untilStarted("n0/s1")
-				s.print(second, "second\n")
-				close(s.over[second])
-				h.untilClosed(a)
-				if got := a.text(t); got != "before\nhalf of a line\nafter\nsecond\n" {
-					t.Errorf("log %q, read on at %v", got, s.asked)
-				}
-				if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED || w.started("n0/s0") != 1 || w.started("n0/s1") != 1 {
-					t.Errorf("outcome %v, starts %v", a.result.GetOutcome(), w.starts)
-				}
-				h.until("forgotten", func() bool {
-					s.mu.Lock()
-					defer s.mu.Unlock()
-					return len(s.forgot) > 0
-				})
+				x.s.print(x.first, after)
+				w.boot(h, kind(x.s))
+				check(t, x)
 			})
 		})
 	}
+}
+
+// finish ends both commands, the second with what it prints: each was started once, and
+// the output is whole.
+func (x *restarted) finish(t *testing.T, prints, log string) {
+	t.Helper()
+	close(x.s.over[x.first])
+	x.w.untilStarted("n0/s1")
+	x.s.print(x.second, prints)
+	close(x.s.over[x.second])
+	x.h.untilClosed(x.a)
+	if got := x.a.text(t); got != log {
+		t.Errorf("log %q, read on at %v", got, x.s.asked)
+	}
+	if x.a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED || x.w.started("n0/s0") != 1 || x.w.started("n0/s1") != 1 {
+		t.Errorf("outcome %v, starts %v", x.a.result.GetOutcome(), x.w.starts)
+	}
+}
+
+// TestReattached: the command goes on while the runner is dead, its output arrives
+// once, and the next step waits for the hub's leave.
+func TestReattached(t *testing.T) {
+	acrossRestarts(t, local, localSpec, nil, "before\nhalf of ", "a line\nafter\n", func(t *testing.T, x *restarted) {
+		x.h.until("connected again", func() bool { return len(x.h.streams) == 1 })
+		x.finish(t, "second\n", "before\nhalf of a line\nafter\nsecond\n")
+		x.h.until("forgotten", func() bool {
+			x.s.mu.Lock()
+			defer x.s.mu.Unlock()
+			return len(x.s.forgot) > 0
+		})
+	})
+}
+
+// What one command printed was put away while another one went on: it is not read a second
+// time by the process after that.
+func TestReattachedBehindWhatWasPutAway(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		s := newSurvivors(w)
+		quiet, busy := task.Cell{Try: 1}, task.Cell{Node: 1, Try: 1}
+		s.print(quiet, "zero\n")
+		p := w.boot(h, local(s))
+		sp := spec(2, 1)
+		sp.Threads = 2
+		for _, n := range sp.GetNodes() {
+			n.Attributes = map[string]string{"node-executor": "local"}
+		}
+		a := h.offer("a1", sp)
+		h.until("the first line is there", func() bool { return len(a.chunks) == 1 })
+		w.untilStarted("n1/s0")
+		p.kill()
+		s.print(busy, "one\n")
+		p = w.boot(h, local(s))
+		h.until("the other's line is there", func() bool { return len(a.chunks) == 2 })
+		synctest.Wait() // the acknowledgement is taken, and the first chunk put away
+		p.kill()
+		w.boot(h, local(s))
+		h.until("connected again", func() bool { return len(h.streams) == 1 })
+		close(s.over[quiet])
+		close(s.over[busy])
+		h.untilClosed(a)
+		if got := a.text(t); got != "zero\none\n" {
+			t.Errorf("log %q, read on at %v", got, s.asked)
+		}
+	})
 }
 
 // TestNeverStarted: the start is on record, the shim's tombstone proves that nothing
@@ -268,6 +331,8 @@ func killedAt(t *testing.T, point int, power bool) bool {
 	select {
 	case <-dead:
 	case <-over:
+	case <-time.After(time.Hour):
+		t.Fatal("the attempt neither ends nor reaches that write")
 	}
 	if reachedDead(dead) {
 		p.kill()

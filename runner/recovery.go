@@ -224,7 +224,7 @@ func (r *Runner) shownAll() {
 // refill finds output that was put away before this process began: the hub lacks it
 // again.
 func (r *Runner) refill(h *holding) {
-	if err := r.store.Refill(h.disk); err != nil {
+	if err := h.disk.Refill(); err != nil {
 		r.log.Error("output that the hub lacks cannot be read back", "attempt", h.id, "error", err)
 	}
 	h.mu.Lock()

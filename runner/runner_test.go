@@ -64,6 +64,18 @@ func (w *world) untilStarted(key string) {
 	}
 }
 
+// receive returns what must come; a test is told after a minute that it did not.
+func receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(time.Minute):
+		t.Fatalf("waited a minute in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
 // executor runs commands in this process, as SSH does: they die with the runner.
 type executor struct{ w *world }
 
@@ -304,7 +316,10 @@ func TestLostChunksAreSentAgain(t *testing.T) {
 		h.losing = false
 		h.mu.Unlock()
 		close(more)
-		h.untilClosed(a)
+		h.until("the result came", func() bool { return a.result != nil })
+		if !h.within(20*time.Second, a.whole) {
+			t.Fatalf("the result came, and chunk %d that was lost did not come again", len(a.chunks))
+		}
 		if got := a.text(t); got != "one\ntwo\n" {
 			t.Errorf("log %q", got)
 		}

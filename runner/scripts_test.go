@@ -39,7 +39,7 @@ func TestScriptToldByItsDigest(t *testing.T) {
 		h.untilClosed(h.offer("a2", short(1, "")))
 		a3 := h.offer("a3", short(2, ""))
 		for i := range 4 {
-			if got := <-ran; strings.TrimSpace(got) != strings.TrimSpace(text) {
+			if got := receive(t, "a script", ran); strings.TrimSpace(got) != strings.TrimSpace(text) {
 				t.Errorf("script %d ran as %q", i, got)
 			}
 			if i == 2 {

@@ -104,7 +104,7 @@ func TestJobTimeoutOverARestart(t *testing.T) {
 				h.mu.Unlock()
 				began := time.Now()
 				w.boot(h, local(s), since(machine))
-				if at := <-ended; at.Sub(machine) < 10*time.Second || at.Sub(began) > 12*time.Second {
+				if at := receive(t, "the end of its time", ended); at.Sub(machine) < 10*time.Second || at.Sub(began) > 12*time.Second {
 					t.Errorf("ended %v after the grant, %v after the restart", at.Sub(machine), at.Sub(began))
 				}
 				h.mu.Lock()

@@ -71,6 +71,8 @@ func TestCopiedDataDirectory(t *testing.T) {
 			contradicted := e.Status == "running" && strings.Contains(w.runner.Process.Tail(), "has more than this disk")
 			if !contradicted {
 				w.must(err)
+			} else if e.WaitingFor == nil || !strings.Contains(e.WaitingFor.Message, "fairlead runners release "+w.runner.Name) {
+				t.Errorf("the execution waits for a person, and says %+v", e.WaitingFor)
 			}
 			w.await("the command ends by itself", 60*time.Second, func() bool { return len(w.lines("node001.ends")) == 1 })
 			w.startedOnce()

@@ -196,7 +196,12 @@ func TestRestoreByHand(t *testing.T) {
 	}
 	p, err := lab.StartProcess(w.dir, "hold", nil, binaries.Hub, "hold", "--data-dir", w.hub.DataDir, "--reason", "of the night")
 	w.must(err)
-	<-p.Done()
+	select {
+	case <-p.Done():
+	case <-w.ctx.Done():
+		p.Kill()
+		t.Fatal("the command did not end")
+	}
 	if out := p.Tail(); !strings.Contains(out, "Held, incarnation 2") {
 		t.Fatalf("the command says: %s", out)
 	}

@@ -385,10 +385,7 @@ func (c *verdictOf) judgeShown(s *start) {
 		same := c.e.Nodes[r.Node].Name == s.node && c.stepName(r.Step) == s.step
 		exact = exact || same && c.startOf(r) == s
 		parent := c.e.Nodes[r.Node].Name == s.node && s.step == "h"+strconv.Itoa(r.Step)
-		// What a host did whose copy spoke first is told nowhere once it is taken away, but
-		// that the node is in doubt.
-		overtaken := c.e.Nodes[r.Node].Name == s.node && r.Reason == "other_host" && s.host.gone
-		near = near || (same || parent || overtaken) && r.Status == hub.StatusUnknown
+		near = near || (same || parent) && r.Status == hub.StatusUnknown
 	}
 	if !exact && !near && !step.idempotent {
 		c.broke("start %d (%s on %s, attempt %s, cell %v) is shown nowhere: %s", s.number, s.label(), s.node, short(s.attempt), s.cell, c.describe())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/keys"
+	"github.com/fairlead/fairlead/hub/rundeck"
 )
 
 // right is what an operation asks of its caller.
@@ -27,10 +28,10 @@ const (
 	admin  right = "admin"
 )
 
-// Limits of request bodies, in bytes. What is larger is refused with 413.
+// Limits of request bodies, in bytes: what has as many, or more, is refused with 413.
 const (
-	maxBody   = 1 << 20
-	maxImport = 10<<20 + 1
+	maxBody   = 1<<20 + 1
+	maxImport = rundeck.MaxFileBytes + 1
 	maxKey    = keys.MaxValue + 1
 )
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairlead/fairlead/hub/api"
 	"github.com/fairlead/fairlead/hub/api/apitest"
@@ -46,7 +47,7 @@ func do(t *testing.T, h *apitest.Hub, c call) answer {
 	default:
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: 2 * time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -120,4 +121,16 @@ func imported(t *testing.T, h *apitest.Hub, project string) {
 	t.Helper()
 	yaml := http.Header{"Content-Type": {"application/yaml"}}
 	get[api.JobImport](t, h, 200, call{method: "POST", path: "/api/v1/projects/" + project + "/jobs/import", body: job, header: yaml})
+}
+
+// receive returns what must come; a test is told after a minute that it did not.
+func receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(time.Minute):
+		t.Fatalf("waited a minute in vain for %s", what)
+		panic("unreachable")
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -58,7 +59,12 @@ func (s *server) eventProject(ctx context.Context, name string) (string, error) 
 	return p.ID, nil
 }
 
+// streamEvents is getEvents over a WebSocket, always followed.
 func (s *server) streamEvents(w http.ResponseWriter, r *http.Request) {
+	if wrong := unknownParameters(r.URL.Query(), "project"); len(wrong) > 0 {
+		s.fail(w, r, hub.Invalid("The parameters of the events cannot be read.", wrong))
+		return
+	}
 	projectID, err := s.eventProject(r.Context(), r.URL.Query().Get("project"))
 	if err != nil {
 		s.fail(w, r, err)
@@ -263,17 +269,15 @@ func socketLogInput(r *http.Request) (*logInput, error) {
 	return in, hub.Invalid("The parameters of the log cannot be read.", wrong)
 }
 
-// unknownParameters refuses what would have no effect.
+// unknownParameters refuses what would have no effect at a WebSocket's address, as huma
+// does elsewhere.
 func unknownParameters(q url.Values, known ...string) []hub.FieldError {
 	var wrong []hub.FieldError
-next:
 	for name := range q {
-		for _, k := range known {
-			if name == k {
-				continue next
-			}
+		if slices.Contains(known, name) {
+			continue
 		}
-		wrong = append(wrong, hub.FieldError{Path: "query." + name, Message: "unknown parameter; known are node, cursor, step and tail"})
+		wrong = append(wrong, hub.FieldError{Path: "query." + name, Message: "unknown query parameter; known: " + strings.Join(known, ", ")})
 	}
 	return wrong
 }

@@ -151,7 +151,7 @@ func TestFailedAndCancelled(t *testing.T) {
 		t.Errorf("execution %+v", e)
 	}
 	e = get[api.Execution](t, h, 201, call{method: "POST", path: "/api/v1/projects/web/executions", body: `{"command":"sleep 100","nodeFilter":"web1"}`})
-	<-stop
+	receive(t, "the start of the command", stop)
 	cancelled := get[api.Execution](t, h, 200, call{method: "POST", path: "/api/v1/executions/" + e.ID + "/cancel", body: `{}`})
 	if !cancelled.CancelRequested || (cancelled.Status != "cancelling" && cancelled.Status != "cancelled") {
 		t.Errorf("cancelled %+v", cancelled)
@@ -210,7 +210,9 @@ func TestCountsAgree(t *testing.T) {
 		a.Started(0, 0)
 		a.Ended(0, 0, hub.StatusSucceeded, 0)
 		halfway <- struct{}{}
-		<-goOn
+		if err := apitest.Await(ctx, goOn); err != nil {
+			return err
+		}
 		a.Started(0, 1)
 		a.Ended(0, 1, hub.StatusFailed, 1)
 		return nil
@@ -218,8 +220,9 @@ func TestCountsAgree(t *testing.T) {
 	for range 2 {
 		get[api.Execution](t, h, 201, call{method: "POST", path: runPath, body: `{"options":{"service":"x"},"threadcount":1}`})
 	}
-	<-halfway
-	<-halfway
+	for range 2 {
+		receive(t, "the middle of an execution", halfway)
+	}
 	counts := func() map[int64]map[string]int {
 		out := map[int64]map[string]int{}
 		for _, e := range get[api.ExecutionList](t, h, 200, call{method: "GET", path: "/api/v1/executions"}).Items {

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/fairlead/fairlead/hub"
 )
@@ -56,7 +58,7 @@ func (s *server) install(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", info.ModTime(), f)
 		return
 	}
-	line, err := sumLine(f, runnerBinary)
+	line, err := s.sums.line(f, runnerBinary)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -79,7 +81,7 @@ func (s *server) installSums(w http.ResponseWriter, r *http.Request) {
 			s.fail(w, r, err)
 			return
 		}
-		line, err := sumLine(f, runnerBinary+"-"+p[0]+"-"+p[1])
+		line, err := s.sums.line(f, runnerBinary+"-"+p[0]+"-"+p[1])
 		_ = f.Close() // only read
 		if err != nil {
 			s.fail(w, r, err)
@@ -114,18 +116,45 @@ func (s *server) platforms() ([][2]string, error) {
 	return out, nil
 }
 
-// sumLine is the SHA-256 of what r holds, in the form that sha256sum -c reads.
-func sumLine(r io.Reader, name string) (string, error) {
-	hash := sha256.New()
-	if _, err := io.Copy(hash, r); err != nil {
-		return "", fmt.Errorf("reading the runner's binary: %w", err)
+// sums keeps the SHA-256 of files, by what tells their versions apart: anybody may ask for
+// it, and reading a binary whole for each request would be a cheap way to keep a hub busy.
+type sums struct {
+	mu sync.Mutex // held while a file is read: who asks meanwhile waits for that one
+	by map[string]fileSum
+}
+
+type fileSum struct {
+	size    int64
+	changed time.Time
+	sum     string
+}
+
+// line is the SHA-256 of an open file, in the form that sha256sum -c reads, under a name.
+func (c *sums) line(f *os.File, name string) (string, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("looking at the runner's binary: %w", err)
 	}
-	return hex.EncodeToString(hash.Sum(nil)) + "  " + name + "\n", nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.by[f.Name()]
+	if known.sum == "" || known.size != info.Size() || !known.changed.Equal(info.ModTime()) {
+		hash := sha256.New()
+		if _, err := io.Copy(hash, f); err != nil {
+			return "", fmt.Errorf("reading the runner's binary: %w", err)
+		}
+		known = fileSum{info.Size(), info.ModTime(), hex.EncodeToString(hash.Sum(nil))}
+		if c.by == nil {
+			c.by = map[string]fileSum{}
+		}
+		c.by[f.Name()] = known
+	}
+	return known.sum + "  " + name + "\n", nil
 }
 
 func writeSums(w http.ResponseWriter, lines string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, lines)
+	_, _ = io.WriteString(w, lines) //nolint:gosec // plain text: hashes, and names that were looked at
 }
 
 func noRunner(goos, arch string) *hub.Error {

@@ -122,19 +122,25 @@ func TestReadLog(t *testing.T) {
 
 func TestFollowLog(t *testing.T) {
 	t.Parallel()
-	next, printed := make(chan struct{}), make(chan struct{})
-	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+	next, printed := make(chan struct{}, 1), make(chan struct{}, 1)
+	h, id := started(t, func(ctx context.Context, a *apitest.Attempt) error {
 		a.Started(0, 0)
 		for i := range 3 {
-			<-next
+			if err := apitest.Await(ctx, next); err != nil {
+				return err
+			}
 			a.Print(0, 0, fmt.Sprint("line ", i))
 			printed <- struct{}{}
 		}
-		<-next
+		if err := apitest.Await(ctx, next); err != nil {
+			return err
+		}
 		a.Ended(0, 0, hub.StatusSucceeded, 0)
 		return nil
 	}, "web1")
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+"/api/v1/executions/"+id+"/log?format=ndjson&follow=true", nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/api/v1/executions/"+id+"/log?format=ndjson&follow=true", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +153,7 @@ func TestFollowLog(t *testing.T) {
 	in := bufio.NewScanner(resp.Body)
 	for i := range 3 {
 		next <- struct{}{}
-		<-printed
+		receive(t, fmt.Sprint("line ", i), printed)
 		if !in.Scan() || !strings.Contains(in.Text(), fmt.Sprint(`"line `, i)) {
 			t.Fatalf("line %d: %q %v", i, in.Text(), in.Err())
 		}
@@ -193,10 +199,12 @@ var bearer = http.Header{"Authorization": {"Bearer " + apitest.Token}}
 func TestLogSocket(t *testing.T) {
 	t.Parallel()
 	next := make(chan struct{})
-	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+	h, id := started(t, func(ctx context.Context, a *apitest.Attempt) error {
 		a.Started(0, 0)
 		a.Print(0, 0, "first", "second")
-		<-next
+		if err := apitest.Await(ctx, next); err != nil {
+			return err
+		}
 		a.Print(0, 0, "third")
 		a.Ended(0, 0, hub.StatusSucceeded, 0)
 		return nil
@@ -226,6 +234,24 @@ func TestLogSocket(t *testing.T) {
 	if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
 		t.Errorf("after the end: %v", err)
 	}
+}
+
+// A parameter that has no effect is refused at a WebSocket's address as everywhere.
+func TestSocketParameters(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	for path, status := range map[string]int{
+		"/api/v1/events": 101, "/api/v1/events?project=web": 101, "/api/v1/events?project=other": 404,
+		"/api/v1/events?projekt=web": 400, "/api/v1/events?project=web&token=x": 400,
+	} {
+		if _, got := dial(t, h, path, bearer); got != status {
+			t.Errorf("%s: %d, want %d", path, got, status)
+		}
+	}
+	wrong(t, h, 400, "unknown query parameter; known: project", call{method: "GET", path: "/api/v1/events?projekt=web", header: http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="},
+	}})
 }
 
 func TestSocketOrigins(t *testing.T) {

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -163,10 +164,28 @@ func humaProblem(status int, msg string, errs []error) *Problem {
 		detail := d.ErrorDetail()
 		p.Errors = append(p.Errors, FieldProblem{Path: detail.Location, Message: detail.Message})
 	}
+	var limit int64
+	if n, _ := fmt.Sscanf(msg, "request body is too large limit=%d bytes", &limit); n == 1 {
+		p.Detail = "The body of the request is too large: at most " + size(limit-1) + " are taken here."
+	}
 	if msg == "validation failed" {
 		p.Detail = "The request is not valid: " + cmp.Or(describe(p.Errors), "see errors") + "."
 	}
 	return p
+}
+
+// size tells a number of bytes to people, in a larger unit too if it is a whole number of
+// them.
+func size(n int64) string {
+	for _, unit := range []struct {
+		bytes int64
+		name  string
+	}{{1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= unit.bytes && n%unit.bytes == 0 {
+			return fmt.Sprintf("%d bytes (%d %s)", n, n/unit.bytes, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // describe puts the first problems of a list into a sentence.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub/api"
 	"github.com/fairlead/fairlead/hub/api/apitest"
+	"github.com/fairlead/fairlead/hub/rundeck"
 )
 
 func TestProjects(t *testing.T) {
@@ -97,7 +98,8 @@ func TestNodes(t *testing.T) {
 	}
 	wrong(t, h, 415, "Content-Type", file("text/plain", "x"))
 	wrong(t, h, 400, "", file("application/json", `{"web1":{"hostname":"a"},"web1":{"hostname":"b"}}`))
-	wrong(t, h, 413, "too large", file("application/yaml", strings.Repeat("x", 11<<20)))
+	wrong(t, h, 413, "at most 8388608 bytes (8 MiB)", file("application/yaml", strings.Repeat("#", 10_000_000)))
+	wrong(t, h, 400, "", file("application/yaml", strings.Repeat("#", rundeck.MaxFileBytes-2)+"\nx"))
 	if list := get[api.NodeList](t, h, 200, call{method: "GET", path: "/api/v1/projects/web/nodes"}); list.Total != 3 {
 		t.Errorf("refused imports left %d nodes", list.Total)
 	}
@@ -162,6 +164,7 @@ func TestJobs(t *testing.T) {
 		t.Errorf("what was exported came back as %+v:\n%s", again, exported.body)
 	}
 
+	wrong(t, h, 413, "at most 8388608 bytes (8 MiB)", call{method: "POST", path: "/api/v1/projects/web/jobs/import", body: strings.Repeat("#", 10_000_000), header: yaml})
 	bad := job + "- name: second\n  sequenze: {}\n  schedule: {}\n"
 	p := wrong(t, h, 400, "", call{method: "POST", path: "/api/v1/projects/web/jobs/import", body: bad, header: yaml})
 	if len(p.Errors) < 2 || !strings.HasPrefix(p.Errors[0].Path, "[1]") {

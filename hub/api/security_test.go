@@ -298,6 +298,42 @@ func TestStrictTransportBehindAProxy(t *testing.T) {
 	}
 }
 
+// wantSumOncePerVersion: a file is read for its sum when it is another than before, by size
+// and time, and not for each who asks.
+func wantSumOncePerVersion(t *testing.T, h *apitest.Hub, want string) {
+	t.Helper()
+	path := filepath.Join(h.Deps.RunnerDir, "fairlead-runner")
+	original, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Repeat([]byte("BINARY"), len(original)/6)
+	sum := sha256.Sum256(other)
+	for _, version := range []struct {
+		content []byte
+		changed time.Time
+		want    string
+	}{
+		{other, info.ModTime(), want}, // which no copy makes: it shows that nobody reads
+		{other, info.ModTime().Add(time.Second), hex.EncodeToString(sum[:]) + "  fairlead-runner\n"},
+		{original, info.ModTime().Add(2 * time.Second), want},
+	} {
+		if err := os.WriteFile(path, version.content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, version.changed, version.changed); err != nil {
+			t.Fatal(err)
+		}
+		if a := do(t, h, call{method: "GET", path: "/install/fairlead-runner.sha256", token: "-"}); string(a.body) != version.want {
+			t.Errorf("sum of the version of %v: %q, want %q", version.changed, a.body, version.want)
+		}
+	}
+}
+
 func TestPublicPaths(t *testing.T) {
 	t.Parallel()
 	h := apitest.Start(t)
@@ -323,6 +359,7 @@ func TestPublicPaths(t *testing.T) {
 	if a := do(t, h, call{method: "GET", path: "/install/fairlead-runner.sha256", token: "-"}); string(a.body) != want {
 		t.Errorf("sum: %q, want %q", a.body, want)
 	}
+	wantSumOncePerVersion(t, h, want)
 	wrong(t, h, 404, "no runner for plan9/arm", call{method: "GET", path: "/install/fairlead-runner?os=plan9&arch=arm", token: "-"})
 	other := []byte("for another system")
 	for _, name := range []string{"fairlead-runner-plan9-arm", "fairlead-runner-", "fairlead-runner-Plan9-arm", "fairlead-runner.old", "fairlead-hub"} {

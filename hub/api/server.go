@@ -61,6 +61,7 @@ type server struct {
 	publicOrigin string
 	openAPI      []byte
 	counted      *metrics
+	sums         sums // of the runners' binaries
 }
 
 // New makes the handler of everything that people's listener serves.

@@ -47,7 +47,7 @@ func TestCancelAgainstAnOfferOfAnotherMember(t *testing.T) {
 			begun, commit := make(chan hub.Fence, 1), make(chan struct{})
 			offered, cancelled := make(chan error, 1), make(chan error, 1)
 			go func() { offered <- b.offerBy(e, r, begun, commit) }()
-			fence := <-begun
+			fence := receive(t, "offer in the making", begun)
 			go func() {
 				cancelled <- b.d.Cancel(t.Context(), e.OrganisationID, e.ID, dispatch.CancelRequest{By: "test"})
 			}()
@@ -57,10 +57,10 @@ func TestCancelAgainstAnOfferOfAnotherMember(t *testing.T) {
 			case <-time.After(30 * time.Millisecond): // by now it waits for the offer
 			}
 			close(commit)
-			if err := <-offered; err != nil {
+			if err := receive(t, "commit of the offer", offered); err != nil {
 				t.Fatal(err)
 			}
-			if err := <-cancelled; err != nil {
+			if err := receive(t, "answer to the cancel", cancelled); err != nil {
 				t.Fatal(err)
 			}
 			b.wantEnd(e, hub.StatusCancelled, true)

@@ -13,3 +13,10 @@ func (d *Dispatcher) Remembered(p *hub.Project, j *hub.Job, at *store.FoundJob) 
 	d.definitions.remember(p, j)
 	return d.definitions.known(at)
 }
+
+// Refresh takes a row of a runner over, as each tick does.
+func (d *Dispatcher) Refresh(row *hub.Runner) {
+	for _, sink := range d.reg.refresh([]*hub.Runner{row}) {
+		sink.End(errReleased)
+	}
+}

@@ -284,6 +284,8 @@ func TestRefusedOfferGoesToAnother(t *testing.T) {
 		case o = <-first.offers:
 		case o = <-other.offers:
 			first, other = other, first
+		case <-time.After(patience):
+			t.Fatal("neither runner is offered anything")
 		}
 		if err := b.d.Refuse(t.Context(), first.ref, o.Fence, "full", "no slot"); err != nil {
 			t.Fatal(err)

@@ -74,8 +74,17 @@ func TestLost(t *testing.T) {
 			t.Errorf("a late result changed the execution: %+v", got)
 		}
 		rows, err := b.st.NodeSteps(t.Context(), e.ID)
-		if err != nil || len(rows) != 3 || rows[1].Status != hub.StatusUnknown || rows[1].LateStatus != hub.StatusFailed || rows[0].LateStatus != "" {
-			t.Errorf("node steps %+v, %v", rows, err)
+		if err != nil || len(rows) != 3 {
+			t.Fatalf("node steps %+v, %v", rows, err)
+		}
+		if rows[1].Status != hub.StatusUnknown {
+			t.Errorf("a late record changed a node step from unknown to %s", rows[1].Status)
+		}
+		if rows[1].LateStatus != hub.StatusFailed {
+			t.Errorf("a late record was not taken for one: its node step is %s, late outcome %q", rows[1].Status, rows[1].LateStatus)
+		}
+		if rows[0].LateStatus != "" {
+			t.Errorf("a node step that had ended has the late outcome %q", rows[0].LateStatus)
 		}
 		r.epoch = r.ref.Epoch
 		if w := r.connect(hub.Holding{Fence: a.fence, State: hub.HoldingClosed}); !w.Holdings[0].Settled {

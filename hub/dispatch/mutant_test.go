@@ -26,7 +26,7 @@ func TestMutants(t *testing.T) {
 		guard("NM6", "TestGapIsAnsweredWithWhatIsMissing", "steps after a gap: <nil>"),
 		guard("NM7", "TestAnotherHistoryIsRefused", "want refused: quarantined"),
 		guard("NM8", "TestGapIsAnsweredWithWhatIsMissing", "steps after a gap: <nil>"),
-		guard("NM10", "TestLost", "node steps ["),
+		guard("NM10", "TestLost", "a late record was not taken for one"),
 		guard("NM11", "TestOutcomes", "execution ended failed (outcome failed, log complete true), want unknown"),
 		guard("NM14", "TestResume", "got error <nil>, want refused: other_host"),
 	)

@@ -196,9 +196,12 @@ func (d *Dispatcher) noteWaiting(ctx context.Context, st *store.Store, fx *effec
 	}
 	same := make(map[hub.WaitingFor][]string) // the executions that wait for one thing
 	for _, row := range rows {
-		var want *hub.WaitingFor
-		if w := lacking[row.ID]; w != nil && !started[row.ID] && (row.Status != hub.StatusRunning || !d.anyActive(ctx, st, row.ID)) {
-			want = w
+		want := lacking[row.ID]
+		switch {
+		case started[row.ID]:
+			want = nil
+		case want != nil && row.Status == hub.StatusRunning && d.anyActive(ctx, st, row.ID):
+			continue // something of it runs; what may be said of that one's runner stays
 		}
 		if sameWait(row.WaitingFor, want) {
 			continue

@@ -332,6 +332,28 @@ func TestForgottenExecutionIsRecovered(t *testing.T) {
 	})
 }
 
+// A runner that dies before it has the first Welcome after a fall-back on its disk presents
+// the lost session once more, from another boot even: it is no copy of itself.
+func TestRunnerMayDieInItsFirstHelloAfterAFallBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		a, b := w.runner("a", 1), w.runner("b", 1)
+		w.save()
+		a.again(w.d)
+		b.again(w.d)
+		w.learn(a)
+		w.goBack()
+		a.again(w.d) // its mark proves that the database went back
+		w.until("the hub knows", func() bool { return w.c.Hold().Incarnation == 2 })
+		b.d = w.d
+		for _, boot := range []string{"boot-b", "boot-2"} {
+			b.nonce, b.boot = nil, []byte(boot)
+			if got := b.hello(); got.Quarantined {
+				t.Fatalf("quarantined in %s", boot)
+			}
+		}
+	})
+}
+
 // A slice that was cut and run in the lost time is not cut again.
 func TestForgottenSliceIsTakenIn(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *past) {

@@ -175,8 +175,8 @@ func (g *registry) refresh(rows []*hub.Runner) (released []Sink) {
 			r.row = row
 		}
 		r := g.runners[row.ID]
-		if r == nil {
-			continue
+		if r == nil || row.Revision < r.row.Revision {
+			continue // or read before the greeting that put the runner under quarantine
 		}
 		if row.Quarantined == "" && len(r.older) > 0 {
 			released = slices.AppendSeq(released, maps.Values(r.older))

@@ -17,7 +17,8 @@ type sessionRequest struct {
 
 type sessionAnswer struct {
 	welcome hub.Welcome
-	// back are attempts of the inventory that were disconnected before.
+	// back are attempts of the inventory that were disconnected before, all of the runner's
+	// when a quarantine is over.
 	back []string
 }
 
@@ -181,12 +182,17 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 			if err := st.LiftQuarantine(ctx, r.ID, laterSession); err != nil {
 				return nil, err
 			}
-			r.Quarantined = ""
+			r.Quarantined, row.cleared = "", true
+			r.Revision++
 		}
+		row.cleared = row.cleared || old[r.ID].Released
 		if row.quarantine != "" {
 			first, err := st.QuarantineRunner(ctx, r.ID, row.quarantine)
 			if err != nil {
 				return nil, err
+			}
+			if r.Quarantined == "" {
+				r.Revision++ // as in the database: rows that were read before undo nothing here
 			}
 			r.Quarantined = row.quarantine
 			if first { // two that take each other's place are told of once
@@ -214,6 +220,8 @@ type nextSession struct {
 	quarantine string
 	// full: the runner is asked for its full inventory.
 	full bool
+	// cleared: what executions say of the runner's quarantine is over.
+	cleared bool
 }
 
 // nextSession is the table "Sessions" of docs/state-machines.md. false: c was answered.
@@ -228,7 +236,7 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub
 	case presented == old.Confirmed:
 	case old.Released:
 		// A person decided which copy goes on, and stopped the other.
-		next.Unconfirmed = max(highest, presented) + 1
+		next.Confirmed, next.Unconfirmed = presented, max(highest, presented)+1
 	case old.Unconfirmed != 0 && presented == old.Unconfirmed:
 		// Its Welcome arrived and was synced, its Confirm did not.
 		next.Confirmed = presented
@@ -243,8 +251,9 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub
 		c.Err = refused(hub.Fence{}, hub.RefusedOldSession, "This is an earlier session of the same runner; connect again.")
 		return next, false
 	case presented > highest && hold.Incarnation > 1 && old.Incarnation < hold.Incarnation:
-		// Its later sessions are in what the database lost.
-		next.Unconfirmed = presented + 1
+		// Its later sessions are in what the database lost. A runner that dies before it has
+		// this Welcome on its disk presents the same once more.
+		next.Confirmed, next.Unconfirmed = presented, presented+1
 	case presented > highest:
 		next.quarantine = laterSession
 		next.Unconfirmed = presented + 1
@@ -284,6 +293,9 @@ func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCal
 	live := make([]string, len(open))
 	for i, t := range open {
 		live[i] = t.AttemptID
+	}
+	if row.cleared {
+		c.Answer.back = live
 	}
 	d.shown.begin(c.Request.ref.RunnerID, epoch, hold.Incarnation)
 	if old := d.reg.greet(r, epoch, h.Slots, live); old != nil {

@@ -293,9 +293,15 @@ func TestQuarantinedInstancesAreBothHeard(t *testing.T) {
 		a := r.claim()
 		a.started(0, 0)
 		a.report()
+		before, err := b.st.Runner(t.Context(), r.row.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
 		clone := r.copyOf()
 		clone.epoch = 0
 		clone.connect()
+		// A look at the runners that began before the copy came is no release.
+		b.d.Refresh(before)
 		if r.ended.Load() {
 			t.Error("the copy's session ended the one that has the work")
 		}
@@ -312,6 +318,28 @@ func TestQuarantinedInstancesAreBothHeard(t *testing.T) {
 		b.later(t)
 		if !r.ended.Load() || !clone.ended.Load() {
 			t.Error("a release leaves sessions open that are not the current one")
+		}
+	})
+}
+
+// A runner that is killed before it has the first Welcome after a release on its disk
+// presents the same session once more, from another boot even: it is no copy of itself.
+func TestReleasedRunnerMayDieInItsFirstHello(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 1)
+		clone := r.copyOf()
+		clone.epoch = 0
+		clone.connect()
+		clone.detach()
+		b.release(r)
+		for _, boot := range []string{"boot-one", "boot-2"} {
+			r.nonce, r.boot = nil, []byte(boot)
+			if w := r.hello(); w.Quarantined {
+				t.Fatalf("quarantined again in %s", boot)
+			}
+		}
+		if w := clone.hello(); !w.Quarantined {
+			t.Error("the copy is not found out again")
 		}
 	})
 }

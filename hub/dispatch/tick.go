@@ -69,6 +69,7 @@ func (d *Dispatcher) lapse(ctx context.Context, tick int64, mayExpire bool) erro
 		for _, sink := range d.reg.refresh(rows) {
 			sink.End(errReleased)
 		}
+		all = append(all, d.sayQuarantined(ctx, rows))
 	}
 	if mayExpire {
 		all = append(all, d.expireOffers(ctx, tick), d.loseSilent(ctx, tick))
@@ -165,16 +166,23 @@ func (d *Dispatcher) expireOffers(ctx context.Context, tick int64) error {
 }
 
 // loseSilent flags attempts whose lease is over, and gives up those whose runner was
-// not heard of for lost_after more.
+// not heard of for lost_after more. A runner that was revoked is not waited for, not even
+// by what waits for ever: nobody will hear it again.
 func (d *Dispatcher) loseSilent(ctx context.Context, tick int64) error {
 	silent, err := d.st.SilentAttempts(ctx, tick-d.cfg.LeaseTicks, atOnce)
+	if err != nil || len(silent) == 0 {
+		return err
+	}
+	barred, err := d.st.BarredRunners(ctx)
 	if err != nil {
 		return err
 	}
 	var worry []store.Silent
 	var all []error
 	for _, s := range silent {
-		if s.LostAfter > 0 && s.Tick+d.cfg.LeaseTicks+s.LostAfter < tick {
+		if barred[s.RunnerID].Revoked {
+			all = append(all, d.giveUp(ctx, s, tick-d.cfg.LeaseTicks, "its runner was revoked", true))
+		} else if s.LostAfter > 0 && s.Tick+d.cfg.LeaseTicks+s.LostAfter < tick {
 			all = append(all, d.lose(ctx, s, tick))
 		} else if !s.Disconnected {
 			worry = append(worry, s)
@@ -217,7 +225,7 @@ func (d *Dispatcher) sayGone(ctx context.Context, st *store.Store, worry []store
 	}
 	for _, r := range runners {
 		err := st.SetWaiting(ctx, unique(byRunner[r.ID]), hub.WaitingFor{
-			Kind: "runner", Since: st.Now(), Message: "runner " + r.Name + ", which has steps of it, is not connected; what runs there goes on",
+			Kind: "runner", Since: st.Now(), Message: whyNotHeard(r),
 		})
 		if err != nil {
 			return err

@@ -108,8 +108,13 @@ func TestJobThroughTwoMembers(t *testing.T) {
 		if err != nil || done.Status != hub.StatusSucceeded {
 			t.Errorf("the execution ended as %+v, %v", done, err)
 		}
-		if got := <-text; got != "you\n" {
-			t.Errorf("followed %q", got)
+		select { // its reader ends with ctx
+		case got := <-text:
+			if got != "you\n" {
+				t.Errorf("followed %q", got)
+			}
+		case <-time.After(2 * testTime):
+			t.Error("who follows read no end")
 		}
 	})
 }

@@ -110,8 +110,13 @@ func servePort(t *testing.T) (addr string, stop func()) {
 	}
 	return l.Addr().String(), func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("got %v", err)
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("got %v", err)
+			}
+		case <-time.After(testTime):
+			t.Error("the port is still served")
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -31,7 +32,11 @@ func TestLanes(t *testing.T) {
 		})
 	}
 	l.do(ctx, "other", func() { close(free) })
-	<-free
+	select {
+	case <-free:
+	case <-time.After(testTime):
+		t.Fatal("one lane keeps another waiting")
+	}
 	close(blocked)
 	l.close()
 	for i, g := range got {

@@ -157,6 +157,18 @@ func (r *recorder) waitFor(t testing.TB, text string) {
 	}
 }
 
+// receive returns what must come; a test is told after a minute that it did not.
+func receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(time.Minute):
+		t.Fatalf("waited a minute in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
 func run(t testing.TB, e *Executor, c *task.Command) (task.End, *recorder) {
 	t.Helper()
 	p, err := e.Prepare(t.Context(), c)
@@ -328,7 +340,7 @@ func stoppedProcess(t *testing.T, p task.Process, cause error) task.End {
 	go func() { end <- p.Run(ctx, out) }()
 	out.waitFor(t, "started")
 	cancel(cause)
-	return <-end
+	return receive(t, "the end of the command", end)
 }
 
 func alive(step string) []int { return orphans(started{Step: step}) }
@@ -403,21 +415,19 @@ func TestCommandBlocksAtTheLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := syncedRecorder{newRecorder()}
+	out.stdout.Grow(size) // moving what it has to more room, again and again, took most of the time
 	end := make(chan task.End, 1)
 	go func() { end <- p.Run(t.Context(), out) }()
-	limit := time.After(30 * time.Second)
-	for {
-		out.mu.Lock()
-		n := out.offset
-		out.mu.Unlock()
-		if n >= stepdir.OutLimit {
-			break
-		}
+	for n := uint64(0); n < stepdir.OutLimit; {
+		// As long as something comes, a busy machine may take its time.
 		select {
 		case <-out.wrote:
-		case <-limit:
-			t.Fatalf("only %d bytes", n)
+		case <-time.After(time.Minute):
+			t.Fatalf("nothing came for a minute behind %d bytes", n)
 		}
+		out.mu.Lock()
+		n = out.offset
+		out.mu.Unlock()
 	}
 	select {
 	case e := <-end:
@@ -427,8 +437,13 @@ func TestCommandBlocksAtTheLimit(t *testing.T) {
 	out.mu.Lock()
 	out.synced = stepdir.OutLimit
 	out.mu.Unlock()
-	if e := <-end; e.Outcome != succeeded || out.stdout.Len() != size {
-		t.Errorf("got %+v, %d bytes", e, out.stdout.Len())
+	select {
+	case e := <-end:
+		if e.Outcome != succeeded || out.stdout.Len() != size {
+			t.Errorf("got %+v, %d bytes", e, out.stdout.Len())
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it did not go on within a minute, with what waited synced")
 	}
 }
 
@@ -657,7 +672,7 @@ func TestShimIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = syscall.Kill(shim, syscall.SIGKILL)
-	got := <-end
+	got := receive(t, "the end of the command", end)
 	if got.Outcome != unknown || got.Reason != "shim_died" {
 		t.Errorf("got %+v", got)
 	}
@@ -684,7 +699,7 @@ func TestLinkIsLost(t *testing.T) {
 	go func() { end <- p.Run(t.Context(), out) }()
 	out.waitFor(t, "started")
 	_ = p.(*process).shim.Close()
-	if got := <-end; got.Code != 3 || !got.Exited || !got.EndProven || out.out() != "started\nover\n" {
+	if got := receive(t, "the end of the command", end); got.Code != 3 || !got.Exited || !got.EndProven || out.out() != "started\nover\n" {
 		t.Errorf("got %+v %q", got, out.out())
 	}
 }
@@ -752,7 +767,7 @@ func TestReattachTable(t *testing.T) {
 			if err := shim.Send(toShim{Run: &request{Dir: dir, Step: "late", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 				t.Fatal(err)
 			}
-			if m := <-shim.messages; m.Exit == nil || !told(t, m).NotStarted || stepdir.Exists(dir, "ran") {
+			if m := receive(t, "the shim's word", shim.messages); m.Exit == nil || !told(t, m).NotStarted || stepdir.Exists(dir, "ran") {
 				t.Errorf("the late shim says %+v", m.Exit)
 			}
 			// But the runner may prepare it anew.
@@ -820,7 +835,7 @@ func TestReattachTable(t *testing.T) {
 		if err := shim.Send(toShim{Run: &request{Dir: dir, Step: "second", Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 			t.Fatal(err)
 		}
-		if m := <-shim.messages; m.Exit == nil || told(t, m).NotStarted || told(t, m).Exited || stepdir.Exists(dir, "ran") {
+		if m := receive(t, "the shim's word", shim.messages); m.Exit == nil || told(t, m).NotStarted || told(t, m).Exited || stepdir.Exists(dir, "ran") {
 			t.Errorf("the second shim says %+v", m.Exit)
 		}
 	})

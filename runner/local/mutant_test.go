@@ -142,7 +142,7 @@ func TestMutantM10(t *testing.T) {
 		if err := shim.Send(toShim{Run: &request{Dir: dir, Argv: []string{"/bin/touch", dir + "/ran"}, WorkDir: "/"}}); err != nil {
 			t.Fatal(err)
 		}
-		<-shim.messages
+		receive(t, "the shim's word", shim.messages)
 		if ran := stepdir.Exists(dir, "ran"); ran != (mutant == "M10") {
 			t.Errorf("mutant %q: ran %v", mutant, ran)
 		}

@@ -144,11 +144,12 @@ func (a *Attempt) FirstChunk() uint64 {
 	return a.chunks.first
 }
 
-// Refill finds chunks of an attempt that were put away before this process began, as
-// far as they are still there: a hub whose database went back lacks them again.
-func (s *Store) Refill(a *Attempt) error {
-	old := &Attempt{store: s, id: a.id}
-	if err := s.rereadChunks(map[string]*Attempt{a.id: old}); err != nil {
+// Refill finds chunks of the attempt that were put away before this process began, as
+// far as they are still there: a hub whose database went back lacks them again, and only
+// they may tell how much of a command's output is kept. It reads all that the spool has.
+func (a *Attempt) Refill() error {
+	old := &Attempt{store: a.store, id: a.id}
+	if err := a.store.rereadChunks(map[string]*Attempt{a.id: old}); err != nil {
 		return err
 	}
 	a.mu.Lock()

@@ -103,7 +103,7 @@ func TestRefill(t *testing.T) {
 	if a.FirstChunk() == 0 {
 		t.Fatal("the segments of acknowledged output were not put away")
 	}
-	if err := s.Refill(a); err != nil {
+	if err := a.Refill(); err != nil {
 		t.Fatal(err)
 	}
 	if got := texts(t, a); got != "aone atwo athree " || a.FirstChunk() != 0 {

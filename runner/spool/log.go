@@ -106,6 +106,11 @@ func (l *segmentLog) open(visit func(s *segment, f frame, offset int), harm func
 		}
 		l.segments = append(l.segments, s)
 	}
+	// It may have died before a segment's name was on disk, too: what is told from now on
+	// must be there after a power cut.
+	if err := l.fs.SyncDir(l.dir); err != nil {
+		return fmt.Errorf("syncing %s: %w", l.dir, err)
+	}
 	// Old segments are never appended to: a failed sync may lie behind them.
 	return l.begin(last + 1)
 }

@@ -108,6 +108,45 @@ func find(t *testing.T, s *Store, id string) *Attempt {
 	return nil
 }
 
+// What a process found that was killed before it had synced anything is told to the hub,
+// and so it must survive a power cut, the name of its file included.
+func TestWhatIsFoundSurvivesAPowerCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fs := memdisk.New()
+		killed, err := Open(fs, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		offered := make(chan error, 1)
+		go func() {
+			_, err := killed.Offer(fence("a"), nil)
+			offered <- err
+		}()
+		defer func() {
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			_ = killed.Run(over) // its sync fails, and lets the offer go
+			if err := <-offered; err == nil {
+				t.Error("the dead process kept its offer")
+			}
+		}()
+		synctest.Wait() // it is written, and waits for a sync that never comes
+		fs.Kill()
+		second, err := Open(fs, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		find(t, second, "a")
+		fs.Crash(0)
+		third, err := Open(fs, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		find(t, third, "a")
+	})
+}
+
 func TestWhatIsSyncedSurvivesAPowerCut(t *testing.T) {
 	t.Parallel()
 	for _, tail := range []int{0, 1, 7, 30, 1000} {
@@ -315,7 +354,13 @@ func TestFailedSync(t *testing.T) {
 		if err := wait(); !errors.Is(err, ErrBroken) {
 			t.Errorf("wait returned %v", err)
 		}
-		if err := <-broken; err == nil {
+		synctest.Wait()
+		select {
+		case err := <-broken:
+			if err == nil {
+				t.Error("told of no error")
+			}
+		default:
 			t.Error("nobody was told")
 		}
 		if a.Frozen() == "" || numbers(t, a) != "1" || b.Frozen() != "" {
@@ -408,7 +453,11 @@ func TestOutputWaitsForRoom(t *testing.T) {
 		default:
 		}
 		a.AckChunks(1)
-		<-done
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Fatal("there is room, and the output is not taken")
+		}
 	})
 }
 
@@ -430,8 +479,14 @@ func TestFullDisk(t *testing.T) {
 			return nil
 		})
 		write(t, a, started(1))
-		if err := <-broken; err == nil || reserved {
-			t.Errorf("told %v, reserve kept %v", err, reserved)
+		synctest.Wait()
+		select {
+		case err := <-broken:
+			if err == nil || reserved {
+				t.Errorf("told %v, reserve kept %v", err, reserved)
+			}
+		default:
+			t.Error("nobody was told")
 		}
 	})
 }

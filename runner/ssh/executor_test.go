@@ -278,7 +278,7 @@ func during(t *testing.T, e *Executor, c *task.Command, then func()) task.End {
 	go func() { end <- p.Run(t.Context(), out) }()
 	out.waitFor(t, "started")
 	then()
-	return <-end
+	return within(t, end)
 }
 
 // stopped runs a command that prints "started" and then ends it for cause.
@@ -295,7 +295,7 @@ func stopped(t *testing.T, e *Executor, c *task.Command, cause error) task.End {
 	go func() { end <- p.Run(ctx, out) }()
 	out.waitFor(t, "started")
 	cancel(cause)
-	return <-end
+	return within(t, end)
 }
 
 // alive reports whether any process has word in its environment.

@@ -35,6 +35,18 @@ func wantEmptySoon(t *testing.T, dir string) {
 	}
 }
 
+// preparedSoon is how a preparation ended.
+func preparedSoon(t *testing.T, prepared <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-prepared:
+		return err
+	case <-time.After(time.Minute):
+		t.Fatal("the preparation did not end")
+		return nil
+	}
+}
+
 // TestCutCopy cuts a copy in its middle: nothing of it stays on the node, not even
 // when the runner cannot come back to remove it.
 func TestCutCopy(t *testing.T) {
@@ -67,7 +79,7 @@ func TestCutCopy(t *testing.T) {
 		}()
 		copying(t, dir, prepared)
 		cancel(task.ErrStopped)
-		if err := <-prepared; err == nil {
+		if err := preparedSoon(t, prepared); err == nil {
 			t.Fatal("it was prepared")
 		}
 		wantEmpty(t, dir)
@@ -86,7 +98,7 @@ func TestCutCopy(t *testing.T) {
 		_ = s.process.Process.Signal(syscall.SIGSTOP)
 		s.killConnections(t)
 		_ = s.process.Process.Kill()
-		if err := <-prepared; err == nil {
+		if err := preparedSoon(t, prepared); err == nil {
 			t.Fatal("it was prepared")
 		}
 		wantEmptySoon(t, dir)

@@ -47,12 +47,36 @@ func dial(t *testing.T, dir string) (*Link, chan News) {
 // untilTold waits until the keeper tells of so much output.
 func untilTold(t *testing.T, news <-chan News, offset uint64) {
 	t.Helper()
-	for m := range news {
-		if m.Out != nil && *m.Out >= offset {
-			return
+	limit := time.After(time.Minute)
+	for {
+		select {
+		case m, ok := <-news:
+			if !ok {
+				t.Fatalf("the keeper is gone before it told of %d bytes", offset)
+			}
+			if m.Out != nil && *m.Out >= offset {
+				return
+			}
+		case <-limit:
+			t.Fatalf("the keeper never told of %d bytes", offset)
 		}
 	}
-	t.Fatalf("the keeper is gone before it told of %d bytes", offset)
+}
+
+// untilGone waits until a link ends.
+func untilGone(t *testing.T, news <-chan News) {
+	t.Helper()
+	limit := time.After(time.Minute)
+	for {
+		select {
+		case _, ok := <-news:
+			if !ok {
+				return
+			}
+		case <-limit:
+			t.Fatal("the link does not end")
+		}
+	}
 }
 
 // A directory says that its command runs, and then how it ended; what was printed stays.
@@ -70,8 +94,7 @@ func TestKeeperLetsGoWithTheEnd(t *testing.T) {
 	if err := k.End(facts{"over"}); err != nil {
 		t.Fatal(err)
 	}
-	for range news { // until the link ends: by then the end is there
-	}
+	untilGone(t, news) // by then the end is there
 	if _, x, st := look(t, dir); st != Finished || x.Word != "over" {
 		t.Errorf("at the end %v, %+v", st, x)
 	}
@@ -91,8 +114,7 @@ func TestKeeperServesOneRunnerAfterAnother(t *testing.T) {
 	_, first := dial(t, dir)
 	untilTold(t, first, 0)
 	second, news := dial(t, dir)
-	for range first { // it is told no more
-	}
+	untilGone(t, first) // it is told no more
 	written := make(chan error, 1)
 	go func() { written <- k.Write(wire.Stdout, []byte(strings.Repeat("x", OutLimit+MaxRecord))) }()
 	untilTold(t, news, OutLimit)
@@ -105,14 +127,24 @@ func TestKeeperServesOneRunnerAfterAnother(t *testing.T) {
 	if err := second.Send(Control{Released: &room}); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-written; err != nil {
-		t.Error(err)
+	select {
+	case err := <-written:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("there is room, and the rest is not written")
 	}
 	if err := second.Send(Control{Stop: &Stop{Cause: CauseTimedOut}}); err != nil {
 		t.Fatal(err)
 	}
-	if s := <-stops; s.Cause != CauseTimedOut {
-		t.Errorf("stopped for %q", s.Cause)
+	select {
+	case s := <-stops:
+		if s.Cause != CauseTimedOut {
+			t.Errorf("stopped for %q", s.Cause)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the stop never came")
 	}
 	if err := k.End(facts{}); err != nil {
 		t.Error(err)

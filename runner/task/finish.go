@@ -4,7 +4,7 @@ import (
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 )
 
-// finish returns the ends of a node's cells that will never start. Cells of a node
+// finish returns the ends of a node's tries that will never start here. Cells of a node
 // that is busy are left until it is not: what runs may yet change what is next.
 func finish(p *Plan, s *State, node int, pl *place, mode Mode, barNew bool, inHand func(node, step int) bool) []*runnerv1.Ended {
 	if pl.busy {
@@ -17,11 +17,11 @@ func finish(p *Plan, s *State, node int, pl *place, mode Mode, barNew bool, inHa
 	var out []*runnerv1.Ended
 	for step, def := range p.Spec.GetSteps() {
 		c := s.cell(node, step)
-		if c.phase != waiting || inHand(node, step) {
+		if inHand(node, step) || c.phase != waiting && !(mode == Unproven && mayGoOn(c, pl, step)) {
 			continue
 		}
 		e := &runnerv1.Ended{
-			Cell:    &runnerv1.Cell{Node: uint32(node), Step: uint32(step), Try: 1},
+			Cell:    &runnerv1.Cell{Node: uint32(node), Step: uint32(step), Try: c.try + 1},
 			Outcome: why.outcome, Reason: why.reason, Message: why.message,
 			NotStarted: why.outcome != runnerv1.Outcome_OUTCOME_UNKNOWN,
 			EndProven:  why.outcome != runnerv1.Outcome_OUTCOME_UNKNOWN,
@@ -33,6 +33,13 @@ func finish(p *Plan, s *State, node int, pl *place, mode Mode, barNew bool, inHa
 		out = append(out, e)
 	}
 	return out
+}
+
+// mayGoOn reports whether an ended cell is due for another try, which the other host may
+// have begun. Without an end of its own the step would stay failed, even "not started",
+// while it runs there. One that is unknown says so already.
+func mayGoOn(c *cellState, pl *place, step int) bool {
+	return c.outcome != runnerv1.Outcome_OUTCOME_UNKNOWN && pl.next != nil && int(pl.next.Cell.Step) == step
 }
 
 // ending is why cells end without a start.

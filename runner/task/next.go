@@ -107,7 +107,8 @@ func Next(p *Plan, s *State, mode Mode, inHand func(node, step int) bool) Decisi
 		// One in hand may have ended before: its next try is being prepared.
 		left = left || c.phase != ended || inHand(i/s.steps, i%s.steps)
 	}
-	d.Close = !left && len(d.Start) == 0 // a retry may be due after all have ended once
+	// After all have ended once a retry may be due, or its end where it may not start.
+	d.Close = !left && len(d.Start) == 0 && len(d.End) == 0
 	return d
 }
 

@@ -60,14 +60,19 @@ func (h *history) stop(scope *runnerv1.StopScope) *history {
 	return h
 }
 
-// tell writes a decision as "+node/step/try" for starts and "-node/step outcome" for ends.
+// tell writes a decision as "+node/step/try" for starts and "-node/step outcome" for ends,
+// with the try where it is not the first.
 func tell(d Decision) string {
 	var out []string
 	for _, s := range d.Start {
 		out = append(out, fmt.Sprintf("+%d/%d/%d", s.Cell.Node, s.Cell.Step, s.Cell.Try))
 	}
 	for _, e := range d.End {
-		out = append(out, fmt.Sprintf("-%d/%d %s", e.GetCell().GetNode(), e.GetCell().GetStep(), strings.ToLower(strings.TrimPrefix(e.GetOutcome().String(), "OUTCOME_"))))
+		cell := fmt.Sprintf("-%d/%d", e.GetCell().GetNode(), e.GetCell().GetStep())
+		if try := e.GetCell().GetTry(); try > 1 {
+			cell += fmt.Sprintf("/%d", try)
+		}
+		out = append(out, fmt.Sprintf("%s %s", cell, strings.ToLower(strings.TrimPrefix(e.GetOutcome().String(), "OUTCOME_"))))
 	}
 	if d.Close {
 		out = append(out, "close")
@@ -80,6 +85,7 @@ func TestNext(t *testing.T) {
 	stepFirst := func(s *runnerv1.Spec) { s.Strategy = runnerv1.Strategy_STRATEGY_STEP_FIRST }
 	keep := func(s *runnerv1.Spec) { s.Keepgoing = true }
 	handled := func(s *runnerv1.Spec) { s.Steps[0].ErrorHandler, s.Steps[1].IsHandler = 2, true }
+	retried := func(s *runnerv1.Spec) { s.Steps[0].Retries = 1 }
 	all, noNew := &runnerv1.StopScope{Asked: true, All: true}, &runnerv1.StopScope{Asked: true, NoNew: true}
 	tests := []struct {
 		name string
@@ -126,6 +132,12 @@ func TestNext(t *testing.T) {
 		{"the job's time is over", plan(2, 1, 1, nil), Expired, func(h *history) { h.start(0, 0, 1) }, "-1/0 timed_out"},
 		{"other host", plan(2, 1, 1, nil), Unproven, func(h *history) { h.end(0, 0, 1, ok, "") }, "-1/0 unknown"},
 		{"other host, in mid-step", plan(1, 1, 1, nil), Unproven, func(h *history) { h.start(0, 0, 1) }, "-0/0 unknown"},
+		{"other host, never started here", plan(1, 1, 1, nil), Unproven, func(h *history) { h.start(0, 0, 1).end(0, 0, 1, bad, ReasonNeverStarted) }, "-0/0/2 unknown"},
+		{"other host, the probe said that nothing happened", plan(1, 1, 1, nil), Unproven, func(h *history) { h.end(0, 0, 1, bad, ReasonProbeClean) }, "-0/0/2 unknown"},
+		{"other host, a retry is due", plan(1, 2, 1, retried), Unproven, func(h *history) { h.end(0, 0, 1, bad, "") }, "-0/0/2 unknown -0/1 unknown"},
+		{"other host, the handler's turn", plan(1, 2, 1, handled), Unproven, func(h *history) { h.end(0, 0, 1, bad, "") }, "-0/1 unknown"},
+		{"other host, retries used up", plan(1, 1, 1, retried), Unproven, func(h *history) { h.end(0, 0, 1, bad, "").end(0, 0, 2, bad, "") }, "close"},
+		{"other host, in doubt and idempotent", plan(1, 1, 1, func(s *runnerv1.Spec) { s.Steps[0].Idempotent = true }), Unproven, func(h *history) { h.end(0, 0, 1, unsure, "") }, "close"},
 		{"given up", plan(2, 1, 1, nil), GivenUp, func(h *history) { h.start(0, 0, 1) }, "-1/0 skipped"},
 	}
 	for _, tt := range tests {

@@ -218,7 +218,14 @@ func (t *Attempt) offsets(cells []Cell) map[Cell]Offsets {
 	}
 	defer dec.Close()
 	total, _, _, _ := t.disk.ChunkTotals()
+	refilled := false
 	for seq := total; seq > 0 && len(missing) > 0; seq-- {
+		if seq <= t.disk.FirstChunk() && !refilled && t.readOn(missing) {
+			refilled = true
+			if err := t.disk.Refill(); err != nil {
+				t.log.Error("output that was put away cannot be read back", "error", err)
+			}
+		}
 		chunk, ok, err := t.disk.Chunk(seq - 1)
 		if err != nil || !ok {
 			// Of a detached stream the node knows how much was kept of what is gone here.
@@ -243,6 +250,17 @@ func (t *Attempt) offsets(cells []Cell) map[Cell]Offsets {
 		}
 	}
 	return found
+}
+
+// readOn reports whether the output of any of the cells would be read from its beginning
+// without an offset: a file on this host says nothing of what the spool has of it.
+func (t *Attempt) readOn(cells map[Cell]bool) bool {
+	for c := range cells {
+		if t.reattacher(c) != nil && (t.handed[c] || !detached(t.plan.Spec, c)) {
+			return true
+		}
+	}
+	return false
 }
 
 // allFound reports whether no earlier chunk can say more: one file for both streams

@@ -284,6 +284,17 @@ func Fail(_ context.Context, a *Attempt) error {
 	return nil
 }
 
+// Await waits, in a Play, for what the test says; the error tells that the attempt is
+// stopped, or the test over: a Play that waited on would keep the test from ending.
+func Await[T any](ctx context.Context, from <-chan T) error {
+	select {
+	case <-from:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // UntilStopped runs until it is told to stop, and then ends as cancelled.
 func UntilStopped(ctx context.Context, a *Attempt) error {
 	for n := range a.Assignment.Nodes {

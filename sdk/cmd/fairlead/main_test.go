@@ -59,6 +59,7 @@ func (w *watched) String() string {
 // await returns when the buffer contains text.
 func (w *watched) await(t *testing.T, text string) {
 	t.Helper()
+	limit := time.After(time.Minute)
 	for {
 		w.mu.Lock()
 		if strings.Contains(w.buf.String(), text) {
@@ -72,9 +73,21 @@ func (w *watched) await(t *testing.T, text string) {
 		w.mu.Unlock()
 		select {
 		case <-grown:
-		case <-t.Context().Done():
+		case <-limit:
 			t.Fatalf("never printed %q, but %q", text, w.String())
 		}
+	}
+}
+
+// receive returns what must come; a test is told after a minute that it did not.
+func receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(time.Minute):
+		t.Fatalf("waited a minute in vain for %s", what)
+		panic("unreachable")
 	}
 }
 
@@ -144,11 +157,11 @@ func (p *program) interrupted(t *testing.T, ready func(), args ...string) int {
 	t.Helper()
 	signals, released := make(chan os.Signal, 1), false
 	p.signals, p.release = signals, func() { released = true }
-	done := make(chan int)
+	done := make(chan int, 1)
 	go func() { done <- p.main(t.Context(), args) }()
 	ready()
 	signals <- os.Interrupt
-	code := <-done
+	code := receive(t, "the end of the program", done)
 	if code == exitInterrupted && !released {
 		t.Error("another signal would not end the process")
 	}
@@ -208,7 +221,7 @@ func TestInterruptEndsWaiting(t *testing.T) {
 			defer server.Close()
 			p := newProgram(t, nil)
 			p.env["FAIRLEAD_URL"], p.env["FAIRLEAD_TOKEN"] = server.URL, "t"
-			if code := p.interrupted(t, func() { <-arrived }, strings.Fields(line)...); code != exitInterrupted {
+			if code := p.interrupted(t, func() { receive(t, "a request", arrived) }, strings.Fields(line)...); code != exitInterrupted {
 				t.Errorf("exit %d: %s", code, &p.stderr)
 			}
 			if got := strings.TrimSpace(p.stderr.String()); got != says {
@@ -239,13 +252,13 @@ func TestCancelOnInterrupt(t *testing.T) {
 	p := newProgram(t, h)
 	signals := make(chan os.Signal, 1)
 	p.signals = signals
-	done := make(chan int)
+	done := make(chan int, 1)
 	go func() {
 		done <- p.main(t.Context(), []string{"exec", "--cancel-on-interrupt", "--filter", "web1", "--", "sleep 100"})
 	}()
 	p.stdout.await(t, "running on web1")
 	signals <- os.Interrupt
-	if code := <-done; code != exitCancelled {
+	if code := receive(t, "the end of the program", done); code != exitCancelled {
 		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 }
@@ -271,7 +284,7 @@ func TestCancelOnInterruptEverywhere(t *testing.T) {
 				newProgram(t, h).expect(t, exitDone, "exec", "--filter", "web1", "--detach", "--", "sleep 100")
 			}
 			p := newProgram(t, h)
-			if code := p.interrupted(t, func() { <-begun; p.caught(t) }, strings.Fields(line)...); code != exitCancelled {
+			if code := p.interrupted(t, func() { receive(t, "the start of the command", begun); p.caught(t) }, strings.Fields(line)...); code != exitCancelled {
 				t.Errorf("exit %d: %s", code, &p.stderr)
 			}
 		})
@@ -281,12 +294,12 @@ func TestCancelOnInterruptEverywhere(t *testing.T) {
 // caught returns when the program has begun to deal with signals itself.
 func (p *program) caught(t *testing.T) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
+	tick, limit := time.NewTicker(time.Millisecond), time.After(time.Minute)
 	defer tick.Stop()
 	for p.onInterrupt.Load() == nil {
 		select {
 		case <-tick.C:
-		case <-t.Context().Done():
+		case <-limit:
 			t.Fatal("it never dealt with signals")
 		}
 	}
@@ -299,13 +312,13 @@ func TestFollowerIsTold(t *testing.T) {
 	h := apitest.Start(t)
 	h.Project(t, "web", "web1")
 	p := newProgram(t, h)
-	done := make(chan int)
+	done := make(chan int, 1)
 	go func() { done <- p.main(t.Context(), []string{"exec", "--filter", "web1", "--", "x"}) }()
 	p.stderr.await(t, "Waiting for runner: ")
 	h.Restart(t, func() { p.stderr.await(t, "Trying again: cannot reach the hub") })
 	p.stderr.await(t, "The hub answers again.")
 	h.Runner(t, "r1", nil)
-	if code := <-done; code != exitDone {
+	if code := receive(t, "the end of the program", done); code != exitDone {
 		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 	for _, text := range []string{"Waiting for", "Trying again", "answers again"} {
@@ -321,25 +334,29 @@ func TestFollowThroughRestart(t *testing.T) {
 	h := apitest.Start(t)
 	h.Project(t, "web", "web1")
 	down, up := make(chan struct{}), make(chan struct{})
-	h.Runner(t, "r1", func(_ context.Context, a *apitest.Attempt) error {
+	h.Runner(t, "r1", func(ctx context.Context, a *apitest.Attempt) error {
 		a.Started(0, 0)
 		a.Print(0, 0, "one", "two")
-		<-down
+		if err := apitest.Await(ctx, down); err != nil {
+			return err
+		}
 		a.Print(0, 0, "three while nobody could listen")
-		<-up
+		if err := apitest.Await(ctx, up); err != nil {
+			return err
+		}
 		a.Print(0, 0, "four")
 		a.Ended(0, 0, hub.StatusSucceeded, 0)
 		return nil
 	})
 	p := newProgram(t, h)
-	done := make(chan int)
+	done := make(chan int, 1)
 	go func() { done <- p.main(t.Context(), []string{"exec", "--filter", "web1", "--", "x"}) }()
 	p.stdout.await(t, "two")
 	h.Restart(t, func() { close(down) })
 	p.stdout.await(t, "three")
 	h.Cut()
 	close(up)
-	if code := <-done; code != exitDone {
+	if code := receive(t, "the end of the program", done); code != exitDone {
 		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 	want := "web1 | one\nweb1 | two\nweb1 | three while nobody could listen\nweb1 | four\n"
@@ -632,6 +649,27 @@ func TestCompletion(t *testing.T) {
 		p.expect(t, exitDone, "completion", shell)
 		if p.stdout.String() == "" {
 			t.Errorf("no completion for %s", shell)
+		}
+	}
+}
+
+// A file that is larger than the hub takes is refused with the hub's words, which name the
+// limit, although it was not read to its end.
+func TestFileTooLarge(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	file := filepath.Join(t.TempDir(), "large.yaml")
+	for _, bytes := range []int{10_000_000, 60_000_000} {
+		if err := os.WriteFile(file, []byte(strings.Repeat("#", bytes)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, noun := range []string{"jobs", "nodes"} {
+			p := newProgram(t, h)
+			p.expect(t, exitUsage, noun, "import", file)
+			if !strings.Contains(p.stderr.String(), "at most 8388608 bytes (8 MiB)") {
+				t.Errorf("%s of %d bytes: the refusal does not tell the limit: %s", noun, bytes, &p.stderr)
+			}
 		}
 	}
 }
