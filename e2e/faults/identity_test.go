@@ -68,7 +68,7 @@ func TestCopiedDataDirectory(t *testing.T) {
 			// copy told a record and did not come to the end, the two contradict each other,
 			// and the execution waits for a person.
 			e, err := w.hub.Wait(w.ctx, id, 60*time.Second)
-			contradicted := e.Status == "running" && strings.Contains(w.runner.Process.Tail(), "has more than this disk")
+			contradicted := e.Status == "running" && strings.Contains(w.runner.Process.Tail(), "the hub does not take what this runner tells")
 			if !contradicted {
 				w.must(err)
 			} else if e.WaitingFor == nil || !strings.Contains(e.WaitingFor.Message, "fairlead runners release "+w.runner.Name) {

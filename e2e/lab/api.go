@@ -191,10 +191,11 @@ func (a *API) Wait(ctx context.Context, id string, limit time.Duration) (Executi
 	defer cancel()
 	var e Execution
 	err := Poll(ctx, 20*time.Millisecond, func() error {
-		var err error
-		if e, err = a.Execution(ctx, id); err != nil {
-			return err
+		now, err := a.Execution(ctx, id)
+		if err != nil {
+			return err // also when time is over in the middle of a call: what was read before stands
 		}
+		e = now
 		switch e.Status {
 		case "succeeded", "failed", "cancelled", "timed_out", "unknown", "missed":
 			return nil

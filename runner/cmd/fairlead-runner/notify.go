@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +50,7 @@ func (m serviceManager) tell(lines ...string) {
 	if err != nil {
 		return
 	}
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // its queue may be full
 	_, _ = conn.Write([]byte(strings.Join(lines, "\n")))
 	_ = conn.Close()
 }

@@ -100,8 +100,7 @@ func (d *dataDir) close() error { return errors.Join(d.fs.Close(), d.lock.Releas
 // serve works until ctx ends, or until another process, which is returned, is to take
 // over.
 func (p *program) serve(ctx context.Context, r *runner.Runner, id *enroll.Identity, before *predecessor, log *slog.Logger) (next *successor, err error) {
-	told := context.AfterFunc(ctx, p.manager.stopping)
-	defer told()
+	defer p.tellStopping(ctx)()
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	g, ctx := errgroup.WithContext(ctx)
@@ -117,6 +116,22 @@ func (p *program) serve(ctx context.Context, r *runner.Runner, id *enroll.Identi
 	before.serving()
 	err = g.Wait()
 	return next, err
+}
+
+// tellStopping tells the service manager when ctx ends; the returned function waits until
+// that was told, and else has nobody told any more. A process that ended before would look
+// like one that died.
+func (p *program) tellStopping(ctx context.Context) (leave func()) {
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(told)
+		p.manager.stopping()
+	})
+	return func() {
+		if !stop() {
+			<-told
+		}
+	}
 }
 
 func (p *program) runner(cfg *config, id *enroll.Identity, dir *dataDir, x *executors, log *slog.Logger) (*runner.Runner, error) {
