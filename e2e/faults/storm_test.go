@@ -30,8 +30,14 @@ func TestMembersKilledAtRandom(t *testing.T) {
 		w.must(w.cluster.Start(ctx, m))
 		pause(t, rand.N(2*time.Second))
 	}
-	w.finished(id, time.Minute+time.Duration(*kills)*5*time.Second)
+	if e := w.end(id, "succeeded", time.Minute+time.Duration(*kills)*5*time.Second); !e.LogComplete {
+		t.Error("the log is not whole")
+	}
+	w.startedOnce()
 	breaks := w.followedAll(followed)
+	for _, m := range w.cluster.Members { // at once for all nodes: node by node it would take longer than all else
+		w.followedAll(w.follow(m.API, id, lab.ByLines))
+	}
 	t.Logf("%d kills during %d steps; the follower's connection broke %d times", *kills, *steps, breaks)
 }
 
