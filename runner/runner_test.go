@@ -67,13 +67,13 @@ func (w *world) untilStarted(key string) {
 // receive returns what must come; a test is told after a minute that it did not.
 func receive[T any](t testing.TB, what string, from <-chan T) T {
 	t.Helper()
+	var v T
 	select {
-	case v := <-from:
-		return v
+	case v = <-from:
 	case <-time.After(time.Minute):
 		t.Fatalf("waited a minute in vain for %s", what)
-		panic("unreachable")
 	}
+	return v
 }
 
 // executor runs commands in this process, as SSH does: they die with the runner.

@@ -122,15 +122,3 @@ func imported(t *testing.T, h *apitest.Hub, project string) {
 	yaml := http.Header{"Content-Type": {"application/yaml"}}
 	get[api.JobImport](t, h, 200, call{method: "POST", path: "/api/v1/projects/" + project + "/jobs/import", body: job, header: yaml})
 }
-
-// receive returns what must come; a test is told after a minute that it did not.
-func receive[T any](t testing.TB, what string, from <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(time.Minute):
-		t.Fatalf("waited a minute in vain for %s", what)
-		panic("unreachable")
-	}
-}

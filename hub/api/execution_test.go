@@ -151,7 +151,7 @@ func TestFailedAndCancelled(t *testing.T) {
 		t.Errorf("execution %+v", e)
 	}
 	e = get[api.Execution](t, h, 201, call{method: "POST", path: "/api/v1/projects/web/executions", body: `{"command":"sleep 100","nodeFilter":"web1"}`})
-	receive(t, "the start of the command", stop)
+	apitest.Receive(t, "the start of the command", stop)
 	cancelled := get[api.Execution](t, h, 200, call{method: "POST", path: "/api/v1/executions/" + e.ID + "/cancel", body: `{}`})
 	if !cancelled.CancelRequested || (cancelled.Status != "cancelling" && cancelled.Status != "cancelled") {
 		t.Errorf("cancelled %+v", cancelled)
@@ -221,7 +221,7 @@ func TestCountsAgree(t *testing.T) {
 		get[api.Execution](t, h, 201, call{method: "POST", path: runPath, body: `{"options":{"service":"x"},"threadcount":1}`})
 	}
 	for range 2 {
-		receive(t, "the middle of an execution", halfway)
+		apitest.Receive(t, "the middle of an execution", halfway)
 	}
 	counts := func() map[int64]map[string]int {
 		out := map[int64]map[string]int{}

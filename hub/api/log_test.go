@@ -153,7 +153,7 @@ func TestFollowLog(t *testing.T) {
 	in := bufio.NewScanner(resp.Body)
 	for i := range 3 {
 		next <- struct{}{}
-		receive(t, fmt.Sprint("line ", i), printed)
+		apitest.Receive(t, fmt.Sprint("line ", i), printed)
 		if !in.Scan() || !strings.Contains(in.Text(), fmt.Sprint(`"line `, i)) {
 			t.Fatalf("line %d: %q %v", i, in.Text(), in.Err())
 		}

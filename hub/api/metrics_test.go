@@ -41,7 +41,7 @@ func TestMetrics(t *testing.T) {
 	})
 	command("fails", "?wait=20s")
 	command("held", "")
-	receive(t, "the start of the command that holds", holds)
+	apitest.Receive(t, "the start of the command that holds", holds)
 	says("member_ready 1", "runners_connected 1", "assignments_waiting 0", "attempts_open 1", `executions_ended_total{status="failed"} 2`)
 }
 

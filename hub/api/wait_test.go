@@ -73,7 +73,7 @@ func TestRunLater(t *testing.T) {
 	if got.Status != "succeeded" || got.WaitingFor != nil || len(got.SecureOptions) != 1 {
 		t.Errorf("it ended as %+v", got)
 	}
-	if v := receive(t, "the runner's attempt", secret); v != "hunter2-hunter2" {
+	if v := apitest.Receive(t, "the runner's attempt", secret); v != "hunter2-hunter2" {
 		t.Errorf("the runner got %q", v)
 	}
 

@@ -237,13 +237,13 @@ func (r *runnerSim) connect(inventory ...hub.Holding) hub.Welcome {
 
 func receive[T any](t testing.TB, what string, from <-chan T) T {
 	t.Helper()
+	var v T
 	select {
-	case v := <-from:
-		return v
+	case v = <-from:
 	case <-time.After(patience):
 		t.Fatalf("no %s in time", what)
-		panic("unreachable")
 	}
+	return v
 }
 
 // claim takes an offer and claims it.

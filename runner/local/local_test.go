@@ -160,13 +160,13 @@ func (r *recorder) waitFor(t testing.TB, text string) {
 // receive returns what must come; a test is told after a minute that it did not.
 func receive[T any](t testing.TB, what string, from <-chan T) T {
 	t.Helper()
+	var v T
 	select {
-	case v := <-from:
-		return v
+	case v = <-from:
 	case <-time.After(time.Minute):
 		t.Fatalf("waited a minute in vain for %s", what)
-		panic("unreachable")
 	}
+	return v
 }
 
 func run(t testing.TB, e *Executor, c *task.Command) (task.End, *recorder) {

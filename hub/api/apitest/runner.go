@@ -284,6 +284,18 @@ func Fail(_ context.Context, a *Attempt) error {
 	return nil
 }
 
+// Receive returns what must come; a test is told after a minute that it did not.
+func Receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	var v T
+	select {
+	case v = <-from:
+	case <-time.After(time.Minute):
+		t.Fatalf("waited a minute in vain for %s", what)
+	}
+	return v
+}
+
 // Await waits, in a Play, for what the test says; the error tells that the attempt is
 // stopped, or the test over: a Play that waited on would keep the test from ending.
 func Await[T any](ctx context.Context, from <-chan T) error {

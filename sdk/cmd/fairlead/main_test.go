@@ -79,18 +79,6 @@ func (w *watched) await(t *testing.T, text string) {
 	}
 }
 
-// receive returns what must come; a test is told after a minute that it did not.
-func receive[T any](t testing.TB, what string, from <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(time.Minute):
-		t.Fatalf("waited a minute in vain for %s", what)
-		panic("unreachable")
-	}
-}
-
 func newProgram(t *testing.T, h *apitest.Hub) *program {
 	t.Helper()
 	p := &program{env: map[string]string{"HOME": t.TempDir(), "FAIRLEAD_PROJECT": "web"}}
@@ -161,7 +149,7 @@ func (p *program) interrupted(t *testing.T, ready func(), args ...string) int {
 	go func() { done <- p.main(t.Context(), args) }()
 	ready()
 	signals <- os.Interrupt
-	code := receive(t, "the end of the program", done)
+	code := apitest.Receive(t, "the end of the program", done)
 	if code == exitInterrupted && !released {
 		t.Error("another signal would not end the process")
 	}
@@ -221,7 +209,7 @@ func TestInterruptEndsWaiting(t *testing.T) {
 			defer server.Close()
 			p := newProgram(t, nil)
 			p.env["FAIRLEAD_URL"], p.env["FAIRLEAD_TOKEN"] = server.URL, "t"
-			if code := p.interrupted(t, func() { receive(t, "a request", arrived) }, strings.Fields(line)...); code != exitInterrupted {
+			if code := p.interrupted(t, func() { apitest.Receive(t, "a request", arrived) }, strings.Fields(line)...); code != exitInterrupted {
 				t.Errorf("exit %d: %s", code, &p.stderr)
 			}
 			if got := strings.TrimSpace(p.stderr.String()); got != says {
@@ -258,7 +246,7 @@ func TestCancelOnInterrupt(t *testing.T) {
 	}()
 	p.stdout.await(t, "running on web1")
 	signals <- os.Interrupt
-	if code := receive(t, "the end of the program", done); code != exitCancelled {
+	if code := apitest.Receive(t, "the end of the program", done); code != exitCancelled {
 		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 }
@@ -284,7 +272,7 @@ func TestCancelOnInterruptEverywhere(t *testing.T) {
 				newProgram(t, h).expect(t, exitDone, "exec", "--filter", "web1", "--detach", "--", "sleep 100")
 			}
 			p := newProgram(t, h)
-			if code := p.interrupted(t, func() { receive(t, "the start of the command", begun); p.caught(t) }, strings.Fields(line)...); code != exitCancelled {
+			if code := p.interrupted(t, func() { apitest.Receive(t, "the start of the command", begun); p.caught(t) }, strings.Fields(line)...); code != exitCancelled {
 				t.Errorf("exit %d: %s", code, &p.stderr)
 			}
 		})
@@ -318,7 +306,7 @@ func TestFollowerIsTold(t *testing.T) {
 	h.Restart(t, func() { p.stderr.await(t, "Trying again: cannot reach the hub") })
 	p.stderr.await(t, "The hub answers again.")
 	h.Runner(t, "r1", nil)
-	if code := receive(t, "the end of the program", done); code != exitDone {
+	if code := apitest.Receive(t, "the end of the program", done); code != exitDone {
 		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 	for _, text := range []string{"Waiting for", "Trying again", "answers again"} {
@@ -356,7 +344,7 @@ func TestFollowThroughRestart(t *testing.T) {
 	p.stdout.await(t, "three")
 	h.Cut()
 	close(up)
-	if code := receive(t, "the end of the program", done); code != exitDone {
+	if code := apitest.Receive(t, "the end of the program", done); code != exitDone {
 		t.Errorf("exit %d: %s", code, &p.stderr)
 	}
 	want := "web1 | one\nweb1 | two\nweb1 | three while nobody could listen\nweb1 | four\n"
