@@ -53,6 +53,7 @@ type Attempt struct {
 	mode     Mode
 	vault    *vault
 	hand     map[int]*hand // cells this process prepares or runs, by position
+	ends     ends
 	lastStop uint64        // number of the newest stop record
 	deadline time.Duration // boot time at which the job's time is over; 0: none
 	detached bool          // this process ends: nothing more is recorded
@@ -318,26 +319,6 @@ func (t *Attempt) inHand(node, step int) bool {
 	}
 	_, ok := t.hand[node*t.state.steps+step]
 	return ok
-}
-
-// finish records the end of a cell and what follows from it.
-func (t *Attempt) finish(c Cell, end End) {
-	// What it printed is in the spool's file before its end is in the journal's: a kill
-	// between them must not leave an end whose last lines are nowhere.
-	t.cutter.flush()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.hand, t.position(c))
-	if t.state.closed {
-		return
-	}
-	if t.disk.Frozen() != "" {
-		t.freeze()
-		end = End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: ReasonFrozen, Message: "Unknown: " + t.disk.Frozen() + "."}
-	}
-	r := record(&runnerv1.Record{Record: &runnerv1.Record_Ended{Ended: endedRecord(c, end, t.vault.masker)}})
-	t.advance([]*runnerv1.Record{r})
-	t.poke()
 }
 
 // drop takes a cell out of hand that neither started nor ended.
