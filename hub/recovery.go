@@ -63,6 +63,8 @@ type LostAttempt struct {
 	// Steps with their handlers; Positions are theirs in the workflow, ascending.
 	Steps     []Step
 	Positions []int
+	// WorkflowSteps is how many steps the workflow has; 0: nobody said.
+	WorkflowSteps int
 }
 
 // AwaitedRunner is a runner whose inventory a recovery waits for.

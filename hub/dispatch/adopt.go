@@ -270,10 +270,11 @@ func (a *adoption) record(ctx context.Context, executionID, assignmentID string)
 func (a *adoption) grow(ctx context.Context, x *executionState, row *store.AssignmentRow) error {
 	spec := x.job.spec
 	w := &spec.Definition.Workflow
+	// With the number of steps, those of handlers would change, also of what is stored.
+	for len(w.Steps) < max(a.lost.WorkflowSteps, a.lost.Positions[len(a.lost.Positions)-1]+1) {
+		w.Steps = append(w.Steps, hub.Step{Description: "not shown by any runner"})
+	}
 	for i, position := range a.lost.Positions {
-		for len(w.Steps) <= position {
-			w.Steps = append(w.Steps, hub.Step{Description: "not shown by any runner"})
-		}
 		w.Steps[position] = a.lost.Steps[i]
 	}
 	row.Steps = a.lost.Positions

@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -154,6 +155,7 @@ func (a *attemptSim) kept() hub.LostAttempt {
 	l := hub.LostAttempt{
 		Holding: a.holding(hub.HoldingClosed), JobName: e.JobName, StartedBy: e.StartedBy, Number: e.Number,
 		Strategy: e.Strategy, Keepgoing: e.Keepgoing, Threads: g.Threads, Options: e.Options, Positions: g.Steps,
+		WorkflowSteps: len(e.Definition.Workflow.Steps),
 	}
 	for _, n := range g.Nodes {
 		l.Nodes = append(l.Nodes, e.Nodes[n])
@@ -328,6 +330,56 @@ func TestForgottenExecutionIsRecovered(t *testing.T) {
 			if text, _ := w.text(output.Query{ExecutionID: e.ID, Node: &i}); text != want {
 				t.Errorf("the log of %s is %q", n.Name, text)
 			}
+		}
+	})
+}
+
+// The error handler of a step keeps its number when only part of the workflow is shown, and
+// when more of it is.
+func TestHandlerInARecoveredExecution(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		w.nodes("a1", "b1")
+		w.routes("a", "b")
+		a, b := w.runner("a", 1, "a"), w.runner("b", 1, "b")
+		w.save()
+		a.again(w.d)
+		b.again(w.d)
+		j := onNodes(job("one", "two"), "2", true)
+		j.Workflow.Strategy, j.Workflow.Keepgoing = hub.StrategySequential, true
+		j.Workflow.Steps[0].ErrorHandler = &hub.Step{Exec: "handle"}
+		e := w.run(j)
+		first := a.claim()
+		first.run(0, 0, hub.StatusFailed)
+		first.run(0, 1, hub.StatusSucceeded)
+		first.outcome = hub.StatusSucceeded
+		first.finish(first.outcome)
+		ofB := b.runToEnd()
+		second := a.runToEnd()
+		lastOfB := b.runToEnd()
+		want := w.wantEnd(e, hub.StatusSucceeded, true)
+		w.learn(a)
+		w.goBack()
+
+		a.again(w.d)
+		a.show(first, second)
+		b.again(w.d)
+		b.show(ofB, lastOfB)
+		got := w.wantEnd(e, hub.StatusSucceeded, true)
+		if !got.Recovered || !maps.Equal(got.NodeCounts, want.NodeCounts) {
+			t.Errorf("recovered: %v, with steps that %v; was %v", got.Recovered, got.NodeCounts, want.NodeCounts)
+		}
+		cells, err := w.st.NodeSteps(t.Context(), e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ofA := map[int]hub.Status{}
+		for _, c := range cells {
+			if got.Nodes[c.Node].Name == "a1" {
+				ofA[c.Step] = c.Status
+			}
+		}
+		if want := (map[int]hub.Status{0: hub.StatusFailed, 1: hub.StatusSucceeded, 2: hub.StatusSucceeded}); !maps.Equal(ofA, want) {
+			t.Errorf("the steps of its first node are %v, want %v", ofA, want)
 		}
 	})
 }

@@ -140,6 +140,7 @@ func lostIn(h *runnerv1.Holding, raw []byte) (hub.LostAttempt, error) {
 		}
 		out.Steps, out.Positions = append(out.Steps, s), append(out.Positions, position)
 	}
+	out.WorkflowSteps = int(min(spec.GetWorkflowSteps(), maxKeptSteps))
 	if len(out.Steps) == 0 || len(out.Nodes) == 0 {
 		return hub.LostAttempt{}, bad("The spec of lost attempt %s has no steps or no nodes.", out.Fence.AttemptID)
 	}

@@ -79,6 +79,7 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 		Context:            jobContext(o),
 		StopAfterHubLossMs: e.Definition.StopAfterHubLoss.Milliseconds(),
 		LogLevel:           e.Definition.LogLevel,
+		WorkflowSteps:      uint32(len(e.Definition.Workflow.Steps)),
 	}
 	if e.Strategy == hub.StrategySequential {
 		spec.Strategy = runnerv1.Strategy_STRATEGY_STEP_FIRST

@@ -4213,7 +4213,10 @@ type Spec struct {
 	// authentication alone and are refused in any expansion.
 	ExposedOptions []string `protobuf:"bytes,14,rep,name=exposed_options,json=exposedOptions,proto3" json:"exposed_options,omitempty"`
 	// Of the project, for the proof of the grant.
-	ProjectId     string `protobuf:"bytes,16,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	ProjectId string `protobuf:"bytes,16,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// How many steps the workflow has, handlers apart: a hub whose database lost the
+	// execution could not tell otherwise which numbers its handlers had.
+	WorkflowSteps uint32 `protobuf:"varint,17,opt,name=workflow_steps,json=workflowSteps,proto3" json:"workflow_steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4358,6 +4361,13 @@ func (x *Spec) GetProjectId() string {
 		return x.ProjectId
 	}
 	return ""
+}
+
+func (x *Spec) GetWorkflowSteps() uint32 {
+	if x != nil {
+		return x.WorkflowSteps
+	}
+	return 0
 }
 
 type Node struct {
@@ -5430,7 +5440,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\aMembers\x12\x1a\n" +
 	"\bgateways\x18\x01 \x03(\tR\bgateways\"4\n" +
 	"\tNewBundle\x12'\n" +
-	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\x86\a\n" +
+	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\xad\a\n" +
 	"\x04Spec\x12!\n" +
 	"\fexecution_id\x18\x01 \x01(\tR\vexecutionId\x12#\n" +
 	"\rassignment_id\x18\x02 \x01(\tR\fassignmentId\x128\n" +
@@ -5449,7 +5459,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x12workflow_keepgoing\x18\x0f \x01(\bR\x11workflowKeepgoing\x12'\n" +
 	"\x0fexposed_options\x18\x0e \x03(\tR\x0eexposedOptions\x12\x1d\n" +
 	"\n" +
-	"project_id\x18\x10 \x01(\tR\tprojectId\x1a:\n" +
+	"project_id\x18\x10 \x01(\tR\tprojectId\x12%\n" +
+	"\x0eworkflow_steps\x18\x11 \x01(\rR\rworkflowSteps\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
