@@ -75,10 +75,7 @@ func (x *handler) Welcomed(link *session.Link, w *runnerv1.Welcome) error {
 	if w.GetFullInventory() {
 		r.showAsked(link)
 	}
-	r.mu.Lock()
-	s := r.session
-	r.mu.Unlock()
-	if err := spool.SaveSession(r.c.FS, s); err != nil {
+	if err := r.saveSession(); err != nil {
 		return err
 	}
 	if err := r.c.LearnAddresses(w.GetMembers()); err != nil {
@@ -95,6 +92,16 @@ func (x *handler) Welcomed(link *session.Link, w *runnerv1.Welcome) error {
 		r.answer(link, h, answers[h.id])
 	}
 	return nil
+}
+
+// saveSession returns when the disk has the session as it is now, or a later one.
+func (r *Runner) saveSession() error {
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	r.mu.Lock()
+	s := r.session
+	r.mu.Unlock()
+	return spool.SaveSession(r.c.FS, s)
 }
 
 // answer takes what the hub says of a holding at the start of a link.

@@ -6,7 +6,6 @@ import (
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
-	"github.com/fairlead/fairlead/runner/spool"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -73,13 +72,7 @@ func (r *Runner) renewAcked(a *runnerv1.RenewAck) {
 
 // saveMark keeps the newest mark, so that a later database can be asked for it.
 func (r *Runner) saveMark() {
-	r.mu.Lock()
-	s := r.session
-	r.mu.Unlock()
-	if old, err := spool.LoadSession(r.c.FS); err != nil || old.Newest.Tick == s.Newest.Tick {
-		return
-	}
-	if err := spool.SaveSession(r.c.FS, s); err != nil {
+	if err := r.saveSession(); err != nil {
 		r.log.Warn("the database mark could not be kept", "error", err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/runner/session"
-	"github.com/fairlead/fairlead/runner/spool"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -211,12 +210,11 @@ func (r *Runner) shownAll() {
 	if over {
 		r.session.Showing, r.show = false, nil
 	}
-	s := r.session
 	r.mu.Unlock()
 	if !over {
 		return
 	}
-	if err := spool.SaveSession(r.c.FS, s); err != nil {
+	if err := r.saveSession(); err != nil {
 		r.log.Warn("the end of the inventory could not be kept; it is shown once more", "error", err)
 	}
 }

@@ -84,6 +84,10 @@ type Runner struct {
 	leaving  sync.Mutex
 	stopping bool // Run's ctx has ended; guarded by leaving
 
+	// saving is held while the session is written: an older one must not take the place of
+	// a newer one on the disk. Taken before mu.
+	saving sync.Mutex
+
 	mu       sync.Mutex // guards the following fields
 	holdings map[string]*holding
 	link     *session.Link // confirmed; nil between sessions

@@ -558,8 +558,14 @@ func (w *world) settled() bool {
 		return false
 	}
 	for _, h := range w.hosts {
-		if h.proc != nil && h.proc.r != nil && h.proc.r.Status().Attempts > 0 {
-			return false
+		switch {
+		case h.proc != nil && h.proc.r != nil:
+			now := h.proc.r.Status()
+			if now.Attempts > 0 || w.plan.has(forget) && !now.Connected {
+				return false
+			}
+		case !h.gone && w.plan.has(forget):
+			return false // its disk may have what the database lost
 		}
 	}
 	return true
@@ -603,9 +609,11 @@ func (w *world) settle() {
 		limit = max(limit, 150*time.Second+time.Duration(2*j.lostAfter)*time.Second)
 	}
 	limit += w.plan.work()
+	over := false
 	for spent := time.Duration(0); spent < limit; spent += time.Second {
-		if w.settled() {
-			return
+		before := over
+		if over = w.settled(); over && (before || !w.plan.has(forget)) {
+			return // who is connected has had a second to show what the database lost
 		}
 		if int(spent/time.Second)%5 == 4 {
 			w.release()

@@ -384,6 +384,38 @@ func TestHandlerInARecoveredExecution(t *testing.T) {
 	})
 }
 
+// A copy of a disk that comes first after a fall-back speaks for no other: the disk that has
+// what was lost is asked, too, though its runner has shown an inventory.
+func TestCopyDoesNotSpeakForTheOriginal(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		a := w.runner("a", 1)
+		w.save()
+		a.again(w.d)
+		w.learn(a)
+		other := a.copyOf()
+		other.marks, other.inc = a.marks, a.inc
+		e := w.run(job("deploy"))
+		ran := a.runToEnd("one")
+		w.wantEnd(e, hub.StatusSucceeded, true)
+		w.goBack()
+
+		other.again(w.d)
+		w.wantHeld(hub.HoldRestore, 2)
+		other.show()
+		w.until("the hold ends", func() bool { h := w.c.Hold(); return h.Kind == "" && h.Incarnation == 2 })
+		for other.epoch <= a.epoch {
+			other.again(w.d)
+		}
+		if got := a.again(w.d); !got.Quarantined || !got.FullInventory {
+			t.Errorf("the original is welcomed with %+v", got)
+		}
+		a.show(ran)
+		if got := w.wantEnd(e, hub.StatusSucceeded, true); !got.Recovered {
+			t.Errorf("it is shown as %+v", got)
+		}
+	})
+}
+
 // A runner that dies before it has the first Welcome after a fall-back on its disk presents
 // the lost session once more, from another boot even: it is no copy of itself.
 func TestRunnerMayDieInItsFirstHelloAfterAFallBack(t *testing.T) {

@@ -172,7 +172,8 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 	for _, r := range runners {
 		c := newest[r.ID]
 		row, ok := d.nextSession(c, old[r.ID], hold)
-		row.full = hold.Incarnation > 1 && (hold.Recovers() || c.Request.hello.Showing || old[r.ID].Incarnation < hold.Incarnation)
+		row.full = hold.Incarnation > 1 && (hold.Recovers() || c.Request.hello.Showing ||
+			min(old[r.ID].Incarnation, c.Request.hello.Incarnation) < hold.Incarnation)
 		delete(newest, r.ID)
 		if !ok {
 			continue

@@ -109,6 +109,12 @@ func (f *FS) Damage(name string, offset int) {
 	f.now[name].data[offset] ^= 0xff
 }
 
+func (f *FS) current() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.era
+}
+
 func (f *FS) ask(op, name string) error {
 	f.mu.Lock()
 	hook := f.hook
@@ -120,7 +126,8 @@ func (f *FS) ask(op, name string) error {
 }
 
 // Mount is the disk as one process sees it: after Crash or Kill it is dead, so that a
-// process that was killed cannot go on with files it opens anew.
+// process that was killed cannot go on with files it opens anew. Each operation looks
+// under the lock that makes it: of one that a power cut overtakes nothing is told as done.
 type Mount struct {
 	*FS
 	era int
@@ -138,57 +145,23 @@ func (f *FS) Mount() *Mount {
 	return &Mount{FS: f, era: f.era}
 }
 
-func (m *Mount) alive() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.era != m.FS.era {
-		return ErrCrashed
-	}
-	return nil
-}
-
 // Append implements disk.FS.
 func (m *Mount) Append(name string) (disk.File, error) { return m.open(name, m.era) }
 
 // MkdirAll implements disk.FS.
-func (m *Mount) MkdirAll(dir string) error {
-	if err := m.alive(); err != nil {
-		return err
-	}
-	return m.FS.MkdirAll(dir)
-}
+func (m *Mount) MkdirAll(dir string) error { return m.mkdirAll(dir, m.era) }
 
 // Rename implements disk.FS.
-func (m *Mount) Rename(from, to string) error {
-	if err := m.alive(); err != nil {
-		return err
-	}
-	return m.FS.Rename(from, to)
-}
+func (m *Mount) Rename(from, to string) error { return m.rename(from, to, m.era) }
 
 // Remove implements disk.FS.
-func (m *Mount) Remove(name string) error {
-	if err := m.alive(); err != nil {
-		return err
-	}
-	return m.FS.Remove(name)
-}
+func (m *Mount) Remove(name string) error { return m.remove(name, m.era) }
 
 // SyncDir implements disk.FS.
-func (m *Mount) SyncDir(dir string) error {
-	if err := m.alive(); err != nil {
-		return err
-	}
-	return m.FS.SyncDir(dir)
-}
+func (m *Mount) SyncDir(dir string) error { return m.syncDir(dir, m.era) }
 
 // Append implements disk.FS.
-func (f *FS) Append(name string) (disk.File, error) {
-	f.mu.Lock()
-	era := f.era
-	f.mu.Unlock()
-	return f.open(name, era)
-}
+func (f *FS) Append(name string) (disk.File, error) { return f.open(name, f.current()) }
 
 func (f *FS) open(name string, era int) (disk.File, error) {
 	f.mu.Lock()
@@ -234,9 +207,14 @@ func (f *FS) List(dir string) ([]disk.Info, error) {
 }
 
 // MkdirAll implements disk.FS. Directories last at once.
-func (f *FS) MkdirAll(dir string) error {
+func (f *FS) MkdirAll(dir string) error { return f.mkdirAll(dir, f.current()) }
+
+func (f *FS) mkdirAll(dir string, era int) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if era != f.era {
+		return ErrCrashed
+	}
 	for dir = path.Clean(dir); dir != "." && dir != "/"; dir = path.Dir(dir) {
 		f.dirs[dir] = true
 	}
@@ -244,12 +222,17 @@ func (f *FS) MkdirAll(dir string) error {
 }
 
 // Rename implements disk.FS.
-func (f *FS) Rename(from, to string) error {
+func (f *FS) Rename(from, to string) error { return f.rename(from, to, f.current()) }
+
+func (f *FS) rename(from, to string, era int) error {
 	if err := f.ask("rename", from); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if era != f.era {
+		return ErrCrashed
+	}
 	from, to = path.Clean(from), path.Clean(to)
 	node := f.now[from]
 	if node == nil {
@@ -261,12 +244,17 @@ func (f *FS) Rename(from, to string) error {
 }
 
 // Remove implements disk.FS.
-func (f *FS) Remove(name string) error {
+func (f *FS) Remove(name string) error { return f.remove(name, f.current()) }
+
+func (f *FS) remove(name string, era int) error {
 	if err := f.ask("remove", name); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if era != f.era {
+		return ErrCrashed
+	}
 	name = path.Clean(name)
 	if f.now[name] == nil {
 		return &os.PathError{Op: "remove", Path: name, Err: os.ErrNotExist}
@@ -276,12 +264,17 @@ func (f *FS) Remove(name string) error {
 }
 
 // SyncDir implements disk.FS.
-func (f *FS) SyncDir(dir string) error {
+func (f *FS) SyncDir(dir string) error { return f.syncDir(dir, f.current()) }
+
+func (f *FS) syncDir(dir string, era int) error {
 	if err := f.ask("syncdir", dir); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if era != f.era {
+		return ErrCrashed
+	}
 	dir = path.Clean(dir)
 	for name := range f.kept {
 		if path.Dir(name) == dir && f.now[name] == nil {
