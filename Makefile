@@ -81,8 +81,9 @@ model: check-go ## Explore the large configurations of the protocol's models (so
 histories: check-go ## Run 20,000 histories of the simulation, with seeds of the day (some minutes)
 	go test -tags $(TAGS),failpoints ./e2e/sim -count 1 -timeout 60m -v -run TestHistories -args -histories 20000 -first $$(date +%Y%m%d)00000
 
-faults: check-go ## Kill members of a cluster 200 times during 1,000 steps (an hour)
+faults: check-go ## Kill members of a cluster 200 times during 1,000 steps, and 100 leaders while 20 jobs fire each second (two hours)
 	go test -tags $(TAGS),failpoints ./e2e/faults -count 1 -timeout 90m -v -run TestMembersKilledAtRandom -args -kills 200 -steps 1000
+	go test -tags $(TAGS),failpoints ./e2e/faults -count 1 -timeout 60m -v -run TestLeaderKilledWhileSchedulesFire -args -takeovers 100 -scheduled 20
 
 bench: build ## Measure the figures, side by side with their limits
 	go run ./e2e/bench

@@ -26,6 +26,12 @@ var (
 	steps = flag.Int("steps", 50, "steps that run meanwhile")
 )
 
+// How often TestLeaderKilledWhileSchedulesFire kills, and how many jobs fire each second.
+var (
+	takeovers = flag.Int("takeovers", 2, "leaders of the schedules that are killed")
+	scheduled = flag.Int("scheduled", 3, "jobs that fire each second meanwhile")
+)
+
 // sideBySide is how many tests run at once: most of them wait for real time to pass,
 // and would do so one after another on a machine with two cores.
 const sideBySide = "8"
