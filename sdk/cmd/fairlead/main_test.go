@@ -109,6 +109,10 @@ func TestRecoveredRunnerIsEdited(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newProgram(t, h)
+	p.expect(t, exitDone, "runners", "show", r.Name)
+	if got := p.stdout.String(); !strings.Contains(got, "Projects:     none\n") {
+		t.Errorf("printed %s", got)
+	}
 	p.expect(t, exitDone, "runners", "edit", r.Name, "--project", "web", "--name", "edge")
 	p.expect(t, exitDone, "runners", "release", "edge")
 	if got := p.stdout.String(); !strings.Contains(got, "Projects:     web\n") || !strings.Contains(got, "State:     disconnected\n") {

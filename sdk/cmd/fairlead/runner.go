@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ func (a *app) runners() *cobra.Command {
 		return list(a, runners, func(r rest.Runner) string { return r.ID }, []string{"NAME", "STATE", "TAGS", "PROJECTS", "RUNS", "VERSION", "SEEN", "ID"},
 			func(r rest.Runner) []string {
 				return []string{
-					r.Name, string(r.State), strings.Join(r.Tags, ","), strings.Join(r.Projects, ","),
+					r.Name, string(r.State), strings.Join(r.Tags, ","), serves(&r),
 					strconv.FormatInt(r.Live, 10) + "/" + strconv.FormatInt(r.Slots, 10), text(r.Version), moment(r.LastSeenAt), r.ID,
 				}
 			})
@@ -57,6 +58,18 @@ func (a *app) runnerVerb(use, short string, aliases []string, do func(*sdk.Clien
 	return c
 }
 
+// noProject is what a runner is bound to that was taken in again after the database had
+// lost it: without any project it would serve all.
+const noProject = "00000000-0000-0000-0000-000000000000"
+
+// serves are the projects of a runner, "" for all.
+func serves(r *rest.Runner) string {
+	if slices.Equal(r.Projects, []string{noProject}) {
+		return "none"
+	}
+	return strings.Join(r.Projects, ",")
+}
+
 func (a *app) showRunner(r *rest.Runner) error {
 	return one(a, r, r.ID, []field{
 		{"Name", r.Name},
@@ -64,7 +77,7 @@ func (a *app) showRunner(r *rest.Runner) error {
 		{"State", string(r.State)},
 		{"Quarantined", text(r.Quarantined)},
 		{"Tags", strings.Join(r.Tags, ",")},
-		{"Projects", strings.Join(r.Projects, ",")},
+		{"Projects", serves(r)},
 		{"Host", text(r.Hostname)},
 		{"System", strings.Trim(text(r.Os)+"/"+text(r.Arch), "/")},
 		{"Version", text(r.Version)},
