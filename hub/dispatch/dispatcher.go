@@ -34,6 +34,7 @@ type Dispatcher struct {
 	reports  *batch.Loop[reportRequest, reportAnswer]
 	renewals *batch.Loop[renewRequest, struct{}]
 	hellos   *batch.Loop[sessionRequest, sessionAnswer]
+	arrivals *batch.Loop[hub.SessionRef, struct{}]
 
 	// woken holds at most one hint that there may be work to offer.
 	woken chan struct{}
@@ -74,6 +75,7 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 	d.reports = batch.New(256, d.commitReports)
 	d.renewals = batch.New(512, d.commitRenewals)
 	d.hellos = batch.New(128, d.commitSessions)
+	d.arrivals = batch.New(128, d.settleArrivals)
 	return d
 }
 
@@ -82,7 +84,7 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Dispatcher {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		d.starts.Run, d.claims.Run, d.reports.Run, d.renewals.Run, d.hellos.Run, d.runTicks, d.runOffers, d.runLine, d.runRecovery,
+		d.starts.Run, d.claims.Run, d.reports.Run, d.renewals.Run, d.hellos.Run, d.arrivals.Run, d.runTicks, d.runOffers, d.runLine, d.runRecovery,
 	} {
 		group.Go(func() error { return run(ctx) })
 	}

@@ -67,13 +67,21 @@ func (d *Dispatcher) Attach(ref hub.SessionRef, sink Sink) (detach func()) {
 // settled tells a runner whose session became usable what waits for it: offers that it
 // may not have seen, and stops.
 func (d *Dispatcher) settled(ctx context.Context, ref hub.SessionRef) {
-	if d.reg.sink(ref.RunnerID) == nil {
-		return
+	if d.reg.sink(ref.RunnerID) != nil {
+		_, _ = d.arrivals.Do(ctx, ref) // an error: the session or this member is ending
 	}
-	d.subs.publish(hub.Event{Kind: hub.EventRunner, OrganisationID: ref.OrganisationID, RunnerID: ref.RunnerID})
-	open, err := d.st.OpenAttemptsOfRunner(ctx, ref.RunnerID)
+}
+
+// settleArrivals does so for runners that came together.
+func (d *Dispatcher) settleArrivals(ctx context.Context, calls []*batch.Call[hub.SessionRef, struct{}]) error {
+	ids := make([]string, len(calls))
+	for i, c := range calls {
+		ids[i] = c.Request.RunnerID
+		d.subs.publish(hub.Event{Kind: hub.EventRunner, OrganisationID: c.Request.OrganisationID, RunnerID: c.Request.RunnerID})
+	}
+	open, err := d.st.OpenAttemptsOfRunners(ctx, ids)
 	if err != nil {
-		d.log.Error("cannot read the attempts of a runner", "runner", ref.RunnerID, "error", err)
+		d.log.Error("cannot read the attempts of runners", "runners", ids, "error", err)
 	}
 	projects := make(map[string]*hub.Project)
 	for _, t := range open {
@@ -87,6 +95,7 @@ func (d *Dispatcher) settled(ctx context.Context, ref hub.SessionRef) {
 	}
 	d.tellStops(ctx)
 	d.wake()
+	return nil
 }
 
 // commitSessions is one transaction for hellos and confirms that came together.
@@ -167,6 +176,14 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 	if err != nil {
 		return nil, err
 	}
+	open, err := st.OpenAttemptsOfRunners(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	live := make(map[string][]string)
+	for _, t := range open {
+		live[t.RunnerID] = append(live[t.RunnerID], t.AttemptID)
+	}
 	var rows []hub.RunnerSession
 	var organisations []string
 	for _, r := range runners {
@@ -200,7 +217,7 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 				accused = append(accused, c)
 			}
 		}
-		if err := d.welcome(ctx, st, c, r, row, hold); err != nil {
+		if err := d.welcome(ctx, st, c, r, live[r.ID], row, hold); err != nil {
 			return nil, err
 		}
 		rows = append(rows, row.RunnerSession)
@@ -264,8 +281,9 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub
 	return next, true
 }
 
-// welcome makes the answer: the new epoch, and what to do with each attempt.
-func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCall, r *hub.Runner, row nextSession, hold hub.Hold) error {
+// welcome makes the answer: the new epoch, and what to do with each attempt. live are
+// those that the runner is offered or has.
+func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCall, r *hub.Runner, live []string, row nextSession, hold hub.Hold) error {
 	h, epoch := c.Request.hello, row.Unconfirmed
 	tick, mark := d.cfg.Clock()
 	w := hub.Welcome{
@@ -286,14 +304,6 @@ func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCal
 		if err := st.ReportRunner(ctx, r); err != nil {
 			return err
 		}
-	}
-	open, err := st.OpenAttemptsOfRunner(ctx, r.ID)
-	if err != nil {
-		return err
-	}
-	live := make([]string, len(open))
-	for i, t := range open {
-		live[i] = t.AttemptID
 	}
 	if row.cleared {
 		c.Answer.back = live

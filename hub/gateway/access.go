@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/batch"
 	"github.com/fairlead/fairlead/hub/ca"
 	"github.com/fairlead/fairlead/hub/store"
 	memberv1 "github.com/fairlead/fairlead/proto/member/v1"
@@ -112,7 +113,7 @@ func (g *Gateway) identify(ctx context.Context, needed who) (*caller, error) {
 	case id.Role != wire.RoleRunner:
 		return nil, hub.Errorf(hub.CodeForbidden, "This call is for runners; the certificate is of a %s.", id.Role)
 	}
-	_, row, err := g.st.UseRunnerCertificate(ctx, ca.Serial(c.cert))
+	row, err := g.useCertificate(ctx, ca.Serial(c.cert))
 	if errors.Is(err, store.ErrUnknownCertificate) && !c.expired {
 		row, err = g.recover(ctx, c)
 	}
@@ -123,6 +124,29 @@ func (g *Gateway) identify(ctx context.Context, needed who) (*caller, error) {
 		return nil, hub.Errorf(hub.CodeUnauthenticated, "The certificate speaks for another runner than it was issued to.")
 	}
 	return c, nil
+}
+
+// useCertificate returns the runner of a certificate that counts. Runners that come
+// together are looked up together: a thousand single queries would keep the connections
+// to the database from those that are a step further.
+func (g *Gateway) useCertificate(ctx context.Context, serial string) (*hub.Runner, error) {
+	use, err := g.certificates.Do(ctx, serial)
+	if err == nil && use.First {
+		_, use.Runner, err = g.st.UseRunnerCertificate(ctx, serial)
+	}
+	return use.Runner, err
+}
+
+func (g *Gateway) lookUpCertificates(ctx context.Context, calls []*batch.Call[string, store.CertificateUse]) error {
+	serials := make([]string, len(calls))
+	for i, c := range calls {
+		serials[i] = c.Request
+	}
+	uses, err := g.st.LookUpCertificates(ctx, serials)
+	for i, use := range uses {
+		calls[i].Answer, calls[i].Err = use, use.Err
+	}
+	return err
 }
 
 // recover takes in a certificate that this CA signed and the database does not know: it

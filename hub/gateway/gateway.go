@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/batch"
 	"github.com/fairlead/fairlead/hub/ca"
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/output"
@@ -31,8 +32,10 @@ const (
 	// failing together.
 	maxHandshakes    = 256
 	handshakeTimeout = 10 * time.Second
-	// bufferBytes keeps an idle session at some 50 KiB.
-	bufferBytes    = 8 << 10
+	// Small buffers keep an idle session small. Records of TLS are read whole before, so
+	// that a smaller one for reading costs no system calls.
+	readBytes      = 1 << 10
+	writeBytes     = 8 << 10
 	maxHeaderBytes = 16 << 10
 	// maxStreams of one connection: a session, an output stream, a renewal.
 	maxStreams = 16
@@ -78,6 +81,8 @@ type Gateway struct {
 	cfg      Config
 	log      *slog.Logger
 	held     *semaphore.Weighted // bytes of output
+	// certificates that runners present, looked up together.
+	certificates *batch.Loop[string, store.CertificateUse]
 
 	mu       sync.Mutex
 	barred   map[string]store.Barred
@@ -102,11 +107,13 @@ func New(st *store.Store, authority *ca.CA, d *dispatch.Dispatcher, o *output.Ou
 	if cfg.HelloTimeout == 0 {
 		cfg.HelloTimeout = handshakeTimeout
 	}
-	return &Gateway{
+	g := &Gateway{
 		st: st, ca: authority, dispatch: d, output: o, cfg: cfg, log: log,
 		held:    semaphore.NewWeighted(maxOutputBytes),
 		streams: map[*openStream]struct{}{}, sessions: map[*session][]string{},
 	}
+	g.certificates = batch.New(128, g.lookUpCertificates)
+	return g
 }
 
 // server makes the gRPC server with both services on it.
@@ -123,8 +130,8 @@ func (g *Gateway) server() *grpc.Server {
 		grpc.MaxSendMsgSize(wire.MaxMessageBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.ReadBufferSize(bufferBytes),
-		grpc.WriteBufferSize(bufferBytes),
+		grpc.ReadBufferSize(readBytes),
+		grpc.WriteBufferSize(writeBytes),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: wire.KeepaliveInterval, Timeout: wire.KeepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: wire.KeepaliveTimeout, PermitWithoutStream: true}),
@@ -154,6 +161,7 @@ func (g *Gateway) Run(ctx context.Context, lis net.Listener) error {
 	s := g.server()
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
+	wg.Go(func() { _ = g.certificates.Run(watching) }) // it ends with watching alone
 	wg.Go(func() { g.watchBarred(watching) })
 	wg.Go(func() { g.watchPlace(watching) })
 	wg.Go(func() {

@@ -90,15 +90,69 @@ func (s *Store) goodCertificate(ctx context.Context, serial string) (*hub.Runner
 		return nil, nil, err
 	}
 	r, err := s.Runner(ctx, c.RunnerID)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = refuseCertificate(c, r)
+	}
+	if err != nil {
 		return nil, nil, err
-	case r.Revoked:
-		return nil, nil, hub.Errorf(hub.CodeUnauthenticated, "The runner %q was revoked.", r.Name)
-	case c.Superseded:
-		return nil, nil, hub.Errorf(hub.CodeUnauthenticated, "This certificate of runner %q was replaced by a newer one.", r.Name)
 	}
 	return c, r, nil
+}
+
+func refuseCertificate(c *hub.RunnerCertificate, r *hub.Runner) error {
+	switch {
+	case r.Revoked:
+		return hub.Errorf(hub.CodeUnauthenticated, "The runner %q was revoked.", r.Name)
+	case c.Superseded:
+		return hub.Errorf(hub.CodeUnauthenticated, "This certificate of runner %q was replaced by a newer one.", r.Name)
+	default:
+		return nil
+	}
+}
+
+// CertificateUse is what the database says of a certificate that is presented.
+type CertificateUse struct {
+	Runner *hub.Runner
+	// First: it is good and was never used before; UseRunnerCertificate takes note.
+	First bool
+	Err   error
+}
+
+// LookUpCertificates is UseRunnerCertificate for many, but for the note of a first use.
+func (s *Store) LookUpCertificates(ctx context.Context, serials []string) ([]CertificateUse, error) {
+	certificates := make(map[string]*hub.RunnerCertificate, len(serials))
+	var ids []string
+	err := inPieces(len(serials), func(from, to int) error {
+		part, err := collect(ctx, s, scanCertificate, `SELECT `+certificateColumns+` FROM runner_certificate
+			WHERE serial IN (`+params(1, to-from)+`)`, anys(serials[from:to])...)
+		for _, c := range part {
+			certificates[c.Serial] = c
+			ids = append(ids, c.RunnerID)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading %d certificates: %w", len(serials), err)
+	}
+	list, err := s.RunnersByID(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading the runners of %d certificates: %w", len(serials), err)
+	}
+	runners := make(map[string]*hub.Runner, len(list))
+	for _, r := range list {
+		runners[r.ID] = r
+	}
+	out := make([]CertificateUse, len(serials))
+	for i, serial := range serials {
+		c := certificates[serial]
+		if c == nil || runners[c.RunnerID] == nil { // its runner went between the two reads
+			out[i].Err = ErrUnknownCertificate
+			continue
+		}
+		out[i].Runner, out[i].Err = runners[c.RunnerID], refuseCertificate(c, runners[c.RunnerID])
+		out[i].First = out[i].Err == nil && c.FirstUsedAt.IsZero()
+	}
+	return out, nil
 }
 
 // DeleteOldCertificates removes superseded certificates that ended before a time; how

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -167,17 +168,25 @@ func TestCertificatesSupersedeAtFirstUse(t *testing.T) {
 		ok(t, use("2"))
 		wantCode(t, use("1"), hub.CodeUnauthenticated)
 		wantCode(t, use("3"), hub.CodeUnauthenticated)
+		four := add("4")
+		many := must(st.LookUpCertificates(ctx, []string{"4", "1", "2", "3"}))(t)
+		same(t, []bool{many[0].First, many[2].First}, []bool{true, false})
+		same(t, []string{many[0].Runner.ID, many[2].Runner.ID}, []string{r.ID, r.ID})
+		ok(t, errors.Join(many[0].Err, many[2].Err))
+		wantCode(t, many[1].Err, hub.CodeUnauthenticated)
+		same(t, many[3].Err, store.ErrUnknownCertificate)
 		var serials []string
 		for _, c := range must(st.RunnerCertificates(ctx, r.ID))(t) {
 			serials = append(serials, c.Serial)
 		}
-		same(t, serials, []string{"2", "1"})
-		same(t, must(st.Runner(ctx, r.ID))(t).CertExpires, two.NotAfter)
+		same(t, serials, []string{"4", "2", "1"})
+		same(t, must(st.Runner(ctx, r.ID))(t).CertExpires, four.NotAfter)
 
 		same(t, must(st.DeleteOldCertificates(ctx, one.NotAfter))(t), int64(0))
 		same(t, must(st.DeleteOldCertificates(ctx, later(st, 2*time.Hour)))(t), int64(1))
 		ok(t, st.RevokeRunner(ctx, org, r.ID))
 		wantCode(t, use("2"), hub.CodeUnauthenticated)
+		wantCode(t, must(st.LookUpCertificates(ctx, []string{"2"}))(t)[0].Err, hub.CodeUnauthenticated)
 	})
 }
 
