@@ -37,6 +37,8 @@ type Job struct {
 	RunnerTags []string
 	// RunnerTimeout bounds the wait for a runner; 0: wait for ever.
 	RunnerTimeout time.Duration
+	// LogLimit bounds what its commands print.
+	LogLimit LogLimit
 	// Source is the definition as a canonical Rundeck YAML document.
 	Source    string
 	Revision  int64

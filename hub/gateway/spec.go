@@ -79,6 +79,7 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 		Context:            jobContext(o),
 		StopAfterHubLossMs: e.Definition.StopAfterHubLoss.Milliseconds(),
 		LogLevel:           e.Definition.LogLevel,
+		LogLimit:           logLimit(e.Definition.LogLimit),
 	}
 	if e.Strategy == hub.StrategySequential {
 		spec.Strategy = runnerv1.Strategy_STRATEGY_STEP_FIRST
@@ -180,6 +181,21 @@ func makeStep(step *hub.Step, of int) *runnerv1.Step {
 		ArgsQuoted: step.Script.ArgsQuoted, FileExtension: step.Script.FileExtension,
 	}}
 	return s
+}
+
+// logLimit is nil for a job without one.
+func logLimit(l hub.LogLimit) *runnerv1.LogLimit {
+	if l.Text == "" {
+		return nil
+	}
+	out := &runnerv1.LogLimit{
+		Lines: uint64(max(l.Lines, 0)), Bytes: uint64(max(l.Bytes, 0)), PerNode: l.PerNode, Truncate: l.Truncate,
+		Cancelled: l.Status == hub.LogLimitAborted, Text: l.String(),
+	}
+	if l.Status != hub.LogLimitFailed && l.Status != hub.LogLimitAborted {
+		out.Status = l.Status
+	}
+	return out
 }
 
 // jobContext are the job.* values that commands may use, under Rundeck's names.

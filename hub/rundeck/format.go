@@ -165,6 +165,7 @@ func jobNode(j *hub.Job) *yaml.Node {
 	if j.ExecutionDisabled {
 		t["executionEnabled"] = truthNode(false)
 	}
+	t.logLimit(&j.LogLimit)
 	t.schedule(&j.Schedule)
 	t.texts("calendars", j.Calendars)
 	t.truth("multipleExecutions", j.MultipleExecutions)

@@ -28,10 +28,8 @@ func jobKeys() keys {
 		"schedule", "timeZone", "scheduleEnabled", "executionEnabled", "missed",
 		"multipleExecutions", "maxMultipleExecutions", "calendars",
 		"lostAfter", "onHubLoss", "runnerTags", "runnerTimeout",
+		"loglimit", "loglimitAction", "loglimitStatus",
 	).with(keys{
-		"loglimit":                   {unsupported: true},
-		"loglimitAction":             {unsupported: true},
-		"loglimitStatus":             {unsupported: true},
 		"retry":                      {unsupported: true, asIs: []string{"0"}},
 		"orchestrator":               {unsupported: true},
 		"schedules":                  {unsupported: true},
@@ -67,6 +65,7 @@ func readJob(p *problems, v *value) (*hub.Job, bool) {
 		Schedule:    readSchedule(f),
 		Calendars:   readCalendars(f),
 		RunnerTags:  readRunnerTags(f),
+		LogLimit:    readLogLimit(f),
 	}
 	job.MultipleExecutions, job.MaxMultiple = readMultiple(f)
 	job.ExecutionDisabled = !f.boolean("executionEnabled", true)

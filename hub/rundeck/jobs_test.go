@@ -147,6 +147,9 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"unknown key far from all", string(job("  zzzzzzzzzz: 1\n")), "[0].zzzzzzzzzz", "known are calendars, defaultTab, description"},
 		{"unknown key in a step", "- name: j\n  sequence:\n    commands:\n    - exec: a\n    - exce: b\n      exec: c\n", "[0].sequence.commands[1].exce", `did you mean "exec"?`},
 		{"unknown key in dispatch", string(job("  nodefilters: {filter: a, dispatch: {threadCount: 1}}\n")), "[0].nodefilters.dispatch.threadCount", `did you mean "threadcount"?`},
+		{"log limit", string(job("  loglimit: 10 pages\n")), "[0].loglimit", `a size ("10MB"; B, KB, MB, GB)`},
+		{"log limit of nothing", string(job("  loglimit: 0\n")), "[0].loglimit", "must be at least 1"},
+		{"log limit action", string(job("  loglimit: 10\n  loglimitAction: stop\n")), "[0].loglimitAction", "must be one of halt, truncate"},
 		{"bad crontab", string(job("  schedule: {crontab: '0 0 12 13 * FRI'}\n")), "[0].schedule.crontab", "both set"},
 		{"bad part of a schedule", string(job("  schedule: {time: {hour: '25'}}\n")), "[0].schedule.time.hour", "(line 5)"},
 		{"bad day of a schedule", string(job("  schedule: {weekday: {day: FUNDAY}}\n")), "[0].schedule.weekday.day", "FUNDAY"},
@@ -400,6 +403,52 @@ func FuzzParseJobs(f *testing.F) {
 			if diff := cmp.Diff(all[i], again[i].Job); diff != "" {
 				t.Fatalf("%s\n%s", diff, written)
 			}
+		}
+	})
+}
+
+func TestLogLimitIsReadAndWritten(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, lines string
+		want        hub.LogLimit
+	}{
+		{"lines", "  loglimit: 100\n", hub.LogLimit{Text: "100", Lines: 100, Status: "failed"}},
+		{"lines per node", "  loglimit: 100/node\n  loglimitAction: truncate\n  loglimitStatus: failed\n", hub.LogLimit{Text: "100/node", Lines: 100, PerNode: true, Truncate: true}},
+		{"size", "  loglimit: 10MB\n  loglimitAction: halt\n  loglimitStatus: aborted\n", hub.LogLimit{Text: "10MB", Bytes: 10 << 20, Status: "aborted"}},
+		{"size per node", "  loglimit: 10k/node\n", hub.LogLimit{Text: "10k/node", Bytes: 10 << 10, PerNode: true, Status: "failed"}},
+		{"own status", "  loglimit: 1g\n  loglimitStatus: too chatty\n", hub.LogLimit{Text: "1g", Bytes: 1 << 30, Status: "too chatty"}},
+		{"none", "  loglimitAction: halt\n  loglimitStatus: failed\n", hub.LogLimit{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			jobs, report := rundeck.ParseJobs(job(tt.lines))
+			if err := report.Err(); err != nil {
+				t.Fatalf("%+v", report.Errors)
+			}
+			if diff := cmp.Diff(tt.want, jobs[0].Job.LogLimit); diff != "" {
+				t.Fatal(diff)
+			}
+			again, report := rundeck.ParseJobs([]byte(jobs[0].Job.Source))
+			if err := report.Err(); err != nil {
+				t.Fatalf("%+v\n%s", report.Errors, jobs[0].Job.Source)
+			}
+			if diff := cmp.Diff(tt.want, again[0].Job.LogLimit); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func FuzzParseLogLimit(f *testing.F) {
+	for _, text := range []string{"100", "100/node", "10MB", "10KB/node", "9223372036854775807G", "-1", "1 k", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := hub.ParseLogLimit(text)
+		if err == nil && (l.Lines < 1) == (l.Bytes < 1) {
+			t.Errorf("%q is %+v", text, l)
 		}
 	})
 }

@@ -56,6 +56,7 @@ type Attempt struct {
 	lastStop uint64        // number of the newest stop record
 	deadline time.Duration // boot time at which the job's time is over; 0: none
 	detached bool          // this process ends: nothing more is recorded
+	halted   bool          // the log limit was reached, and what runs is being ended
 	probes   []Cell        // that wait for Resumed to be asked
 	remote   []remoteCell  // that wait for Resumed to be looked for
 	// leftovers are cells of which an earlier process may have left something on nodes.
@@ -96,7 +97,7 @@ func (h *Host) New(ctx context.Context, a *spool.Attempt, mode Mode) (*Attempt, 
 		host: h, disk: a, plan: NewPlan(a.Spec()), log: h.Log.With("attempt", a.ID()), wake: make(chan struct{}, 1),
 		mode: mode, vault: newVault(nil), hand: map[int]*hand{}, ctx: ctx,
 	}
-	t.cutter = newCutter(ctx, a, &h.zip, t.log)
+	t.cutter = newCutter(ctx, a, &h.zip, t.log, t.poke)
 	if err := t.replay(); err != nil {
 		return nil, err
 	}
@@ -129,6 +130,7 @@ func (t *Attempt) Run() error {
 	for {
 		t.mu.Lock()
 		t.checkDeadline()
+		t.checkLimit()
 		done, timer := t.state.closed, t.deadlineTimer()
 		var next time.Time
 		if !done {
@@ -295,6 +297,7 @@ func (t *Attempt) work(ctx context.Context, h *hand, do performer) {
 	defer h.cancel(nil)
 	defer h.unbind()
 	end, known := do(ctx, h.cell, h.out)
+	end = limited(ctx, end)
 	if h.keptElsewhere(t) {
 		t.endHandedOver(h, end)
 		return

@@ -19,6 +19,7 @@ const (
 	ReasonGone            = "gone"                  // the hub had given the attempt up
 	ReasonStopped         = "stopped"               // by a stop
 	ReasonTimedOut        = "timed_out"             // step or job
+	ReasonLogLimit        = wire.ReasonLogLimit     // its job printed more than it may
 	ReasonPrepareTimedOut = "prepare_timed_out"     // the step's time was over before its start
 	ReasonProbeClean      = wire.ReasonProbeClean   // unknown, but the probe proves that nothing happened
 	ReasonProbeHappened   = "probe_happened"        // unknown, but the probe proves that it happened

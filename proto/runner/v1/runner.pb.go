@@ -4213,7 +4213,15 @@ type Spec struct {
 	// authentication alone and are refused in any expansion.
 	ExposedOptions []string `protobuf:"bytes,14,rep,name=exposed_options,json=exposedOptions,proto3" json:"exposed_options,omitempty"`
 	// Of the project, for the proof of the grant.
-	ProjectId     string `protobuf:"bytes,16,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	ProjectId string `protobuf:"bytes,16,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Bounds what the commands of this attempt print; absent: nothing does. A runner that
+	// does not know this field keeps all.
+	LogLimit *LogLimit `protobuf:"bytes,17,opt,name=log_limit,json=logLimit,proto3" json:"log_limit,omitempty"`
+	// What the output of every step goes through, in this order, before the step's own. A
+	// runner that does not know this field leaves the output as it is.
+	LogFilters []*LogFilter `protobuf:"bytes,18,rep,name=log_filters,json=logFilters,proto3" json:"log_filters,omitempty"`
+	// What steps of earlier attempts of the execution captured.
+	Data          []*CapturedData `protobuf:"bytes,19,rep,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4360,6 +4368,233 @@ func (x *Spec) GetProjectId() string {
 	return ""
 }
 
+func (x *Spec) GetLogLimit() *LogLimit {
+	if x != nil {
+		return x.LogLimit
+	}
+	return nil
+}
+
+func (x *Spec) GetLogFilters() []*LogFilter {
+	if x != nil {
+		return x.LogFilters
+	}
+	return nil
+}
+
+func (x *Spec) GetData() []*CapturedData {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// LogLimit bounds what commands print. Of lines and bytes one is set.
+type LogLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lines uint64                 `protobuf:"varint,1,opt,name=lines,proto3" json:"lines,omitempty"`
+	// Line breaks count.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Of each node by itself.
+	PerNode bool `protobuf:"varint,3,opt,name=per_node,json=perNode,proto3" json:"per_node,omitempty"`
+	// Drop what is more, in place of ending the commands.
+	Truncate bool `protobuf:"varint,4,opt,name=truncate,proto3" json:"truncate,omitempty"`
+	// Commands that the limit ends are cancelled, not failed.
+	Cancelled bool `protobuf:"varint,5,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	// The limit for people, e.g. "100 lines for each node".
+	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	// The author's own word for how it ended; empty: none.
+	Status        string `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogLimit) Reset() {
+	*x = LogLimit{}
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogLimit) ProtoMessage() {}
+
+func (x *LogLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogLimit.ProtoReflect.Descriptor instead.
+func (*LogLimit) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *LogLimit) GetLines() uint64 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *LogLimit) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *LogLimit) GetPerNode() bool {
+	if x != nil {
+		return x.PerNode
+	}
+	return false
+}
+
+func (x *LogLimit) GetTruncate() bool {
+	if x != nil {
+		return x.Truncate
+	}
+	return false
+}
+
+func (x *LogLimit) GetCancelled() bool {
+	if x != nil {
+		return x.Cancelled
+	}
+	return false
+}
+
+func (x *LogLimit) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *LogLimit) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+// LogFilter is one of Rundeck's log filters, by its name and with its settings.
+type LogFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Config        map[string]string      `protobuf:"bytes,2,rep,name=config,proto3" json:"config,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogFilter) Reset() {
+	*x = LogFilter{}
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogFilter) ProtoMessage() {}
+
+func (x *LogFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogFilter.ProtoReflect.Descriptor instead.
+func (*LogFilter) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *LogFilter) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *LogFilter) GetConfig() map[string]string {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
+// CapturedData are values that steps captured on one node; of a name that several
+// captured, the last.
+type CapturedData struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Values        map[string]string      `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CapturedData) Reset() {
+	*x = CapturedData{}
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CapturedData) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CapturedData) ProtoMessage() {}
+
+func (x *CapturedData) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CapturedData.ProtoReflect.Descriptor instead.
+func (*CapturedData) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *CapturedData) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *CapturedData) GetValues() map[string]string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 type Node struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -4378,7 +4613,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4390,7 +4625,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4403,7 +4638,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Node) GetName() string {
@@ -4480,14 +4715,16 @@ type Step struct {
 	IsHandler bool `protobuf:"varint,13,opt,name=is_handler,json=isHandler,proto3" json:"is_handler,omitempty"`
 	// Over SSH: run it under a supervisor on the node, which outlives connection and
 	// runner. A runner that does not know this field runs it attached.
-	Detached      bool `protobuf:"varint,14,opt,name=detached,proto3" json:"detached,omitempty"`
+	Detached bool `protobuf:"varint,14,opt,name=detached,proto3" json:"detached,omitempty"`
+	// What its output goes through behind the spec's own.
+	LogFilters    []*LogFilter `protobuf:"bytes,15,rep,name=log_filters,json=logFilters,proto3" json:"log_filters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4499,7 +4736,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4512,7 +4749,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Step) GetNumber() uint32 {
@@ -4624,6 +4861,13 @@ func (x *Step) GetDetached() bool {
 	return false
 }
 
+func (x *Step) GetLogFilters() []*LogFilter {
+	if x != nil {
+		return x.LogFilters
+	}
+	return nil
+}
+
 type isStep_Work interface {
 	isStep_Work()
 }
@@ -4659,7 +4903,7 @@ type Script struct {
 
 func (x *Script) Reset() {
 	*x = Script{}
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4671,7 +4915,7 @@ func (x *Script) String() string {
 func (*Script) ProtoMessage() {}
 
 func (x *Script) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4684,7 +4928,7 @@ func (x *Script) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Script.ProtoReflect.Descriptor instead.
 func (*Script) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Script) GetText() string {
@@ -4748,7 +4992,7 @@ type OutputRequest struct {
 
 func (x *OutputRequest) Reset() {
 	*x = OutputRequest{}
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4760,7 +5004,7 @@ func (x *OutputRequest) String() string {
 func (*OutputRequest) ProtoMessage() {}
 
 func (x *OutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4773,7 +5017,7 @@ func (x *OutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRequest.ProtoReflect.Descriptor instead.
 func (*OutputRequest) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *OutputRequest) GetFrame() isOutputRequest_Frame {
@@ -4815,7 +5059,7 @@ type OutputResponse struct {
 
 func (x *OutputResponse) Reset() {
 	*x = OutputResponse{}
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4827,7 +5071,7 @@ func (x *OutputResponse) String() string {
 func (*OutputResponse) ProtoMessage() {}
 
 func (x *OutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4840,7 +5084,7 @@ func (x *OutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputResponse.ProtoReflect.Descriptor instead.
 func (*OutputResponse) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *OutputResponse) GetFrame() isOutputResponse_Frame {
@@ -4905,7 +5149,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4917,7 +5161,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4930,7 +5174,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Chunk) GetFence() *Fence {
@@ -4994,7 +5238,7 @@ type ChunkAck struct {
 
 func (x *ChunkAck) Reset() {
 	*x = ChunkAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[57]
+	mi := &file_runner_v1_runner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5006,7 +5250,7 @@ func (x *ChunkAck) String() string {
 func (*ChunkAck) ProtoMessage() {}
 
 func (x *ChunkAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[57]
+	mi := &file_runner_v1_runner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5019,7 +5263,7 @@ func (x *ChunkAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkAck.ProtoReflect.Descriptor instead.
 func (*ChunkAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{57}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ChunkAck) GetFence() *Fence {
@@ -5057,7 +5301,7 @@ type ChunkNack struct {
 
 func (x *ChunkNack) Reset() {
 	*x = ChunkNack{}
-	mi := &file_runner_v1_runner_proto_msgTypes[58]
+	mi := &file_runner_v1_runner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5069,7 +5313,7 @@ func (x *ChunkNack) String() string {
 func (*ChunkNack) ProtoMessage() {}
 
 func (x *ChunkNack) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[58]
+	mi := &file_runner_v1_runner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5082,7 +5326,7 @@ func (x *ChunkNack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkNack.ProtoReflect.Descriptor instead.
 func (*ChunkNack) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{58}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ChunkNack) GetFence() *Fence {
@@ -5430,7 +5674,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\aMembers\x12\x1a\n" +
 	"\bgateways\x18\x01 \x03(\tR\bgateways\"4\n" +
 	"\tNewBundle\x12'\n" +
-	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\x86\a\n" +
+	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\xb7\b\n" +
 	"\x04Spec\x12!\n" +
 	"\fexecution_id\x18\x01 \x01(\tR\vexecutionId\x12#\n" +
 	"\rassignment_id\x18\x02 \x01(\tR\fassignmentId\x128\n" +
@@ -5449,7 +5693,11 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x12workflow_keepgoing\x18\x0f \x01(\bR\x11workflowKeepgoing\x12'\n" +
 	"\x0fexposed_options\x18\x0e \x03(\tR\x0eexposedOptions\x12\x1d\n" +
 	"\n" +
-	"project_id\x18\x10 \x01(\tR\tprojectId\x1a:\n" +
+	"project_id\x18\x10 \x01(\tR\tprojectId\x129\n" +
+	"\tlog_limit\x18\x11 \x01(\v2\x1c.fairlead.runner.v1.LogLimitR\blogLimit\x12>\n" +
+	"\vlog_filters\x18\x12 \x03(\v2\x1d.fairlead.runner.v1.LogFilterR\n" +
+	"logFilters\x124\n" +
+	"\x04data\x18\x13 \x03(\v2 .fairlead.runner.v1.CapturedDataR\x04data\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -5457,6 +5705,26 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fProjectEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x01\n" +
+	"\bLogLimit\x12\x14\n" +
+	"\x05lines\x18\x01 \x01(\x04R\x05lines\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x19\n" +
+	"\bper_node\x18\x03 \x01(\bR\aperNode\x12\x1a\n" +
+	"\btruncate\x18\x04 \x01(\bR\btruncate\x12\x1c\n" +
+	"\tcancelled\x18\x05 \x01(\bR\tcancelled\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\x12\x16\n" +
+	"\x06status\x18\a \x01(\tR\x06status\"\x9d\x01\n" +
+	"\tLogFilter\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12A\n" +
+	"\x06config\x18\x02 \x03(\v2).fairlead.runner.v1.LogFilter.ConfigEntryR\x06config\x1a9\n" +
+	"\vConfigEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
+	"\fCapturedData\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12D\n" +
+	"\x06values\x18\x02 \x03(\v2,.fairlead.runner.v1.CapturedData.ValuesEntryR\x06values\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb8\x02\n" +
 	"\x04Node\x12\x12\n" +
@@ -5471,7 +5739,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x11host_key_conflict\x18\a \x01(\bR\x0fhostKeyConflict\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xab\x04\n" +
 	"\x04Step\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
@@ -5491,7 +5759,9 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x14keepgoing_on_success\x18\f \x01(\bR\x12keepgoingOnSuccess\x12\x1d\n" +
 	"\n" +
 	"is_handler\x18\r \x01(\bR\tisHandler\x12\x1a\n" +
-	"\bdetached\x18\x0e \x01(\bR\bdetachedB\x06\n" +
+	"\bdetached\x18\x0e \x01(\bR\bdetached\x12>\n" +
+	"\vlog_filters\x18\x0f \x03(\v2\x1d.fairlead.runner.v1.LogFilterR\n" +
+	"logFiltersB\x06\n" +
 	"\x04work\"\xcf\x01\n" +
 	"\x06Script\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
@@ -5558,7 +5828,7 @@ func file_runner_v1_runner_proto_rawDescGZIP() []byte {
 }
 
 var file_runner_v1_runner_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_runner_v1_runner_proto_goTypes = []any{
 	(Outcome)(0),                     // 0: fairlead.runner.v1.Outcome
 	(Strategy)(0),                    // 1: fairlead.runner.v1.Strategy
@@ -5616,21 +5886,26 @@ var file_runner_v1_runner_proto_goTypes = []any{
 	(*Members)(nil),                  // 53: fairlead.runner.v1.Members
 	(*NewBundle)(nil),                // 54: fairlead.runner.v1.NewBundle
 	(*Spec)(nil),                     // 55: fairlead.runner.v1.Spec
-	(*Node)(nil),                     // 56: fairlead.runner.v1.Node
-	(*Step)(nil),                     // 57: fairlead.runner.v1.Step
-	(*Script)(nil),                   // 58: fairlead.runner.v1.Script
-	(*OutputRequest)(nil),            // 59: fairlead.runner.v1.OutputRequest
-	(*OutputResponse)(nil),           // 60: fairlead.runner.v1.OutputResponse
-	(*Chunk)(nil),                    // 61: fairlead.runner.v1.Chunk
-	(*ChunkAck)(nil),                 // 62: fairlead.runner.v1.ChunkAck
-	(*ChunkNack)(nil),                // 63: fairlead.runner.v1.ChunkNack
-	nil,                              // 64: fairlead.runner.v1.Ended.DataEntry
-	nil,                              // 65: fairlead.runner.v1.Secrets.OptionsEntry
-	nil,                              // 66: fairlead.runner.v1.Secrets.KeysEntry
-	nil,                              // 67: fairlead.runner.v1.Spec.OptionsEntry
-	nil,                              // 68: fairlead.runner.v1.Spec.ContextEntry
-	nil,                              // 69: fairlead.runner.v1.Spec.ProjectEntry
-	nil,                              // 70: fairlead.runner.v1.Node.AttributesEntry
+	(*LogLimit)(nil),                 // 56: fairlead.runner.v1.LogLimit
+	(*LogFilter)(nil),                // 57: fairlead.runner.v1.LogFilter
+	(*CapturedData)(nil),             // 58: fairlead.runner.v1.CapturedData
+	(*Node)(nil),                     // 59: fairlead.runner.v1.Node
+	(*Step)(nil),                     // 60: fairlead.runner.v1.Step
+	(*Script)(nil),                   // 61: fairlead.runner.v1.Script
+	(*OutputRequest)(nil),            // 62: fairlead.runner.v1.OutputRequest
+	(*OutputResponse)(nil),           // 63: fairlead.runner.v1.OutputResponse
+	(*Chunk)(nil),                    // 64: fairlead.runner.v1.Chunk
+	(*ChunkAck)(nil),                 // 65: fairlead.runner.v1.ChunkAck
+	(*ChunkNack)(nil),                // 66: fairlead.runner.v1.ChunkNack
+	nil,                              // 67: fairlead.runner.v1.Ended.DataEntry
+	nil,                              // 68: fairlead.runner.v1.Secrets.OptionsEntry
+	nil,                              // 69: fairlead.runner.v1.Secrets.KeysEntry
+	nil,                              // 70: fairlead.runner.v1.Spec.OptionsEntry
+	nil,                              // 71: fairlead.runner.v1.Spec.ContextEntry
+	nil,                              // 72: fairlead.runner.v1.Spec.ProjectEntry
+	nil,                              // 73: fairlead.runner.v1.LogFilter.ConfigEntry
+	nil,                              // 74: fairlead.runner.v1.CapturedData.ValuesEntry
+	nil,                              // 75: fairlead.runner.v1.Node.AttributesEntry
 }
 var file_runner_v1_runner_proto_depIdxs = []int32{
 	7,   // 0: fairlead.runner.v1.EnrolRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
@@ -5687,11 +5962,11 @@ var file_runner_v1_runner_proto_depIdxs = []int32{
 	26,  // 51: fairlead.runner.v1.Started.cell:type_name -> fairlead.runner.v1.Cell
 	26,  // 52: fairlead.runner.v1.Ended.cell:type_name -> fairlead.runner.v1.Cell
 	0,   // 53: fairlead.runner.v1.Ended.outcome:type_name -> fairlead.runner.v1.Outcome
-	64,  // 54: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
+	67,  // 54: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
 	49,  // 55: fairlead.runner.v1.Stopped.scope:type_name -> fairlead.runner.v1.StopScope
 	5,   // 56: fairlead.runner.v1.Result.fence:type_name -> fairlead.runner.v1.Fence
 	0,   // 57: fairlead.runner.v1.Result.outcome:type_name -> fairlead.runner.v1.Outcome
-	61,  // 58: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
+	64,  // 58: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
 	5,   // 59: fairlead.runner.v1.Renew.fences:type_name -> fairlead.runner.v1.Fence
 	5,   // 60: fairlead.runner.v1.StopAck.fence:type_name -> fairlead.runner.v1.Fence
 	5,   // 61: fairlead.runner.v1.Forgotten.fence:type_name -> fairlead.runner.v1.Fence
@@ -5703,8 +5978,8 @@ var file_runner_v1_runner_proto_depIdxs = []int32{
 	5,   // 67: fairlead.runner.v1.SpecPart.fence:type_name -> fairlead.runner.v1.Fence
 	5,   // 68: fairlead.runner.v1.Offer.fence:type_name -> fairlead.runner.v1.Fence
 	5,   // 69: fairlead.runner.v1.Grant.fence:type_name -> fairlead.runner.v1.Fence
-	65,  // 70: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
-	66,  // 71: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
+	68,  // 70: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
+	69,  // 71: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
 	5,   // 72: fairlead.runner.v1.Refused.fence:type_name -> fairlead.runner.v1.Fence
 	4,   // 73: fairlead.runner.v1.Refused.reason:type_name -> fairlead.runner.v1.Refused.Reason
 	5,   // 74: fairlead.runner.v1.Resumed.fence:type_name -> fairlead.runner.v1.Fence
@@ -5716,32 +5991,38 @@ var file_runner_v1_runner_proto_depIdxs = []int32{
 	49,  // 80: fairlead.runner.v1.Stop.scope:type_name -> fairlead.runner.v1.StopScope
 	5,   // 81: fairlead.runner.v1.Forget.fence:type_name -> fairlead.runner.v1.Fence
 	1,   // 82: fairlead.runner.v1.Spec.strategy:type_name -> fairlead.runner.v1.Strategy
-	56,  // 83: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
-	57,  // 84: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
-	67,  // 85: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
-	68,  // 86: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
-	69,  // 87: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
-	70,  // 88: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
-	58,  // 89: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
-	61,  // 90: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
-	62,  // 91: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
-	63,  // 92: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
-	5,   // 93: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 94: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 95: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
-	6,   // 96: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
-	9,   // 97: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
-	11,  // 98: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
-	59,  // 99: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
-	8,   // 100: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
-	10,  // 101: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
-	12,  // 102: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
-	60,  // 103: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
-	100, // [100:104] is the sub-list for method output_type
-	96,  // [96:100] is the sub-list for method input_type
-	96,  // [96:96] is the sub-list for extension type_name
-	96,  // [96:96] is the sub-list for extension extendee
-	0,   // [0:96] is the sub-list for field type_name
+	59,  // 83: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
+	60,  // 84: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
+	70,  // 85: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
+	71,  // 86: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
+	72,  // 87: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
+	56,  // 88: fairlead.runner.v1.Spec.log_limit:type_name -> fairlead.runner.v1.LogLimit
+	57,  // 89: fairlead.runner.v1.Spec.log_filters:type_name -> fairlead.runner.v1.LogFilter
+	58,  // 90: fairlead.runner.v1.Spec.data:type_name -> fairlead.runner.v1.CapturedData
+	73,  // 91: fairlead.runner.v1.LogFilter.config:type_name -> fairlead.runner.v1.LogFilter.ConfigEntry
+	74,  // 92: fairlead.runner.v1.CapturedData.values:type_name -> fairlead.runner.v1.CapturedData.ValuesEntry
+	75,  // 93: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
+	61,  // 94: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
+	57,  // 95: fairlead.runner.v1.Step.log_filters:type_name -> fairlead.runner.v1.LogFilter
+	64,  // 96: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
+	65,  // 97: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
+	66,  // 98: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
+	5,   // 99: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 100: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 101: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 102: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
+	9,   // 103: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
+	11,  // 104: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
+	62,  // 105: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
+	8,   // 106: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
+	10,  // 107: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
+	12,  // 108: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
+	63,  // 109: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
+	106, // [106:110] is the sub-list for method output_type
+	102, // [102:106] is the sub-list for method input_type
+	102, // [102:102] is the sub-list for extension type_name
+	102, // [102:102] is the sub-list for extension extendee
+	0,   // [0:102] is the sub-list for field type_name
 }
 
 func init() { file_runner_v1_runner_proto_init() }
@@ -5790,14 +6071,14 @@ func file_runner_v1_runner_proto_init() {
 		(*Record_Stopped)(nil),
 		(*Record_Closed)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[52].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[55].OneofWrappers = []any{
 		(*Step_Exec)(nil),
 		(*Step_Script)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[54].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[57].OneofWrappers = []any{
 		(*OutputRequest_Chunk)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[55].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[58].OneofWrappers = []any{
 		(*OutputResponse_Ack)(nil),
 		(*OutputResponse_Nack)(nil),
 	}
@@ -5807,7 +6088,7 @@ func file_runner_v1_runner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runner_v1_runner_proto_rawDesc), len(file_runner_v1_runner_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   66,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
