@@ -103,6 +103,8 @@ type Workflow struct {
 	Strategy  Strategy
 	Keepgoing bool // go on with the next step after a failure
 	Steps     []Step
+	// LogFilters of every step's output, before the step's own.
+	LogFilters []LogFilter
 }
 
 // Step is one step of a workflow. Exactly one of Exec and Script is set.
@@ -122,6 +124,7 @@ type Step struct {
 	// ErrorHandler answers a failure of this step on its node; never an unknown.
 	ErrorHandler       *Step
 	KeepgoingOnSuccess bool // of a handler
+	LogFilters         []LogFilter
 }
 
 // Script is an inline script.

@@ -101,6 +101,8 @@ type Offer struct {
 	HostKeys map[string][]HostKey
 	// Project settings that nodes override.
 	Project *Project
+	// Captured are values that steps of earlier attempts captured, by node and name.
+	Captured map[string]map[string]string
 }
 
 // Grant allows an attempt to start its node steps.

@@ -80,6 +80,7 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 		StopAfterHubLossMs: e.Definition.StopAfterHubLoss.Milliseconds(),
 		LogLevel:           e.Definition.LogLevel,
 		LogLimit:           logLimit(e.Definition.LogLimit),
+		LogFilters:         logFilters(e.Definition.Workflow.LogFilters),
 	}
 	if e.Strategy == hub.StrategySequential {
 		spec.Strategy = runnerv1.Strategy_STRATEGY_STEP_FIRST
@@ -103,6 +104,9 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 		}
 		node.HostKeys, node.HostKeyConflict = knownKeys(o.HostKeys[n.Name])
 		spec.Nodes = append(spec.Nodes, node)
+	}
+	for _, node := range slices.Sorted(maps.Keys(o.Captured)) {
+		spec.Data = append(spec.Data, &runnerv1.CapturedData{Node: node, Values: o.Captured[node]})
 	}
 	spec.Steps = makeSteps(&e.Definition.Workflow, a.Steps)
 	return spec
@@ -170,7 +174,7 @@ func makeStep(step *hub.Step, of int) *runnerv1.Step {
 		TimeoutMs: step.Timeout.Milliseconds(), Idempotent: step.Idempotent, Probe: step.Probe,
 		ContinueOnUnknown: step.ContinueOnUnknown, Detached: step.Detached,
 		Retries: uint32(max(step.Retries, 0)), RetryDelayMs: step.RetryDelay.Milliseconds(),
-		KeepgoingOnSuccess: step.KeepgoingOnSuccess,
+		KeepgoingOnSuccess: step.KeepgoingOnSuccess, LogFilters: logFilters(step.LogFilters),
 	}
 	if step.Script == nil {
 		s.Work = &runnerv1.Step_Exec{Exec: step.Exec}
@@ -181,6 +185,14 @@ func makeStep(step *hub.Step, of int) *runnerv1.Step {
 		ArgsQuoted: step.Script.ArgsQuoted, FileExtension: step.Script.FileExtension,
 	}}
 	return s
+}
+
+func logFilters(filters []hub.LogFilter) []*runnerv1.LogFilter {
+	var out []*runnerv1.LogFilter
+	for _, f := range filters {
+		out = append(out, &runnerv1.LogFilter{Type: f.Type, Config: f.Config})
+	}
+	return out
 }
 
 // logLimit is nil for a job without one.

@@ -223,11 +223,13 @@ func workflowNode(w *hub.Workflow) *yaml.Node {
 	for i := range w.Steps {
 		commands.Content = append(commands.Content, stepTable(&w.Steps[i]).node())
 	}
-	return table{
+	t := table{
 		"commands":  commands,
 		"keepgoing": truthNode(w.Keepgoing),
 		"strategy":  textNode(string(w.Strategy)),
-	}.node()
+	}
+	t.logFilters("pluginConfig", w.LogFilters)
+	return t.node()
 }
 
 func stepTable(s *hub.Step) table {
@@ -254,6 +256,7 @@ func stepTable(s *hub.Step) table {
 		retry.duration("delay", s.RetryDelay)
 		t["retry"] = retry.node()
 	}
+	t.logFilters("plugins", s.LogFilters)
 	if s.ErrorHandler != nil {
 		handler := stepTable(s.ErrorHandler)
 		handler.truth("keepgoingOnSuccess", s.ErrorHandler.KeepgoingOnSuccess)

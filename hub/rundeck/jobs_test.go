@@ -165,8 +165,17 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"bad calendar", string(job("  calendars: [a b]\n")), "[0].calendars", "letters, digits"},
 		{"jobref", "- name: j\n  sequence:\n    commands:\n    - jobref: {name: x}\n", "[0].sequence.commands[0].jobref", "not supported yet"},
 		{"plugin step", "- name: j\n  sequence:\n    commands:\n    - type: copyfile\n      nodeStep: true\n", "[0].sequence.commands[0].type", "not supported yet"},
-		{"log filter", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-passwords}]}\n", "[0].sequence.commands[0].plugins", "not supported yet"},
-		{"workflow log filter", "- name: j\n  sequence:\n    pluginConfig: {LogFilter: [{type: mask-passwords}]}\n    commands:\n    - exec: a\n", "[0].sequence.pluginConfig.LogFilter", "not supported yet"},
+		{"unknown log filter", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: killhandler}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].type", "supported are key-value-data,"},
+		{"log filter without type", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{config: {regex: a}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].type", "is required"},
+		{"log filter setting", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: quiet-output, config: {regexp: a}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regexp", `did you mean "regex"?`},
+		{"lookahead", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: quiet-output, config: {regex: 'a(?=b)'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "holds a lookahead (?=...), which Java has and RE2 does not"},
+		{"lookbehind", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-log-output-regex, config: {regex: '(?<!a)b'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "negative lookbehind"},
+		{"possessive", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-log-output-regex, config: {regex: 'a++b'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "possessive"},
+		{"back reference", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: highlight-output, config: {regex: '(a)\\1'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "a reference back"},
+		{"mask without regex", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-log-output-regex}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "is required"},
+		{"one group without a name", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: key-value-data, config: {regex: 'x=(.+)'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "has one group, so name must say"},
+		{"colour", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: highlight-output, config: {regex: a, fgcolor: pink}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.fgcolor", "must be one of black"},
+		{"log filters and detached", "- name: j\n  nodefilters: {filter: a}\n  sequence:\n    pluginConfig: {LogFilter: [{type: mask-passwords}]}\n    commands:\n    - exec: a\n      detached: true\n", "[0].sequence.commands[0].detached", "does not work with log filters yet"},
 		{"parallel", "- name: j\n  sequence:\n    strategy: parallel\n    commands:\n    - exec: a\n", "[0].sequence.strategy", "not supported yet"},
 		{"date option", string(job("  options:\n  - name: d\n    isDate: true\n")), "[0].options[0].isDate", "not supported yet"},
 		{"runner selector", string(job("  runnerSelector: {filter: dc2, runnerFilterMode: TAGS}\n")), "[0].runnerSelector", "runnerTags"},
@@ -451,4 +460,60 @@ func FuzzParseLogLimit(f *testing.F) {
 			t.Errorf("%q is %+v", text, l)
 		}
 	})
+}
+
+func TestLogFiltersAreReadAndWritten(t *testing.T) {
+	t.Parallel()
+	file := []byte(`- name: j
+  sequence:
+    pluginConfig:
+      LogFilter:
+      - type: key-value-data
+        config: {invalidKeyPattern: '\s', logData: 'true', regex: '^(\w+)=(.+)$'}
+      - type: mask-passwords
+        config: {color: blue, replacement: '[SECURE]'}
+      WorkflowStrategy: {}
+    commands:
+    - exec: id
+      plugins:
+        LogFilter:
+        - type: highlight-output
+          config: {regex: 'error', fgcolor: light_red, mode: bold}
+      errorhandler:
+        exec: help
+        plugins:
+          LogFilter: {type: quiet-output, config: {regex: 'debug', matchLines: true}}
+`)
+	want := hub.Workflow{
+		Strategy: hub.StrategyNodeFirst,
+		LogFilters: []hub.LogFilter{
+			{Type: hub.FilterKeyValue, Config: map[string]string{"invalidKeyPattern": `\s`, "logData": "true", "regex": `^(\w+)=(.+)$`}},
+			{Type: hub.FilterMaskPasswords},
+		},
+		Steps: []hub.Step{{
+			Exec:       "id",
+			LogFilters: []hub.LogFilter{{Type: hub.FilterHighlight, Config: map[string]string{"regex": "error", "fgcolor": "light_red", "mode": "bold"}}},
+			ErrorHandler: &hub.Step{
+				Exec:       "help",
+				LogFilters: []hub.LogFilter{{Type: hub.FilterQuiet, Config: map[string]string{"regex": "debug", "matchLines": "true"}}},
+			},
+		}},
+	}
+	jobs, report := rundeck.ParseJobs(file)
+	if err := report.Err(); err != nil {
+		t.Fatalf("%+v", report.Errors)
+	}
+	if len(report.Warnings) != 2 {
+		t.Errorf("%+v", report.Warnings)
+	}
+	if diff := cmp.Diff(want, jobs[0].Job.Workflow); diff != "" {
+		t.Fatal(diff)
+	}
+	again, report := rundeck.ParseJobs([]byte(jobs[0].Job.Source))
+	if len(report.Errors)+len(report.Warnings) > 0 {
+		t.Fatalf("%+v\n%s", report, jobs[0].Job.Source)
+	}
+	if diff := cmp.Diff(want, again[0].Job.Workflow); diff != "" {
+		t.Error(diff)
+	}
 }

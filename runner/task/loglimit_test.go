@@ -19,8 +19,8 @@ import (
 	"github.com/fairlead/fairlead/runner/spool"
 )
 
-// printer is an executor whose commands print what their text says, each line as if it
-// came from a file with offsets; "wait" waits to be ended.
+// printer is an executor whose commands print what their text says, a line at a time
+// and without quotes; "wait" waits to be ended.
 type printer struct{}
 
 func (printer) Prepare(_ context.Context, c *Command) (Process, error) { return printing{c}, nil }
@@ -31,7 +31,7 @@ func (printing) Discard()      {}
 func (printing) About() string { return "" }
 
 func (p printing) Run(ctx context.Context, out Output) End {
-	text := strings.ReplaceAll(p.c.Text, "\\n", "\n")
+	text := strings.NewReplacer("\\n", "\n", "'", "").Replace(p.c.Text)
 	for line := range strings.Lines(text) {
 		if line == "wait\n" {
 			<-ctx.Done()
@@ -147,6 +147,11 @@ func (w *workbench) log(a *spool.Attempt) []string {
 		}
 	}
 	return out
+}
+
+// specOf has steps on one node.
+func specOf(texts ...string) *runnerv1.Spec {
+	return &runnerv1.Spec{Threads: 1, Strategy: runnerv1.Strategy_STRATEGY_NODE_FIRST, Nodes: nodes(1), Steps: steps(texts...)}
 }
 
 func steps(texts ...string) []*runnerv1.Step {
