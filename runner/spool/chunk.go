@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -56,6 +57,8 @@ func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk, over bool)
 		return nil, fmt.Errorf("encoding a chunk: %w", err)
 	}
 	spool := a.store.spool
+	a.stalled.Store(time.Now().UnixNano())
+	defer a.stalled.Store(0)
 	t, s, offset, err := a.store.appendWithRoom(ctx, frame{kindChunk, a.id, data}, over, a.modest())
 	if err != nil && ctx.Err() != nil {
 		return nil, err
@@ -83,6 +86,17 @@ func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk, over bool)
 		}
 	}
 	return func() error { return spool.wait(t) }, nil
+}
+
+// stallAfter is how long a chunk waits before that is worth a word: behind a slow link each
+// waits a little.
+const stallAfter = 2 * time.Second
+
+// Stalled reports whether output has waited for room so long that people should know, and
+// whether it is the disk that is full.
+func (a *Attempt) Stalled() (stalled, disk bool) {
+	since := a.stalled.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) >= stallAfter, !a.store.HasSpace()
 }
 
 // Full reports whether output is to be dropped now instead of waiting for room.

@@ -452,6 +452,13 @@ func TestOutputWaitsForRoom(t *testing.T) {
 			t.Error("output was taken beyond the limit")
 		default:
 		}
+		if stalled, _ := a.Stalled(); stalled {
+			t.Error("a moment's wait is told")
+		}
+		<-time.After(stallAfter)
+		if stalled, disk := a.Stalled(); !stalled || disk {
+			t.Errorf("stalled %v, for the disk %v", stalled, disk)
+		}
 		a.AckChunks(1)
 		select {
 		case <-done:
