@@ -60,3 +60,37 @@ func TestLogFiltersOutliveTheRunner(t *testing.T) {
 		}
 	}
 }
+
+// A command that would print for ever is ended at the limit, whole, and the log has just
+// what the limit lets through.
+func TestLogLimitHalts(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, setup{})
+	w.must(w.hub.ImportJobs(w.ctx, "p", `
+- name: j
+  loglimit: 10KB
+  nodefilters: {filter: 'name: node.*'}
+  sequence:
+    commands:
+    - exec: echo $$ > `+w.dir+`/pid; yes 0123456789abcdef
+    - exec: touch `+w.dir+`/later
+`))
+	id := w.run()
+	e := w.end(id, "failed", 60*time.Second)
+	if !e.LogComplete {
+		t.Error("the log is not whole")
+	}
+	if s := w.step(id, "node001", 1); s.Reason != "log_limit" || !strings.Contains(s.Message, "10240 bytes") {
+		t.Errorf("%+v", s)
+	}
+	got, err := w.hub.Log(w.ctx, id, "format=text&node=node001")
+	w.must(err)
+	kept, note, _ := strings.Cut(got, "[")
+	if want := strings.Repeat("0123456789abcdef\n", 10240/17) + "0123456789abcdef"[:10240%17]; kept != want || !strings.Contains(note, "the job's log limit of 10240 bytes was reached") {
+		t.Errorf("%d bytes are kept, then %q", len(kept), note)
+	}
+	w.untilGone(w.pid())
+	if len(w.lines("later")) > 0 {
+		t.Error("a later step ran")
+	}
+}

@@ -227,7 +227,11 @@ func readRunnerSelector(f fields) {
 // checkReferences warns of options that a command names and the job does not have: a
 // run would fail on its first node.
 func checkReferences(p *problems, job *hub.Job) {
+	captures := job.Workflow.Captures()
 	check := func(path, text string) {
+		if strings.Contains(text, "${data.") && !captures {
+			p.warnf(path, "refers to a captured value (data.*), and no log filter of the job captures any: a run fails there")
+		}
 		for _, opening := range []string{"${option.", "${unquotedoption."} {
 			for rest := text; ; {
 				_, after, found := strings.Cut(rest, opening)

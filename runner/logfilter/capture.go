@@ -152,6 +152,9 @@ func (m *multiLine) line(l *line) {
 }
 
 func (m *multiLine) end() []string {
+	if len(m.text) == 0 {
+		return nil
+	}
 	m.take(bytes.TrimSuffix(m.text, []byte{'\n'}), &m.values)
 	shown := m.shown(m.log)
 	if m.over {
