@@ -37,6 +37,8 @@ type Job struct {
 	RunnerTags []string
 	// RunnerTimeout bounds the wait for a runner; 0: wait for ever.
 	RunnerTimeout time.Duration
+	// LogLimit bounds what its commands print.
+	LogLimit LogLimit
 	// Source is the definition as a canonical Rundeck YAML document.
 	Source    string
 	Revision  int64
@@ -101,6 +103,8 @@ type Workflow struct {
 	Strategy  Strategy
 	Keepgoing bool // go on with the next step after a failure
 	Steps     []Step
+	// LogFilters of every step's output, before the step's own.
+	LogFilters []LogFilter
 }
 
 // Step is one step of a workflow. Exactly one of Exec and Script is set.
@@ -120,6 +124,7 @@ type Step struct {
 	// ErrorHandler answers a failure of this step on its node; never an unknown.
 	ErrorHandler       *Step
 	KeepgoingOnSuccess bool // of a handler
+	LogFilters         []LogFilter
 }
 
 // Script is an inline script.

@@ -101,6 +101,16 @@ type Offer struct {
 	HostKeys map[string][]HostKey
 	// Project settings that nodes override.
 	Project *Project
+	// Captured are values that steps of earlier attempts captured, by node and name.
+	Captured map[string]map[string]string
+}
+
+// Stalls says of which attempts of a runner the commands wait to print, by id.
+type Stalls struct {
+	// Disk: the runner's disk is full. Unacknowledged: as much as may waits for a hub.
+	Disk, Unacknowledged []string
+	// Flowing waited before, and print again.
+	Flowing []string
 }
 
 // Grant allows an attempt to start its node steps.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead/fairlead/proto/failpoint"
@@ -30,6 +31,9 @@ type holding struct {
 	r     *Runner
 	id    string
 	fence *runnerv1.Fence
+	// stalled: the hub was told that its output waits for room, by this process or, for
+	// all that is known, by an earlier one.
+	stalled atomic.Bool
 
 	mu      sync.Mutex // guards the following fields; taken before the driver's
 	phase   phase

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
@@ -41,22 +42,41 @@ func (r *Runner) renew() {
 	if link == nil {
 		return
 	}
-	var fences []*runnerv1.Fence
+	var live []*holding
 	for _, h := range r.all() {
 		h.mu.Lock()
 		if h.phase == granted && !h.tell.muted && !h.over {
-			fences = append(fences, h.fence)
+			live = append(live, h)
 		}
 		h.mu.Unlock()
 	}
-	for len(fences) > 0 {
-		page := fences[:min(len(fences), renewPage)]
-		fences = fences[len(page):]
+	for page := range slices.Chunk(live, renewPage) {
 		r.mu.Lock()
 		r.renewed = append(r.renewed, r.c.Boottime())
 		r.mu.Unlock()
-		link.Send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Renew{Renew: &runnerv1.Renew{Fences: page}}})
+		link.Send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Renew{Renew: renewal(page)}})
 	}
+}
+
+// renewal renews the leases of some attempts, and says whose output waits for room.
+func renewal(page []*holding) *runnerv1.Renew {
+	out := &runnerv1.Renew{}
+	for _, h := range page {
+		out.Fences = append(out.Fences, h.fence)
+		stalled, disk := h.kept().Stalled()
+		switch {
+		case stalled && disk:
+			out.Stalls = append(out.Stalls, &runnerv1.Stall{AttemptId: h.id, Why: runnerv1.Stall_WHY_DISK})
+		case stalled:
+			out.Stalls = append(out.Stalls, &runnerv1.Stall{AttemptId: h.id, Why: runnerv1.Stall_WHY_UNACKNOWLEDGED})
+		case h.stalled.Load():
+			out.Flowing = append(out.Flowing, h.id)
+		}
+		if stalled {
+			h.stalled.Store(true)
+		}
+	}
+	return out
 }
 
 // renewAcked counts from when the answered request was sent: what was sent later may

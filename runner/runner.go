@@ -138,6 +138,7 @@ func New(c Config) (*Runner, error) {
 func (r *Runner) load() error {
 	for _, a := range r.store.Attempts() {
 		h := newHolding(r, a.Fence())
+		h.stalled.Store(true)
 		h.disk = a
 		r.holdings[a.ID()] = h
 		switch {

@@ -118,7 +118,7 @@ func (d *Dispatcher) advance(ctx context.Context, st *store.Store, fx *effects, 
 	}
 	cut := x.job.plan.Next(x.have(), x.flow())
 	if cut.NoNew {
-		if err := d.stopNew(ctx, st, fx, x); err != nil {
+		if err := d.stopNew(ctx, st, fx, x, nodeFailed); err != nil {
 			return err
 		}
 		cut = x.job.plan.Next(x.have(), x.flow())
@@ -239,15 +239,18 @@ func (d *Dispatcher) waitingFor(a *hub.Assignment, why shortage, now time.Time) 
 	return w
 }
 
-// stopNew bars further starts after a failure: offers are withdrawn, live siblings told.
-func (d *Dispatcher) stopNew(ctx context.Context, st *store.Store, fx *effects, x *executionState) error {
+// nodeFailed is why nothing more starts after a failure.
+const nodeFailed = "another node failed and keepgoing is off"
+
+// stopNew bars further starts: offers are withdrawn, live siblings told.
+func (d *Dispatcher) stopNew(ctx context.Context, st *store.Store, fx *effects, x *executionState, why string) error {
 	if !x.row.NoNew {
 		if err := st.SetNoNew(ctx, x.row.ID); err != nil {
 			return err
 		}
 		x.row.NoNew = true
 	}
-	return d.endOpen(ctx, st, fx, x, hub.AssignmentSkipped, "another node failed and keepgoing is off")
+	return d.endOpen(ctx, st, fx, x, hub.AssignmentSkipped, why)
 }
 
 // endOpen ends what of an execution is not granted, and tells the runners of what is.

@@ -168,8 +168,15 @@ func (d *Dispatcher) sendOffer(ctx context.Context, w *work, projects map[string
 		d.log.Error("cannot offer an attempt", "attempt", w.fence.AttemptID, "error", err)
 		return
 	}
+	captured, err := d.captured(ctx, w)
+	if err != nil {
+		d.log.Error("cannot offer an attempt", "attempt", w.fence.AttemptID, "error", err)
+		return
+	}
 	w.project.Store(project)
-	sink.Offer(hub.Offer{Fence: w.fence, RunnerID: w.runnerID, Execution: e, Assignment: &w.assignment, HostKeys: keys, Project: project})
+	sink.Offer(hub.Offer{
+		Fence: w.fence, RunnerID: w.runnerID, Execution: e, Assignment: &w.assignment, HostKeys: keys, Project: project, Captured: captured,
+	})
 }
 
 // hostKeys are what is known of the nodes that are reached over the network.

@@ -370,7 +370,7 @@ func (d *Dispatcher) release(ctx context.Context, id string, incarnation int64, 
 		case x.row.CancelRequested:
 			return d.endOpen(ctx, st, fx, x, hub.AssignmentCancelled, "cancelled")
 		case x.row.NoNew:
-			return d.endOpen(ctx, st, fx, x, hub.AssignmentSkipped, "another node failed and keepgoing is off")
+			return d.endOpen(ctx, st, fx, x, hub.AssignmentSkipped, nodeFailed)
 		}
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/workflow"
 	"github.com/fairlead/fairlead/proto/failpoint"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 // reportKind is what a runner tells about an attempt.
@@ -214,12 +215,13 @@ func (r *reportRequest) needsExecution() bool {
 		return true
 	}
 	j := r.work.job
-	if j.base.Keepgoing || j.slices <= 1 {
+	if j.slices <= 1 {
 		return false
 	}
-	// The first failure bars further starts in the siblings.
+	// The first failure bars further starts in the siblings, the log limit always does.
 	return slices.ContainsFunc(r.steps.Records, func(rec hub.StepRecord) bool {
 		_, step, ok := r.work.cell(rec.Cell)
-		return rec.Kind == hub.RecordEnded && ok && workflow.Failure(j.workflow, step, rec.Status)
+		stops := rec.Reason == wire.ReasonLogLimit || !j.base.Keepgoing && workflow.Failure(j.workflow, step, rec.Status)
+		return rec.Kind == hub.RecordEnded && ok && stops
 	})
 }

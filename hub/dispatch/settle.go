@@ -236,7 +236,7 @@ func (d *Dispatcher) ready(ctx context.Context, st *store.Store, fx *effects, x 
 	case x.row.CancelRequested:
 		return d.endOpen(ctx, st, fx, x, hub.AssignmentCancelled, "cancelled")
 	case x.row.NoNew:
-		return d.endOpen(ctx, st, fx, x, hub.AssignmentSkipped, "another node failed and keepgoing is off")
+		return d.endOpen(ctx, st, fx, x, hub.AssignmentSkipped, nodeFailed)
 	}
 	return nil
 }
@@ -250,10 +250,18 @@ func (t *turn) advance(ctx context.Context) error {
 	for _, id := range unique(ids) {
 		x := t.states[id]
 		for _, m := range t.order {
-			if m.x == x && m.failed && !x.row.Keepgoing && !x.row.NoNew && x.row.Slices > 1 {
-				if err := t.d.stopNew(ctx, t.st, t.fx, x); err != nil {
-					return err
-				}
+			if m.x != x || x.row.NoNew || x.row.Slices < 2 {
+				continue
+			}
+			var err error
+			switch {
+			case m.halted:
+				err = t.d.stopNew(ctx, t.st, t.fx, x, "the job's log limit was reached")
+			case m.failed && !x.row.Keepgoing:
+				err = t.d.stopNew(ctx, t.st, t.fx, x, nodeFailed)
+			}
+			if err != nil {
+				return err
 			}
 		}
 		if err := t.d.advance(ctx, t.st, t.fx, x); err != nil {

@@ -40,8 +40,10 @@ type moving struct {
 	// cells as this batch tells them, merged.
 	cells map[hub.Cell]*hub.NodeStep
 	late  bool // lost already: what comes is kept and changes nothing
-	// failed: a failure that bars further starts.
+	// failed: a failure that bars further starts. halted: the job's log limit was reached,
+	// which bars them too, also where a failure does not.
 	failed   bool
+	halted   bool
 	hostKeys []hub.HostKey
 	result   *reportCall
 	log      *store.LogState
@@ -232,6 +234,7 @@ func (m *moving) record(r *hub.StepRecord) {
 		name := m.work.job.base.Nodes[node].Name
 		m.hostKeys = append(m.hostKeys, hub.HostKey{Node: name, Key: clean(r.NewHostKey)})
 	}
+	m.halted = m.halted || !m.late && r.Reason == wire.ReasonLogLimit
 	m.failed = m.failed || !m.late && !(r.NotStarted && wire.ComesAgain(r.Reason)) && workflow.Failure(m.work.job.workflow, step, row.Status)
 }
 

@@ -285,6 +285,22 @@ func (s *session) renew(ctx context.Context, msg *runnerv1.Renew) error {
 		s.push(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_RenewAck{RenewAck: &runnerv1.RenewAck{
 			Tick: uint64(tick), DbMark: markOut(mark),
 		}}})
+		if err := s.g.dispatch.Stalls(ctx, s.ref, stallsIn(msg)); err != nil && ctx.Err() == nil {
+			s.g.log.WarnContext(ctx, "it is not told that output waits", "runner_id", s.id.ID, "error", err)
+		}
 	})
 	return nil
+}
+
+// stallsIn takes what a renewal says of output that waits.
+func stallsIn(msg *runnerv1.Renew) hub.Stalls {
+	out := hub.Stalls{Flowing: msg.GetFlowing()}
+	for _, stall := range msg.GetStalls() {
+		if stall.GetWhy() == runnerv1.Stall_WHY_DISK {
+			out.Disk = append(out.Disk, stall.GetAttemptId())
+		} else {
+			out.Unacknowledged = append(out.Unacknowledged, stall.GetAttemptId())
+		}
+	}
+	return out
 }

@@ -152,6 +152,7 @@ type limited struct {
 func (l limited) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
+	wire.LimitUnsent(c)
 	return l.TransportCredentials.ServerHandshake(c)
 }
 

@@ -79,6 +79,7 @@ func (p *OnePort) handOut(ctx context.Context, conn net.Conn) {
 	to := p.People
 	if wire.IsGatewayName(name) {
 		to = p.Gateway
+		wire.LimitUnsent(conn) // what the gateway gets is no socket any more
 	}
 	if err != nil || !to.(*share).give(ctx, whole) {
 		_ = conn.Close()

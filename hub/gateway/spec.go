@@ -80,6 +80,8 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 		StopAfterHubLossMs: e.Definition.StopAfterHubLoss.Milliseconds(),
 		LogLevel:           e.Definition.LogLevel,
 		WorkflowSteps:      uint32(len(e.Definition.Workflow.Steps)),
+		LogLimit:           logLimit(e.Definition.LogLimit),
+		LogFilters:         logFilters(e.Definition.Workflow.LogFilters),
 	}
 	if e.Strategy == hub.StrategySequential {
 		spec.Strategy = runnerv1.Strategy_STRATEGY_STEP_FIRST
@@ -103,6 +105,9 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 		}
 		node.HostKeys, node.HostKeyConflict = knownKeys(o.HostKeys[n.Name])
 		spec.Nodes = append(spec.Nodes, node)
+	}
+	for _, node := range slices.Sorted(maps.Keys(o.Captured)) {
+		spec.Data = append(spec.Data, &runnerv1.CapturedData{Node: node, Values: o.Captured[node]})
 	}
 	spec.Steps = makeSteps(&e.Definition.Workflow, a.Steps)
 	return spec
@@ -170,7 +175,7 @@ func makeStep(step *hub.Step, of int) *runnerv1.Step {
 		TimeoutMs: step.Timeout.Milliseconds(), Idempotent: step.Idempotent, Probe: step.Probe,
 		ContinueOnUnknown: step.ContinueOnUnknown, Detached: step.Detached,
 		Retries: uint32(max(step.Retries, 0)), RetryDelayMs: step.RetryDelay.Milliseconds(),
-		KeepgoingOnSuccess: step.KeepgoingOnSuccess,
+		KeepgoingOnSuccess: step.KeepgoingOnSuccess, LogFilters: logFilters(step.LogFilters),
 	}
 	if step.Script == nil {
 		s.Work = &runnerv1.Step_Exec{Exec: step.Exec}
@@ -181,6 +186,29 @@ func makeStep(step *hub.Step, of int) *runnerv1.Step {
 		ArgsQuoted: step.Script.ArgsQuoted, FileExtension: step.Script.FileExtension,
 	}}
 	return s
+}
+
+func logFilters(filters []hub.LogFilter) []*runnerv1.LogFilter {
+	var out []*runnerv1.LogFilter
+	for _, f := range filters {
+		out = append(out, &runnerv1.LogFilter{Type: f.Type, Config: f.Config})
+	}
+	return out
+}
+
+// logLimit is nil for a job without one.
+func logLimit(l hub.LogLimit) *runnerv1.LogLimit {
+	if l.Text == "" {
+		return nil
+	}
+	out := &runnerv1.LogLimit{
+		Lines: uint64(max(l.Lines, 0)), Bytes: uint64(max(l.Bytes, 0)), PerNode: l.PerNode, Truncate: l.Truncate,
+		Cancelled: l.Status == hub.LogLimitAborted, Text: l.String(),
+	}
+	if l.Status != hub.LogLimitFailed && l.Status != hub.LogLimitAborted {
+		out.Status = l.Status
+	}
+	return out
 }
 
 // jobContext are the job.* values that commands may use, under Rundeck's names.

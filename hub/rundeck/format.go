@@ -165,6 +165,7 @@ func jobNode(j *hub.Job) *yaml.Node {
 	if j.ExecutionDisabled {
 		t["executionEnabled"] = truthNode(false)
 	}
+	t.logLimit(&j.LogLimit)
 	t.schedule(&j.Schedule)
 	t.texts("calendars", j.Calendars)
 	t.truth("multipleExecutions", j.MultipleExecutions)
@@ -222,11 +223,13 @@ func workflowNode(w *hub.Workflow) *yaml.Node {
 	for i := range w.Steps {
 		commands.Content = append(commands.Content, stepTable(&w.Steps[i]).node())
 	}
-	return table{
+	t := table{
 		"commands":  commands,
 		"keepgoing": truthNode(w.Keepgoing),
 		"strategy":  textNode(string(w.Strategy)),
-	}.node()
+	}
+	t.logFilters("pluginConfig", w.LogFilters)
+	return t.node()
 }
 
 func stepTable(s *hub.Step) table {
@@ -253,6 +256,7 @@ func stepTable(s *hub.Step) table {
 		retry.duration("delay", s.RetryDelay)
 		t["retry"] = retry.node()
 	}
+	t.logFilters("plugins", s.LogFilters)
 	if s.ErrorHandler != nil {
 		handler := stepTable(s.ErrorHandler)
 		handler.truth("keepgoingOnSuccess", s.ErrorHandler.KeepgoingOnSuccess)

@@ -28,10 +28,8 @@ func jobKeys() keys {
 		"schedule", "timeZone", "scheduleEnabled", "executionEnabled", "missed",
 		"multipleExecutions", "maxMultipleExecutions", "calendars",
 		"lostAfter", "onHubLoss", "runnerTags", "runnerTimeout",
+		"loglimit", "loglimitAction", "loglimitStatus",
 	).with(keys{
-		"loglimit":                   {unsupported: true},
-		"loglimitAction":             {unsupported: true},
-		"loglimitStatus":             {unsupported: true},
 		"retry":                      {unsupported: true, asIs: []string{"0"}},
 		"orchestrator":               {unsupported: true},
 		"schedules":                  {unsupported: true},
@@ -67,6 +65,7 @@ func readJob(p *problems, v *value) (*hub.Job, bool) {
 		Schedule:    readSchedule(f),
 		Calendars:   readCalendars(f),
 		RunnerTags:  readRunnerTags(f),
+		LogLimit:    readLogLimit(f),
 	}
 	job.MultipleExecutions, job.MaxMultiple = readMultiple(f)
 	job.ExecutionDisabled = !f.boolean("executionEnabled", true)
@@ -76,6 +75,7 @@ func readJob(p *problems, v *value) (*hub.Job, bool) {
 	job.StopAfterHubLoss = readHubLoss(f)
 	readRunnerSelector(f)
 	checkDetached(f, job)
+	checkLogFilters(f, &job.Workflow)
 	checkReferences(p, job)
 	return job, true
 }
@@ -227,7 +227,11 @@ func readRunnerSelector(f fields) {
 // checkReferences warns of options that a command names and the job does not have: a
 // run would fail on its first node.
 func checkReferences(p *problems, job *hub.Job) {
+	captures := job.Workflow.Captures()
 	check := func(path, text string) {
+		if strings.Contains(text, "${data.") && !captures {
+			p.warnf(path, "refers to a captured value (data.*), and no log filter of the job captures any: a run fails there")
+		}
 		for _, opening := range []string{"${option.", "${unquotedoption."} {
 			for rest := text; ; {
 				_, after, found := strings.Cut(rest, opening)

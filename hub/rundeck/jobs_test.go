@@ -147,6 +147,9 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"unknown key far from all", string(job("  zzzzzzzzzz: 1\n")), "[0].zzzzzzzzzz", "known are calendars, defaultTab, description"},
 		{"unknown key in a step", "- name: j\n  sequence:\n    commands:\n    - exec: a\n    - exce: b\n      exec: c\n", "[0].sequence.commands[1].exce", `did you mean "exec"?`},
 		{"unknown key in dispatch", string(job("  nodefilters: {filter: a, dispatch: {threadCount: 1}}\n")), "[0].nodefilters.dispatch.threadCount", `did you mean "threadcount"?`},
+		{"log limit", string(job("  loglimit: 10 pages\n")), "[0].loglimit", `a size ("10MB"; B, KB, MB, GB)`},
+		{"log limit of nothing", string(job("  loglimit: 0\n")), "[0].loglimit", "must be at least 1"},
+		{"log limit action", string(job("  loglimit: 10\n  loglimitAction: stop\n")), "[0].loglimitAction", "must be one of halt, truncate"},
 		{"bad crontab", string(job("  schedule: {crontab: '0 0 12 13 * FRI'}\n")), "[0].schedule.crontab", "both set"},
 		{"bad part of a schedule", string(job("  schedule: {time: {hour: '25'}}\n")), "[0].schedule.time.hour", "(line 5)"},
 		{"bad day of a schedule", string(job("  schedule: {weekday: {day: FUNDAY}}\n")), "[0].schedule.weekday.day", "FUNDAY"},
@@ -162,8 +165,17 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"bad calendar", string(job("  calendars: [a b]\n")), "[0].calendars", "letters, digits"},
 		{"jobref", "- name: j\n  sequence:\n    commands:\n    - jobref: {name: x}\n", "[0].sequence.commands[0].jobref", "not supported yet"},
 		{"plugin step", "- name: j\n  sequence:\n    commands:\n    - type: copyfile\n      nodeStep: true\n", "[0].sequence.commands[0].type", "not supported yet"},
-		{"log filter", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-passwords}]}\n", "[0].sequence.commands[0].plugins", "not supported yet"},
-		{"workflow log filter", "- name: j\n  sequence:\n    pluginConfig: {LogFilter: [{type: mask-passwords}]}\n    commands:\n    - exec: a\n", "[0].sequence.pluginConfig.LogFilter", "not supported yet"},
+		{"unknown log filter", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: killhandler}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].type", "supported are key-value-data,"},
+		{"log filter without type", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{config: {regex: a}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].type", "is required"},
+		{"log filter setting", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: quiet-output, config: {regexp: a}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regexp", `did you mean "regex"?`},
+		{"lookahead", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: quiet-output, config: {regex: 'a(?=b)'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "holds a lookahead (?=...), which Java has and RE2 does not"},
+		{"lookbehind", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-log-output-regex, config: {regex: '(?<!a)b'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "negative lookbehind"},
+		{"possessive", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-log-output-regex, config: {regex: 'a++b'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "possessive"},
+		{"back reference", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: highlight-output, config: {regex: '(a)\\1'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "a reference back"},
+		{"mask without regex", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-log-output-regex}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "is required"},
+		{"one group without a name", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: key-value-data, config: {regex: 'x=(.+)'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "has one group, so name must say"},
+		{"colour", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: highlight-output, config: {regex: a, fgcolor: pink}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.fgcolor", "must be one of black"},
+		{"log filters and detached", "- name: j\n  nodefilters: {filter: a}\n  sequence:\n    pluginConfig: {LogFilter: [{type: mask-passwords}]}\n    commands:\n    - exec: a\n      detached: true\n", "[0].sequence.commands[0].detached", "does not work with log filters yet"},
 		{"parallel", "- name: j\n  sequence:\n    strategy: parallel\n    commands:\n    - exec: a\n", "[0].sequence.strategy", "not supported yet"},
 		{"date option", string(job("  options:\n  - name: d\n    isDate: true\n")), "[0].options[0].isDate", "not supported yet"},
 		{"runner selector", string(job("  runnerSelector: {filter: dc2, runnerFilterMode: TAGS}\n")), "[0].runnerSelector", "runnerTags"},
@@ -402,4 +414,106 @@ func FuzzParseJobs(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestLogLimitIsReadAndWritten(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, lines string
+		want        hub.LogLimit
+	}{
+		{"lines", "  loglimit: 100\n", hub.LogLimit{Text: "100", Lines: 100, Status: "failed"}},
+		{"lines per node", "  loglimit: 100/node\n  loglimitAction: truncate\n  loglimitStatus: failed\n", hub.LogLimit{Text: "100/node", Lines: 100, PerNode: true, Truncate: true}},
+		{"size", "  loglimit: 10MB\n  loglimitAction: halt\n  loglimitStatus: aborted\n", hub.LogLimit{Text: "10MB", Bytes: 10 << 20, Status: "aborted"}},
+		{"size per node", "  loglimit: 10k/node\n", hub.LogLimit{Text: "10k/node", Bytes: 10 << 10, PerNode: true, Status: "failed"}},
+		{"own status", "  loglimit: 1g\n  loglimitStatus: too chatty\n", hub.LogLimit{Text: "1g", Bytes: 1 << 30, Status: "too chatty"}},
+		{"none", "  loglimitAction: halt\n  loglimitStatus: failed\n", hub.LogLimit{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			jobs, report := rundeck.ParseJobs(job(tt.lines))
+			if err := report.Err(); err != nil {
+				t.Fatalf("%+v", report.Errors)
+			}
+			if diff := cmp.Diff(tt.want, jobs[0].Job.LogLimit); diff != "" {
+				t.Fatal(diff)
+			}
+			again, report := rundeck.ParseJobs([]byte(jobs[0].Job.Source))
+			if err := report.Err(); err != nil {
+				t.Fatalf("%+v\n%s", report.Errors, jobs[0].Job.Source)
+			}
+			if diff := cmp.Diff(tt.want, again[0].Job.LogLimit); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func FuzzParseLogLimit(f *testing.F) {
+	for _, text := range []string{"100", "100/node", "10MB", "10KB/node", "9223372036854775807G", "-1", "1 k", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := hub.ParseLogLimit(text)
+		if err == nil && (l.Lines < 1) == (l.Bytes < 1) {
+			t.Errorf("%q is %+v", text, l)
+		}
+	})
+}
+
+func TestLogFiltersAreReadAndWritten(t *testing.T) {
+	t.Parallel()
+	file := []byte(`- name: j
+  sequence:
+    pluginConfig:
+      LogFilter:
+      - type: key-value-data
+        config: {invalidKeyPattern: '\s', logData: 'true', regex: '^(\w+)=(.+)$'}
+      - type: mask-passwords
+        config: {color: blue, replacement: '[SECURE]'}
+      WorkflowStrategy: {}
+    commands:
+    - exec: id
+      plugins:
+        LogFilter:
+        - type: highlight-output
+          config: {regex: 'error', fgcolor: light_red, mode: bold}
+      errorhandler:
+        exec: help
+        plugins:
+          LogFilter: {type: quiet-output, config: {regex: 'debug', matchLines: true}}
+`)
+	want := hub.Workflow{
+		Strategy: hub.StrategyNodeFirst,
+		LogFilters: []hub.LogFilter{
+			{Type: hub.FilterKeyValue, Config: map[string]string{"invalidKeyPattern": `\s`, "logData": "true", "regex": `^(\w+)=(.+)$`}},
+			{Type: hub.FilterMaskPasswords},
+		},
+		Steps: []hub.Step{{
+			Exec:       "id",
+			LogFilters: []hub.LogFilter{{Type: hub.FilterHighlight, Config: map[string]string{"regex": "error", "fgcolor": "light_red", "mode": "bold"}}},
+			ErrorHandler: &hub.Step{
+				Exec:       "help",
+				LogFilters: []hub.LogFilter{{Type: hub.FilterQuiet, Config: map[string]string{"regex": "debug", "matchLines": "true"}}},
+			},
+		}},
+	}
+	jobs, report := rundeck.ParseJobs(file)
+	if err := report.Err(); err != nil {
+		t.Fatalf("%+v", report.Errors)
+	}
+	if len(report.Warnings) != 2 {
+		t.Errorf("%+v", report.Warnings)
+	}
+	if diff := cmp.Diff(want, jobs[0].Job.Workflow); diff != "" {
+		t.Fatal(diff)
+	}
+	again, report := rundeck.ParseJobs([]byte(jobs[0].Job.Source))
+	if len(report.Errors)+len(report.Warnings) > 0 {
+		t.Fatalf("%+v\n%s", report, jobs[0].Job.Source)
+	}
+	if diff := cmp.Diff(want, again[0].Job.Workflow); diff != "" {
+		t.Error(diff)
+	}
 }

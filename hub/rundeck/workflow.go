@@ -26,7 +26,7 @@ func stepKeys() keys {
 		"configuration":           {unsupported: true},
 		"conditionGroups":         {unsupported: true},
 		"subSteps":                {unsupported: true},
-		"plugins":                 {unsupported: true},
+		"plugins":                 {}, // read by readStepPlugins
 		"autoSecureInput":         {unsupported: true, asIs: []string{"false"}},
 		"passSecureInput":         {unsupported: true, asIs: []string{"false"}},
 	})
@@ -53,7 +53,7 @@ func readWorkflow(f fields) hub.Workflow {
 	}
 	w.Keepgoing = seq.boolean("keepgoing", false)
 	w.Strategy = readStrategy(seq)
-	readPluginConfig(seq)
+	w.LogFilters = readPluginConfig(seq)
 	commands := seq.v.get("commands")
 	if commands == nil || commands.shape != list || len(commands.items) == 0 {
 		seq.wrong("commands", "must be a list of at least one step")
@@ -85,18 +85,16 @@ func readStrategy(f fields) hub.Strategy {
 	return hub.StrategyNodeFirst
 }
 
-// readPluginConfig takes the settings that exports write for the strategy itself when
-// they say nothing.
-func readPluginConfig(f fields) {
+// readPluginConfig reads the log filters of all steps, and takes the settings that exports
+// write for the strategy itself when they say nothing.
+func readPluginConfig(f fields) []hub.LogFilter {
 	const name = "pluginConfig"
 	v := f.v.get(name)
 	if v == nil || v.empty() {
-		return
+		return nil
 	}
-	f.open(v, join(f.path, name), keys{
-		"LogFilter":        {unsupported: true},
-		"WorkflowStrategy": {unsupported: true},
-	})
+	inner, _ := f.open(v, join(f.path, name), keys{"LogFilter": {}, "WorkflowStrategy": {unsupported: true}})
+	return readLogFilters(inner, "LogFilter")
 }
 
 // readStep reads a step, or the step that answers a failure.
@@ -111,6 +109,7 @@ func readStep(f fields, handler bool) hub.Step {
 	}
 	readWork(f, &s)
 	readRetry(f, &s)
+	s.LogFilters = readStepPlugins(f)
 	if handler {
 		s.KeepgoingOnSuccess = f.boolean("keepgoingOnSuccess", false)
 		if f.has("errorhandler") {
@@ -129,6 +128,16 @@ func readStep(f fields, handler bool) hub.Step {
 		}
 	}
 	return s
+}
+
+// readStepPlugins reads the log filters of a step.
+func readStepPlugins(f fields) []hub.LogFilter {
+	v := f.v.get("plugins")
+	if v == nil || v.empty() {
+		return nil
+	}
+	inner, _ := f.open(v, join(f.path, "plugins"), supported("LogFilter"))
+	return readLogFilters(inner, "LogFilter")
 }
 
 // checkDetached objects to detached steps of a job that is sent to no nodes: on the

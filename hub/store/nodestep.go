@@ -58,6 +58,13 @@ func (s *Store) NodeSteps(ctx context.Context, executionID string) ([]hub.NodeSt
 	return collect(ctx, s, scanNodeStep, `SELECT `+nodeStepColumns+` FROM node_step WHERE execution_id = $1 ORDER BY node, step, try`, executionID)
 }
 
+// Captured reads the node steps of an execution that captured values, in the order in
+// which they ended.
+func (s *Store) Captured(ctx context.Context, executionID string) ([]hub.NodeStep, error) {
+	return collect(ctx, s, scanNodeStep, `SELECT `+nodeStepColumns+` FROM node_step WHERE execution_id = $1 AND data <> ''
+		ORDER BY ended_at, node, step, try`, executionID)
+}
+
 // NodeStatuses reads of the node steps of executions what counts need: where they are,
 // their try and their status.
 func (s *Store) NodeStatuses(ctx context.Context, executionIDs []string) ([]hub.NodeStep, error) {

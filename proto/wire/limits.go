@@ -16,6 +16,8 @@ const (
 	MaxStepsBytes   = 512 << 10
 	// MaxResultTail bounds the records and chunks that travel inside a Result.
 	MaxResultTail = 64 << 10
+	// MaxSpecData bounds the values in a Spec that earlier attempts captured.
+	MaxSpecData = 8 << 20
 	// MaxRecordData bounds the captured values of one Ended record.
 	MaxRecordData = 64 << 10
 	// MaxChunkBytes bounds the frames of one chunk before compression.

@@ -13,3 +13,7 @@ const (
 func ComesAgain(reason string) bool {
 	return reason == ReasonNeverStarted || reason == ReasonProbeClean
 }
+
+// ReasonLogLimit is the reason of a step that was ended because its job printed more than
+// its log limit allows: nothing more of the execution is to start.
+const ReasonLogLimit = "log_limit"

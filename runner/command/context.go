@@ -25,6 +25,8 @@ type Context struct {
 	Node map[string]string
 	// Job are the members of job.* ("name", "execid", ...).
 	Job map[string]string
+	// Data are the values that earlier steps captured, by node and name.
+	Data map[string]map[string]string
 }
 
 // NewContext makes the context of one node of a spec. secrets are the values of secure
@@ -150,9 +152,27 @@ func (c Context) lookup(r reference) (string, error) {
 			return v, nil
 		}
 		return "", fmt.Errorf("%s is not known; known are %s", r, list(slices.Collect(maps.Keys(c.Job))))
+	case "data":
+		return c.captured(r)
 	default:
 		return "", fmt.Errorf("%s is not supported yet: no step captures or defines %s values", r, r.space)
 	}
+}
+
+// captured returns data.KEY of this node, or data.KEY@NODE of another. A key may hold an
+// @ itself.
+func (c Context) captured(r reference) (string, error) {
+	node, key := c.Node["name"], r.name
+	if v, ok := c.Data[node][key]; ok {
+		return v, nil
+	}
+	if i := strings.LastIndexByte(key, '@'); i > 0 {
+		key, node = key[:i], key[i+1:]
+		if v, ok := c.Data[node][key]; ok {
+			return v, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not known: no earlier step captured %q on node %q (log filter key-value-data); captured there are %s", r, key, node, list(slices.Collect(maps.Keys(c.Data[node]))))
 }
 
 func (c Context) optionNames() string {

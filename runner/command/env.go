@@ -25,6 +25,7 @@ func Env(c Context) []string {
 	add("RD_OPTION_", c.Exposed)
 	add("RD_NODE_", c.Node)
 	add("RD_JOB_", c.Job)
+	add("RD_DATA_", c.Data[c.Node["name"]])
 	env := make([]string, 0, len(vars))
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		env = append(env, name+"="+vars[name])

@@ -66,6 +66,7 @@ type explained struct {
 
 // ClientHandshake implements credentials.TransportCredentials.
 func (e explained) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	wire.LimitUnsent(raw)
 	conn, info, err := e.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	var record tls.RecordHeaderError
 	switch {

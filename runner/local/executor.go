@@ -270,6 +270,7 @@ func (e *Executor) request(c *task.Command, dir string) (*request, error) {
 	step := stepName(c.AttemptID, c.Cell)
 	r := &request{
 		Dir: dir, Step: step, WorkDir: e.config.WorkDir, Masks: c.Masks, Timeout: c.Timeout, Grace: c.Grace,
+		Filters: c.Filters, LogLevel: c.LogLevel,
 		Env: append(slices.Concat(e.env, c.Env), "FAIRLEAD_STEP="+step),
 	}
 	text := c.Text

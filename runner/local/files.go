@@ -49,6 +49,8 @@ type ended struct {
 	Error      string `json:"error,omitempty"`
 	// Out is how many bytes of output there are.
 	Out uint64 `json:"out"`
+	// Data are values that filters captured.
+	Data map[string]string `json:"data,omitempty"`
 }
 
 // bury writes the tombstone, synced. The caller holds run.lock.

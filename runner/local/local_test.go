@@ -20,6 +20,7 @@ import (
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/logfilter"
 	"github.com/fairlead/fairlead/runner/stepdir"
 	"github.com/fairlead/fairlead/runner/task"
 )
@@ -870,5 +871,32 @@ func BenchmarkWarmShim(b *testing.B) {
 		slices.Sort(all)
 		b.ReportMetric(float64(all[len(all)/2].Microseconds()), name+"-p50-us")
 		b.ReportMetric(float64(all[len(all)/10].Microseconds()), name+"-p10-us")
+	}
+}
+
+// The shim filters before it writes: what a filter hides is in no file of the step, and
+// what it captured comes with the end.
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := newExecutor(t, dir)
+	end, out := run(t, e, newCommand("printf 'RUNDECK:DATA:a=1\\nkey-'; sleep 0.01; printf '4711 is it\\nnoise\\nlast'; echo 'key-99' >&2", func(c *task.Command) {
+		c.Filters = []logfilter.Definition{
+			{Type: "key-value-data"},
+			{Type: "quiet-output", Config: map[string]string{"regex": "^noise"}},
+			{Type: "mask-log-output-regex", Config: map[string]string{"regex": "key-[0-9]+"}},
+		}
+	}))
+	want := task.End{Outcome: succeeded, Exited: true, EndProven: true, Data: map[string]string{"a": "1"}}
+	if diff := cmp.Diff(want, end); diff != "" {
+		t.Error(diff)
+	}
+	if got := out.out(); got != "RUNDECK:DATA:a=1\n[SECURE] is it\nlast" || out.stderr.String() != "[SECURE]\n" {
+		t.Errorf("stdout %q, stderr %q", got, out.stderr.String())
+	}
+	for _, name := range []string{"key-", "noise"} {
+		if found, err := exec.CommandContext(t.Context(), "grep", "-rl", "--", name, dir).Output(); len(found) > 0 {
+			t.Errorf("%q is in %s (%v)", name, found, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fairlead/fairlead/runner/logfilter"
 	"github.com/fairlead/fairlead/runner/stepdir"
 )
 
@@ -22,13 +23,16 @@ type request struct {
 	WorkDir string `json:"workDir"`
 	// Script is written to ScriptPath, whose directory is made for it; with ScriptLink
 	// it is kept in memory and linked to.
-	Script     []byte        `json:"script,omitempty"`
-	ScriptPath string        `json:"scriptPath,omitempty"`
-	ScriptMode os.FileMode   `json:"scriptMode,omitempty"`
-	ScriptLink bool          `json:"scriptLink,omitempty"`
-	Masks      [][]byte      `json:"masks,omitempty"`
-	Timeout    time.Duration `json:"timeout,omitempty"`
-	Grace      time.Duration `json:"grace,omitempty"`
+	Script     []byte      `json:"script,omitempty"`
+	ScriptPath string      `json:"scriptPath,omitempty"`
+	ScriptMode os.FileMode `json:"scriptMode,omitempty"`
+	ScriptLink bool        `json:"scriptLink,omitempty"`
+	Masks      [][]byte    `json:"masks,omitempty"`
+	// Filters are what its output goes through behind the masks, at LogLevel.
+	Filters  []logfilter.Definition `json:"filters,omitempty"`
+	LogLevel string                 `json:"logLevel,omitempty"`
+	Timeout  time.Duration          `json:"timeout,omitempty"`
+	Grace    time.Duration          `json:"grace,omitempty"`
 }
 
 // toShim is a message to a shim; one field is set.

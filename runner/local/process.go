@@ -90,7 +90,7 @@ func (f *follower) follow(ctx context.Context) (end task.End, done bool) {
 // ended translates what the shim told.
 func (f *follower) ended(x ended) task.End {
 	node := f.command.Node.GetName()
-	end := task.End{Code: int32(x.Code), Exited: x.Exited, Signal: x.Signal, EndProven: x.Gone}
+	end := task.End{Code: int32(x.Code), Exited: x.Exited, Signal: x.Signal, EndProven: x.Gone, Data: x.Data}
 	switch {
 	case x.NotStarted:
 		end = task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "start_failed", NotStarted: true, EndProven: true, Message: fmt.Sprintf("node %s: the command was not started: %s", node, x.Error)}

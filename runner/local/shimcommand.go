@@ -15,6 +15,7 @@ import (
 
 	"github.com/fairlead/fairlead/proto/failpoint"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/logfilter"
 	"github.com/fairlead/fairlead/runner/mask"
 	"github.com/fairlead/fairlead/runner/stepdir"
 )
@@ -43,6 +44,7 @@ type shimCommand struct {
 
 	pid     int
 	readers [2]*os.File
+	filters [2]*logfilter.Stream
 	copied  sync.WaitGroup
 	main    chan syscall.WaitStatus // gets the end of pid
 	empty   chan struct{}           // closed when no child of ours is left
@@ -124,6 +126,10 @@ func (c *shimCommand) start() *ended {
 	}
 	late := failpoint.Mutant("M2")
 	fail := func(err error) *ended { return &ended{NotStarted: true, Gone: true, Error: err.Error()} }
+	filters, err := logfilter.New(c.req.Filters, c.req.LogLevel)
+	if err != nil {
+		return fail(err)
+	}
 	if err := c.writeScript(); err != nil {
 		return fail(err)
 	}
@@ -144,7 +150,7 @@ func (c *shimCommand) start() *ended {
 	}
 	// Failing here costs only the way to find the command if this shim is killed.
 	_ = stepdir.Entry{Started: s}.Append(c.held)
-	c.copyOutput()
+	c.copyOutput(filters)
 	return nil
 }
 
@@ -212,23 +218,26 @@ func (c *shimCommand) reap() {
 	}
 }
 
-// copyOutput copies both pipes through the masker to the segments.
-func (c *shimCommand) copyOutput() {
+// copyOutput copies both pipes through the masker and the filters to the segments.
+func (c *shimCommand) copyOutput(filters *logfilter.Chain) {
 	masker := mask.New(c.req.Masks)
 	for i, r := range c.readers {
 		stream := wire.Stream(i)
 		// The masker lets go of a few bytes at a time, and each would cost a write.
 		var pieces []byte
-		w := masker.Writer(func(p []byte) error {
+		c.filters[i] = filters.Stream(stream, func(p []byte, _ bool) error {
 			pieces = append(pieces, p...)
 			return nil
 		})
+		w := masker.MarkedWriter(c.filters[i].Write)
 		tell := func() {
 			_ = c.out.Write(stream, pieces) // the error is told with the exit
 			pieces = pieces[:0]
 		}
 		c.copied.Go(func() {
 			copyPipe(r, w, tell, len(c.req.Masks) > 0)
+			_ = c.filters[i].Close() // what it lets go of goes to pieces, which takes all
+			tell()
 			_ = r.Close()
 		})
 	}
@@ -316,6 +325,7 @@ func (c *shimCommand) follow() ended {
 		}
 	}
 	c.copied.Wait()
+	end.Data = c.filters[wire.Stdout].Data()
 	return end
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
@@ -22,6 +23,9 @@ type Attempt struct {
 	id    string
 	fence *runnerv1.Fence
 	spec  *runnerv1.Spec
+
+	// stalled is since when a chunk waits to be written, in Unix nanoseconds; 0: none does.
+	stalled atomic.Int64
 
 	mu       sync.Mutex // guards the following fields; taken before the log's
 	records  []record

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -48,7 +49,7 @@ func (a *Attempt) NextChunk() (seq uint64, before wire.Hash) {
 
 // AppendChunk writes the next chunk and asks for a sync, without waiting for it; the
 // returned function waits. It blocks while too much output is not acknowledged, unless
-// over is set, and while the disk has no space, until ctx ends. Only one goroutine at a
+// over is set or little of that is this attempt's, and while the disk has no space, until ctx ends. Only one goroutine at a
 // time may append chunks of an attempt.
 func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk, over bool) (wait func() error, err error) {
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
@@ -56,7 +57,9 @@ func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk, over bool)
 		return nil, fmt.Errorf("encoding a chunk: %w", err)
 	}
 	spool := a.store.spool
-	t, s, offset, err := a.store.appendWithRoom(ctx, frame{kindChunk, a.id, data}, over)
+	a.stalled.Store(time.Now().UnixNano())
+	defer a.stalled.Store(0)
+	t, s, offset, err := a.store.appendWithRoom(ctx, frame{kindChunk, a.id, data}, over, a.modest())
 	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}
@@ -85,15 +88,38 @@ func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk, over bool)
 	return func() error { return spool.wait(t) }, nil
 }
 
+// stallAfter is how long a chunk waits before that is worth a word: behind a slow link each
+// waits a little.
+const stallAfter = 2 * time.Second
+
+// Stalled reports whether output has waited for room so long that people should know, and
+// whether it is the disk that is full.
+func (a *Attempt) Stalled() (stalled, disk bool) {
+	since := a.stalled.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) >= stallAfter, !a.store.HasSpace()
+}
+
 // Full reports whether output is to be dropped now instead of waiting for room.
-func (a *Attempt) Full() bool { return a.store.c.Truncate && !a.store.room.has() }
+func (a *Attempt) Full() bool { return a.store.c.Truncate && !a.store.room.has(a.modest()) }
+
+// modestShare of all that may be unacknowledged an attempt may have of its own before it
+// waits for others: one that prints without end must not hold up those that print little.
+const modestShare = 128
+
+// modest reports whether the attempt has little that is not acknowledged.
+func (a *Attempt) modest() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.chunks.bytes < a.store.c.MaxUnacknowledged/modestShare
+}
 
 // appendWithRoom waits for room and writes; a full disk is one more reason to wait. What
-// may go over the limit is little, and tries the disk's last space first.
-func (s *Store) appendWithRoom(ctx context.Context, f frame, over bool) (ticket, *segment, int64, error) {
+// may go over the limit is little, and tries the disk's last space first. One that is
+// modest goes over it, and needs space as all do.
+func (s *Store) appendWithRoom(ctx context.Context, f frame, over, modest bool) (ticket, *segment, int64, error) {
 	for first := true; ; first = false {
 		if !over || !first {
-			if err := s.room.wait(ctx, over); err != nil {
+			if err := s.room.wait(ctx, over || modest); err != nil {
 				return 0, nil, 0, err
 			}
 		}

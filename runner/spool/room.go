@@ -16,11 +16,11 @@ type room struct {
 	change chan struct{} // closed and replaced when used falls
 }
 
-// has reports whether there is room.
-func (r *room) has() bool {
+// has reports whether there is room, of which over needs none but on the disk.
+func (r *room) has(over bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.hasLocked(false)
+	return r.hasLocked(over)
 }
 
 // hasLocked: over says that max does not count.

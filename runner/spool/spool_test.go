@@ -452,12 +452,49 @@ func TestOutputWaitsForRoom(t *testing.T) {
 			t.Error("output was taken beyond the limit")
 		default:
 		}
+		if stalled, _ := a.Stalled(); stalled {
+			t.Error("a moment's wait is told")
+		}
+		<-time.After(stallAfter)
+		if stalled, disk := a.Stalled(); !stalled || disk {
+			t.Errorf("stalled %v, for the disk %v", stalled, disk)
+		}
 		a.AckChunks(1)
 		select {
 		case <-done:
 		case <-time.After(time.Minute):
 			t.Fatal("there is room, and the output is not taken")
 		}
+	})
+}
+
+// An attempt that prints without end does not hold up one that prints little.
+func TestOutputOfOthersGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := open(t, memdisk.New(), Config{MaxUnacknowledged: 100_000})
+		loud, quiet := offer(t, s, "loud"), offer(t, s, "quiet")
+		for range 2 {
+			if err := appendChunk(t, loud, strings.Repeat("x", 60_000))(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		waits := make(chan struct{})
+		go func() {
+			defer close(waits)
+			_ = appendChunk(t, loud, "more")
+		}()
+		synctest.Wait()
+		if err := appendChunk(t, quiet, "a line")(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-waits:
+			t.Error("output was taken beyond the limit")
+		default:
+		}
+		loud.AckChunks(2)
+		<-waits
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fairlead/fairlead/proto/failpoint"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/runner/logfilter"
 	"github.com/fairlead/fairlead/runner/mask"
 	"github.com/fairlead/fairlead/runner/spool"
 	"github.com/fairlead/fairlead/runner/stepdir"
@@ -47,6 +48,8 @@ type Attempt struct {
 	wake chan struct{} // Run looks again
 
 	cutter *cutter
+	// filters by step; nil: the step has none.
+	filters []*logfilter.Chain
 
 	mu       sync.Mutex // guards the following fields; taken before the spool's
 	state    *State
@@ -57,6 +60,7 @@ type Attempt struct {
 	lastStop uint64        // number of the newest stop record
 	deadline time.Duration // boot time at which the job's time is over; 0: none
 	detached bool          // this process ends: nothing more is recorded
+	halted   bool          // the log limit was reached, and what runs is being ended
 	probes   []Cell        // that wait for Resumed to be asked
 	remote   []remoteCell  // that wait for Resumed to be looked for
 	// leftovers are cells of which an earlier process may have left something on nodes.
@@ -97,7 +101,8 @@ func (h *Host) New(ctx context.Context, a *spool.Attempt, mode Mode) (*Attempt, 
 		host: h, disk: a, plan: NewPlan(a.Spec()), log: h.Log.With("attempt", a.ID()), wake: make(chan struct{}, 1),
 		mode: mode, vault: newVault(nil), hand: map[int]*hand{}, ctx: ctx,
 	}
-	t.cutter = newCutter(ctx, a, &h.zip, t.log)
+	t.filters = compileFilters(t.plan.Spec)
+	t.cutter = newCutter(ctx, a, &h.zip, t.log, t.poke)
 	if err := t.replay(); err != nil {
 		return nil, err
 	}
@@ -130,6 +135,7 @@ func (t *Attempt) Run() error {
 	for {
 		t.mu.Lock()
 		t.checkDeadline()
+		t.checkLimit()
 		done, timer := t.state.closed, t.deadlineTimer()
 		var next time.Time
 		if !done {
@@ -278,7 +284,7 @@ func (t *Attempt) start(starts []Start) (next time.Time) {
 // take puts a cell in hand and has do work on it; the caller holds mu.
 func (t *Attempt) take(c Cell, do performer) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(t.ctx))
-	h := &hand{cell: c, cancel: cancel, masker: t.vault.masker, out: newCellOutput(c, t.cutter, t.vault.masker)}
+	h := &hand{cell: c, cancel: cancel, masker: t.vault.masker, out: newCellOutput(c, t.cutter, t.vault.masker, t.filters[c.Step])}
 	h.unbind = context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })
 	t.hand[t.position(c)] = h
 	t.running.Add(1)
@@ -296,6 +302,7 @@ func (t *Attempt) work(ctx context.Context, h *hand, do performer) {
 	defer h.cancel(nil)
 	defer h.unbind()
 	end, known := do(ctx, h.cell, h.out)
+	end = limited(ctx, end)
 	if h.keptElsewhere(t) {
 		t.endHandedOver(h, end)
 		return
@@ -304,6 +311,9 @@ func (t *Attempt) work(ctx context.Context, h *hand, do performer) {
 		_ = h.out.say(end.Message) // if output cannot be stored, the record still tells
 	}
 	h.out.close(known)
+	if end.Data == nil {
+		end.Data = h.out.data()
+	}
 	if known {
 		t.finish(h.cell, end)
 	} else {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/logfilter"
 	"github.com/fairlead/fairlead/runner/mask"
 	"github.com/fairlead/fairlead/runner/stepdir"
 )
@@ -68,6 +69,8 @@ type cutOffset struct {
 // line is one stream of a cell. Guarded by cutter.mu.
 type line struct {
 	masker *mask.Writer
+	// filter is what the masker's output goes through; nil: the step has no filters.
+	filter *logfilter.Stream
 	// quiet lets go of what the masker holds back; written is when something came last.
 	quiet   *time.Timer
 	written time.Time
@@ -90,19 +93,45 @@ func (l *line) told() uint64 {
 
 var _ SyncedOutput = (*cellOutput)(nil)
 
-func newCellOutput(c Cell, cut *cutter, m *mask.Masker) *cellOutput {
+// newCellOutput makes the output of a cell. Filters are for what is written raw: who has
+// masked output has filtered it, too.
+func newCellOutput(c Cell, cut *cutter, m *mask.Masker, filters *logfilter.Chain) *cellOutput {
 	o := &cellOutput{cell: c, cutter: cut}
 	for i := range o.lines {
 		stream, l := wire.Stream(i), &o.lines[i]
 		l.masker = m.MarkedWriter(func(p []byte, masked bool) error {
-			if e := o.elsewhere; e != nil && stream <= wire.Stderr {
-				e.pieces[stream] = append(e.pieces[stream], p...)
-				return nil
+			if l.filter != nil {
+				return l.filter.Write(p, masked)
 			}
-			return o.take(stream, p, masked, l.told())
+			return o.pass(stream, p, masked, l.told())
 		})
+		if filters != nil {
+			l.filter = filters.Stream(stream, func(p []byte, masked bool) error {
+				if masked {
+					l.flags |= wire.FlagMasked
+				}
+				return o.pass(stream, p, false, 0)
+			})
+		}
 	}
 	return o
+}
+
+// pass takes what is masked and filtered. The caller holds the lock of where it goes.
+func (o *cellOutput) pass(stream wire.Stream, p []byte, masked bool, offset uint64) error {
+	if e := o.elsewhere; e != nil && stream <= wire.Stderr {
+		e.pieces[stream] = append(e.pieces[stream], p...)
+		return nil
+	}
+	return o.take(stream, p, masked, offset)
+}
+
+// data are the values that filters captured; complete behind close.
+func (o *cellOutput) data() map[string]string {
+	if f := o.lines[wire.Stdout].filter; f != nil {
+		return f.Data()
+	}
+	return nil
 }
 
 // lock guards the lines, wherever they go.
@@ -334,6 +363,9 @@ func (o *cellOutput) close(over bool) {
 		}
 		if over || !l.raw {
 			_ = l.masker.Flush() // the error stays in cutter.err
+			if l.filter != nil {
+				_ = l.filter.Close()
+			}
 		}
 		if len(l.rest) > 0 {
 			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)

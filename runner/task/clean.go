@@ -20,14 +20,14 @@ func (t *Attempt) clean(stopped bool) {
 			cells = append(cells, s.Cell)
 		}
 	}
-	v := t.vault
+	v, data := t.vault, t.state.data.clone()
 	for _, c := range cells {
-		t.running.Go(func() { t.cleanCell(c, v) })
+		t.running.Go(func() { t.cleanCell(c, v, data) })
 	}
 }
 
-func (t *Attempt) cleanCell(c Cell, v *vault) {
-	cmd, err := build(t.plan.Spec, t.disk.ID(), c, v)
+func (t *Attempt) cleanCell(c Cell, v *vault, data captured) {
+	cmd, err := build(t.plan.Spec, t.disk.ID(), c, v, data)
 	if err != nil {
 		return // so it never was prepared
 	}

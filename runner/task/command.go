@@ -8,6 +8,7 @@ import (
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/runner/command"
+	"github.com/fairlead/fairlead/runner/logfilter"
 	"github.com/fairlead/fairlead/runner/mask"
 )
 
@@ -79,13 +80,16 @@ func isPublic(path string, value []byte) bool {
 	return strings.HasSuffix(path, ".pub") || strings.HasPrefix(string(value), "ssh-")
 }
 
-// build makes the command of a cell. Its error is what is wrong with the job.
-func build(spec *runnerv1.Spec, attemptID string, c Cell, v *vault) (*Command, error) {
+// build makes the command of a cell; data are captured values by node. Its error is what
+// is wrong with the job.
+func build(spec *runnerv1.Spec, attemptID string, c Cell, v *vault, data captured) (*Command, error) {
 	node, step := spec.GetNodes()[c.Node], spec.GetSteps()[c.Step]
 	ctx := command.NewContext(spec, node, v.options)
+	ctx.Data = data
 	cmd := &Command{
 		AttemptID: attemptID, Cell: c, Node: node, Settings: settings(spec, node), Env: command.Env(ctx),
 		Keys: v.keys, Options: v.options, Masks: v.masks,
+		Filters: filterDefinitions(spec, step), LogLevel: spec.GetLogLevel(),
 		Timeout: time.Duration(step.GetTimeoutMs()) * time.Millisecond, Grace: defaultGrace,
 		Detached: detached(spec, c),
 	}
@@ -127,13 +131,15 @@ func buildScript(s *runnerv1.Script, ctx command.Context) (*Script, error) {
 const probeTry = 1 << 20
 
 // buildProbe makes the command that asks whether a try happened.
-func buildProbe(spec *runnerv1.Spec, attemptID string, c Cell, v *vault) (*Command, error) {
+func buildProbe(spec *runnerv1.Spec, attemptID string, c Cell, v *vault, data captured) (*Command, error) {
 	node, step := spec.GetNodes()[c.Node], spec.GetSteps()[c.Step]
 	ctx := command.NewContext(spec, node, v.options)
+	ctx.Data = data
 	text, err := command.Expand(step.GetProbe(), ctx)
 	return &Command{
 		AttemptID: attemptID, Cell: Cell{Node: c.Node, Step: c.Step, Try: c.Try + probeTry}, Node: node,
 		Settings: settings(spec, node), Text: text, Env: command.Env(ctx),
 		Keys: v.keys, Options: v.options, Masks: v.masks, Timeout: probeTimeout, Grace: defaultGrace,
+		Filters: logfilter.Masks(filterDefinitions(spec, step)),
 	}, err
 }

@@ -7,6 +7,7 @@ import (
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/logfilter"
 )
 
 // Cell is one try of one step on one node, by position in the spec. Try counts from 1.
@@ -33,6 +34,10 @@ type Command struct {
 	Options map[string]string
 	// Masks are values that must never reach a disk.
 	Masks [][]byte
+	// Filters are what its output goes through before anything of it is stored, LogLevel
+	// the job's: for who tells WriteMasked.
+	Filters  []logfilter.Definition
+	LogLevel string
 	// Timeout of this try; 0: none.
 	Timeout time.Duration
 	// Grace is how long TERM may take before KILL.
@@ -62,7 +67,8 @@ type End struct {
 	EndProven  bool
 	NotStarted bool
 	NewHostKey string
-	Data       map[string]string
+	// Data are values that its filters captured.
+	Data map[string]string
 }
 
 // Output takes what a command prints. Calls block while the spool is full: that is
@@ -70,7 +76,7 @@ type End struct {
 type Output interface {
 	// Write takes raw bytes; secrets are masked before anything is stored.
 	Write(stream wire.Stream, p []byte) error
-	// WriteMasked takes bytes that were masked already, with the offset at which they
+	// WriteMasked takes bytes that were masked and filtered already, with the offset at which they
 	// end. Offsets count the command's output bytes of both streams together, from 0,
 	// without any framing of the file they are kept in: byte i of p is followed by
 	// offset-len(p)+i+1. A restarted runner asks for output from such an offset on, in

@@ -99,7 +99,7 @@ func (h *hand) keptElsewhere(t *Attempt) bool {
 func (t *Attempt) endHandedOver(h *hand, end End) {
 	defer t.host.kept.Done()
 	h.out.close(true)
-	end.Message = h.masker.Text(end.Message)
+	end.Message, end.Data = h.masker.Text(end.Message), h.out.data()
 	if t.lost != nil {
 		end.Message = strings.TrimPrefix(end.Message+"; some of its output could not be kept: "+t.lost.Error(), "; ")
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -43,8 +44,14 @@ type cutter struct {
 	partial map[*cellOutput]struct{}
 	offsets map[*cellOutput]struct{} // cells with offsets in buf
 	err     error                    // nothing more can be stored
-	dropped map[source]loss          // not noted in the log yet
+	dropped map[source]loss          // for want of room, not noted in the log yet
 	losing  bool                     // the last chunk was dropped
+	limit   *logLimit                // nil: the job has none
+
+	// over is whether the log limit was reached; reached is called when that happens, with
+	// mu held, and must not block.
+	over    atomic.Bool
+	reached func()
 
 	pace pace
 }
@@ -55,10 +62,23 @@ type source struct {
 	stream wire.Stream
 }
 
-// loss is how much of a stream was dropped, and the offset behind it.
+func sourceOf(f *wire.Frame) source {
+	return source{Cell{Node: f.Node, Step: f.Step, Try: f.Try}, f.Stream}
+}
+
+// frame makes the note of what was dropped of a stream up to an offset.
+func (s source) frame(offset uint64, text []byte) wire.Frame {
+	return wire.Frame{
+		Node: s.cell.Node, Step: s.cell.Step, Try: s.cell.Try, Stream: s.stream,
+		Flags: wire.FlagTruncated, Time: time.Now().UnixMicro(), Offset: offset, Data: text,
+	}
+}
+
+// loss is how much of a stream was dropped, and the offset behind it. Lines are counted
+// where the log limit dropped them from their beginning.
 type loss struct {
-	bytes  int
-	offset uint64
+	bytes, lines int
+	offset       uint64
 }
 
 // pace says when to cut. It has a lock of its own, because an acknowledgement must
@@ -74,11 +94,15 @@ type pace struct {
 	expire   func()
 }
 
-func newCutter(ctx context.Context, a *spool.Attempt, zip *encoders, log *slog.Logger) *cutter {
+// newCutter makes the cutter of an attempt; reached is called once the log limit is.
+func newCutter(ctx context.Context, a *spool.Attempt, zip *encoders, log *slog.Logger, reached func()) *cutter {
 	total, _, acked, _ := a.ChunkTotals()
-	c := &cutter{ctx: ctx, disk: a, zip: zip, log: log, nodes: map[uint32]struct{}{}, partial: map[*cellOutput]struct{}{}, offsets: map[*cellOutput]struct{}{}, dropped: map[source]loss{}}
+	c := &cutter{ctx: ctx, disk: a, zip: zip, log: log, limit: newLogLimit(a.Spec().GetLogLimit()), reached: reached, nodes: map[uint32]struct{}{}, partial: map[*cellOutput]struct{}{}, offsets: map[*cellOutput]struct{}{}, dropped: map[source]loss{}}
 	c.pace.quiet = total == acked
 	c.pace.expire = c.expire
+	if err := c.restore(); err != nil {
+		log.Warn("what was printed before this process began is not all counted for the log limit", "attempt", a.ID(), "error", err)
+	}
 	return c
 }
 
@@ -111,18 +135,36 @@ func (c *cutter) add(f wire.Frame) error {
 	if c.err != nil {
 		return c.err
 	}
-	if len(c.buf)+len(f.Data)+frameRoom > wire.MaxChunkBytes {
-		if err := c.cut(); err != nil {
+	some, over := c.bound(&f)
+	if some {
+		if err := c.reserve(len(f.Data)); err != nil {
 			return err
 		}
+		c.append(f)
 	}
+	if over {
+		return c.exceeded(f)
+	}
+	return nil
+}
+
+// reserve cuts the chunk if a frame with so much data does not fit into it any more; the
+// caller holds mu.
+func (c *cutter) reserve(data int) error {
+	if len(c.buf)+data+frameRoom > wire.MaxChunkBytes {
+		return c.cut()
+	}
+	return nil
+}
+
+// append puts a frame into the chunk, which has room for it; the caller holds mu.
+func (c *cutter) append(f wire.Frame) {
 	if len(c.buf) == 0 {
 		c.pace.begin(time.Now())
 	}
 	c.buf = wire.AppendFrame(c.buf, f)
 	c.lines++
 	c.nodes[f.Node] = struct{}{}
-	return nil
 }
 
 // begin says that bytes wait since now.
@@ -243,11 +285,15 @@ func (c *cutter) rest() {
 }
 
 // keep says that all output so far is in chunks up to seq, or noted there as dropped.
+// Where the log limit dropped something that is not noted, who has the output keeps it,
+// for a restarted runner to count it again.
 func (c *cutter) keep(seq uint64) {
 	for o := range c.offsets {
-		o.cut(seq)
+		if !c.limit.drops(o.cell) {
+			o.cut(seq)
+			delete(c.offsets, o)
+		}
 	}
-	clear(c.offsets)
 }
 
 // store writes frames as the next chunk. over: also where the spool has no room.
@@ -281,7 +327,7 @@ func (c *cutter) drop() {
 		if err != nil {
 			break // it is our own
 		}
-		at := source{Cell{Node: f.Node, Step: f.Step, Try: f.Try}, f.Stream}
+		at := sourceOf(&f)
 		l := c.dropped[at]
 		l.bytes += len(f.Data)
 		if f.Flags&wire.FlagPartial == 0 {
@@ -327,10 +373,7 @@ func (c *cutter) notes() (frames []byte, nodes []uint32) {
 		if len(frames)+len(text)+frameRoom > wire.MaxChunkBytes {
 			break
 		}
-		frames = wire.AppendFrame(frames, wire.Frame{
-			Node: from.cell.Node, Step: from.cell.Step, Try: from.cell.Try, Stream: from.stream,
-			Flags: wire.FlagTruncated, Time: time.Now().UnixMicro(), Offset: l.offset, Data: text,
-		})
+		frames = wire.AppendFrame(frames, from.frame(l.offset, text))
 		nodes = append(nodes, from.cell.Node)
 		delete(c.dropped, from)
 	}
@@ -349,7 +392,7 @@ func (c *cutter) fail(err error) error {
 func (c *cutter) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cut() == nil { // else it is kept in err
+	if c.note() == nil && c.cut() == nil { // else it is kept in err
 		_ = c.mark()
 	}
 }
@@ -358,7 +401,7 @@ func (c *cutter) flush() {
 func (c *cutter) empty() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.buf) == 0 && len(c.dropped) == 0
+	return len(c.buf) == 0 && len(c.dropped) == 0 && (c.limit == nil || len(c.limit.dropped) == 0)
 }
 
 // broken reports whether nothing more can be stored.

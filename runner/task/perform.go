@@ -19,9 +19,12 @@ const probeTimeout = time.Minute
 // was started and nothing is to be recorded: Next decides anew.
 func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End, known bool) {
 	v := t.secrets()
-	cmd, err := build(t.plan.Spec, t.disk.ID(), c, v)
+	cmd, err := build(t.plan.Spec, t.disk.ID(), c, v, t.captured())
 	if err != nil {
 		return notStarted(ReasonInvalid, err.Error()), true
+	}
+	if err := checkFilters(cmd); err != nil {
+		return notStarted(ReasonUnsupported, err.Error()), true
 	}
 	executor, err := t.executor(cmd.Node)
 	if err != nil {
@@ -112,6 +115,13 @@ func (t *Attempt) secrets() *vault {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.vault
+}
+
+// captured are the values that earlier steps captured, by node.
+func (t *Attempt) captured() map[string]map[string]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state.data.clone()
 }
 
 func (t *Attempt) executor(node *runnerv1.Node) (Executor, error) {
@@ -258,7 +268,7 @@ func (t *Attempt) judged(ctx context.Context, c Cell, end End, out *cellOutput) 
 }
 
 func (t *Attempt) probe(ctx context.Context, c Cell, out *cellOutput) (int32, error) {
-	cmd, err := buildProbe(t.plan.Spec, t.disk.ID(), c, t.secrets())
+	cmd, err := buildProbe(t.plan.Spec, t.disk.ID(), c, t.secrets(), t.captured())
 	if err != nil {
 		return 0, err
 	}

@@ -149,7 +149,7 @@ func restarted() End {
 func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, from Offsets, out *cellOutput) (End, bool) {
 	// For a command on this host secrets are not known yet, nor for one that was handed
 	// over; who has it masks by itself.
-	cmd, err := build(t.plan.Spec, t.disk.ID(), c, t.secrets())
+	cmd, err := build(t.plan.Spec, t.disk.ID(), c, t.secrets(), t.captured())
 	if err != nil {
 		cmd = &Command{AttemptID: t.disk.ID(), Cell: c, Node: t.plan.Spec.GetNodes()[c.Node]}
 	}

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	ReasonGone            = "gone"                  // the hub had given the attempt up
 	ReasonStopped         = "stopped"               // by a stop
 	ReasonTimedOut        = "timed_out"             // step or job
+	ReasonLogLimit        = wire.ReasonLogLimit     // its job printed more than it may
 	ReasonPrepareTimedOut = "prepare_timed_out"     // the step's time was over before its start
 	ReasonProbeClean      = wire.ReasonProbeClean   // unknown, but the probe proves that nothing happened
 	ReasonProbeHappened   = "probe_happened"        // unknown, but the probe proves that it happened
@@ -54,18 +56,42 @@ type cellState struct {
 // state of an empty journal.
 type State struct {
 	steps int
+	nodes []*runnerv1.Node
 	cells []cellState
 	stop  runnerv1.StopScope
 	boot  []byte // that the grant was taken in
 	// deadline of the job's time by the boot clock of that boot; 0: none.
 	deadline time.Duration
 	closed   bool
+	data     captured
+}
+
+// captured are values that steps captured, by the node's name.
+type captured map[string]map[string]string
+
+func (c captured) add(node string, values map[string]string) {
+	if len(values) > 0 && c[node] == nil {
+		c[node] = map[string]string{}
+	}
+	maps.Copy(c[node], values)
+}
+
+func (c captured) clone() captured {
+	out := make(captured, len(c))
+	for node, values := range c {
+		out[node] = maps.Clone(values)
+	}
+	return out
 }
 
 // NewState makes the state of an empty journal.
 func NewState(spec *runnerv1.Spec) *State {
 	steps := len(spec.GetSteps())
-	return &State{steps: steps, cells: make([]cellState, steps*len(spec.GetNodes()))}
+	s := &State{steps: steps, cells: make([]cellState, steps*len(spec.GetNodes())), nodes: spec.GetNodes(), data: captured{}}
+	for _, d := range spec.GetData() {
+		s.data.add(d.GetNode(), d.GetValues())
+	}
+	return s
 }
 
 func (s *State) cell(node, step int) *cellState { return &s.cells[node*s.steps+step] }
@@ -89,6 +115,9 @@ func (s *State) Apply(r *runnerv1.Record) {
 		c.phase, c.try = started, v.Started.GetCell().GetTry()
 		c.free, c.clean = false, false
 	case *runnerv1.Record_Ended:
+		if n := int(v.Ended.GetCell().GetNode()); n < len(s.nodes) {
+			s.data.add(s.nodes[n].GetName(), v.Ended.GetData())
+		}
 		s.end(v.Ended, time.UnixMicro(r.GetTime()))
 	case *runnerv1.Record_Stopped:
 		s.addStop(v.Stopped.GetScope())

@@ -262,6 +262,57 @@ func (Refuse_Reason) EnumDescriptor() ([]byte, []int) {
 	return file_runner_v1_runner_proto_rawDescGZIP(), []int{16, 0}
 }
 
+type Stall_Why int32
+
+const (
+	Stall_WHY_UNSPECIFIED Stall_Why = 0
+	// The disk of the runner is full.
+	Stall_WHY_DISK Stall_Why = 1
+	// As much as may waits to be taken by a hub.
+	Stall_WHY_UNACKNOWLEDGED Stall_Why = 2
+)
+
+// Enum value maps for Stall_Why.
+var (
+	Stall_Why_name = map[int32]string{
+		0: "WHY_UNSPECIFIED",
+		1: "WHY_DISK",
+		2: "WHY_UNACKNOWLEDGED",
+	}
+	Stall_Why_value = map[string]int32{
+		"WHY_UNSPECIFIED":    0,
+		"WHY_DISK":           1,
+		"WHY_UNACKNOWLEDGED": 2,
+	}
+)
+
+func (x Stall_Why) Enum() *Stall_Why {
+	p := new(Stall_Why)
+	*p = x
+	return p
+}
+
+func (x Stall_Why) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Stall_Why) Descriptor() protoreflect.EnumDescriptor {
+	return file_runner_v1_runner_proto_enumTypes[4].Descriptor()
+}
+
+func (Stall_Why) Type() protoreflect.EnumType {
+	return &file_runner_v1_runner_proto_enumTypes[4]
+}
+
+func (x Stall_Why) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Stall_Why.Descriptor instead.
+func (Stall_Why) EnumDescriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{29, 0}
+}
+
 type Refused_Reason int32
 
 const (
@@ -314,11 +365,11 @@ func (x Refused_Reason) String() string {
 }
 
 func (Refused_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_runner_v1_runner_proto_enumTypes[4].Descriptor()
+	return file_runner_v1_runner_proto_enumTypes[5].Descriptor()
 }
 
 func (Refused_Reason) Type() protoreflect.EnumType {
-	return &file_runner_v1_runner_proto_enumTypes[4]
+	return &file_runner_v1_runner_proto_enumTypes[5]
 }
 
 func (x Refused_Reason) Number() protoreflect.EnumNumber {
@@ -327,7 +378,7 @@ func (x Refused_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refused_Reason.Descriptor instead.
 func (Refused_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{39, 0}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{40, 0}
 }
 
 // Fence names one attempt for ever. It is in every frame that concerns an attempt.
@@ -2833,8 +2884,13 @@ func (x *Result) GetChunks() []*Chunk {
 
 // Renew keeps leases of attempts that the runner holds.
 type Renew struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fences        []*Fence               `protobuf:"bytes,1,rep,name=fences,proto3" json:"fences,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Fences []*Fence               `protobuf:"bytes,1,rep,name=fences,proto3" json:"fences,omitempty"`
+	// Those of them whose commands wait, because what they printed has no room; told again
+	// each time. A hub that does not know this shows nothing.
+	Stalls []*Stall `protobuf:"bytes,2,rep,name=stalls,proto3" json:"stalls,omitempty"`
+	// Ids of those of which that was told and which print again; told again each time.
+	Flowing       []string `protobuf:"bytes,3,rep,name=flowing,proto3" json:"flowing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2876,6 +2932,72 @@ func (x *Renew) GetFences() []*Fence {
 	return nil
 }
 
+func (x *Renew) GetStalls() []*Stall {
+	if x != nil {
+		return x.Stalls
+	}
+	return nil
+}
+
+func (x *Renew) GetFlowing() []string {
+	if x != nil {
+		return x.Flowing
+	}
+	return nil
+}
+
+type Stall struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AttemptId     string                 `protobuf:"bytes,1,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	Why           Stall_Why              `protobuf:"varint,2,opt,name=why,proto3,enum=fairlead.runner.v1.Stall_Why" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stall) Reset() {
+	*x = Stall{}
+	mi := &file_runner_v1_runner_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stall) ProtoMessage() {}
+
+func (x *Stall) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stall.ProtoReflect.Descriptor instead.
+func (*Stall) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Stall) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *Stall) GetWhy() Stall_Why {
+	if x != nil {
+		return x.Why
+	}
+	return Stall_WHY_UNSPECIFIED
+}
+
 // StopAck confirms that the stop is in the journal as record n, or that the attempt
 // had closed before it (closed set).
 type StopAck struct {
@@ -2889,7 +3011,7 @@ type StopAck struct {
 
 func (x *StopAck) Reset() {
 	*x = StopAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[29]
+	mi := &file_runner_v1_runner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2901,7 +3023,7 @@ func (x *StopAck) String() string {
 func (*StopAck) ProtoMessage() {}
 
 func (x *StopAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[29]
+	mi := &file_runner_v1_runner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2914,7 +3036,7 @@ func (x *StopAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAck.ProtoReflect.Descriptor instead.
 func (*StopAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{29}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StopAck) GetFence() *Fence {
@@ -2948,7 +3070,7 @@ type Forgotten struct {
 
 func (x *Forgotten) Reset() {
 	*x = Forgotten{}
-	mi := &file_runner_v1_runner_proto_msgTypes[30]
+	mi := &file_runner_v1_runner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2960,7 +3082,7 @@ func (x *Forgotten) String() string {
 func (*Forgotten) ProtoMessage() {}
 
 func (x *Forgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[30]
+	mi := &file_runner_v1_runner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2973,7 +3095,7 @@ func (x *Forgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forgotten.ProtoReflect.Descriptor instead.
 func (*Forgotten) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{30}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Forgotten) GetFence() *Fence {
@@ -3007,7 +3129,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_runner_v1_runner_proto_msgTypes[31]
+	mi := &file_runner_v1_runner_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3141,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[31]
+	mi := &file_runner_v1_runner_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3154,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{31}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Welcome) GetVersion() uint32 {
@@ -3115,7 +3237,7 @@ type HoldingsPage struct {
 
 func (x *HoldingsPage) Reset() {
 	*x = HoldingsPage{}
-	mi := &file_runner_v1_runner_proto_msgTypes[32]
+	mi := &file_runner_v1_runner_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3127,7 +3249,7 @@ func (x *HoldingsPage) String() string {
 func (*HoldingsPage) ProtoMessage() {}
 
 func (x *HoldingsPage) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[32]
+	mi := &file_runner_v1_runner_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +3262,7 @@ func (x *HoldingsPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldingsPage.ProtoReflect.Descriptor instead.
 func (*HoldingsPage) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{32}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HoldingsPage) GetHoldings() []*HoldingAnswer {
@@ -3182,7 +3304,7 @@ type HoldingAnswer struct {
 
 func (x *HoldingAnswer) Reset() {
 	*x = HoldingAnswer{}
-	mi := &file_runner_v1_runner_proto_msgTypes[33]
+	mi := &file_runner_v1_runner_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3194,7 +3316,7 @@ func (x *HoldingAnswer) String() string {
 func (*HoldingAnswer) ProtoMessage() {}
 
 func (x *HoldingAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[33]
+	mi := &file_runner_v1_runner_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3207,7 +3329,7 @@ func (x *HoldingAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldingAnswer.ProtoReflect.Descriptor instead.
 func (*HoldingAnswer) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{33}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HoldingAnswer) GetFence() *Fence {
@@ -3275,7 +3397,7 @@ type Confirmed struct {
 
 func (x *Confirmed) Reset() {
 	*x = Confirmed{}
-	mi := &file_runner_v1_runner_proto_msgTypes[34]
+	mi := &file_runner_v1_runner_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3287,7 +3409,7 @@ func (x *Confirmed) String() string {
 func (*Confirmed) ProtoMessage() {}
 
 func (x *Confirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[34]
+	mi := &file_runner_v1_runner_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3300,7 +3422,7 @@ func (x *Confirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
 func (*Confirmed) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{34}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Confirmed) GetSessionEpoch() uint64 {
@@ -3323,7 +3445,7 @@ type SpecPart struct {
 
 func (x *SpecPart) Reset() {
 	*x = SpecPart{}
-	mi := &file_runner_v1_runner_proto_msgTypes[35]
+	mi := &file_runner_v1_runner_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3457,7 @@ func (x *SpecPart) String() string {
 func (*SpecPart) ProtoMessage() {}
 
 func (x *SpecPart) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[35]
+	mi := &file_runner_v1_runner_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3470,7 @@ func (x *SpecPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpecPart.ProtoReflect.Descriptor instead.
 func (*SpecPart) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{35}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SpecPart) GetFence() *Fence {
@@ -3386,7 +3508,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_runner_v1_runner_proto_msgTypes[36]
+	mi := &file_runner_v1_runner_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3398,7 +3520,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[36]
+	mi := &file_runner_v1_runner_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3411,7 +3533,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{36}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Offer) GetFence() *Fence {
@@ -3451,7 +3573,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_runner_v1_runner_proto_msgTypes[37]
+	mi := &file_runner_v1_runner_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3463,7 +3585,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[37]
+	mi := &file_runner_v1_runner_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3476,7 +3598,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{37}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Grant) GetFence() *Fence {
@@ -3527,7 +3649,7 @@ type Secrets struct {
 
 func (x *Secrets) Reset() {
 	*x = Secrets{}
-	mi := &file_runner_v1_runner_proto_msgTypes[38]
+	mi := &file_runner_v1_runner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3539,7 +3661,7 @@ func (x *Secrets) String() string {
 func (*Secrets) ProtoMessage() {}
 
 func (x *Secrets) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[38]
+	mi := &file_runner_v1_runner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3552,7 +3674,7 @@ func (x *Secrets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secrets.ProtoReflect.Descriptor instead.
 func (*Secrets) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{38}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Secrets) GetOptions() map[string]string {
@@ -3581,7 +3703,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_runner_v1_runner_proto_msgTypes[39]
+	mi := &file_runner_v1_runner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3593,7 +3715,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[39]
+	mi := &file_runner_v1_runner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3606,7 +3728,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{39}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Refused) GetFence() *Fence {
@@ -3644,7 +3766,7 @@ type Resumed struct {
 
 func (x *Resumed) Reset() {
 	*x = Resumed{}
-	mi := &file_runner_v1_runner_proto_msgTypes[40]
+	mi := &file_runner_v1_runner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3656,7 +3778,7 @@ func (x *Resumed) String() string {
 func (*Resumed) ProtoMessage() {}
 
 func (x *Resumed) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[40]
+	mi := &file_runner_v1_runner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3669,7 +3791,7 @@ func (x *Resumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
 func (*Resumed) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{40}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Resumed) GetFence() *Fence {
@@ -3717,7 +3839,7 @@ type StepsAck struct {
 
 func (x *StepsAck) Reset() {
 	*x = StepsAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[41]
+	mi := &file_runner_v1_runner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3729,7 +3851,7 @@ func (x *StepsAck) String() string {
 func (*StepsAck) ProtoMessage() {}
 
 func (x *StepsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[41]
+	mi := &file_runner_v1_runner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3742,7 +3864,7 @@ func (x *StepsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepsAck.ProtoReflect.Descriptor instead.
 func (*StepsAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{41}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *StepsAck) GetFence() *Fence {
@@ -3771,7 +3893,7 @@ type ResultAck struct {
 
 func (x *ResultAck) Reset() {
 	*x = ResultAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[42]
+	mi := &file_runner_v1_runner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3783,7 +3905,7 @@ func (x *ResultAck) String() string {
 func (*ResultAck) ProtoMessage() {}
 
 func (x *ResultAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[42]
+	mi := &file_runner_v1_runner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3796,7 +3918,7 @@ func (x *ResultAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultAck.ProtoReflect.Descriptor instead.
 func (*ResultAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{42}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ResultAck) GetFence() *Fence {
@@ -3823,7 +3945,7 @@ type RenewAck struct {
 
 func (x *RenewAck) Reset() {
 	*x = RenewAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[43]
+	mi := &file_runner_v1_runner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3835,7 +3957,7 @@ func (x *RenewAck) String() string {
 func (*RenewAck) ProtoMessage() {}
 
 func (x *RenewAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[43]
+	mi := &file_runner_v1_runner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3848,7 +3970,7 @@ func (x *RenewAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewAck.ProtoReflect.Descriptor instead.
 func (*RenewAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{43}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RenewAck) GetTick() uint64 {
@@ -3884,7 +4006,7 @@ type StopScope struct {
 
 func (x *StopScope) Reset() {
 	*x = StopScope{}
-	mi := &file_runner_v1_runner_proto_msgTypes[44]
+	mi := &file_runner_v1_runner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3896,7 +4018,7 @@ func (x *StopScope) String() string {
 func (*StopScope) ProtoMessage() {}
 
 func (x *StopScope) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[44]
+	mi := &file_runner_v1_runner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3909,7 +4031,7 @@ func (x *StopScope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopScope.ProtoReflect.Descriptor instead.
 func (*StopScope) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{44}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *StopScope) GetAsked() bool {
@@ -3958,7 +4080,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_runner_v1_runner_proto_msgTypes[45]
+	mi := &file_runner_v1_runner_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3970,7 +4092,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[45]
+	mi := &file_runner_v1_runner_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3983,7 +4105,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{45}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Stop) GetFence() *Fence {
@@ -4009,7 +4131,7 @@ type Forget struct {
 
 func (x *Forget) Reset() {
 	*x = Forget{}
-	mi := &file_runner_v1_runner_proto_msgTypes[46]
+	mi := &file_runner_v1_runner_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4021,7 +4143,7 @@ func (x *Forget) String() string {
 func (*Forget) ProtoMessage() {}
 
 func (x *Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[46]
+	mi := &file_runner_v1_runner_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4034,7 +4156,7 @@ func (x *Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forget.ProtoReflect.Descriptor instead.
 func (*Forget) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{46}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Forget) GetFence() *Fence {
@@ -4054,7 +4176,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	mi := &file_runner_v1_runner_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4066,7 +4188,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	mi := &file_runner_v1_runner_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4079,7 +4201,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{47}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Drain) GetMembers() []string {
@@ -4101,7 +4223,7 @@ type Members struct {
 
 func (x *Members) Reset() {
 	*x = Members{}
-	mi := &file_runner_v1_runner_proto_msgTypes[48]
+	mi := &file_runner_v1_runner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4113,7 +4235,7 @@ func (x *Members) String() string {
 func (*Members) ProtoMessage() {}
 
 func (x *Members) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[48]
+	mi := &file_runner_v1_runner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4126,7 +4248,7 @@ func (x *Members) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Members.ProtoReflect.Descriptor instead.
 func (*Members) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{48}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Members) GetGateways() []string {
@@ -4146,7 +4268,7 @@ type NewBundle struct {
 
 func (x *NewBundle) Reset() {
 	*x = NewBundle{}
-	mi := &file_runner_v1_runner_proto_msgTypes[49]
+	mi := &file_runner_v1_runner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4158,7 +4280,7 @@ func (x *NewBundle) String() string {
 func (*NewBundle) ProtoMessage() {}
 
 func (x *NewBundle) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[49]
+	mi := &file_runner_v1_runner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4171,7 +4293,7 @@ func (x *NewBundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewBundle.ProtoReflect.Descriptor instead.
 func (*NewBundle) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{49}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *NewBundle) GetCaCertificates() [][]byte {
@@ -4217,13 +4339,21 @@ type Spec struct {
 	// How many steps the workflow has, handlers apart: a hub whose database lost the
 	// execution could not tell otherwise which numbers its handlers had.
 	WorkflowSteps uint32 `protobuf:"varint,17,opt,name=workflow_steps,json=workflowSteps,proto3" json:"workflow_steps,omitempty"`
+	// Bounds what the commands of this attempt print; absent: nothing does. A runner that
+	// does not know this field keeps all.
+	LogLimit *LogLimit `protobuf:"bytes,18,opt,name=log_limit,json=logLimit,proto3" json:"log_limit,omitempty"`
+	// What the output of every step goes through, in this order, before the step's own. A
+	// runner that does not know this field leaves the output as it is.
+	LogFilters []*LogFilter `protobuf:"bytes,19,rep,name=log_filters,json=logFilters,proto3" json:"log_filters,omitempty"`
+	// What steps of earlier attempts of the execution captured.
+	Data          []*CapturedData `protobuf:"bytes,20,rep,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Spec) Reset() {
 	*x = Spec{}
-	mi := &file_runner_v1_runner_proto_msgTypes[50]
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4235,7 +4365,7 @@ func (x *Spec) String() string {
 func (*Spec) ProtoMessage() {}
 
 func (x *Spec) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[50]
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4248,7 +4378,7 @@ func (x *Spec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spec.ProtoReflect.Descriptor instead.
 func (*Spec) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{50}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Spec) GetExecutionId() string {
@@ -4370,6 +4500,233 @@ func (x *Spec) GetWorkflowSteps() uint32 {
 	return 0
 }
 
+func (x *Spec) GetLogLimit() *LogLimit {
+	if x != nil {
+		return x.LogLimit
+	}
+	return nil
+}
+
+func (x *Spec) GetLogFilters() []*LogFilter {
+	if x != nil {
+		return x.LogFilters
+	}
+	return nil
+}
+
+func (x *Spec) GetData() []*CapturedData {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// LogLimit bounds what commands print. Of lines and bytes one is set.
+type LogLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lines uint64                 `protobuf:"varint,1,opt,name=lines,proto3" json:"lines,omitempty"`
+	// Line breaks count.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Of each node by itself.
+	PerNode bool `protobuf:"varint,3,opt,name=per_node,json=perNode,proto3" json:"per_node,omitempty"`
+	// Drop what is more, in place of ending the commands.
+	Truncate bool `protobuf:"varint,4,opt,name=truncate,proto3" json:"truncate,omitempty"`
+	// Commands that the limit ends are cancelled, not failed.
+	Cancelled bool `protobuf:"varint,5,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	// The limit for people, e.g. "100 lines for each node".
+	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	// The author's own word for how it ended; empty: none.
+	Status        string `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogLimit) Reset() {
+	*x = LogLimit{}
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogLimit) ProtoMessage() {}
+
+func (x *LogLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogLimit.ProtoReflect.Descriptor instead.
+func (*LogLimit) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *LogLimit) GetLines() uint64 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *LogLimit) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *LogLimit) GetPerNode() bool {
+	if x != nil {
+		return x.PerNode
+	}
+	return false
+}
+
+func (x *LogLimit) GetTruncate() bool {
+	if x != nil {
+		return x.Truncate
+	}
+	return false
+}
+
+func (x *LogLimit) GetCancelled() bool {
+	if x != nil {
+		return x.Cancelled
+	}
+	return false
+}
+
+func (x *LogLimit) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *LogLimit) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+// LogFilter is one of Rundeck's log filters, by its name and with its settings.
+type LogFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Config        map[string]string      `protobuf:"bytes,2,rep,name=config,proto3" json:"config,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogFilter) Reset() {
+	*x = LogFilter{}
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogFilter) ProtoMessage() {}
+
+func (x *LogFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogFilter.ProtoReflect.Descriptor instead.
+func (*LogFilter) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *LogFilter) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *LogFilter) GetConfig() map[string]string {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
+// CapturedData are values that steps captured on one node; of a name that several
+// captured, the last.
+type CapturedData struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Values        map[string]string      `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CapturedData) Reset() {
+	*x = CapturedData{}
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CapturedData) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CapturedData) ProtoMessage() {}
+
+func (x *CapturedData) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CapturedData.ProtoReflect.Descriptor instead.
+func (*CapturedData) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *CapturedData) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *CapturedData) GetValues() map[string]string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 type Node struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -4388,7 +4745,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4400,7 +4757,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4413,7 +4770,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Node) GetName() string {
@@ -4490,14 +4847,16 @@ type Step struct {
 	IsHandler bool `protobuf:"varint,13,opt,name=is_handler,json=isHandler,proto3" json:"is_handler,omitempty"`
 	// Over SSH: run it under a supervisor on the node, which outlives connection and
 	// runner. A runner that does not know this field runs it attached.
-	Detached      bool `protobuf:"varint,14,opt,name=detached,proto3" json:"detached,omitempty"`
+	Detached bool `protobuf:"varint,14,opt,name=detached,proto3" json:"detached,omitempty"`
+	// What its output goes through behind the spec's own.
+	LogFilters    []*LogFilter `protobuf:"bytes,15,rep,name=log_filters,json=logFilters,proto3" json:"log_filters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4509,7 +4868,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4522,7 +4881,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Step) GetNumber() uint32 {
@@ -4634,6 +4993,13 @@ func (x *Step) GetDetached() bool {
 	return false
 }
 
+func (x *Step) GetLogFilters() []*LogFilter {
+	if x != nil {
+		return x.LogFilters
+	}
+	return nil
+}
+
 type isStep_Work interface {
 	isStep_Work()
 }
@@ -4669,7 +5035,7 @@ type Script struct {
 
 func (x *Script) Reset() {
 	*x = Script{}
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4681,7 +5047,7 @@ func (x *Script) String() string {
 func (*Script) ProtoMessage() {}
 
 func (x *Script) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4694,7 +5060,7 @@ func (x *Script) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Script.ProtoReflect.Descriptor instead.
 func (*Script) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Script) GetText() string {
@@ -4758,7 +5124,7 @@ type OutputRequest struct {
 
 func (x *OutputRequest) Reset() {
 	*x = OutputRequest{}
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4770,7 +5136,7 @@ func (x *OutputRequest) String() string {
 func (*OutputRequest) ProtoMessage() {}
 
 func (x *OutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4783,7 +5149,7 @@ func (x *OutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRequest.ProtoReflect.Descriptor instead.
 func (*OutputRequest) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *OutputRequest) GetFrame() isOutputRequest_Frame {
@@ -4825,7 +5191,7 @@ type OutputResponse struct {
 
 func (x *OutputResponse) Reset() {
 	*x = OutputResponse{}
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4837,7 +5203,7 @@ func (x *OutputResponse) String() string {
 func (*OutputResponse) ProtoMessage() {}
 
 func (x *OutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4850,7 +5216,7 @@ func (x *OutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputResponse.ProtoReflect.Descriptor instead.
 func (*OutputResponse) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *OutputResponse) GetFrame() isOutputResponse_Frame {
@@ -4915,7 +5281,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4927,7 +5293,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4940,7 +5306,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Chunk) GetFence() *Fence {
@@ -5004,7 +5370,7 @@ type ChunkAck struct {
 
 func (x *ChunkAck) Reset() {
 	*x = ChunkAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[57]
+	mi := &file_runner_v1_runner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5016,7 +5382,7 @@ func (x *ChunkAck) String() string {
 func (*ChunkAck) ProtoMessage() {}
 
 func (x *ChunkAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[57]
+	mi := &file_runner_v1_runner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5029,7 +5395,7 @@ func (x *ChunkAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkAck.ProtoReflect.Descriptor instead.
 func (*ChunkAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{57}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ChunkAck) GetFence() *Fence {
@@ -5067,7 +5433,7 @@ type ChunkNack struct {
 
 func (x *ChunkNack) Reset() {
 	*x = ChunkNack{}
-	mi := &file_runner_v1_runner_proto_msgTypes[58]
+	mi := &file_runner_v1_runner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5079,7 +5445,7 @@ func (x *ChunkNack) String() string {
 func (*ChunkNack) ProtoMessage() {}
 
 func (x *ChunkNack) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[58]
+	mi := &file_runner_v1_runner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5092,7 +5458,7 @@ func (x *ChunkNack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkNack.ProtoReflect.Descriptor instead.
 func (*ChunkNack) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{58}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ChunkNack) GetFence() *Fence {
@@ -5336,9 +5702,19 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\tprev_hash\x18\t \x01(\fR\bprevHash\x12\x18\n" +
 	"\arecords\x18\n" +
 	" \x03(\fR\arecords\x121\n" +
-	"\x06chunks\x18\v \x03(\v2\x19.fairlead.runner.v1.ChunkR\x06chunks\":\n" +
+	"\x06chunks\x18\v \x03(\v2\x19.fairlead.runner.v1.ChunkR\x06chunks\"\x87\x01\n" +
 	"\x05Renew\x121\n" +
-	"\x06fences\x18\x01 \x03(\v2\x19.fairlead.runner.v1.FenceR\x06fences\"`\n" +
+	"\x06fences\x18\x01 \x03(\v2\x19.fairlead.runner.v1.FenceR\x06fences\x121\n" +
+	"\x06stalls\x18\x02 \x03(\v2\x19.fairlead.runner.v1.StallR\x06stalls\x12\x18\n" +
+	"\aflowing\x18\x03 \x03(\tR\aflowing\"\x99\x01\n" +
+	"\x05Stall\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12/\n" +
+	"\x03why\x18\x02 \x01(\x0e2\x1d.fairlead.runner.v1.Stall.WhyR\x03why\"@\n" +
+	"\x03Why\x12\x13\n" +
+	"\x0fWHY_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bWHY_DISK\x10\x01\x12\x16\n" +
+	"\x12WHY_UNACKNOWLEDGED\x10\x02\"`\n" +
 	"\aStopAck\x12/\n" +
 	"\x05fence\x18\x01 \x01(\v2\x19.fairlead.runner.v1.FenceR\x05fence\x12\f\n" +
 	"\x01n\x18\x02 \x01(\x04R\x01n\x12\x16\n" +
@@ -5440,7 +5816,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\aMembers\x12\x1a\n" +
 	"\bgateways\x18\x01 \x03(\tR\bgateways\"4\n" +
 	"\tNewBundle\x12'\n" +
-	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\xad\a\n" +
+	"\x0fca_certificates\x18\x01 \x03(\fR\x0ecaCertificates\"\xde\b\n" +
 	"\x04Spec\x12!\n" +
 	"\fexecution_id\x18\x01 \x01(\tR\vexecutionId\x12#\n" +
 	"\rassignment_id\x18\x02 \x01(\tR\fassignmentId\x128\n" +
@@ -5460,7 +5836,11 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x0fexposed_options\x18\x0e \x03(\tR\x0eexposedOptions\x12\x1d\n" +
 	"\n" +
 	"project_id\x18\x10 \x01(\tR\tprojectId\x12%\n" +
-	"\x0eworkflow_steps\x18\x11 \x01(\rR\rworkflowSteps\x1a:\n" +
+	"\x0eworkflow_steps\x18\x11 \x01(\rR\rworkflowSteps\x129\n" +
+	"\tlog_limit\x18\x12 \x01(\v2\x1c.fairlead.runner.v1.LogLimitR\blogLimit\x12>\n" +
+	"\vlog_filters\x18\x13 \x03(\v2\x1d.fairlead.runner.v1.LogFilterR\n" +
+	"logFilters\x124\n" +
+	"\x04data\x18\x14 \x03(\v2 .fairlead.runner.v1.CapturedDataR\x04data\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -5468,6 +5848,26 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fProjectEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x01\n" +
+	"\bLogLimit\x12\x14\n" +
+	"\x05lines\x18\x01 \x01(\x04R\x05lines\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x19\n" +
+	"\bper_node\x18\x03 \x01(\bR\aperNode\x12\x1a\n" +
+	"\btruncate\x18\x04 \x01(\bR\btruncate\x12\x1c\n" +
+	"\tcancelled\x18\x05 \x01(\bR\tcancelled\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\x12\x16\n" +
+	"\x06status\x18\a \x01(\tR\x06status\"\x9d\x01\n" +
+	"\tLogFilter\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12A\n" +
+	"\x06config\x18\x02 \x03(\v2).fairlead.runner.v1.LogFilter.ConfigEntryR\x06config\x1a9\n" +
+	"\vConfigEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
+	"\fCapturedData\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12D\n" +
+	"\x06values\x18\x02 \x03(\v2,.fairlead.runner.v1.CapturedData.ValuesEntryR\x06values\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb8\x02\n" +
 	"\x04Node\x12\x12\n" +
@@ -5482,7 +5882,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x11host_key_conflict\x18\a \x01(\bR\x0fhostKeyConflict\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xab\x04\n" +
 	"\x04Step\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
@@ -5502,7 +5902,9 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x14keepgoing_on_success\x18\f \x01(\bR\x12keepgoingOnSuccess\x12\x1d\n" +
 	"\n" +
 	"is_handler\x18\r \x01(\bR\tisHandler\x12\x1a\n" +
-	"\bdetached\x18\x0e \x01(\bR\bdetachedB\x06\n" +
+	"\bdetached\x18\x0e \x01(\bR\bdetached\x12>\n" +
+	"\vlog_filters\x18\x0f \x03(\v2\x1d.fairlead.runner.v1.LogFilterR\n" +
+	"logFiltersB\x06\n" +
 	"\x04work\"\xcf\x01\n" +
 	"\x06Script\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
@@ -5568,191 +5970,206 @@ func file_runner_v1_runner_proto_rawDescGZIP() []byte {
 	return file_runner_v1_runner_proto_rawDescData
 }
 
-var file_runner_v1_runner_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_runner_v1_runner_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 72)
 var file_runner_v1_runner_proto_goTypes = []any{
 	(Outcome)(0),                     // 0: fairlead.runner.v1.Outcome
 	(Strategy)(0),                    // 1: fairlead.runner.v1.Strategy
 	(Holding_State)(0),               // 2: fairlead.runner.v1.Holding.State
 	(Refuse_Reason)(0),               // 3: fairlead.runner.v1.Refuse.Reason
-	(Refused_Reason)(0),              // 4: fairlead.runner.v1.Refused.Reason
-	(*Fence)(nil),                    // 5: fairlead.runner.v1.Fence
-	(*EnrolRequest)(nil),             // 6: fairlead.runner.v1.EnrolRequest
-	(*RunnerInfo)(nil),               // 7: fairlead.runner.v1.RunnerInfo
-	(*EnrolResponse)(nil),            // 8: fairlead.runner.v1.EnrolResponse
-	(*RenewCertificateRequest)(nil),  // 9: fairlead.runner.v1.RenewCertificateRequest
-	(*RenewCertificateResponse)(nil), // 10: fairlead.runner.v1.RenewCertificateResponse
-	(*SessionRequest)(nil),           // 11: fairlead.runner.v1.SessionRequest
-	(*SessionResponse)(nil),          // 12: fairlead.runner.v1.SessionResponse
-	(*DBMark)(nil),                   // 13: fairlead.runner.v1.DBMark
-	(*Hello)(nil),                    // 14: fairlead.runner.v1.Hello
-	(*InventoryPage)(nil),            // 15: fairlead.runner.v1.InventoryPage
-	(*Kept)(nil),                     // 16: fairlead.runner.v1.Kept
-	(*Holding)(nil),                  // 17: fairlead.runner.v1.Holding
-	(*Confirm)(nil),                  // 18: fairlead.runner.v1.Confirm
-	(*Credits)(nil),                  // 19: fairlead.runner.v1.Credits
-	(*Claim)(nil),                    // 20: fairlead.runner.v1.Claim
-	(*Refuse)(nil),                   // 21: fairlead.runner.v1.Refuse
-	(*NotStarted)(nil),               // 22: fairlead.runner.v1.NotStarted
-	(*Resume)(nil),                   // 23: fairlead.runner.v1.Resume
-	(*Steps)(nil),                    // 24: fairlead.runner.v1.Steps
-	(*Record)(nil),                   // 25: fairlead.runner.v1.Record
-	(*Cell)(nil),                     // 26: fairlead.runner.v1.Cell
-	(*Granted)(nil),                  // 27: fairlead.runner.v1.Granted
-	(*Started)(nil),                  // 28: fairlead.runner.v1.Started
-	(*Ended)(nil),                    // 29: fairlead.runner.v1.Ended
-	(*Stopped)(nil),                  // 30: fairlead.runner.v1.Stopped
-	(*Closed)(nil),                   // 31: fairlead.runner.v1.Closed
-	(*Result)(nil),                   // 32: fairlead.runner.v1.Result
-	(*Renew)(nil),                    // 33: fairlead.runner.v1.Renew
-	(*StopAck)(nil),                  // 34: fairlead.runner.v1.StopAck
-	(*Forgotten)(nil),                // 35: fairlead.runner.v1.Forgotten
-	(*Welcome)(nil),                  // 36: fairlead.runner.v1.Welcome
-	(*HoldingsPage)(nil),             // 37: fairlead.runner.v1.HoldingsPage
-	(*HoldingAnswer)(nil),            // 38: fairlead.runner.v1.HoldingAnswer
-	(*Confirmed)(nil),                // 39: fairlead.runner.v1.Confirmed
-	(*SpecPart)(nil),                 // 40: fairlead.runner.v1.SpecPart
-	(*Offer)(nil),                    // 41: fairlead.runner.v1.Offer
-	(*Grant)(nil),                    // 42: fairlead.runner.v1.Grant
-	(*Secrets)(nil),                  // 43: fairlead.runner.v1.Secrets
-	(*Refused)(nil),                  // 44: fairlead.runner.v1.Refused
-	(*Resumed)(nil),                  // 45: fairlead.runner.v1.Resumed
-	(*StepsAck)(nil),                 // 46: fairlead.runner.v1.StepsAck
-	(*ResultAck)(nil),                // 47: fairlead.runner.v1.ResultAck
-	(*RenewAck)(nil),                 // 48: fairlead.runner.v1.RenewAck
-	(*StopScope)(nil),                // 49: fairlead.runner.v1.StopScope
-	(*Stop)(nil),                     // 50: fairlead.runner.v1.Stop
-	(*Forget)(nil),                   // 51: fairlead.runner.v1.Forget
-	(*Drain)(nil),                    // 52: fairlead.runner.v1.Drain
-	(*Members)(nil),                  // 53: fairlead.runner.v1.Members
-	(*NewBundle)(nil),                // 54: fairlead.runner.v1.NewBundle
-	(*Spec)(nil),                     // 55: fairlead.runner.v1.Spec
-	(*Node)(nil),                     // 56: fairlead.runner.v1.Node
-	(*Step)(nil),                     // 57: fairlead.runner.v1.Step
-	(*Script)(nil),                   // 58: fairlead.runner.v1.Script
-	(*OutputRequest)(nil),            // 59: fairlead.runner.v1.OutputRequest
-	(*OutputResponse)(nil),           // 60: fairlead.runner.v1.OutputResponse
-	(*Chunk)(nil),                    // 61: fairlead.runner.v1.Chunk
-	(*ChunkAck)(nil),                 // 62: fairlead.runner.v1.ChunkAck
-	(*ChunkNack)(nil),                // 63: fairlead.runner.v1.ChunkNack
-	nil,                              // 64: fairlead.runner.v1.Ended.DataEntry
-	nil,                              // 65: fairlead.runner.v1.Secrets.OptionsEntry
-	nil,                              // 66: fairlead.runner.v1.Secrets.KeysEntry
-	nil,                              // 67: fairlead.runner.v1.Spec.OptionsEntry
-	nil,                              // 68: fairlead.runner.v1.Spec.ContextEntry
-	nil,                              // 69: fairlead.runner.v1.Spec.ProjectEntry
-	nil,                              // 70: fairlead.runner.v1.Node.AttributesEntry
+	(Stall_Why)(0),                   // 4: fairlead.runner.v1.Stall.Why
+	(Refused_Reason)(0),              // 5: fairlead.runner.v1.Refused.Reason
+	(*Fence)(nil),                    // 6: fairlead.runner.v1.Fence
+	(*EnrolRequest)(nil),             // 7: fairlead.runner.v1.EnrolRequest
+	(*RunnerInfo)(nil),               // 8: fairlead.runner.v1.RunnerInfo
+	(*EnrolResponse)(nil),            // 9: fairlead.runner.v1.EnrolResponse
+	(*RenewCertificateRequest)(nil),  // 10: fairlead.runner.v1.RenewCertificateRequest
+	(*RenewCertificateResponse)(nil), // 11: fairlead.runner.v1.RenewCertificateResponse
+	(*SessionRequest)(nil),           // 12: fairlead.runner.v1.SessionRequest
+	(*SessionResponse)(nil),          // 13: fairlead.runner.v1.SessionResponse
+	(*DBMark)(nil),                   // 14: fairlead.runner.v1.DBMark
+	(*Hello)(nil),                    // 15: fairlead.runner.v1.Hello
+	(*InventoryPage)(nil),            // 16: fairlead.runner.v1.InventoryPage
+	(*Kept)(nil),                     // 17: fairlead.runner.v1.Kept
+	(*Holding)(nil),                  // 18: fairlead.runner.v1.Holding
+	(*Confirm)(nil),                  // 19: fairlead.runner.v1.Confirm
+	(*Credits)(nil),                  // 20: fairlead.runner.v1.Credits
+	(*Claim)(nil),                    // 21: fairlead.runner.v1.Claim
+	(*Refuse)(nil),                   // 22: fairlead.runner.v1.Refuse
+	(*NotStarted)(nil),               // 23: fairlead.runner.v1.NotStarted
+	(*Resume)(nil),                   // 24: fairlead.runner.v1.Resume
+	(*Steps)(nil),                    // 25: fairlead.runner.v1.Steps
+	(*Record)(nil),                   // 26: fairlead.runner.v1.Record
+	(*Cell)(nil),                     // 27: fairlead.runner.v1.Cell
+	(*Granted)(nil),                  // 28: fairlead.runner.v1.Granted
+	(*Started)(nil),                  // 29: fairlead.runner.v1.Started
+	(*Ended)(nil),                    // 30: fairlead.runner.v1.Ended
+	(*Stopped)(nil),                  // 31: fairlead.runner.v1.Stopped
+	(*Closed)(nil),                   // 32: fairlead.runner.v1.Closed
+	(*Result)(nil),                   // 33: fairlead.runner.v1.Result
+	(*Renew)(nil),                    // 34: fairlead.runner.v1.Renew
+	(*Stall)(nil),                    // 35: fairlead.runner.v1.Stall
+	(*StopAck)(nil),                  // 36: fairlead.runner.v1.StopAck
+	(*Forgotten)(nil),                // 37: fairlead.runner.v1.Forgotten
+	(*Welcome)(nil),                  // 38: fairlead.runner.v1.Welcome
+	(*HoldingsPage)(nil),             // 39: fairlead.runner.v1.HoldingsPage
+	(*HoldingAnswer)(nil),            // 40: fairlead.runner.v1.HoldingAnswer
+	(*Confirmed)(nil),                // 41: fairlead.runner.v1.Confirmed
+	(*SpecPart)(nil),                 // 42: fairlead.runner.v1.SpecPart
+	(*Offer)(nil),                    // 43: fairlead.runner.v1.Offer
+	(*Grant)(nil),                    // 44: fairlead.runner.v1.Grant
+	(*Secrets)(nil),                  // 45: fairlead.runner.v1.Secrets
+	(*Refused)(nil),                  // 46: fairlead.runner.v1.Refused
+	(*Resumed)(nil),                  // 47: fairlead.runner.v1.Resumed
+	(*StepsAck)(nil),                 // 48: fairlead.runner.v1.StepsAck
+	(*ResultAck)(nil),                // 49: fairlead.runner.v1.ResultAck
+	(*RenewAck)(nil),                 // 50: fairlead.runner.v1.RenewAck
+	(*StopScope)(nil),                // 51: fairlead.runner.v1.StopScope
+	(*Stop)(nil),                     // 52: fairlead.runner.v1.Stop
+	(*Forget)(nil),                   // 53: fairlead.runner.v1.Forget
+	(*Drain)(nil),                    // 54: fairlead.runner.v1.Drain
+	(*Members)(nil),                  // 55: fairlead.runner.v1.Members
+	(*NewBundle)(nil),                // 56: fairlead.runner.v1.NewBundle
+	(*Spec)(nil),                     // 57: fairlead.runner.v1.Spec
+	(*LogLimit)(nil),                 // 58: fairlead.runner.v1.LogLimit
+	(*LogFilter)(nil),                // 59: fairlead.runner.v1.LogFilter
+	(*CapturedData)(nil),             // 60: fairlead.runner.v1.CapturedData
+	(*Node)(nil),                     // 61: fairlead.runner.v1.Node
+	(*Step)(nil),                     // 62: fairlead.runner.v1.Step
+	(*Script)(nil),                   // 63: fairlead.runner.v1.Script
+	(*OutputRequest)(nil),            // 64: fairlead.runner.v1.OutputRequest
+	(*OutputResponse)(nil),           // 65: fairlead.runner.v1.OutputResponse
+	(*Chunk)(nil),                    // 66: fairlead.runner.v1.Chunk
+	(*ChunkAck)(nil),                 // 67: fairlead.runner.v1.ChunkAck
+	(*ChunkNack)(nil),                // 68: fairlead.runner.v1.ChunkNack
+	nil,                              // 69: fairlead.runner.v1.Ended.DataEntry
+	nil,                              // 70: fairlead.runner.v1.Secrets.OptionsEntry
+	nil,                              // 71: fairlead.runner.v1.Secrets.KeysEntry
+	nil,                              // 72: fairlead.runner.v1.Spec.OptionsEntry
+	nil,                              // 73: fairlead.runner.v1.Spec.ContextEntry
+	nil,                              // 74: fairlead.runner.v1.Spec.ProjectEntry
+	nil,                              // 75: fairlead.runner.v1.LogFilter.ConfigEntry
+	nil,                              // 76: fairlead.runner.v1.CapturedData.ValuesEntry
+	nil,                              // 77: fairlead.runner.v1.Node.AttributesEntry
 }
 var file_runner_v1_runner_proto_depIdxs = []int32{
-	7,   // 0: fairlead.runner.v1.EnrolRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
-	7,   // 1: fairlead.runner.v1.RenewCertificateRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
-	14,  // 2: fairlead.runner.v1.SessionRequest.hello:type_name -> fairlead.runner.v1.Hello
-	18,  // 3: fairlead.runner.v1.SessionRequest.confirm:type_name -> fairlead.runner.v1.Confirm
-	19,  // 4: fairlead.runner.v1.SessionRequest.credits:type_name -> fairlead.runner.v1.Credits
-	20,  // 5: fairlead.runner.v1.SessionRequest.claim:type_name -> fairlead.runner.v1.Claim
-	21,  // 6: fairlead.runner.v1.SessionRequest.refuse:type_name -> fairlead.runner.v1.Refuse
-	22,  // 7: fairlead.runner.v1.SessionRequest.not_started:type_name -> fairlead.runner.v1.NotStarted
-	23,  // 8: fairlead.runner.v1.SessionRequest.resume:type_name -> fairlead.runner.v1.Resume
-	24,  // 9: fairlead.runner.v1.SessionRequest.steps:type_name -> fairlead.runner.v1.Steps
-	32,  // 10: fairlead.runner.v1.SessionRequest.result:type_name -> fairlead.runner.v1.Result
-	33,  // 11: fairlead.runner.v1.SessionRequest.renew:type_name -> fairlead.runner.v1.Renew
-	34,  // 12: fairlead.runner.v1.SessionRequest.stop_ack:type_name -> fairlead.runner.v1.StopAck
-	15,  // 13: fairlead.runner.v1.SessionRequest.inventory:type_name -> fairlead.runner.v1.InventoryPage
-	35,  // 14: fairlead.runner.v1.SessionRequest.forgotten:type_name -> fairlead.runner.v1.Forgotten
-	16,  // 15: fairlead.runner.v1.SessionRequest.kept:type_name -> fairlead.runner.v1.Kept
-	36,  // 16: fairlead.runner.v1.SessionResponse.welcome:type_name -> fairlead.runner.v1.Welcome
-	39,  // 17: fairlead.runner.v1.SessionResponse.confirmed:type_name -> fairlead.runner.v1.Confirmed
-	40,  // 18: fairlead.runner.v1.SessionResponse.spec_part:type_name -> fairlead.runner.v1.SpecPart
-	41,  // 19: fairlead.runner.v1.SessionResponse.offer:type_name -> fairlead.runner.v1.Offer
-	42,  // 20: fairlead.runner.v1.SessionResponse.grant:type_name -> fairlead.runner.v1.Grant
-	44,  // 21: fairlead.runner.v1.SessionResponse.refused:type_name -> fairlead.runner.v1.Refused
-	45,  // 22: fairlead.runner.v1.SessionResponse.resumed:type_name -> fairlead.runner.v1.Resumed
-	46,  // 23: fairlead.runner.v1.SessionResponse.steps_ack:type_name -> fairlead.runner.v1.StepsAck
-	47,  // 24: fairlead.runner.v1.SessionResponse.result_ack:type_name -> fairlead.runner.v1.ResultAck
-	48,  // 25: fairlead.runner.v1.SessionResponse.renew_ack:type_name -> fairlead.runner.v1.RenewAck
-	50,  // 26: fairlead.runner.v1.SessionResponse.stop:type_name -> fairlead.runner.v1.Stop
-	51,  // 27: fairlead.runner.v1.SessionResponse.forget:type_name -> fairlead.runner.v1.Forget
-	52,  // 28: fairlead.runner.v1.SessionResponse.drain:type_name -> fairlead.runner.v1.Drain
-	54,  // 29: fairlead.runner.v1.SessionResponse.new_bundle:type_name -> fairlead.runner.v1.NewBundle
-	37,  // 30: fairlead.runner.v1.SessionResponse.holdings:type_name -> fairlead.runner.v1.HoldingsPage
-	53,  // 31: fairlead.runner.v1.SessionResponse.members:type_name -> fairlead.runner.v1.Members
-	13,  // 32: fairlead.runner.v1.Hello.db_marks:type_name -> fairlead.runner.v1.DBMark
-	7,   // 33: fairlead.runner.v1.Hello.info:type_name -> fairlead.runner.v1.RunnerInfo
-	17,  // 34: fairlead.runner.v1.Hello.inventory:type_name -> fairlead.runner.v1.Holding
-	17,  // 35: fairlead.runner.v1.InventoryPage.inventory:type_name -> fairlead.runner.v1.Holding
-	17,  // 36: fairlead.runner.v1.Kept.holding:type_name -> fairlead.runner.v1.Holding
-	5,   // 37: fairlead.runner.v1.Holding.fence:type_name -> fairlead.runner.v1.Fence
+	8,   // 0: fairlead.runner.v1.EnrolRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
+	8,   // 1: fairlead.runner.v1.RenewCertificateRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
+	15,  // 2: fairlead.runner.v1.SessionRequest.hello:type_name -> fairlead.runner.v1.Hello
+	19,  // 3: fairlead.runner.v1.SessionRequest.confirm:type_name -> fairlead.runner.v1.Confirm
+	20,  // 4: fairlead.runner.v1.SessionRequest.credits:type_name -> fairlead.runner.v1.Credits
+	21,  // 5: fairlead.runner.v1.SessionRequest.claim:type_name -> fairlead.runner.v1.Claim
+	22,  // 6: fairlead.runner.v1.SessionRequest.refuse:type_name -> fairlead.runner.v1.Refuse
+	23,  // 7: fairlead.runner.v1.SessionRequest.not_started:type_name -> fairlead.runner.v1.NotStarted
+	24,  // 8: fairlead.runner.v1.SessionRequest.resume:type_name -> fairlead.runner.v1.Resume
+	25,  // 9: fairlead.runner.v1.SessionRequest.steps:type_name -> fairlead.runner.v1.Steps
+	33,  // 10: fairlead.runner.v1.SessionRequest.result:type_name -> fairlead.runner.v1.Result
+	34,  // 11: fairlead.runner.v1.SessionRequest.renew:type_name -> fairlead.runner.v1.Renew
+	36,  // 12: fairlead.runner.v1.SessionRequest.stop_ack:type_name -> fairlead.runner.v1.StopAck
+	16,  // 13: fairlead.runner.v1.SessionRequest.inventory:type_name -> fairlead.runner.v1.InventoryPage
+	37,  // 14: fairlead.runner.v1.SessionRequest.forgotten:type_name -> fairlead.runner.v1.Forgotten
+	17,  // 15: fairlead.runner.v1.SessionRequest.kept:type_name -> fairlead.runner.v1.Kept
+	38,  // 16: fairlead.runner.v1.SessionResponse.welcome:type_name -> fairlead.runner.v1.Welcome
+	41,  // 17: fairlead.runner.v1.SessionResponse.confirmed:type_name -> fairlead.runner.v1.Confirmed
+	42,  // 18: fairlead.runner.v1.SessionResponse.spec_part:type_name -> fairlead.runner.v1.SpecPart
+	43,  // 19: fairlead.runner.v1.SessionResponse.offer:type_name -> fairlead.runner.v1.Offer
+	44,  // 20: fairlead.runner.v1.SessionResponse.grant:type_name -> fairlead.runner.v1.Grant
+	46,  // 21: fairlead.runner.v1.SessionResponse.refused:type_name -> fairlead.runner.v1.Refused
+	47,  // 22: fairlead.runner.v1.SessionResponse.resumed:type_name -> fairlead.runner.v1.Resumed
+	48,  // 23: fairlead.runner.v1.SessionResponse.steps_ack:type_name -> fairlead.runner.v1.StepsAck
+	49,  // 24: fairlead.runner.v1.SessionResponse.result_ack:type_name -> fairlead.runner.v1.ResultAck
+	50,  // 25: fairlead.runner.v1.SessionResponse.renew_ack:type_name -> fairlead.runner.v1.RenewAck
+	52,  // 26: fairlead.runner.v1.SessionResponse.stop:type_name -> fairlead.runner.v1.Stop
+	53,  // 27: fairlead.runner.v1.SessionResponse.forget:type_name -> fairlead.runner.v1.Forget
+	54,  // 28: fairlead.runner.v1.SessionResponse.drain:type_name -> fairlead.runner.v1.Drain
+	56,  // 29: fairlead.runner.v1.SessionResponse.new_bundle:type_name -> fairlead.runner.v1.NewBundle
+	39,  // 30: fairlead.runner.v1.SessionResponse.holdings:type_name -> fairlead.runner.v1.HoldingsPage
+	55,  // 31: fairlead.runner.v1.SessionResponse.members:type_name -> fairlead.runner.v1.Members
+	14,  // 32: fairlead.runner.v1.Hello.db_marks:type_name -> fairlead.runner.v1.DBMark
+	8,   // 33: fairlead.runner.v1.Hello.info:type_name -> fairlead.runner.v1.RunnerInfo
+	18,  // 34: fairlead.runner.v1.Hello.inventory:type_name -> fairlead.runner.v1.Holding
+	18,  // 35: fairlead.runner.v1.InventoryPage.inventory:type_name -> fairlead.runner.v1.Holding
+	18,  // 36: fairlead.runner.v1.Kept.holding:type_name -> fairlead.runner.v1.Holding
+	6,   // 37: fairlead.runner.v1.Holding.fence:type_name -> fairlead.runner.v1.Fence
 	2,   // 38: fairlead.runner.v1.Holding.state:type_name -> fairlead.runner.v1.Holding.State
-	5,   // 39: fairlead.runner.v1.Claim.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 40: fairlead.runner.v1.Refuse.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 39: fairlead.runner.v1.Claim.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 40: fairlead.runner.v1.Refuse.fence:type_name -> fairlead.runner.v1.Fence
 	3,   // 41: fairlead.runner.v1.Refuse.reason:type_name -> fairlead.runner.v1.Refuse.Reason
-	5,   // 42: fairlead.runner.v1.NotStarted.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 43: fairlead.runner.v1.Resume.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 44: fairlead.runner.v1.Steps.fence:type_name -> fairlead.runner.v1.Fence
-	27,  // 45: fairlead.runner.v1.Record.granted:type_name -> fairlead.runner.v1.Granted
-	28,  // 46: fairlead.runner.v1.Record.started:type_name -> fairlead.runner.v1.Started
-	29,  // 47: fairlead.runner.v1.Record.ended:type_name -> fairlead.runner.v1.Ended
-	30,  // 48: fairlead.runner.v1.Record.stopped:type_name -> fairlead.runner.v1.Stopped
-	31,  // 49: fairlead.runner.v1.Record.closed:type_name -> fairlead.runner.v1.Closed
-	5,   // 50: fairlead.runner.v1.Granted.fence:type_name -> fairlead.runner.v1.Fence
-	26,  // 51: fairlead.runner.v1.Started.cell:type_name -> fairlead.runner.v1.Cell
-	26,  // 52: fairlead.runner.v1.Ended.cell:type_name -> fairlead.runner.v1.Cell
+	6,   // 42: fairlead.runner.v1.NotStarted.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 43: fairlead.runner.v1.Resume.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 44: fairlead.runner.v1.Steps.fence:type_name -> fairlead.runner.v1.Fence
+	28,  // 45: fairlead.runner.v1.Record.granted:type_name -> fairlead.runner.v1.Granted
+	29,  // 46: fairlead.runner.v1.Record.started:type_name -> fairlead.runner.v1.Started
+	30,  // 47: fairlead.runner.v1.Record.ended:type_name -> fairlead.runner.v1.Ended
+	31,  // 48: fairlead.runner.v1.Record.stopped:type_name -> fairlead.runner.v1.Stopped
+	32,  // 49: fairlead.runner.v1.Record.closed:type_name -> fairlead.runner.v1.Closed
+	6,   // 50: fairlead.runner.v1.Granted.fence:type_name -> fairlead.runner.v1.Fence
+	27,  // 51: fairlead.runner.v1.Started.cell:type_name -> fairlead.runner.v1.Cell
+	27,  // 52: fairlead.runner.v1.Ended.cell:type_name -> fairlead.runner.v1.Cell
 	0,   // 53: fairlead.runner.v1.Ended.outcome:type_name -> fairlead.runner.v1.Outcome
-	64,  // 54: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
-	49,  // 55: fairlead.runner.v1.Stopped.scope:type_name -> fairlead.runner.v1.StopScope
-	5,   // 56: fairlead.runner.v1.Result.fence:type_name -> fairlead.runner.v1.Fence
+	69,  // 54: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
+	51,  // 55: fairlead.runner.v1.Stopped.scope:type_name -> fairlead.runner.v1.StopScope
+	6,   // 56: fairlead.runner.v1.Result.fence:type_name -> fairlead.runner.v1.Fence
 	0,   // 57: fairlead.runner.v1.Result.outcome:type_name -> fairlead.runner.v1.Outcome
-	61,  // 58: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
-	5,   // 59: fairlead.runner.v1.Renew.fences:type_name -> fairlead.runner.v1.Fence
-	5,   // 60: fairlead.runner.v1.StopAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 61: fairlead.runner.v1.Forgotten.fence:type_name -> fairlead.runner.v1.Fence
-	13,  // 62: fairlead.runner.v1.Welcome.db_mark:type_name -> fairlead.runner.v1.DBMark
-	38,  // 63: fairlead.runner.v1.Welcome.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
-	38,  // 64: fairlead.runner.v1.HoldingsPage.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
-	5,   // 65: fairlead.runner.v1.HoldingAnswer.fence:type_name -> fairlead.runner.v1.Fence
-	49,  // 66: fairlead.runner.v1.HoldingAnswer.stop:type_name -> fairlead.runner.v1.StopScope
-	5,   // 67: fairlead.runner.v1.SpecPart.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 68: fairlead.runner.v1.Offer.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 69: fairlead.runner.v1.Grant.fence:type_name -> fairlead.runner.v1.Fence
-	65,  // 70: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
-	66,  // 71: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
-	5,   // 72: fairlead.runner.v1.Refused.fence:type_name -> fairlead.runner.v1.Fence
-	4,   // 73: fairlead.runner.v1.Refused.reason:type_name -> fairlead.runner.v1.Refused.Reason
-	5,   // 74: fairlead.runner.v1.Resumed.fence:type_name -> fairlead.runner.v1.Fence
-	49,  // 75: fairlead.runner.v1.Resumed.stop:type_name -> fairlead.runner.v1.StopScope
-	5,   // 76: fairlead.runner.v1.StepsAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 77: fairlead.runner.v1.ResultAck.fence:type_name -> fairlead.runner.v1.Fence
-	13,  // 78: fairlead.runner.v1.RenewAck.db_mark:type_name -> fairlead.runner.v1.DBMark
-	5,   // 79: fairlead.runner.v1.Stop.fence:type_name -> fairlead.runner.v1.Fence
-	49,  // 80: fairlead.runner.v1.Stop.scope:type_name -> fairlead.runner.v1.StopScope
-	5,   // 81: fairlead.runner.v1.Forget.fence:type_name -> fairlead.runner.v1.Fence
-	1,   // 82: fairlead.runner.v1.Spec.strategy:type_name -> fairlead.runner.v1.Strategy
-	56,  // 83: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
-	57,  // 84: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
-	67,  // 85: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
-	68,  // 86: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
-	69,  // 87: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
-	70,  // 88: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
-	58,  // 89: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
-	61,  // 90: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
-	62,  // 91: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
-	63,  // 92: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
-	5,   // 93: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 94: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 95: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
-	6,   // 96: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
-	9,   // 97: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
-	11,  // 98: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
-	59,  // 99: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
-	8,   // 100: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
-	10,  // 101: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
-	12,  // 102: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
-	60,  // 103: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
-	100, // [100:104] is the sub-list for method output_type
-	96,  // [96:100] is the sub-list for method input_type
-	96,  // [96:96] is the sub-list for extension type_name
-	96,  // [96:96] is the sub-list for extension extendee
-	0,   // [0:96] is the sub-list for field type_name
+	66,  // 58: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
+	6,   // 59: fairlead.runner.v1.Renew.fences:type_name -> fairlead.runner.v1.Fence
+	35,  // 60: fairlead.runner.v1.Renew.stalls:type_name -> fairlead.runner.v1.Stall
+	4,   // 61: fairlead.runner.v1.Stall.why:type_name -> fairlead.runner.v1.Stall.Why
+	6,   // 62: fairlead.runner.v1.StopAck.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 63: fairlead.runner.v1.Forgotten.fence:type_name -> fairlead.runner.v1.Fence
+	14,  // 64: fairlead.runner.v1.Welcome.db_mark:type_name -> fairlead.runner.v1.DBMark
+	40,  // 65: fairlead.runner.v1.Welcome.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
+	40,  // 66: fairlead.runner.v1.HoldingsPage.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
+	6,   // 67: fairlead.runner.v1.HoldingAnswer.fence:type_name -> fairlead.runner.v1.Fence
+	51,  // 68: fairlead.runner.v1.HoldingAnswer.stop:type_name -> fairlead.runner.v1.StopScope
+	6,   // 69: fairlead.runner.v1.SpecPart.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 70: fairlead.runner.v1.Offer.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 71: fairlead.runner.v1.Grant.fence:type_name -> fairlead.runner.v1.Fence
+	70,  // 72: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
+	71,  // 73: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
+	6,   // 74: fairlead.runner.v1.Refused.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 75: fairlead.runner.v1.Refused.reason:type_name -> fairlead.runner.v1.Refused.Reason
+	6,   // 76: fairlead.runner.v1.Resumed.fence:type_name -> fairlead.runner.v1.Fence
+	51,  // 77: fairlead.runner.v1.Resumed.stop:type_name -> fairlead.runner.v1.StopScope
+	6,   // 78: fairlead.runner.v1.StepsAck.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 79: fairlead.runner.v1.ResultAck.fence:type_name -> fairlead.runner.v1.Fence
+	14,  // 80: fairlead.runner.v1.RenewAck.db_mark:type_name -> fairlead.runner.v1.DBMark
+	6,   // 81: fairlead.runner.v1.Stop.fence:type_name -> fairlead.runner.v1.Fence
+	51,  // 82: fairlead.runner.v1.Stop.scope:type_name -> fairlead.runner.v1.StopScope
+	6,   // 83: fairlead.runner.v1.Forget.fence:type_name -> fairlead.runner.v1.Fence
+	1,   // 84: fairlead.runner.v1.Spec.strategy:type_name -> fairlead.runner.v1.Strategy
+	61,  // 85: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
+	62,  // 86: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
+	72,  // 87: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
+	73,  // 88: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
+	74,  // 89: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
+	58,  // 90: fairlead.runner.v1.Spec.log_limit:type_name -> fairlead.runner.v1.LogLimit
+	59,  // 91: fairlead.runner.v1.Spec.log_filters:type_name -> fairlead.runner.v1.LogFilter
+	60,  // 92: fairlead.runner.v1.Spec.data:type_name -> fairlead.runner.v1.CapturedData
+	75,  // 93: fairlead.runner.v1.LogFilter.config:type_name -> fairlead.runner.v1.LogFilter.ConfigEntry
+	76,  // 94: fairlead.runner.v1.CapturedData.values:type_name -> fairlead.runner.v1.CapturedData.ValuesEntry
+	77,  // 95: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
+	63,  // 96: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
+	59,  // 97: fairlead.runner.v1.Step.log_filters:type_name -> fairlead.runner.v1.LogFilter
+	66,  // 98: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
+	67,  // 99: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
+	68,  // 100: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
+	6,   // 101: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 102: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 103: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
+	7,   // 104: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
+	10,  // 105: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
+	12,  // 106: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
+	64,  // 107: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
+	9,   // 108: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
+	11,  // 109: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
+	13,  // 110: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
+	65,  // 111: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
+	108, // [108:112] is the sub-list for method output_type
+	104, // [104:108] is the sub-list for method input_type
+	104, // [104:104] is the sub-list for extension type_name
+	104, // [104:104] is the sub-list for extension extendee
+	0,   // [0:104] is the sub-list for field type_name
 }
 
 func init() { file_runner_v1_runner_proto_init() }
@@ -5801,14 +6218,14 @@ func file_runner_v1_runner_proto_init() {
 		(*Record_Stopped)(nil),
 		(*Record_Closed)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[52].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[56].OneofWrappers = []any{
 		(*Step_Exec)(nil),
 		(*Step_Script)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[54].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[58].OneofWrappers = []any{
 		(*OutputRequest_Chunk)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[55].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[59].OneofWrappers = []any{
 		(*OutputResponse_Ack)(nil),
 		(*OutputResponse_Nack)(nil),
 	}
@@ -5817,8 +6234,8 @@ func file_runner_v1_runner_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runner_v1_runner_proto_rawDesc), len(file_runner_v1_runner_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   66,
+			NumEnums:      6,
+			NumMessages:   72,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
