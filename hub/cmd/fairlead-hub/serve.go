@@ -243,7 +243,7 @@ func (s *server) edges(master *keys.Master) error {
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	s.api, err = api.New(api.Deps{
-		Store: s.st, Dispatch: s.dispatch, Output: s.output, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
+		Store: s.st, Dispatch: s.dispatch, Output: s.output, Packer: s.packer, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
 		Cluster: s.cluster, MemberName: s.cfg.MemberName(), Version: version,
 		PublicURL: s.cfg.PublicURL, RunnerDir: binaryDir(), Metrics: s.registry, UI: ui.Handler(), Done: s.streams,
 	})
