@@ -46,7 +46,9 @@ func (w *work) collectArchive(ctx context.Context, to chan<- prometheus.Metric) 
 	if w.s.Packer.Archive() == "" {
 		return
 	}
-	value := func(d *prometheus.Desc, kind prometheus.ValueType, v float64) { to <- prometheus.MustNewConstMetric(d, kind, v) }
+	value := func(d *prometheus.Desc, kind prometheus.ValueType, v float64) {
+		to <- prometheus.MustNewConstMetric(d, kind, v)
+	}
 	packed, failures := w.s.Packer.Counts()
 	value(w.archive.packed, prometheus.CounterValue, float64(packed))
 	value(w.archive.failures, prometheus.CounterValue, float64(failures))

@@ -32,7 +32,9 @@ func TestArchiveIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	text := func() string { return string(do(t, h, call{method: "GET", path: "/api/v1/executions/" + e.ID + "/log"}).body) }
+	text := func() string {
+		return string(do(t, h, call{method: "GET", path: "/api/v1/executions/" + e.ID + "/log"}).body)
+	}
 	before := text()
 	pack()
 	status := call{method: "GET", path: "/api/v1/cluster"}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -288,6 +289,45 @@ func TestArchiveThatAnswersBadly(t *testing.T) {
 	}
 	if err := r.unreadable(); hub.ErrorCode(err) != hub.CodeUnavailable || !strings.Contains(hub.ErrorMessage(err), in.Name()) {
 		t.Errorf("reading: %v", err)
+	}
+}
+
+// An archive that is full or read-only takes nothing and loses nothing.
+func TestArchiveThatIsFullOrReadOnly(t *testing.T) {
+	t.Parallel()
+	st := storetest.New(t)
+	mount := archivetest.StartMount(t, "size=16k")
+	in := archivetest.Open(t, archive.Options{URL: "file://" + mount.Dir})
+	r := newRig(t, st, []int{0})
+	r.archives.Current = in
+	noise := rand.New(rand.NewPCG(1, 2))
+	for range 10 {
+		text := make([]byte, 4000) // it does not compress to nothing
+		for i := range text {
+			text[i] = 'a' + byte(noise.IntN(26))
+		}
+		r.send(r.attempts[0].print("0.0 " + string(text)))
+	}
+	r.finish(0)
+	want := r.text(output.Query{}, all)
+	p, term := packer(t, st, "m", in), lead(t, st, "m")
+	for _, c := range []struct{ options, told string }{{"size=16k", "no space left"}, {"ro", "read-only"}} {
+		mount.Remount(c.options)
+		pack(t, p, term, 0, 1)
+		if b, err := p.Backlog(t.Context()); err != nil || !strings.Contains(b.Error, c.told) {
+			t.Errorf("%s: told %+v, %v", c.options, b, err)
+		}
+		if n := r.rows(); n != 10 || len(files(t, mount.Dir)) != 0 {
+			t.Fatalf("%s: %d rows of 10 are left, and %v in the archive", c.options, n, files(t, mount.Dir))
+		}
+		if _, err := st.RetryArchive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount.Remount("rw,size=1m")
+	pack(t, p, term, 1, 0)
+	if got := r.text(output.Query{}, all); got != want || r.rows() != 0 {
+		t.Errorf("%d bytes of %d from the archive, %d rows", len(got), len(want), r.rows())
 	}
 }
 
