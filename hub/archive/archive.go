@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"path"
 	"strings"
 
 	"github.com/fairlead/fairlead/hub"
@@ -35,6 +36,8 @@ type Options struct {
 	// URL as in archive.url.
 	URL string
 	S3  S3Options
+	// Azure counts for azblob.
+	Azure AzureOptions
 }
 
 // Open makes an archive of options without asking it anything: one that is down must
@@ -52,9 +55,20 @@ func Open(o Options) (Archive, error) {
 		return openDirectory(u)
 	case "s3":
 		return openS3(u, o.S3)
+	case "azblob":
+		return openAzure(u, o.Azure)
 	default:
-		return nil, errors.New("begins with neither file:// nor s3://")
+		return nil, errors.New("begins with none of file://, s3:// and azblob://")
 	}
+}
+
+// NameOf is the name of the archive with an address that is written in any way.
+func NameOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(path.Clean("/"+u.Path), "/")}).String()
 }
 
 // Archives are those that a member knows.

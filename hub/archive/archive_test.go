@@ -30,6 +30,7 @@ func places(t *testing.T, test func(t *testing.T, a archive.Archive)) {
 		s := archivetest.StartS3(t)
 		test(t, archivetest.Open(t, s.Options(s.Endpoint)))
 	})
+	azure(t, test)
 }
 
 func get(t *testing.T, a archive.Archive, key string, offset, length int64) (string, error) {
@@ -190,8 +191,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		o    archive.Options
 		want string
 	}{
-		{archive.Options{URL: "/srv/logs"}, "begins with neither"},
-		{archive.Options{URL: "http://x"}, "begins with neither"},
+		{archive.Options{URL: "/srv/logs"}, "begins with none"},
+		{archive.Options{URL: "http://x"}, "begins with none"},
 		{archive.Options{URL: "file://srv/logs"}, "three slashes"},
 		{archive.Options{URL: "file:///"}, "three slashes"},
 		{archive.Options{URL: "s3://"}, "names no bucket"},
@@ -201,6 +202,11 @@ func TestOptionsAreChecked(t *testing.T) {
 		{archive.Options{URL: "s3://bucket", S3: archive.S3Options{AccessKey: "x"}}, "go together"},
 		{archive.Options{URL: "s3://bucket", S3: archive.S3Options{Encryption: "aes"}}, "s3.encryption"},
 		{archive.Options{URL: "s3://bucket", S3: archive.S3Options{KMSKey: "x"}}, "s3.kmsKey"},
+		{archive.Options{URL: "azblob://account"}, "account and container"},
+		{archive.Options{URL: "azblob://account/logs"}, "azure.accountKey"},
+		{archive.Options{URL: "azblob://account/logs", Azure: archive.AzureOptions{AccountKey: "a", SASToken: "b"}}, "azure.accountKey"},
+		{archive.Options{URL: "azblob://account/logs", Azure: archive.AzureOptions{AccountKey: "no base64"}}, "malformed"},
+		{archive.Options{URL: "azblob://account/logs", Azure: archive.AzureOptions{AccountKey: "YQ==", Endpoint: "x"}}, "azure.endpoint"},
 		{archive.Options{URL: "s3://bucket", S3: archive.S3Options{CAFile: "/nowhere/ca.pem"}}, "s3.caFile"},
 	} {
 		if _, err := archive.Open(c.o); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -210,7 +216,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	for url, name := range map[string]string{
 		"file:///srv/logs/": "file:///srv/logs", "s3://bucket/a/b/": "s3://bucket/a/b", "s3://bucket": "s3://bucket",
 	} {
-		if a := archivetest.Open(t, archive.Options{URL: url}); a.Name() != name {
+		if a := archivetest.Open(t, archive.Options{URL: url}); a.Name() != name || archive.NameOf(url) != name {
 			t.Errorf("%s is named %s", url, a.Name())
 		}
 	}

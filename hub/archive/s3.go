@@ -38,9 +38,9 @@ const (
 const (
 	// partBytes is what one part of a large object holds in memory on its way.
 	partBytes = 16 << 20
-	// s3Tries bounds how often one request is made; whole puts are tried again by who
+	// requestTries bounds how often one request is made; whole puts are tried again by who
 	// packs.
-	s3Tries = 3
+	requestTries = 3
 	// answerTimeout bounds how long the beginning of an answer is waited for.
 	answerTimeout = time.Minute
 )
@@ -67,13 +67,13 @@ func openS3(u *url.URL, o S3Options) (*S3, error) {
 	if err := s.encrypt(o); err != nil {
 		return nil, err
 	}
-	transport, err := s3Transport(o.CAFile)
+	transport, err := secureTransport("s3.caFile", o.CAFile)
 	if err != nil {
 		return nil, err
 	}
 	options := &minio.Options{
 		Creds: s3Credentials(o), Secure: end.Scheme == "https", Transport: transport, Region: o.Region,
-		TrailingHeaders: true, MaxRetries: s3Tries, BucketLookup: minio.BucketLookupAuto,
+		TrailingHeaders: true, MaxRetries: requestTries, BucketLookup: minio.BucketLookupAuto,
 	}
 	if o.PathStyle {
 		options.BucketLookup = minio.BucketLookupPath
@@ -111,7 +111,9 @@ func s3Credentials(o S3Options) *credentials.Credentials {
 	})
 }
 
-func s3Transport(caFile string) (*http.Transport, error) {
+// secureTransport speaks to servers whose certificate is signed by the CA in a file, or one
+// of the system's; key is the setting that names the file.
+func secureTransport(key, caFile string) (*http.Transport, error) {
 	t, err := minio.DefaultTransport(true)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be used: %w", err)
@@ -122,11 +124,11 @@ func s3Transport(caFile string) (*http.Transport, error) {
 	}
 	pem, err := os.ReadFile(caFile)
 	if err != nil {
-		return nil, fmt.Errorf("cannot be used: s3.caFile: %w", err)
+		return nil, fmt.Errorf("cannot be used: %s: %w", key, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("cannot be used: s3.caFile %s holds no certificate in PEM", caFile)
+		return nil, fmt.Errorf("cannot be used: %s %s holds no certificate in PEM", key, caFile)
 	}
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	return t, nil

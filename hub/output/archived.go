@@ -94,12 +94,8 @@ func (p *Packer) Move(ctx context.Context, to string, tell func(Moved)) error {
 // target finds the archive of an address. It must be one that is configured: what lies in
 // another nobody could read.
 func (p *Packer) target(to string) (archive.Archive, error) {
-	named, err := archive.Open(archive.Options{URL: to})
-	if err != nil {
-		return nil, hub.Errorf(hub.CodeInvalid, "The archive %q %v.", to, err)
-	}
 	for _, one := range []archive.Archive{p.cfg.Archives.Current, p.cfg.Archives.Other} {
-		if one != nil && one.Name() == named.Name() {
+		if one != nil && one.Name() == archive.NameOf(to) {
 			return one, nil
 		}
 	}
@@ -107,7 +103,7 @@ func (p *Packer) target(to string) (archive.Archive, error) {
 	if known == "" {
 		known = "none"
 	}
-	return nil, hub.Errorf(hub.CodeInvalid, "The archive %s is not configured (known: %s). Configure it on all members as archive.other first, so that each can read what lies there.", named.Name(), known)
+	return nil, hub.Errorf(hub.CodeInvalid, "The archive %s is not configured (known: %s). Configure it on all members as archive.other first, so that each can read what lies there.", to, known)
 }
 
 // move copies one object, unless it is there already, and writes down where it lies now.

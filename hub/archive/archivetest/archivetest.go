@@ -92,19 +92,25 @@ func (s *Server) Start() {
 	if err := s.command.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	dial(s.t, s.address, 30*time.Second)
+}
+
+// dial waits until somebody listens.
+func dial(t testing.TB, address string, limit time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	try := time.NewTicker(10 * time.Millisecond)
 	defer try.Stop()
 	for {
 		var d net.Dialer
-		if c, err := d.DialContext(ctx, "tcp", s.address); err == nil {
+		if c, err := d.DialContext(ctx, "tcp", address); err == nil {
 			_ = c.Close()
 			return
 		}
 		select {
 		case <-ctx.Done():
-			s.t.Fatalf("versitygw does not listen on %s", s.address)
+			t.Fatalf("the server does not listen on %s", address)
 		case <-try.C:
 		}
 	}
