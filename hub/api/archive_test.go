@@ -67,6 +67,9 @@ func TestArchiveIsTold(t *testing.T) {
 	if after := text(); before == "" || after != before {
 		t.Errorf("packing changed %q to %q", before, after)
 	}
+	if _, err := os.Stat(filepath.Join(dir, "default", "web", "command")); err != nil {
+		t.Errorf("the text of a command is in a path: %v", err)
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}

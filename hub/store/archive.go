@@ -50,7 +50,7 @@ type WaitingLog struct {
 	Hash [32]byte
 	// Tries that failed.
 	Tries int
-	// What its path is made of.
+	// What its path is made of; Job is "" of a command, whose text may hold anything.
 	Organisation, Project, Job string
 	Number                     int64
 	CreatedAt                  time.Time
@@ -74,7 +74,7 @@ func (s *Store) WaitingLogs(ctx context.Context, rule WaitingRule, limit int) ([
 	}, `SELECT l.attempt_id, l.execution_id, COALESCE(a.archive, ''), COALESCE(a.path, ''), COALESCE(a.state = 'archived', FALSE), COALESCE(a.chunks, 0), COALESCE(a.size, 0), a.sha256, e.ended_at,
 		l.log_next, l.hash, COALESCE(a.tries, 0),
 		COALESCE((SELECT o.name FROM organisation o WHERE o.id = e.organisation_id), e.organisation_id),
-		COALESCE((SELECT p.name FROM project p WHERE p.id = e.project_id), e.project_id), e.job_name, e.number, e.created_at`+waiting+
+		COALESCE((SELECT p.name FROM project p WHERE p.id = e.project_id), e.project_id), CASE e.job_id WHEN '' THEN '' ELSE e.job_name END, e.number, e.created_at`+waiting+
 		` AND l.pack_at <= $3 ORDER BY l.pack_at LIMIT $4`, at(rule.GivenUp), at(rule.Kept), at(s.Now()), limit)
 	if err != nil {
 		return nil, fmt.Errorf("looking for logs to archive: %w", err)
