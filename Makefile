@@ -15,7 +15,7 @@ UI := hub/ui/web
 UI_SOURCES := $(shell find $(UI) -type f -not -path '*/node_modules/*' 2>/dev/null)
 UI_MODULES := $(UI)/node_modules/.package-lock.json
 
-.PHONY: help demo build ui test test-deps lint verify generate model histories faults bench fmt tidy clean check-go check-node
+.PHONY: help demo build ui test test-deps lint verify generate model histories faults test-archive bench fmt tidy clean check-go check-node
 
 help: ## Print this help
 	@echo "Fairlead $(VERSION)"; echo
@@ -84,6 +84,10 @@ histories: check-go ## Run 20,000 histories of the simulation, with seeds of the
 faults: check-go ## Kill members of a cluster 200 times during 1,000 steps, and 100 leaders while 20 jobs fire each second (two hours)
 	go test -tags $(TAGS),failpoints ./e2e/faults -count 1 -timeout 90m -v -run TestMembersKilledAtRandom -args -kills 200 -steps 1000
 	go test -tags $(TAGS),failpoints ./e2e/faults -count 1 -timeout 60m -v -run TestLeaderKilledWhileSchedulesFire -args -takeovers 100 -scheduled 20
+
+test-archive: check-go check-node ## Run the archive's tests against an Azure Blob server too, which takes minutes to install
+	cd .tools/azurite && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	go test -tags $(TAGS),azurite ./hub/archive
 
 bench: build ## Measure the figures, side by side with their limits
 	go run ./e2e/bench

@@ -22,4 +22,6 @@ const (
 	LeaseScheduler = "scheduler"
 	// LeaseActive is held by the one active member of an active-passive cluster.
 	LeaseActive = "active"
+	// LeaseArchive packs the logs of ended executions into the archive.
+	LeaseArchive = "archive"
 )

@@ -23,6 +23,7 @@ var planted = []struct{ rule, file, imports string }{
 	{"pure", "hub/nodefilter/planted.go", module + "/hub/store"},
 	{"pure", "hub/rundeck/planted.go", module + "/hub/store"},
 	{"pure", "hub/cron/planted.go", module + "/hub/store"},
+	{"archive", "hub/archive/planted.go", module + "/hub/store"},
 	{"runner-never-imports-hub", "runner/task/planted.go", module + "/hub"},
 	{"hub-never-imports-runner", "hub/keys/planted.go", module + "/runner/task"},
 	{"proto-stands-below", "proto/wire/planted.go", module + "/hub"},

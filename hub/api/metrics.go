@@ -45,6 +45,7 @@ type work struct {
 	s                             *server
 	ready, runners, open, waiting *prometheus.Desc
 	ended, held                   *prometheus.Desc
+	archive                       archiveDescs
 }
 
 func newWork(s *server) *work {
@@ -58,13 +59,14 @@ func newWork(s *server) *work {
 		open:    desc("attempts_open", "Attempts that are offered, claimed or running; of the installation, so the same at each member."),
 		waiting: desc("assignments_waiting", "Pieces of work that wait for a runner; of the installation, so the same at each member."),
 		held:    desc("cluster_held", "1 while work is held because the database went back in time or is being moved, by kind; none while it is not.", "kind"),
+		archive: newArchiveDescs(desc),
 		ended:   desc("executions_ended_total", "Executions whose end this member recorded, by status.", "status"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (w *work) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{w.ready, w.runners, w.open, w.waiting, w.ended, w.held} {
+	for _, d := range append([]*prometheus.Desc{w.ready, w.runners, w.open, w.waiting, w.ended, w.held}, w.archive.all()...) {
 		to <- d
 	}
 }
@@ -102,4 +104,5 @@ func (w *work) Collect(to chan<- prometheus.Metric) {
 	gauge(w.runners, float64(load.Runners))
 	gauge(w.open, float64(load.OpenAttempts))
 	gauge(w.waiting, float64(load.ReadyAssignments))
+	w.collectArchive(ctx, to)
 }

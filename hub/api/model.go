@@ -633,8 +633,21 @@ type Cluster struct {
 	ExecutionMode string        `json:"executionMode" enum:"active,passive" doc:"Passive: no schedule fires on any member"`
 	Members       []Member      `json:"members"`
 	Leases        []LeaderLease `json:"leases" doc:"Work that one member does for all"`
+	// Archive is there when logs are archived.
+	Archive *Archive `json:"archive,omitempty" doc:"Where the logs of ended executions are packed to; none: they stay in the database"`
 	// Recovery is there while the cluster is held.
 	Recovery *Recovery `json:"recovery,omitempty" doc:"While work is held because the database went back in time, or is being moved"`
+}
+
+// Archive is where the logs of ended executions are packed to, and what waits for it.
+type Archive struct {
+	URL          string `json:"url"`
+	Waiting      int64  `json:"waiting" doc:"Logs that wait to be archived"`
+	WaitingBytes int64  `json:"waitingBytes" doc:"Bytes of text in them"`
+	Failing      int64  `json:"failing" doc:"Those of them that failed, and are tried again"`
+	OldestAt     *Time  `json:"oldestAt,omitempty" doc:"When the execution ended whose log waits longest"`
+	LastError    string `json:"lastError,omitempty" doc:"Why the last try failed; for administrators"`
+	LastErrorAt  *Time  `json:"lastErrorAt,omitempty"`
 }
 
 // LeaderLease is work that one member does for all.

@@ -30,6 +30,7 @@ type Deps struct {
 	Store    *store.Store
 	Dispatch *dispatch.Dispatcher
 	Output   *output.Output
+	Packer   *output.Packer
 	Auth     *auth.Auth
 	Keys     *keys.Keys
 	CA       *ca.CA

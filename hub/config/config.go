@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/archive"
 )
 
 // Config is everything that can be configured. Tags: key is the name in the file, flag
@@ -37,6 +38,7 @@ type Config struct {
 	Cluster        Cluster `key:"cluster"`
 	Attempts       Attempt `key:"attempts"`
 	Output         Output  `key:"output"`
+	Archive        Archive `key:"archive"`
 	Sessions       Session `key:"sessions"`
 	Metrics        Metrics `key:"metrics"`
 }
@@ -125,6 +127,7 @@ func Default(home Home) Config {
 		},
 		Attempts: Attempt{LostAfterTicks: 600},
 		Output:   Output{Retention: 90 * 24 * time.Hour},
+		Archive:  Archive{Path: archive.DefaultPath},
 		Sessions: Session{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
 	}
 }
@@ -202,6 +205,10 @@ func (c *Config) validateRest(bad func(path, format string, args ...any)) {
 	}
 	if c.Output.Retention < 0 {
 		bad("output.retention", "%s is negative", c.Output.Retention)
+	}
+	_, _, wrong := c.Archive.Open()
+	for _, f := range wrong {
+		bad(f.Path, "%s", f.Message)
 	}
 	if c.Sessions.Idle < time.Minute || c.Sessions.Absolute < c.Sessions.Idle {
 		bad("sessions", "idle (%s) must be a minute or more, and absolute (%s) no less", c.Sessions.Idle, c.Sessions.Absolute)

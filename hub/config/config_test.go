@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -190,5 +191,38 @@ func TestDataDir(t *testing.T) {
 		if got := Default(home).DataDir; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
+	}
+}
+
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	c, _, err := load(t, Source{File: write(t, `archive:
+  url: s3://logs/hub
+  path: "{project}/{attempt}"
+  s3: {endpoint: "https://minio.example:9000", pathStyle: true, accessKey: a}
+  other: {url: "file:///srv/logs"}
+`), Environ: []string{"FAIRLEAD_HUB_ARCHIVE_S3_SECRET_KEY=b"}})
+	if err != nil || c.Validate() != nil {
+		t.Fatal(err, c.Validate())
+	}
+	archives, path, _ := c.Archive.Open()
+	if archives.Names() != "s3://logs/hub, file:///srv/logs" || path == nil {
+		t.Errorf("archives %s", archives.Names())
+	}
+	for text, want := range map[string]string{
+		"archive: {url: /srv/logs}": "archive.url", "archive: {path: x}": "archive.path", "archive: {s3: {region: x}}": "archive.url",
+		"archive: {other: {url: /x}}": "archive.other.url", "archive: {url: 's3://a/b', other: {url: 's3://a/b/'}}": "archive.other.url",
+	} {
+		c, _, err := load(t, Source{File: write(t, text)})
+		if err == nil {
+			err = c.Validate()
+		}
+		coded, _ := errors.AsType[*hub.Error](err)
+		if coded == nil || len(coded.Fields) != 1 || coded.Fields[0].Path != want {
+			t.Errorf("%s: %+v", text, coded)
+		}
+	}
+	if c, _, err := load(t, Source{}); err != nil || c.Validate() != nil {
+		t.Errorf("no archive: %v, %v", err, c.Validate())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/archive"
 	"github.com/fairlead/fairlead/hub/batch"
 	"github.com/fairlead/fairlead/hub/store"
 )
@@ -35,6 +36,8 @@ type Config struct {
 	Follow func(executionID string) (release func())
 	// Retention is how long the output of an ended execution is kept; 0: for ever.
 	Retention time.Duration
+	// Archives hold the logs of ended executions; nil: none does.
+	Archives *archive.Archives
 	// Poll is how often followers look at the rows without a hint; 0: 1 s.
 	Poll time.Duration
 }
@@ -48,6 +51,7 @@ type Output struct {
 	appends   *batch.Loop[appendRequest, []hub.ChunkAck]
 	whole     chan []string
 	followers followers
+	objects   archive.Cache
 }
 
 // Bytes of one transaction: SQLite has one writer, and a claim must not wait behind much
@@ -60,6 +64,7 @@ const (
 // New makes an Output; Run makes it work.
 func New(st *store.Store, cfg Config, log *slog.Logger) *Output {
 	cfg.Poll = cmp.Or(cfg.Poll, time.Second)
+	cfg.Archives = cmp.Or(cfg.Archives, &archive.Archives{})
 	o := &Output{st: st, cfg: cfg, log: log, whole: make(chan []string, 1024)}
 	largest := transactionPostgres
 	if st.Dialect() == "sqlite" {

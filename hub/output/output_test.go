@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/archive"
 	"github.com/fairlead/fairlead/hub/output"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/store/storetest"
@@ -31,6 +32,7 @@ type rig struct {
 	attempts []*spool
 	accused  chan string
 	whole    chan string
+	archives archive.Archives
 }
 
 // spool is what a runner has printed.
@@ -57,7 +59,7 @@ func newRig(t *testing.T, st *store.Store, nodes ...[]int) *rig {
 			if err := st.InsertAssignments(t.Context(), []*store.AssignmentRow{a}); err != nil {
 				return err
 			}
-			runner := &hub.Runner{OrganisationID: org, Name: fmt.Sprintf("r%d", i)}
+			runner := &hub.Runner{OrganisationID: org, Name: fmt.Sprintf("r%d-%s", i, r.e.ID)}
 			if err := st.CreateRunner(t.Context(), runner); err != nil {
 				return err
 			}
@@ -83,7 +85,7 @@ func newRig(t *testing.T, st *store.Store, nodes ...[]int) *rig {
 		t.Fatal(err)
 	}
 	r.o = output.New(st, output.Config{
-		MemberID: "m", Clock: func() (int64, hub.DBMark) { return 1, hub.DBMark{} }, Poll: 5 * time.Millisecond,
+		MemberID: "m", Clock: func() (int64, hub.DBMark) { return 1, hub.DBMark{} }, Poll: 5 * time.Millisecond, Archives: &r.archives,
 		Whole: func(_ context.Context, ids []string) {
 			for _, id := range ids {
 				r.whole <- id

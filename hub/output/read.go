@@ -81,6 +81,8 @@ type source struct {
 	// before: chunks that begin at this byte of the attempt's text or later are not
 	// wanted.
 	before int64
+	// place is where archived chunks lie; nil: as far as is known, they are rows.
+	place *store.LogArchive
 }
 
 // node is the position in the execution of one of the attempt's nodes, -1 for none.
@@ -234,7 +236,7 @@ func (r *reader) seek(ctx context.Context) error {
 			r.pos[keyOf(s.log.AttemptID)] = position{seq: s.log.Next}
 			continue
 		}
-		seq, first, err := r.o.st.ChunkAtLine(ctx, s.log.AttemptID, r.skip)
+		seq, first, err := r.o.chunkAtLine(ctx, s, r.skip)
 		if err != nil {
 			return err
 		}
@@ -279,7 +281,7 @@ func (r *reader) learn(ctx context.Context) error {
 func (r *reader) drain(ctx context.Context, s *source) error {
 	k := keyOf(s.log.AttemptID)
 	for r.pos[k].seq < s.log.Next {
-		rows, err := r.o.st.Chunks(ctx, s.log.AttemptID, r.pos[k].seq, s.before, chunksAtOnce)
+		rows, err := r.o.chunks(ctx, s, r.pos[k].seq)
 		if err != nil {
 			return err
 		}

@@ -160,7 +160,7 @@ func (t *text) skip(s *source, ends int64) {
 // enter begins at the chunk of an attempt that holds the first byte that is wanted.
 func (r *reader) enter(ctx context.Context, s *source, begins int64) error {
 	t := r.text
-	seq, first, err := r.o.st.ChunkAtByte(ctx, s.log.AttemptID, max(0, t.want.First-begins))
+	seq, first, err := r.o.chunkAtByte(ctx, s, max(0, t.want.First-begins))
 	if err != nil {
 		return err
 	}

@@ -219,23 +219,24 @@ func (s *Store) Chunks(ctx context.Context, attemptID string, from, before int64
 		attemptID, from, before, limit)
 }
 
-// ChunkAtLine returns the chunk of an attempt that holds a line, and its first line.
-func (s *Store) ChunkAtLine(ctx context.Context, attemptID string, line int64) (seq, first int64, err error) {
+// ChunkAtLine returns the chunk of an attempt that holds a line, and its first line; false
+// when it is no row.
+func (s *Store) ChunkAtLine(ctx context.Context, attemptID string, line int64) (seq, first int64, ok bool, err error) {
 	err = s.queryRow(ctx, `SELECT seq, first_line FROM output_chunk WHERE attempt_id = $1 AND first_line <= $2 ORDER BY seq DESC LIMIT 1`, attemptID, line).Scan(&seq, &first)
 	if missing(err) {
-		return 0, 0, nil // dropped by retention
+		return 0, 0, false, nil
 	}
-	return seq, first, err
+	return seq, first, err == nil, err
 }
 
 // ChunkAtByte returns the chunk of an attempt that holds a byte of its text, and its
-// first byte.
-func (s *Store) ChunkAtByte(ctx context.Context, attemptID string, at int64) (seq, first int64, err error) {
+// first byte; false when it is no row.
+func (s *Store) ChunkAtByte(ctx context.Context, attemptID string, at int64) (seq, first int64, ok bool, err error) {
 	err = s.queryRow(ctx, `SELECT seq, first_byte FROM output_chunk WHERE attempt_id = $1 AND first_byte <= $2 ORDER BY seq DESC LIMIT 1`, attemptID, at).Scan(&seq, &first)
 	if missing(err) {
-		return 0, 0, nil // dropped by retention
+		return 0, 0, false, nil
 	}
-	return seq, first, err
+	return seq, first, err == nil, err
 }
 
 // DropOutput deletes chunks of executions that ended before a time, at most limit of

@@ -774,6 +774,30 @@ type AcceptHostKey struct {
 	Key string `json:"key"`
 }
 
+// Archive defines model for Archive.
+type Archive struct {
+	// Failing Those of them that failed, and are tried again
+	Failing int64 `json:"failing"`
+
+	// LastError Why the last try failed; for administrators
+	LastError *string `json:"lastError,omitempty"`
+
+	// LastErrorAt Examples: 2026-11-22T15:04:05.123Z
+	LastErrorAt *time.Time `json:"lastErrorAt,omitempty"`
+
+	// OldestAt When the execution ended whose log waits longest
+	//
+	// Examples: 2026-11-22T15:04:05.123Z
+	OldestAt *time.Time `json:"oldestAt,omitempty"`
+	URL      string     `json:"url"`
+
+	// Waiting Logs that wait to be archived
+	Waiting int64 `json:"waiting"`
+
+	// WaitingBytes Bytes of text in them
+	WaitingBytes int64 `json:"waitingBytes"`
+}
+
 // AwaitedRunner defines model for AwaitedRunner.
 type AwaitedRunner struct {
 	ID string `json:"id"`
@@ -821,6 +845,8 @@ type CancelExecution struct {
 
 // Cluster defines model for Cluster.
 type Cluster struct {
+	// Archive Where the logs of ended executions are packed to; none: they stay in the database
+	Archive  *Archive        `json:"archive,omitempty"`
 	Database ClusterDatabase `json:"database"`
 
 	// ExecutionMode Passive: no schedule fires on any member

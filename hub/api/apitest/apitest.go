@@ -17,6 +17,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api"
+	"github.com/fairlead/fairlead/hub/archive"
 	"github.com/fairlead/fairlead/hub/auth"
 	"github.com/fairlead/fairlead/hub/ca"
 	"github.com/fairlead/fairlead/hub/cluster"
@@ -38,12 +39,14 @@ type Hub struct {
 	CA       *ca.CA
 	Dispatch *dispatch.Dispatcher
 	Output   *output.Output
+	Packer   *output.Packer
 	Deps     api.Deps
 
-	tls    bool
-	public string
-	mu     sync.Mutex // guards server
-	server *httptest.Server
+	tls      bool
+	public   string
+	archives archive.Archives
+	mu       sync.Mutex // guards server
+	server   *httptest.Server
 }
 
 // Option changes the hub before it starts.
@@ -54,6 +57,9 @@ func TLS(h *Hub) { h.tls = true }
 
 // PublicURL tells the hub the address that people reach it at.
 func PublicURL(url string) Option { return func(h *Hub) { h.public = url } }
+
+// Archive is where the hub packs logs; the test does it by Packer.
+func Archive(a archive.Archive) Option { return func(h *Hub) { h.archives.Current = a } }
 
 // Start starts a hub that ends with the test.
 func Start(t testing.TB, options ...Option) *Hub {
@@ -76,7 +82,7 @@ func Start(t testing.TB, options ...Option) *Hub {
 	secrets := keys.New(h.Store, master)
 	h.services(members, secrets, t)
 	h.Deps = api.Deps{
-		Store: h.Store, Dispatch: h.Dispatch, Output: h.Output, Auth: h.Auth, Keys: secrets, CA: h.CA, Log: log,
+		Store: h.Store, Dispatch: h.Dispatch, Output: h.Output, Packer: h.Packer, Auth: h.Auth, Keys: secrets, CA: h.CA, Log: log,
 		Cluster: members, MemberName: "test", Version: "test", Done: ctx.Done(), RunnerDir: t.TempDir(), PublicURL: h.public,
 	}
 	var running sync.WaitGroup

@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/archive"
 	"github.com/fairlead/fairlead/hub/cluster"
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/keys"
@@ -33,8 +34,11 @@ func (h *Hub) services(members *cluster.Cluster, secrets *keys.Keys, t testing.T
 	h.Output = output.New(h.Store, output.Config{
 		MemberID: members.MemberID(), Clock: members.Clock,
 		Whole:  h.Dispatch.LogWhole,
-		Events: h.Dispatch.Subscribe,
+		Events: h.Dispatch.Subscribe, Archives: &h.archives,
 	}, log)
+	path, err := archive.ParsePath(archive.DefaultPath)
+	must(t, err)
+	h.Packer = output.NewPacker(h.Store, output.PackerConfig{MemberID: members.MemberID(), Archives: &h.archives, Path: path}, log)
 }
 
 func serverTLS(cert *tls.Certificate) *tls.Config {

@@ -130,8 +130,9 @@ func (s *server) serveAdmin(ctx context.Context) error {
 		}
 		_ = json.NewEncoder(w).Encode(answer) // the client is gone if this fails
 	})
+	mux.HandleFunc("POST /archive", s.serveArchive)
 	h := &http.Server{Handler: mux, ReadHeaderTimeout: adminTimeout}
-	defer context.AfterFunc(ctx, func() { _ = h.Close() })() // its requests are short
+	defer context.AfterFunc(ctx, func() { _ = h.Close() })() // who waits for an answer can ask again
 	if err := h.Serve(s.admin); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving the local socket: %w", err)
 	}
@@ -153,6 +154,13 @@ func hubRuns(ctx context.Context, dir string) bool {
 	return err == nil && c.Close() == nil
 }
 
+// adminClient speaks to the hub that runs in the data directory.
+func adminClient(dir string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAdmin(ctx, dir) },
+	}}
+}
+
 // errNoHub says that no hub runs in the data directory.
 var errNoHub = errors.New("no hub answers on the local socket")
 
@@ -161,9 +169,8 @@ func askHub(ctx context.Context, dir string, r userRequest) (userAnswer, error) 
 	if _, err := os.Stat(filepath.Join(dir, adminSocket)); err != nil {
 		return userAnswer{}, errNoHub
 	}
-	client := &http.Client{Timeout: adminTimeout, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAdmin(ctx, dir) },
-	}}
+	client := adminClient(dir)
+	client.Timeout = adminTimeout
 	defer client.CloseIdleConnections()
 	body, err := json.Marshal(r) //nolint:gosec // to a socket that this user alone can open
 	if err != nil {

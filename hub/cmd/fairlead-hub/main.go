@@ -110,6 +110,7 @@ func (p *program) command() *cobra.Command {
 		&cobra.Command{Use: "doctor", Short: "Look at configuration, host and database, and tell what is wrong", Args: noArgs, RunE: p.doctor},
 		p.holdCommand(),
 		p.userCommand(),
+		p.archiveCommand(),
 		p.configCommand(),
 		&cobra.Command{Use: "version", Short: "Tell the version", Args: noArgs, RunE: p.version},
 	)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api"
+	"github.com/fairlead/fairlead/hub/archive"
 	"github.com/fairlead/fairlead/hub/auth"
 	"github.com/fairlead/fairlead/hub/ca"
 	"github.com/fairlead/fairlead/hub/cluster"
@@ -49,6 +50,8 @@ type server struct {
 	cluster  *cluster.Cluster
 	dispatch *dispatch.Dispatcher
 	output   *output.Output
+	archives *archive.Archives
+	packer   *output.Packer
 	schedule *schedule.Scheduler
 	gateway  *gateway.Gateway
 	peers    *gateway.Peers
@@ -224,8 +227,11 @@ func (s *server) edges(master *keys.Master) error {
 		Wake: s.peers.Wake, Watch: s.peers.Watch,
 		Published: func(executionID string, chunks []hub.Chunk) { s.output.Publish(executionID, chunks) },
 	}, s.log)
+	var path *archive.Path
+	s.archives, path, _ = s.cfg.Archive.Open() // what is wrong was told when the configuration was loaded
+	s.packer = output.NewPacker(s.st, output.PackerConfig{MemberID: s.cluster.MemberID(), Archives: s.archives, Path: path, Retention: s.cfg.Output.Retention}, s.log)
 	s.output = output.New(s.st, output.Config{
-		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock,
+		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock, Archives: s.archives,
 		Whole: s.dispatch.LogWhole, Events: s.dispatch.Subscribe, Accuse: s.dispatch.Accuse, Follow: s.peers.Follow, Retention: s.cfg.Output.Retention,
 	}, s.log)
 	s.schedule = schedule.New(s.st, s.dispatch, s.cluster, s.log)
@@ -237,7 +243,7 @@ func (s *server) edges(master *keys.Master) error {
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	s.api, err = api.New(api.Deps{
-		Store: s.st, Dispatch: s.dispatch, Output: s.output, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
+		Store: s.st, Dispatch: s.dispatch, Output: s.output, Packer: s.packer, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
 		Cluster: s.cluster, MemberName: s.cfg.MemberName(), Version: version,
 		PublicURL: s.cfg.PublicURL, RunnerDir: binaryDir(), Metrics: s.registry, UI: ui.Handler(), Done: s.streams,
 	})
@@ -318,7 +324,7 @@ func (s *server) run(ctx context.Context) error {
 		s.cluster.Leave()
 		stopEdges()
 	})()
-	for _, run := range []func(context.Context) error{s.cluster.Run, s.peers.Run, s.dispatch.Run, s.output.Run, s.schedule.Run, s.auth.Run} {
+	for _, run := range []func(context.Context) error{s.cluster.Run, s.peers.Run, s.dispatch.Run, s.output.Run, s.archive, s.schedule.Run, s.auth.Run} {
 		g.Go(func() error { return run(services) })
 	}
 	for _, k := range s.keepers {

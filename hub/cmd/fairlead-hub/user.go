@@ -14,6 +14,7 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/auth"
 	"github.com/fairlead/fairlead/hub/config"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 func (p *program) userCommand() *cobra.Command {
@@ -122,29 +123,40 @@ func (p *program) user(c *cobra.Command, r userRequest) error {
 	return err
 }
 
-// userAlone works without a hub. It makes no data directory: a mistyped one would
-// look like an empty installation.
+// userAlone works without a hub.
 func (p *program) userAlone(ctx context.Context, cfg *config.Config, r userRequest) (userAnswer, error) {
-	if file := cfg.DatabaseFile(); file != "" {
-		if _, err := os.Stat(file); err != nil {
-			return userAnswer{}, hub.Errorf(hub.CodeNotFound, "There is no hub in %s yet. Start it once, or name its directory with --data-dir.", cfg.DataDir)
-		}
-		lock, err := lockDataDir(cfg.DataDir)
-		if err != nil {
-			return userAnswer{}, err
-		}
-		defer func() { _ = lock.Close() }() // the process ends
-	}
-	st, err := openStore(ctx, cfg, p.logger(cfg))
+	st, unlock, err := p.openAlone(ctx, cfg)
 	if err != nil {
 		return userAnswer{}, err
 	}
+	defer unlock()
 	public := strings.TrimSuffix(cfg.PublicURL, "/")
 	if public == "" {
 		public = guessPublic(cfg)
 	}
 	answer, err := doUser(ctx, auth.New(st, auth.Config{}, p.logger(cfg)), public, r)
 	return answer, errors.Join(err, st.Close())
+}
+
+// openAlone opens the database of a hub that does not run. It makes no data directory: a
+// mistyped one would look like an empty installation.
+func (p *program) openAlone(ctx context.Context, cfg *config.Config) (st *store.Store, unlock func(), err error) {
+	unlock = func() {}
+	if file := cfg.DatabaseFile(); file != "" {
+		if _, err := os.Stat(file); err != nil {
+			return nil, nil, hub.Errorf(hub.CodeNotFound, "There is no hub in %s yet. Start it once, or name its directory with --data-dir.", cfg.DataDir)
+		}
+		lock, err := lockDataDir(cfg.DataDir)
+		if err != nil {
+			return nil, nil, err
+		}
+		unlock = func() { _ = lock.Close() } // the process ends
+	}
+	if st, err = openStore(ctx, cfg, p.logger(cfg)); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return st, unlock, nil
 }
 
 // guessPublic is the UI's address as far as the configuration tells it.

@@ -291,13 +291,16 @@ func (a *app) cluster() *cobra.Command {
 				a.say("%s", line)
 			}
 		}
-		if err := one(a, cl, cl.ID, []field{
+		for _, line := range archiveLines(cl.Archive) {
+			a.say("%s", line)
+		}
+		if err := one(a, cl, cl.ID, append([]field{
 			{"Cluster", cl.ID},
 			{"Database", string(cl.Database)},
 			{"Incarnation", strconv.FormatInt(cl.Incarnation, 10)},
 			{"Tick", strconv.FormatInt(cl.Tick, 10)},
 			{"Database time", cl.Time.UTC().Format(time.RFC3339)},
-		}); err != nil {
+		}, archiveFields(cl.Archive)...)); err != nil {
 			return err
 		}
 		return list(a, cl.Members, func(m rest.Member) string { return m.ID }, []string{"MEMBER", "STATE", "ROLES", "RUNNERS", "VERSION", "GATEWAY", "STARTED", ""},

@@ -27,6 +27,7 @@ export type LogLine = Schemas["LogLine"];
 export type LogEnd = Schemas["LogEnd"];
 export type LogMessage = Schemas["LogMessage"];
 export type Schedule = Schemas["Schedule"];
+export type Archive = Schemas["Archive"];
 export type Cluster = Schemas["Cluster"];
 export type Member = Schemas["Member"];
 export type MemberChange = Schemas["MemberChange"];

@@ -789,6 +789,37 @@ export interface components {
             /** @description As listed */
             key: string;
         };
+        Archive: {
+            /**
+             * Format: int64
+             * @description Those of them that failed, and are tried again
+             */
+            failing: number;
+            /** @description Why the last try failed; for administrators */
+            lastError?: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            lastErrorAt?: string;
+            /**
+             * Format: date-time
+             * @description When the execution ended whose log waits longest
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            oldestAt?: string;
+            url: string;
+            /**
+             * Format: int64
+             * @description Logs that wait to be archived
+             */
+            waiting: number;
+            /**
+             * Format: int64
+             * @description Bytes of text in them
+             */
+            waitingBytes: number;
+        };
         AwaitedRunner: {
             id: string;
             /**
@@ -832,6 +863,8 @@ export interface components {
             nodes?: string[];
         };
         Cluster: {
+            /** @description Where the logs of ended executions are packed to; none: they stay in the database */
+            archive?: components["schemas"]["Archive"];
             /** @enum {string} */
             database: "sqlite" | "postgres";
             /**

@@ -143,3 +143,23 @@ test("who may not change the cluster sees it, and no button", async () => {
   const page = within(document.querySelector(".page") as HTMLElement);
   expect(page.queryAllByRole("button")).toEqual([]);
 });
+
+test("the archive is told: where it is, what waits, and why", async () => {
+  const at = "2026-11-22T15:04:05Z";
+  const archive = { url: "s3://logs/hub", waiting: 50, waitingBytes: 12345, failing: 2, oldestAt: at };
+  const trouble = { lastError: "403 Access Denied <b>", lastErrorAt: at };
+  open("/cluster", { "GET /api/v1/cluster": { ...cluster, archive: { ...archive, ...trouble } } });
+  for (const text of [
+    "s3://logs/hub",
+    "50 logs, 12,345 bytes of text",
+    "2 logs could not be archived",
+    trouble.lastError,
+  ])
+    expect(await screen.findByText(text)).toBeTruthy();
+});
+
+test("without an archive nothing is told of one", async () => {
+  open("/cluster", { "GET /api/v1/cluster": cluster });
+  await screen.findByText("Installation");
+  expect(screen.queryByText("Archive of logs")).toBeNull();
+});

@@ -2,7 +2,15 @@ import { Button, Menu } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { api, type Cluster as ClusterType, errorOf, type Member, type MemberChange, must } from "../api/client";
+import {
+  type Archive as ArchiveType,
+  api,
+  type Cluster as ClusterType,
+  errorOf,
+  type Member,
+  type MemberChange,
+  must,
+} from "../api/client";
 import { keys, useCluster, useMe } from "../api/queries";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Page, Panel, Table, When } from "../base/parts";
@@ -30,6 +38,7 @@ export function Cluster() {
             {cluster.recovery ? <Held recovery={cluster.recovery} admin={admin} /> : null}
             <Members cluster={cluster} admin={admin} />
             <Installation cluster={cluster} admin={admin} />
+            {cluster.archive ? <Archive archive={cluster.archive} /> : null}
           </>
         )}
       </Answer>
@@ -208,6 +217,49 @@ function Installation({ cluster, admin }: { cluster: ClusterType; admin: boolean
         <dd>{cluster.incarnation}</dd>
         <dt>Id</dt>
         <dd className="mono">{cluster.id}</dd>
+      </dl>
+    </Panel>
+  );
+}
+
+// Archive tells where logs go, how many wait, and why.
+function Archive({ archive }: { archive: ArchiveType }) {
+  return (
+    <Panel title={t("archive.title")}>
+      <dl className="facts">
+        <dt>{t("archive.url")}</dt>
+        <dd className="mono">
+          <bdi>{archive.url}</bdi>
+        </dd>
+        <dt>{t("archive.waiting")}</dt>
+        <dd>
+          {archive.waiting > 0
+            ? t("archive.logs", { n: archive.waiting, bytes: archive.waitingBytes })
+            : t("archive.nothing")}
+        </dd>
+        {archive.oldestAt ? (
+          <>
+            <dt>{t("archive.oldest")}</dt>
+            <dd>
+              <When at={archive.oldestAt} />
+            </dd>
+          </>
+        ) : null}
+        {archive.failing > 0 ? (
+          <>
+            <dt>{t("archive.failing")}</dt>
+            <dd>
+              <span className="status st-failed">{t("archive.failed", { n: archive.failing })}</span>{" "}
+              {archive.lastErrorAt ? <When at={archive.lastErrorAt} /> : null}
+              {archive.lastError ? (
+                <div className="mono">
+                  <bdi>{archive.lastError}</bdi>
+                </div>
+              ) : null}
+              <div className="muted">{t("archive.failedHint")}</div>
+            </dd>
+          </>
+        ) : null}
       </dl>
     </Panel>
   );
