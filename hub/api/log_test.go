@@ -111,6 +111,21 @@ func TestReadLog(t *testing.T) {
 		}
 	}
 
+	for query, want := range map[string]string{
+		"?stream=stderr":                    "bad \xff byte\nbad \xff byte\n",
+		"?node=b&node=a&stream=stderr":      "bad \xff byte\nbad \xff byte\n",
+		"?since=2100-01-01T00:00:00Z":       "",
+		"?until=2000-01-01T00:00:00Z&tail=1": "no newline", // its frame bears no time
+		"?cursor=" + lines[6].Cursor + "&back=2&lines=3": "b 0\nb 1\nb 2\n",
+	} {
+		a := do(t, h, call{method: "GET", path: log + query})
+		if diff := cmp.Diff(want, string(a.body)); diff != "" || a.status != 200 {
+			t.Errorf("log%s: %d\n%s", query, a.status, diff)
+		}
+	}
+	wrong(t, h, 400, "stream", call{method: "GET", path: log + "?stream=stdin"})
+	wrong(t, h, 400, "until", call{method: "GET", path: log + "?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z"})
+	wrong(t, h, 400, "one place", call{method: "GET", path: log + "?tail=1&line=1"})
 	wrong(t, h, 404, "does not run on", call{method: "GET", path: log + "?node=other"})
 	wrong(t, h, 400, "step", call{method: "GET", path: log + "?step=7"})
 	for _, bad := range []string{"9-1", "9", "-5", "x-", "1-9223372036854775807", "1-9&format=ndjson"} {

@@ -219,6 +219,15 @@ func (s *Store) Chunks(ctx context.Context, attemptID string, from, before int64
 		attemptID, from, before, limit)
 }
 
+// ChunkHeads reads the stored chunks of an attempt from a number up to another, without
+// their data: what a filter skips unread.
+func (s *Store) ChunkHeads(ctx context.Context, attemptID string, from, to int64) ([]ChunkRow, error) {
+	return collect(ctx, s, func(r scanner) (ChunkRow, error) {
+		c := ChunkRow{AttemptID: attemptID}
+		return c, r.Scan(&c.Seq, &c.FirstLine, &c.Lines, jsonInto(&c.Nodes))
+	}, `SELECT seq, first_line, lines, nodes FROM output_chunk WHERE attempt_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, attemptID, from, to)
+}
+
 // ChunkAtLine returns the chunk of an attempt that holds a line, and its first line.
 func (s *Store) ChunkAtLine(ctx context.Context, attemptID string, line int64) (seq, first int64, err error) {
 	err = s.queryRow(ctx, `SELECT seq, first_line FROM output_chunk WHERE attempt_id = $1 AND first_line <= $2 ORDER BY seq DESC LIMIT 1`, attemptID, line).Scan(&seq, &first)

@@ -729,6 +729,27 @@ func (e WaitingForKind) Valid() bool {
 	}
 }
 
+// Defines values for GetLogParamsStream.
+const (
+	GetLogParamsStreamStderr GetLogParamsStream = "stderr"
+	GetLogParamsStreamStdout GetLogParamsStream = "stdout"
+	GetLogParamsStreamSystem GetLogParamsStream = "system"
+)
+
+// Valid indicates whether the value is a known member of the GetLogParamsStream enum.
+func (e GetLogParamsStream) Valid() bool {
+	switch e {
+	case GetLogParamsStreamStderr:
+		return true
+	case GetLogParamsStreamStdout:
+		return true
+	case GetLogParamsStreamSystem:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetLogParamsFormat.
 const (
 	GetLogParamsFormatNdjson GetLogParamsFormat = "ndjson"
@@ -2028,20 +2049,32 @@ type CancelExecutionParams struct {
 
 // GetLogParams defines parameters for GetLog.
 type GetLogParams struct {
+	// Node Lines of this node alone; repeated: of these
+	Node *[]string `form:"node,omitempty" json:"node,omitempty"`
+
+	// Step Lines of the step at this position alone, from 0, with its error handler; -1: all
+	Step *int64 `form:"step,omitempty" json:"step,omitempty"`
+
+	// Stream Lines of these streams alone; system is what the runner says about a step
+	Stream *[]GetLogParamsStream `form:"stream,omitempty" json:"stream,omitempty"`
+
+	// Since Lines from this time on, by the runner's clock
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Lines before this time, by the runner's clock
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+
 	// Format text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
 	Format *GetLogParamsFormat `form:"format,omitempty" json:"format,omitempty"`
 
 	// Follow Stay until the execution has ended
 	Follow *bool `form:"follow,omitempty" json:"follow,omitempty"`
 
-	// Node Lines of this node alone
-	Node *string `form:"node,omitempty" json:"node,omitempty"`
-
-	// Step Lines of the step at this position alone, from 0, with its error handler; -1: all
-	Step *int64 `form:"step,omitempty" json:"step,omitempty"`
-
 	// Cursor Lines after this position
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Back Begin so many lines in front of the cursor, counted over what the other parameters leave
+	Back *int64 `form:"back,omitempty" json:"back,omitempty"`
 
 	// Line First line, counted from 0 over what the other parameters leave
 	Line *int64 `form:"line,omitempty" json:"line,omitempty"`
@@ -2058,6 +2091,9 @@ type GetLogParams struct {
 	// Bytes A range of the text format, FIRST-LAST or FIRST-, from 0
 	Bytes *string `form:"bytes,omitempty" json:"bytes,omitempty"`
 }
+
+// GetLogParamsStream defines parameters for GetLog.
+type GetLogParamsStream string
 
 // GetLogParamsFormat defines parameters for GetLog.
 type GetLogParamsFormat string
@@ -4707,6 +4743,66 @@ func NewGetLogRequest(server string, id string, params *GetLogParams) (*http.Req
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Node != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "node", *params.Node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Step != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "step", *params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Stream != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "stream", *params.Stream, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Format != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -4731,33 +4827,21 @@ func NewGetLogRequest(server string, id string, params *GetLogParams) (*http.Req
 
 		}
 
-		if params.Node != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "node", *params.Node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Step != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "step", *params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Back != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "back", *params.Back, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,8 +12,9 @@ import (
 func (a *app) logCommand() *cobra.Command {
 	var f followFlags
 	var o sdk.LogOptions
+	var filter logFilterFlags
 	var following bool
-	var format, step string
+	var format string
 	c := verb("log ID", "Show the output of an execution, or follow it; then the exit code tells how it ended", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
 		if format != "text" && format != "ndjson" {
 			return usage("--format is text or ndjson, not %q", format)
@@ -21,7 +23,7 @@ func (a *app) logCommand() *cobra.Command {
 			return usage("--cancel-on-interrupt needs --follow")
 		}
 		var err error
-		if o.Step, err = stepPosition(step); err != nil {
+		if o.LogFilter, err = filter.read(time.Now()); err != nil {
 			return err
 		}
 		client, err := a.client()
@@ -42,20 +44,59 @@ func (a *app) logCommand() *cobra.Command {
 	f.add(c)
 	c.Flags().BoolVarP(&following, "follow", "f", false, "stay until the execution has ended, also when a hub restarts")
 	c.Flags().StringVar(&format, "format", "text", "text or ndjson")
-	c.Flags().StringVar(&o.Node, "node", "", "lines of this node alone")
-	c.Flags().StringVar(&step, "step", "", "lines of this step alone, from 1")
+	filter.add(c)
 	c.Flags().Int64Var(&o.Tail, "tail", 0, "begin with the last so many lines")
 	return c
 }
 
-// stepPosition turns --step, counted from 1, into what the SDK takes.
-func stepPosition(text string) (int, error) {
+// logFilterFlags say which lines of a log are wanted.
+type logFilterFlags struct {
+	nodes, streams     []string
+	step, since, until string
+}
+
+func (f *logFilterFlags) add(c *cobra.Command) {
+	c.Flags().StringArrayVar(&f.nodes, "node", nil, "lines of this node alone; repeated: of these")
+	c.Flags().StringVar(&f.step, "step", "", "lines of this step alone, from 1")
+	c.Flags().StringSliceVar(&f.streams, "stream", nil, "lines of these alone: stdout, stderr, system")
+	c.Flags().StringVar(&f.since, "since", "", "lines from this time on: 2026-01-30T15:00:00Z, or so long ago (10m)")
+	c.Flags().StringVar(&f.until, "until", "", "lines before this time")
+}
+
+// read turns the flags into what the SDK takes.
+func (f *logFilterFlags) read(now time.Time) (sdk.LogFilter, error) {
+	out := sdk.LogFilter{Nodes: f.nodes, Streams: f.streams}
+	for _, s := range f.streams {
+		if s != "stdout" && s != "stderr" && s != "system" {
+			return out, usage("--stream is stdout, stderr or system, not %q", s)
+		}
+	}
+	if f.step != "" {
+		n, err := strconv.Atoi(f.step)
+		if err != nil || n < 1 {
+			return out, usage("--step is the number of a step, from 1")
+		}
+		out.Step = n
+	}
+	var err error
+	if out.Since, err = momentFlag("since", f.since, now); err != nil {
+		return out, err
+	}
+	out.Until, err = momentFlag("until", f.until, now)
+	return out, err
+}
+
+// momentFlag reads a time, or how long ago it was; "" is none.
+func momentFlag(name, text string, now time.Time) (time.Time, error) {
 	if text == "" {
-		return 0, nil
+		return time.Time{}, nil
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return 0, usage("--step is the number of a step, from 1")
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
 	}
-	return n, nil
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, usage("--%s is a time as 2026-01-30T15:00:00Z or how long ago (10m), not %q", name, text)
+	}
+	return t, nil
 }

@@ -2284,16 +2284,24 @@ export interface operations {
     "get-log": {
         parameters: {
             query?: {
+                /** @description Lines of this node alone; repeated: of these */
+                node?: string[];
+                /** @description Lines of the step at this position alone, from 0, with its error handler; -1: all */
+                step?: number;
+                /** @description Lines of these streams alone; system is what the runner says about a step */
+                stream?: ("stdout" | "stderr" | "system")[];
+                /** @description Lines from this time on, by the runner's clock */
+                since?: string;
+                /** @description Lines before this time, by the runner's clock */
+                until?: string;
                 /** @description text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
                 format?: "text" | "ndjson";
                 /** @description Stay until the execution has ended */
                 follow?: boolean;
-                /** @description Lines of this node alone */
-                node?: string;
-                /** @description Lines of the step at this position alone, from 0, with its error handler; -1: all */
-                step?: number;
                 /** @description Lines after this position */
                 cursor?: string;
+                /** @description Begin so many lines in front of the cursor, counted over what the other parameters leave */
+                back?: number;
                 /** @description First line, counted from 0 over what the other parameters leave */
                 line?: number;
                 /** @description How many lines at most; 0: all */
