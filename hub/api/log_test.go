@@ -112,10 +112,10 @@ func TestReadLog(t *testing.T) {
 	}
 
 	for query, want := range map[string]string{
-		"?stream=stderr":                    "bad \xff byte\nbad \xff byte\n",
-		"?node=b&node=a&stream=stderr":      "bad \xff byte\nbad \xff byte\n",
-		"?since=2100-01-01T00:00:00Z":       "",
-		"?until=2000-01-01T00:00:00Z&tail=1": "no newline", // its frame bears no time
+		"?stream=stderr":                                 "bad \xff byte\nbad \xff byte\n",
+		"?node=b&node=a&stream=stderr":                   "bad \xff byte\nbad \xff byte\n",
+		"?since=2100-01-01T00:00:00Z":                    "",
+		"?until=2000-01-01T00:00:00Z&tail=1":             "no newline", // its frame bears no time
 		"?cursor=" + lines[6].Cursor + "&back=2&lines=3": "b 0\nb 1\nb 2\n",
 	} {
 		a := do(t, h, call{method: "GET", path: log + query})
