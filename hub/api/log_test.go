@@ -367,3 +367,44 @@ func TestRevokedTokenEndsStream(t *testing.T) {
 		t.Errorf("after %s: %v", took, err)
 	}
 }
+
+func TestSearchLog(t *testing.T) {
+	t.Parallel()
+	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+		for n := range a.Assignment.Nodes {
+			a.Started(n, 0)
+			for i := range 5 {
+				a.Print(n, 0, fmt.Sprintf("%s \x1b[1mline\x1b[0m %d \xff", a.Node(n), i))
+			}
+			a.Ended(n, 0, hub.StatusSucceeded, 0)
+		}
+		return nil
+	}, "a", "b")
+	get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + id + "?wait=20s"})
+	log := "/api/v1/executions/" + id + "/log"
+	page := get[api.LogSearch](t, h, 200, call{method: "GET", path: log + "/search?q=LINE+3&ignoreCase=true&context=1&limit=1"})
+	if len(page.Items) != 1 || page.Next == "" || page.Lines != 10 {
+		t.Fatalf("first page: %+v", page)
+	}
+	m := page.Items[0]
+	if diff := cmp.Diff([]api.LogPart{{Text: "a "}, {Text: "line 3", Match: true}, {Text: " \ufffd"}}, m.Parts); diff != "" {
+		t.Error(diff)
+	}
+	if m.Node != "a" || m.Line != 3 || len(m.Ahead) != 1 || !strings.HasPrefix(m.Ahead[0].Text, "a line 2") || len(m.Behind) != 1 {
+		t.Errorf("match %+v", m)
+	}
+	if lines, _ := records(t, string(do(t, h, call{method: "GET", path: log + "?format=ndjson&lines=1&cursor=" + m.Before}).body)); lines[0].Line != 3 || lines[0].Cursor != m.Cursor {
+		t.Errorf("from the match on: %+v", lines)
+	}
+	page = get[api.LogSearch](t, h, 200, call{method: "GET", path: log + "/search?q=line+[3]&regex=true&cursor=" + page.Next})
+	if len(page.Items) != 1 || page.Items[0].Node != "b" || page.Next != "" || page.Reached != 10 {
+		t.Errorf("last page: %+v", page)
+	}
+	if page := get[api.LogSearch](t, h, 200, call{method: "GET", path: log + "/search?q=line&node=b&stream=stdout"}); len(page.Items) != 5 {
+		t.Errorf("of one node: %+v", page)
+	}
+	wrong(t, h, 400, "missing closing", call{method: "GET", path: log + "/search?q=(&regex=true"})
+	wrong(t, h, 400, "q", call{method: "GET", path: log + "/search"})
+	wrong(t, h, 400, "", call{method: "GET", path: log + "/search?q=x&cursor=nonsense"})
+	wrong(t, h, 404, "", call{method: "GET", path: "/api/v1/executions/999/log/search?q=x"})
+}

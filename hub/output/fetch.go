@@ -10,6 +10,8 @@ import (
 const (
 	// chunksAtOnce bounds what is read by one query; a chunk is at most 256 KiB of text.
 	chunksAtOnce = 16
+	// fewChunks is for who wants a few lines.
+	fewChunks = 2
 	// headsAtOnce is how many chunks are looked at without their data.
 	headsAtOnce = 512
 )
@@ -18,6 +20,9 @@ const (
 // are wanted; none at the end. What lies between them is not read.
 func (r *reader) fetch(ctx context.Context, s *source, from int64) ([]store.ChunkRow, error) {
 	n := chunksAtOnce
+	if r.few {
+		n = fewChunks
+	}
 	if s.sieve.nodes != nil {
 		var err error
 		if from, n, err = r.speaking(ctx, s, from); err != nil || n == 0 {

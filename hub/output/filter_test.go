@@ -69,7 +69,7 @@ func TestFilters(t *testing.T) {
 		r := newRig(t, st, nodes...)
 		rnd := rand.New(rand.NewPCG(1, 2))
 		all := r.babble(rnd, nodes, 40)
-		for range 120 {
+		for range 60 {
 			var q output.Query
 			if rnd.IntN(3) > 0 {
 				q.Nodes = [][]int{{0}, {1}, {0, 1}}[rnd.IntN(3)]

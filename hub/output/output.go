@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +17,7 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/batch"
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 // Config of Output.
@@ -48,6 +51,9 @@ type Output struct {
 	appends   *batch.Loop[appendRequest, []hub.ChunkAck]
 	whole     chan []string
 	followers followers
+	// searches are those that run, scanning the chunks that they look through now.
+	searches, scanning chan struct{}
+	rooms              sync.Pool
 }
 
 // Bytes of one transaction: SQLite has one writer, and a claim must not wait behind much
@@ -60,7 +66,8 @@ const (
 // New makes an Output; Run makes it work.
 func New(st *store.Store, cfg Config, log *slog.Logger) *Output {
 	cfg.Poll = cmp.Or(cfg.Poll, time.Second)
-	o := &Output{st: st, cfg: cfg, log: log, whole: make(chan []string, 1024)}
+	o := &Output{st: st, cfg: cfg, log: log, whole: make(chan []string, 1024), searches: make(chan struct{}, searchesAtOnce), scanning: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	o.rooms.New = func() any { return &room{data: make([]byte, 0, wire.MaxChunkBytes)} }
 	largest := transactionPostgres
 	if st.Dialect() == "sqlite" {
 		largest = transactionSQLite

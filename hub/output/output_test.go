@@ -24,7 +24,7 @@ const org = hub.DefaultOrganisationID
 // rig is an output over an execution of two nodes and two steps (the second with a
 // handler), with one claimed attempt for each list of nodes.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	st       *store.Store
 	o        *output.Output
 	e        *store.ExecutionRow
@@ -40,7 +40,7 @@ type spool struct {
 	chunks []hub.Chunk
 }
 
-func newRig(t *testing.T, st *store.Store, nodes ...[]int) *rig {
+func newRig(t testing.TB, st *store.Store, nodes ...[]int) *rig {
 	t.Helper()
 	r := &rig{t: t, st: st, accused: make(chan string, 10), whole: make(chan string, 10)}
 	def := &hub.Job{Name: "job", Workflow: hub.Workflow{Steps: []hub.Step{{Exec: "a"}, {Exec: "b", ErrorHandler: &hub.Step{Exec: "h"}}}}}

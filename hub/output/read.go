@@ -104,6 +104,8 @@ type reader struct {
 	left    int64 // lines still to be told; -1: all
 	yield   func(*Batch, error) bool
 	stopped bool
+	// few: a few lines are wanted, so that few chunks are read at once.
+	few bool
 	// text is what the lines are made to; nil: lines are told.
 	text *text
 }
@@ -134,7 +136,8 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-func (r *reader) read(ctx context.Context) error {
+// open finds the execution.
+func (r *reader) open(ctx context.Context) error {
 	var err error
 	if r.pos, err = parseCursor(r.q.Cursor); err != nil {
 		return err
@@ -147,6 +150,13 @@ func (r *reader) read(ctx context.Context) error {
 		return err
 	}
 	r.steps = &spec.Definition.Workflow
+	return nil
+}
+
+func (r *reader) read(ctx context.Context) error {
+	if err := r.open(ctx); err != nil {
+		return err
+	}
 	var one *follower
 	var events <-chan hub.Event
 	if r.q.Follow {

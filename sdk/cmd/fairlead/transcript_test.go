@@ -16,6 +16,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api/apitest"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 var update = flag.Bool("update", false, "write what commands print into the transcripts")
@@ -128,11 +129,30 @@ func byCommand(ctx context.Context, a *apitest.Attempt) error {
 		return apitest.Fail(ctx, a)
 	case strings.Contains(step.Exec, "fails on web2"):
 		return failOnWeb2(a)
+	case strings.Contains(step.Exec, "talks"):
+		return talk(a)
 	case strings.Contains(step.Exec, "sleep"):
 		return apitest.UntilStopped(ctx, a)
 	default:
 		return apitest.Succeed(ctx, a)
 	}
+}
+
+// talk prints some lines on each node, complains on web2 and fails there.
+func talk(a *apitest.Attempt) error {
+	for n := range a.Assignment.Nodes {
+		a.Started(n, 0)
+		for i := range 5 {
+			a.Print(n, 0, fmt.Sprintf("%s says \x1b[32mline\x1b[0m %d", a.Node(n), i+1))
+		}
+		if a.Node(n) == "web2" {
+			a.Frames(wire.Frame{Node: uint32(n), Try: 1, Stream: wire.Stderr, Data: []byte("ERROR: disk full")})
+			a.Ended(n, 0, hub.StatusFailed, 1)
+			continue
+		}
+		a.Ended(n, 0, hub.StatusSucceeded, 0)
+	}
+	return nil
 }
 
 // failOnWeb2 fails on that node alone.

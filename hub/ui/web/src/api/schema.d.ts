@@ -189,6 +189,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/executions/{id}/log/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Search the log */
+        get: operations["search-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/executions/{id}/nodes": {
         parameters: {
             query?: never;
@@ -1402,11 +1419,64 @@ export interface components {
             /** Format: int64 */
             try: number;
         };
+        LogMatch: {
+            /** @description Lines in front of it, without terminal sequences */
+            ahead?: components["schemas"]["LogLine"][];
+            /** @description Id of the attempt that the line is of */
+            attempt: string;
+            /** @description Position in front of the line */
+            before: string;
+            /** @description Lines behind it, without terminal sequences */
+            behind?: components["schemas"]["LogLine"][];
+            /** @description Position after the line */
+            cursor: string;
+            /** @description The line is longer than its parts */
+            cut?: boolean;
+            /**
+             * Format: int64
+             * @description Number of the line within its attempt, from 0
+             */
+            line: number;
+            node: string;
+            /** @description The text of the line without colours and other terminal sequences, of a long one what stands around the first match */
+            parts: components["schemas"]["LogPart"][];
+            /** Format: int64 */
+            step: number;
+            /** @enum {string} */
+            stream: "stdout" | "stderr" | "system";
+            /**
+             * Format: date-time
+             * @description By the runner's clock
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            time: string;
+            /** Format: int64 */
+            try: number;
+        };
         LogMessage: {
             end?: components["schemas"]["LogEnd"];
             lines?: components["schemas"]["LogLine"][];
             /** @enum {string} */
             type: "lines" | "end";
+        };
+        LogPart: {
+            match?: boolean;
+            text: string;
+        };
+        LogSearch: {
+            items: components["schemas"]["LogMatch"][];
+            /**
+             * Format: int64
+             * @description How many lines of the log are stored
+             */
+            lines: number;
+            /** @description Give it as cursor for what follows; absent when all that is stored was looked through */
+            next?: string;
+            /**
+             * Format: int64
+             * @description How many lines of the log were looked through so far, on this page and those before
+             */
+            reached: number;
         };
         Me: {
             admin: boolean;
@@ -2330,6 +2400,61 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/plain": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "search-log": {
+        parameters: {
+            query: {
+                /** @description Lines of this node alone; repeated: of these */
+                node?: string[];
+                /** @description Lines of the step at this position alone, from 0, with its error handler; -1: all */
+                step?: number;
+                /** @description Lines of these streams alone; system is what the runner says about a step */
+                stream?: ("stdout" | "stderr" | "system")[];
+                /** @description Lines from this time on, by the runner's clock */
+                since?: string;
+                /** @description Lines before this time, by the runner's clock */
+                until?: string;
+                /** @description What to look for */
+                q: string;
+                /** @description q is a regular expression in the syntax of RE2 */
+                regex?: boolean;
+                /** @description Capital and small letters are the same */
+                ignoreCase?: boolean;
+                /** @description How many lines to tell around each */
+                context?: number;
+                /** @description How many lines at most */
+                limit?: number;
+                /** @description Look behind this position */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogSearch"];
                 };
             };
             /** @description Error */
