@@ -61,3 +61,9 @@ func (c *Client) SearchLog(ctx context.Context, id string, s *LogSearch, each fu
 func (c *Client) searchPath(id string, q url.Values) string {
 	return c.url + "/api/v1/executions/" + url.PathEscape(id) + "/log/search?" + q.Encode()
 }
+
+// LogFailure finds the node step of an execution that failed before all others, and
+// where its output begins. Nothing failed: an error with CodeNotFound.
+func (c *Client) LogFailure(ctx context.Context, id string) (*rest.LogFailure, error) {
+	return decode[rest.LogFailure](ctx, c)(rest.NewGetLogFailureRequest(c.base, id))
+}

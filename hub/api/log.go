@@ -44,6 +44,7 @@ type logInput struct {
 func (s *server) logRoutes() {
 	register(s, op{method: http.MethodGet, path: "/executions/{id}/log", id: "get-log", summary: "Read or follow the log", right: read, gives: []string{"text/plain", "application/x-ndjson"}}, s.getLog)
 	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/search", id: "search-log", summary: "Search the log", right: read}, s.searchLog)
+	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/failure", id: "get-log-failure", summary: "Find the first failure in the log", right: read}, s.logFailure)
 }
 
 // logQuery turns the input into a query, and finds the execution it is about.

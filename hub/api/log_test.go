@@ -408,3 +408,34 @@ func TestSearchLog(t *testing.T) {
 	wrong(t, h, 400, "", call{method: "GET", path: log + "/search?q=x&cursor=nonsense"})
 	wrong(t, h, 404, "", call{method: "GET", path: "/api/v1/executions/999/log/search?q=x"})
 }
+
+func TestFirstFailure(t *testing.T) {
+	t.Parallel()
+	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+		for n := range a.Assignment.Nodes {
+			a.Started(n, 0)
+			for i := range 30 {
+				a.Print(n, 0, fmt.Sprintf("%s %d", a.Node(n), i))
+			}
+			if a.Node(n) == "a" {
+				a.Ended(n, 0, hub.StatusSucceeded, 0)
+			} else {
+				a.Ended(n, 0, hub.StatusFailed, 7)
+			}
+		}
+		return nil
+	}, "a", "b", "c")
+	get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + id + "?wait=20s"})
+	log := "/api/v1/executions/" + id + "/log"
+	f := get[api.LogFailure](t, h, 200, call{method: "GET", path: log + "/failure"})
+	if f.Node != "b" || f.Code == nil || *f.Code != 7 || f.Line != 30 || len(f.Last) != 20 || f.Last[19].Text != "b 29" || f.Last[0].Text != "b 10" {
+		t.Errorf("failure %+v", f)
+	}
+	if got := string(do(t, h, call{method: "GET", path: log + "?back=1&lines=2&cursor=" + f.Before}).body); got != "a 29\nb 0\n" {
+		t.Errorf("around its beginning: %q", got)
+	}
+
+	h, id = started(t, apitest.Succeed, "a")
+	get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + id + "?wait=20s"})
+	wrong(t, h, 404, "has failed", call{method: "GET", path: "/api/v1/executions/" + id + "/log/failure"})
+}

@@ -537,6 +537,21 @@ type LogPart struct {
 	Match bool   `json:"match,omitempty"`
 }
 
+// LogFailure is the node step that failed before all others, and where its output is.
+type LogFailure struct {
+	Attempt string    `json:"attempt" doc:"Id of the attempt that it is of"`
+	Node    string    `json:"node"`
+	Step    int       `json:"step" doc:"Position of the step, from 0; an error handler stands behind all steps"`
+	Try     int       `json:"try"`
+	Status  Status    `json:"status"`
+	Code    *int      `json:"code,omitempty" doc:"Exit code, when it exited"`
+	Message string    `json:"message,omitempty"`
+	EndedAt Time      `json:"endedAt"`
+	Before  string    `json:"before,omitempty" doc:"Position in front of the first line that it printed; absent when it printed nothing"`
+	Line    int64     `json:"line" doc:"Number of that line within its attempt, from 0"`
+	Last    []LogLine `json:"last" doc:"The last lines that it printed, without terminal sequences"`
+}
+
 // LogRecord is one line of an NDJSON log: a line, or at the very end the end. A
 // stream without its end was cut: go on from the last cursor.
 type LogRecord struct {

@@ -67,6 +67,28 @@ func toLogMatch(e *hub.Execution, m *output.Match) LogMatch {
 	return out
 }
 
+func (s *server) logFailure(ctx context.Context, in *ExecutionPath) (*body[LogFailure], error) {
+	e, err := s.Store.GetExecution(ctx, principal(ctx).OrganisationID, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.Output.FirstFailure(ctx, e.OrganisationID, e.ID)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return nil, hub.Errorf(hub.CodeNotFound, "No step of execution %d has failed.", e.Number)
+	}
+	out := LogFailure{
+		Attempt: f.AttemptID, Node: nodeName(e, f.Node), Step: f.Step, Try: f.Try, Status: Status(f.Status), Message: f.Message,
+		EndedAt: Time(f.EndedAt), Before: f.Before, Line: f.Line, Last: list(nearLines(e, f.Last)),
+	}
+	if f.Exited {
+		out.Code = &f.Code
+	}
+	return &body[LogFailure]{Body: out}, nil
+}
+
 func nearLines(e *hub.Execution, lines []output.ContextLine) []LogLine {
 	var out []LogLine
 	for i := range lines {

@@ -34,6 +34,8 @@ type sieve struct {
 	all bool
 	// nodes and steps by position in the attempt's spec; nil: all.
 	nodes, steps []bool
+	// try of the runner's count; 0: all.
+	try     uint32
 	streams      [4]bool
 	since, until int64 // Unix microseconds
 }
@@ -72,7 +74,7 @@ func (f *Filter) sieve(nodes, specSteps []int, w *hub.Workflow) *sieve {
 }
 
 func (v *sieve) wants(f *wire.Frame) bool {
-	return v.all || listed(v.nodes, f.Node) && listed(v.steps, f.Step) && v.streams[f.Stream&3] && f.Time >= v.since && f.Time < v.until
+	return v.all || listed(v.nodes, f.Node) && listed(v.steps, f.Step) && (v.try == 0 || v.try == f.Try) && v.streams[f.Stream&3] && f.Time >= v.since && f.Time < v.until
 }
 
 // listed reports whether a list of wanted positions has one; nil has all.

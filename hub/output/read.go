@@ -104,6 +104,8 @@ type reader struct {
 	left    int64 // lines still to be told; -1: all
 	yield   func(*Batch, error) bool
 	stopped bool
+	// only, if set, is the one cell that is wanted, in place of the query's filter.
+	only *hub.NodeStep
 	// few: a few lines are wanted, so that few chunks are read at once.
 	few bool
 	// text is what the lines are made to; nil: lines are told.
@@ -272,6 +274,9 @@ func (r *reader) learn(ctx context.Context) error {
 			}
 			s = &source{nodes: a.Nodes, specSteps: r.steps.SpecSteps(a.Steps), tryBase: a.TryBase, before: math.MaxInt64}
 			s.sieve = r.q.sieve(s.nodes, s.specSteps, r.steps)
+			if r.only != nil {
+				s.sieve = s.cell(r.only)
+			}
 			r.sources[l.AttemptID] = s
 		}
 		s.log = l

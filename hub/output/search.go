@@ -366,9 +366,9 @@ func (s *searcher) around(ctx context.Context, m *Match, before positions, k key
 			case b.key == k && l.N == m.Line.N:
 				behind = true
 			case !behind:
-				m.Ahead = append(m.Ahead, s.contextLine(b, i))
+				m.Ahead = append(m.Ahead, s.noted(b, i))
 			case len(m.Behind) < s.q.Context:
-				m.Behind = append(m.Behind, s.contextLine(b, i))
+				m.Behind = append(m.Behind, s.noted(b, i))
 			}
 		}
 		return len(m.Behind) < s.q.Context
@@ -384,12 +384,19 @@ func (s *searcher) around(ctx context.Context, m *Match, before positions, k key
 	return nil
 }
 
-func (s *searcher) contextLine(b *Batch, i int) ContextLine {
+// noted counts a line that stands near a match.
+func (s *searcher) noted(b *Batch, i int) ContextLine {
+	l := contextLine(b, i)
+	s.bytes += len(l.Data)
+	return l
+}
+
+// contextLine is a line of a batch as a page of a search tells it.
+func contextLine(b *Batch, i int) ContextLine {
 	l := b.Lines[i]
 	text := plain(l.Data)
 	to := boundary(text, min(len(text), maxFoundText))
 	l.Data = bytes.Clone(text[:to])
-	s.bytes += to
 	return ContextLine{Line: l, After: b.CursorAt(i), Cut: to < len(text)}
 }
 

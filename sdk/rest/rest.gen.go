@@ -1490,6 +1490,36 @@ type LogEnd struct {
 	Status Status `json:"status"`
 }
 
+// LogFailure defines model for LogFailure.
+type LogFailure struct {
+	// Attempt Id of the attempt that it is of
+	Attempt string `json:"attempt"`
+
+	// Before Position in front of the first line that it printed; absent when it printed nothing
+	Before *string `json:"before,omitempty"`
+
+	// Code Exit code, when it exited
+	Code *int64 `json:"code,omitempty"`
+
+	// EndedAt Examples: 2026-11-22T15:04:05.123Z
+	EndedAt time.Time `json:"endedAt"`
+
+	// Last The last lines that it printed, without terminal sequences
+	Last []LogLine `json:"last"`
+
+	// Line Number of that line within its attempt, from 0
+	Line    int64   `json:"line"`
+	Message *string `json:"message,omitempty"`
+	Node    string  `json:"node"`
+
+	// Status State of an execution, node or step
+	Status Status `json:"status"`
+
+	// Step Position of the step, from 0; an error handler stands behind all steps
+	Step int64 `json:"step"`
+	Try  int64 `json:"try"`
+}
+
 // LogLine defines model for LogLine.
 type LogLine struct {
 	// Cursor Position after this line: give it as cursor to go on behind it
@@ -2725,6 +2755,11 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/executions/{id}/log (the `GetLog` operationId).
 	GetLog(ctx context.Context, id string, params *GetLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetLogFailure Find the first failure in the log
+	//
+	// Corresponds with GET /api/v1/executions/{id}/log/failure (the `GetLogFailure` operationId).
+	GetLogFailure(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// SearchLog Search the log
 	//
 	// Corresponds with GET /api/v1/executions/{id}/log/search (the `SearchLog` operationId).
@@ -3358,6 +3393,21 @@ func (c *Client) CancelExecution(ctx context.Context, id string, params *CancelE
 // Corresponds with GET /api/v1/executions/{id}/log (the `GetLog` operationId).
 func (c *Client) GetLog(ctx context.Context, id string, params *GetLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetLogRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLogFailure Find the first failure in the log
+//
+// Corresponds with GET /api/v1/executions/{id}/log/failure (the `GetLogFailure` operationId).
+func (c *Client) GetLogFailure(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLogFailureRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -5075,6 +5125,40 @@ func NewGetLogRequest(server string, id string, params *GetLogParams) (*http.Req
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLogFailureRequest constructs an http.Request for the GetLogFailure method
+func NewGetLogFailureRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/executions/%s/log/failure", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -13,7 +15,7 @@ func (a *app) logCommand() *cobra.Command {
 	var f followFlags
 	var o sdk.LogOptions
 	var filter logFilterFlags
-	var following bool
+	var following, failure bool
 	var format string
 	c := verb("log ID", "Show the output of an execution, or follow it; then the exit code tells how it ended", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
 		if format != "text" && format != "ndjson" {
@@ -31,6 +33,14 @@ func (a *app) logCommand() *cobra.Command {
 			return err
 		}
 		w := &lineWriter{out: a.out, system: a.say, prefix: !f.noPrefix, records: format == "ndjson", terminal: a.colour}
+		if failure {
+			if following || o.Tail > 0 || len(o.Nodes) > 0 {
+				return usage("--first-failure says itself where to begin and of which node; it goes with none of --follow, --tail and --node")
+			}
+			if err := a.toFailure(c.Context(), client, args[0], &o); err != nil {
+				return err
+			}
+		}
 		if following {
 			_, err := a.watch(client, args[0], args[0], f.cancelOnInterrupt).follow(c.Context(), o, w)
 			return err
@@ -45,8 +55,27 @@ func (a *app) logCommand() *cobra.Command {
 	c.Flags().BoolVarP(&following, "follow", "f", false, "stay until the execution has ended, also when a hub restarts")
 	c.Flags().StringVar(&format, "format", "text", "text or ndjson")
 	filter.add(c)
+	c.Flags().BoolVar(&failure, "first-failure", false, "lines of the node that failed first, from where the step that failed began to print")
 	c.Flags().Int64Var(&o.Tail, "tail", 0, "begin with the last so many lines")
 	return c
+}
+
+// toFailure narrows a log to where it first failed, and says what that was.
+func (a *app) toFailure(ctx context.Context, client *sdk.Client, id string, o *sdk.LogOptions) error {
+	f, err := client.LogFailure(ctx, id)
+	if err != nil {
+		return err
+	}
+	how := string(f.Status)
+	if f.Code != nil {
+		how += " with exit code " + strconv.FormatInt(*f.Code, 10)
+	}
+	a.say("Step %d on %s was the first to fail: %s at %s. %s", f.Step+1, oneLine(f.Node), how, moment(&f.EndedAt), oneLine(text(f.Message)))
+	if text(f.Before) == "" {
+		return &exitError{exitOther, errors.New("it printed nothing")}
+	}
+	o.Cursor, o.Nodes = *f.Before, []string{f.Node}
+	return nil
 }
 
 // logFilterFlags say which lines of a log are wanted.

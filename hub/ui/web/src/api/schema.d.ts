@@ -189,6 +189,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/executions/{id}/log/failure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Find the first failure in the log */
+        get: operations["get-log-failure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/executions/{id}/log/search": {
         parameters: {
             query?: never;
@@ -1384,6 +1401,39 @@ export interface components {
             outcome?: components["schemas"]["Status"];
             status: components["schemas"]["Status"];
         };
+        LogFailure: {
+            /** @description Id of the attempt that it is of */
+            attempt: string;
+            /** @description Position in front of the first line that it printed; absent when it printed nothing */
+            before?: string;
+            /**
+             * Format: int64
+             * @description Exit code, when it exited
+             */
+            code?: number;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            endedAt: string;
+            /** @description The last lines that it printed, without terminal sequences */
+            last: components["schemas"]["LogLine"][];
+            /**
+             * Format: int64
+             * @description Number of that line within its attempt, from 0
+             */
+            line: number;
+            message?: string;
+            node: string;
+            status: components["schemas"]["Status"];
+            /**
+             * Format: int64
+             * @description Position of the step, from 0; an error handler stands behind all steps
+             */
+            step: number;
+            /** Format: int64 */
+            try: number;
+        };
         LogLine: {
             /** @description Position after this line: give it as cursor to go on behind it */
             cursor: string;
@@ -2400,6 +2450,38 @@ export interface operations {
                 content: {
                     "application/x-ndjson": string;
                     "text/plain": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-log-failure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogFailure"];
                 };
             };
             /** @description Error */
