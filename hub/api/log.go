@@ -30,7 +30,7 @@ type LogFilter struct {
 type logInput struct {
 	ExecutionPath
 	LogFilter
-	Format   string `query:"format" enum:"text,ndjson" default:"text" doc:"text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}"`
+	Format   string `query:"format" enum:"text,ndjson,html" default:"text" doc:"text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}; html: a page that stands alone, as a terminal would show it, always as a file"`
 	Follow   bool   `query:"follow" doc:"Stay until the execution has ended"`
 	Cursor   string `query:"cursor" maxLength:"16000" doc:"Lines after this position"`
 	Back     int64  `query:"back" minimum:"0" maximum:"100000" doc:"Begin so many lines in front of the cursor, counted over what the other parameters leave"`
@@ -42,7 +42,7 @@ type logInput struct {
 }
 
 func (s *server) logRoutes() {
-	register(s, op{method: http.MethodGet, path: "/executions/{id}/log", id: "get-log", summary: "Read or follow the log", right: read, gives: []string{"text/plain", "application/x-ndjson"}}, s.getLog)
+	register(s, op{method: http.MethodGet, path: "/executions/{id}/log", id: "get-log", summary: "Read or follow the log", right: read, gives: []string{"text/plain", "application/x-ndjson", "text/html"}}, s.getLog)
 	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/search", id: "search-log", summary: "Search the log", right: read}, s.searchLog)
 	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/failure", id: "get-log-failure", summary: "Find the first failure in the log", right: read}, s.logFailure)
 }
@@ -108,7 +108,13 @@ func (s *server) getLog(ctx context.Context, in *logInput) (*huma.StreamResponse
 		r, w := humago.Unwrap(hc)
 		r = r.WithContext(hc.Context())
 		w.Header().Set("Content-Disposition", disposition(in, e))
-		if in.Format == "ndjson" {
+		switch in.Format {
+		case "html":
+			s.stream(w, r, "text/html; charset=utf-8", false, func(ctx context.Context, out *streamWriter) error {
+				return s.writeHTML(ctx, e, q, out)
+			})
+			return
+		case "ndjson":
 			s.stream(w, r, "application/x-ndjson", true, func(ctx context.Context, out *streamWriter) error {
 				return s.writeRecords(ctx, e, q, out)
 			})
@@ -123,10 +129,11 @@ func (s *server) getLog(ctx context.Context, in *logInput) (*huma.StreamResponse
 // disposition names the file that a browser saves the log as.
 func disposition(in *logInput, e *hub.Execution) string {
 	kind, ending := "inline", "log"
-	if in.Download {
+	// A page made of what others printed is never shown as one of the hub's own.
+	if in.Download || in.Format == "html" {
 		kind = "attachment"
 	}
-	if in.Format == "ndjson" {
+	if in.Format == "ndjson" || in.Format == "html" {
 		ending = in.Format
 	}
 	job := "execution"

@@ -211,7 +211,7 @@ func (m *matcher) spots(data, buf []byte) (spots, []byte) {
 		in = buf
 	}
 	// A word with colours in its middle is none to a plain search: such lines are asked.
-	words := append(slices.Clip(m.needs), []byte{escape})
+	words := append(slices.Clip(m.needs), []byte{0x1b})
 	s := spots{in: in, words: words, next: make([]int, len(words))}
 	for i := range s.next {
 		s.next[i] = -1

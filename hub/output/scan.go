@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/terminal"
 	"github.com/fairlead/fairlead/proto/wire"
 )
 
@@ -76,7 +77,7 @@ func (c *scanned) scan(m *matcher, in *room) {
 				c.cells = append(c.cells, who)
 			}
 		}
-		if spots.within(at, rest) && m.matches(plain(f.Data)) {
+		if spots.within(at, rest) && m.matches(terminal.Plain(f.Data)) {
 			c.hits = append(c.hits, hit{line, at})
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/fairlead/fairlead/hub/terminal"
 	"github.com/fairlead/fairlead/proto/wire"
 )
 
@@ -262,7 +263,7 @@ func (s *searcher) join(c *scanned) (hits []hit, texts [][]byte, err error) {
 		}
 		who, partial := cellOf(f), f.Flags&wire.FlagPartial != 0
 		before := s.open[who]
-		text := plain(f.Data)
+		text := terminal.Plain(f.Data)
 		switch {
 		case before == nil:
 			if byItself {
@@ -270,7 +271,7 @@ func (s *searcher) join(c *scanned) (hits []hit, texts [][]byte, err error) {
 			}
 		case !before.hit:
 			// Also when the piece matches by itself: ^ may not mean its beginning.
-			text = plain(append(slices.Clip(before.text), f.Data...))
+			text = terminal.Plain(append(slices.Clip(before.text), f.Data...))
 			if byItself = s.m.matches(text); byItself {
 				hits, texts = append(hits, hit{line, at}), append(texts, text)
 			}
@@ -313,7 +314,7 @@ func (s *searcher) tell(ctx context.Context, c *scanned, h hit, text []byte) err
 	after[k] = position{c.row.Seq, h.line + 1}
 	m := Match{AttemptID: c.row.AttemptID, Before: before.String(), After: after.String(), Line: c.s.line(&f, c.row.FirstLine+h.line)}
 	if text == nil {
-		text = plain(f.Data)
+		text = terminal.Plain(f.Data)
 	}
 	s.show(&m, text)
 	if s.q.Context > 0 {
@@ -394,7 +395,7 @@ func (s *searcher) noted(b *Batch, i int) ContextLine {
 // contextLine is a line of a batch as a page of a search tells it.
 func contextLine(b *Batch, i int) ContextLine {
 	l := b.Lines[i]
-	text := plain(l.Data)
+	text := terminal.Plain(l.Data)
 	to := boundary(text, min(len(text), maxFoundText))
 	l.Data = bytes.Clone(text[:to])
 	return ContextLine{Line: l, After: b.CursorAt(i), Cut: to < len(text)}

@@ -773,6 +773,7 @@ func (e GetLogParamsStream) Valid() bool {
 
 // Defines values for GetLogParamsFormat.
 const (
+	GetLogParamsFormatHTML   GetLogParamsFormat = "html"
 	GetLogParamsFormatNdjson GetLogParamsFormat = "ndjson"
 	GetLogParamsFormatText   GetLogParamsFormat = "text"
 )
@@ -780,6 +781,8 @@ const (
 // Valid indicates whether the value is a known member of the GetLogParamsFormat enum.
 func (e GetLogParamsFormat) Valid() bool {
 	switch e {
+	case GetLogParamsFormatHTML:
+		return true
 	case GetLogParamsFormatNdjson:
 		return true
 	case GetLogParamsFormatText:
@@ -2195,7 +2198,7 @@ type GetLogParams struct {
 	// Until Lines before this time, by the runner's clock
 	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
 
-	// Format text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
+	// Format text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}; html: a page that stands alone, as a terminal would show it, always as a file
 	Format *GetLogParamsFormat `form:"format,omitempty" json:"format,omitempty"`
 
 	// Follow Stay until the execution has ended

@@ -2414,8 +2414,8 @@ export interface operations {
                 since?: string;
                 /** @description Lines before this time, by the runner's clock */
                 until?: string;
-                /** @description text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
-                format?: "text" | "ndjson";
+                /** @description text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}; html: a page that stands alone, as a terminal would show it, always as a file */
+                format?: "text" | "ndjson" | "html";
                 /** @description Stay until the execution has ended */
                 follow?: boolean;
                 /** @description Lines after this position */
@@ -2449,6 +2449,7 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": string;
+                    "text/html": string;
                     "text/plain": string;
                 };
             };

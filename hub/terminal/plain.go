@@ -1,12 +1,12 @@
-package output
+package terminal
 
 import "bytes"
 
 const escape = 0x1b
 
-// plain takes what a terminal would act on out of a line, and the carriage return at its
+// Plain takes what a terminal would act on out of a line, and the carriage return at its
 // end: what people search is what they read. Without such it returns line itself.
-func plain(line []byte) []byte {
+func Plain(line []byte) []byte {
 	line = bytes.TrimSuffix(line, []byte{'\r'})
 	at := bytes.IndexByte(line, escape)
 	if at < 0 {
