@@ -45,6 +45,7 @@ func (s *server) logRoutes() {
 	register(s, op{method: http.MethodGet, path: "/executions/{id}/log", id: "get-log", summary: "Read or follow the log", right: read, gives: []string{"text/plain", "application/x-ndjson", "text/html"}}, s.getLog)
 	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/search", id: "search-log", summary: "Search the log", right: read}, s.searchLog)
 	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/failure", id: "get-log-failure", summary: "Find the first failure in the log", right: read}, s.logFailure)
+	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/export", id: "export-log", summary: "Export the log with its proof", right: read, gives: []string{"application/x-ndjson"}}, s.exportLog)
 }
 
 // logQuery turns the input into a query, and finds the execution it is about.

@@ -2758,6 +2758,11 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/executions/{id}/log (the `GetLog` operationId).
 	GetLog(ctx context.Context, id string, params *GetLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExportLog Export the log with its proof
+	//
+	// Corresponds with GET /api/v1/executions/{id}/log/export (the `ExportLog` operationId).
+	ExportLog(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetLogFailure Find the first failure in the log
 	//
 	// Corresponds with GET /api/v1/executions/{id}/log/failure (the `GetLogFailure` operationId).
@@ -3396,6 +3401,21 @@ func (c *Client) CancelExecution(ctx context.Context, id string, params *CancelE
 // Corresponds with GET /api/v1/executions/{id}/log (the `GetLog` operationId).
 func (c *Client) GetLog(ctx context.Context, id string, params *GetLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetLogRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportLog Export the log with its proof
+//
+// Corresponds with GET /api/v1/executions/{id}/log/export (the `ExportLog` operationId).
+func (c *Client) ExportLog(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportLogRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -5128,6 +5148,40 @@ func NewGetLogRequest(server string, id string, params *GetLogParams) (*http.Req
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExportLogRequest constructs an http.Request for the ExportLog method
+func NewExportLogRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/executions/%s/log/export", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)

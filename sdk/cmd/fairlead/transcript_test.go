@@ -63,7 +63,7 @@ func play(t *testing.T, text string) string {
 			t.Fatal(err)
 		}
 	}
-	s := start(t, dir)
+	s := start(t, dir, strings.Contains(text, "executions verify"))
 	var out strings.Builder
 	for line := range strings.Lines(text) {
 		switch {
@@ -112,10 +112,15 @@ type session struct {
 	env map[string]string
 }
 
-func start(t *testing.T, dir string) *session {
+// start has a hub with a runner, which signs what it did if that is looked at.
+func start(t *testing.T, dir string, signs bool) *session {
 	t.Helper()
 	h := apitest.Start(t)
-	h.Runner(t, "r1", byCommand)
+	if signs {
+		h.Signer(t, "r1", byCommand)
+	} else {
+		h.Runner(t, "r1", byCommand)
+	}
 	return &session{t: t, hub: h, dir: dir, env: map[string]string{
 		"FAIRLEAD_URL": h.URL, "FAIRLEAD_TOKEN": apitest.Token, "HOME": dir, "TZ": "UTC",
 	}}
@@ -204,6 +209,7 @@ func (s *session) steady(out string) string {
 		{`\((\d+(\.\d+)?(ms|s|m))+\)`, "(TOOK)"},
 		{`(?m)(Tick: +)\d+`, "${1}N"},
 		{`"cursor":"[^"]*"`, `"cursor":"CURSOR"`},
+		{`\b[0-9a-f]{64}\b`, "SHA256"},
 		{` +\n`, "\n"},
 	} {
 		out = regexp.MustCompile(r.pattern).ReplaceAllString(out, r.with)
