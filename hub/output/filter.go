@@ -35,7 +35,7 @@ type sieve struct {
 	// nodes and steps by position in the attempt's spec; nil: all.
 	nodes, steps []bool
 	// try of the runner's count; 0: all.
-	try     uint32
+	try          uint32
 	streams      [4]bool
 	since, until int64 // Unix microseconds
 }
