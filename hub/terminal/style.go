@@ -63,8 +63,8 @@ func (s Style) apply(parameters []byte) Style {
 	groups := bytes.SplitN(parameters, []byte{';'}, maxParameters+1)
 	for len(groups) > 0 {
 		n, sub := number(groups[0])
-		switch {
-		case n == 38 || n == 48:
+		switch n {
+		case 38, 48:
 			var c Colour
 			var used int
 			if sub != nil {
@@ -79,7 +79,7 @@ func (s Style) apply(parameters []byte) Style {
 			}
 			groups = groups[min(used, len(groups)):]
 			continue
-		case n == 4:
+		case 4:
 			s.Underline = !bytes.Equal(sub, []byte{'0'})
 		default:
 			s.set(n)
