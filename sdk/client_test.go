@@ -88,7 +88,7 @@ func TestFollowLogThroughFaults(t *testing.T) {
 		t.Error(diff)
 	}
 	got = nil
-	if _, err := c.ReadLog(t.Context(), e.ID, sdk.LogOptions{Node: "web2", Step: 1}, func(l rest.LogLine) error {
+	if _, err := c.ReadLog(t.Context(), e.ID, sdk.LogOptions{LogFilter: sdk.LogFilter{Nodes: []string{"web2"}, Step: 1}}, func(l rest.LogLine) error {
 		got = append(got, l.Text)
 		return nil
 	}); err != nil || len(got) != lines {

@@ -8,17 +8,50 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/fairlead/fairlead/sdk/rest"
 )
 
-// LogOptions narrows a log; the zero value is the whole of it.
-type LogOptions struct {
-	// Cursor goes on behind a line read before.
-	Cursor string
-	Node   string
+// LogFilter says which lines of a log are wanted; the zero value wants all.
+type LogFilter struct {
+	// Nodes by name; none: all.
+	Nodes []string
 	// Step at this position alone, counted from 1; 0: all.
 	Step int
+	// Streams among stdout, stderr and system; none: all.
+	Streams []string
+	// Since and Until bound the time by the runner's clock: from Since on, before Until.
+	Since, Until time.Time
+}
+
+// query renders f for the API, whose steps count from 0.
+func (f *LogFilter) query() url.Values {
+	q := url.Values{}
+	if len(f.Nodes) > 0 {
+		q["node"] = f.Nodes
+	}
+	if f.Step > 0 {
+		q.Set("step", strconv.Itoa(f.Step-1))
+	}
+	if len(f.Streams) > 0 {
+		q.Set("stream", strings.Join(f.Streams, ","))
+	}
+	if !f.Since.IsZero() {
+		q.Set("since", f.Since.Format(time.RFC3339Nano))
+	}
+	if !f.Until.IsZero() {
+		q.Set("until", f.Until.Format(time.RFC3339Nano))
+	}
+	return q
+}
+
+// LogOptions narrows a log; the zero value is the whole of it.
+type LogOptions struct {
+	LogFilter
+	// Cursor goes on behind a line read before.
+	Cursor string
 	// Tail starts with the last so many lines; 0: with the first.
 	Tail int64
 	// Line skips so many of the lines that the rest leaves, and Lines bounds how many
@@ -90,17 +123,11 @@ func (c *Client) LogText(ctx context.Context, id string, o LogOptions) (io.ReadC
 	return resp.Body, nil
 }
 
-// query renders o for the API, whose steps count from 0.
-func (o LogOptions) query() url.Values {
-	q := url.Values{}
+// query renders o for the API.
+func (o *LogOptions) query() url.Values {
+	q := o.LogFilter.query()
 	if o.Cursor != "" {
 		q.Set("cursor", o.Cursor)
-	}
-	if o.Node != "" {
-		q.Set("node", o.Node)
-	}
-	if o.Step > 0 {
-		q.Set("step", strconv.Itoa(o.Step-1))
 	}
 	if o.Tail > 0 && o.Cursor == "" {
 		q.Set("tail", strconv.FormatInt(o.Tail, 10))

@@ -244,10 +244,13 @@ func (s *server) fireEvent(ctx context.Context, out Event, change hub.Event) (e 
 // socketLogInput reads the parameters of a WebSocket's address, which huma does not
 // see.
 func socketLogInput(r *http.Request) (*logInput, error) {
-	in := &logInput{Step: -1, Follow: true}
+	in := &logInput{Follow: true}
 	in.ID = r.PathValue("id")
 	q := r.URL.Query()
-	in.Node, in.Cursor = q.Get("node"), q.Get("cursor")
+	in.Node, in.Cursor = q["node"], q.Get("cursor")
+	if text := q.Get("stream"); text != "" {
+		in.Stream = strings.Split(text, ",")
+	}
 	var wrong []hub.FieldError
 	number := func(name string, least int64, to *int64) {
 		text := q.Get(name)
@@ -265,7 +268,19 @@ func socketLogInput(r *http.Request) (*logInput, error) {
 	number("step", -1, &step)
 	number("tail", 0, &in.Tail)
 	in.Step = int(step)
-	wrong = append(wrong, unknownParameters(q, "node", "cursor", "step", "tail")...)
+	moment := func(name string, to *time.Time) {
+		text := q.Get(name)
+		if text == "" {
+			return
+		}
+		var err error
+		if *to, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			wrong = append(wrong, hub.FieldError{Path: "query." + name, Message: "a time as RFC 3339 has it"})
+		}
+	}
+	moment("since", &in.Since)
+	moment("until", &in.Until)
+	wrong = append(wrong, unknownParameters(q, "node", "cursor", "step", "stream", "since", "until", "tail")...)
 	return in, hub.Invalid("The parameters of the log cannot be read.", wrong)
 }
 

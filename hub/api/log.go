@@ -5,8 +5,10 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,13 +18,22 @@ import (
 	"github.com/fairlead/fairlead/hub/output"
 )
 
+// LogFilter narrows a log.
+type LogFilter struct {
+	Node   []string  `query:"node,explode" maxItems:"1000" doc:"Lines of this node alone; repeated: of these"`
+	Step   int       `query:"step" minimum:"-1" maximum:"100000" default:"-1" doc:"Lines of the step at this position alone, from 0, with its error handler; -1: all"`
+	Stream []string  `query:"stream" enum:"stdout,stderr,system" doc:"Lines of these streams alone; system is what the runner says about a step"`
+	Since  time.Time `query:"since" doc:"Lines from this time on, by the runner's clock"`
+	Until  time.Time `query:"until" doc:"Lines before this time, by the runner's clock"`
+}
+
 type logInput struct {
 	ExecutionPath
-	Format   string `query:"format" enum:"text,ndjson" default:"text" doc:"text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}"`
+	LogFilter
+	Format   string `query:"format" enum:"text,ndjson,html" default:"text" doc:"text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}; html: a page that stands alone, as a terminal would show it, always as a file"`
 	Follow   bool   `query:"follow" doc:"Stay until the execution has ended"`
-	Node     string `query:"node" maxLength:"1000" doc:"Lines of this node alone"`
-	Step     int    `query:"step" minimum:"-1" maximum:"100000" default:"-1" doc:"Lines of the step at this position alone, from 0, with its error handler; -1: all"`
 	Cursor   string `query:"cursor" maxLength:"16000" doc:"Lines after this position"`
+	Back     int64  `query:"back" minimum:"0" maximum:"100000" doc:"Begin so many lines in front of the cursor, counted over what the other parameters leave"`
 	Line     int64  `query:"line" minimum:"0" doc:"First line, counted from 0 over what the other parameters leave"`
 	Lines    int64  `query:"lines" minimum:"0" doc:"How many lines at most; 0: all"`
 	Tail     int64  `query:"tail" minimum:"0" maximum:"100000" doc:"The last so many lines alone"`
@@ -31,36 +42,58 @@ type logInput struct {
 }
 
 func (s *server) logRoutes() {
-	register(s, op{method: http.MethodGet, path: "/executions/{id}/log", id: "get-log", summary: "Read or follow the log", right: read, gives: []string{"text/plain", "application/x-ndjson"}}, s.getLog)
+	register(s, op{method: http.MethodGet, path: "/executions/{id}/log", id: "get-log", summary: "Read or follow the log", right: read, gives: []string{"text/plain", "application/x-ndjson", "text/html"}}, s.getLog)
+	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/search", id: "search-log", summary: "Search the log", right: read}, s.searchLog)
+	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/failure", id: "get-log-failure", summary: "Find the first failure in the log", right: read}, s.logFailure)
+	register(s, op{method: http.MethodGet, path: "/executions/{id}/log/export", id: "export-log", summary: "Export the log with its proof", right: read, gives: []string{"application/x-ndjson"}}, s.exportLog)
 }
 
 // logQuery turns the input into a query, and finds the execution it is about.
 func (s *server) logQuery(ctx context.Context, in *logInput) (*hub.Execution, output.Query, error) {
-	q := output.Query{
-		OrganisationID: principal(ctx).OrganisationID, Cursor: in.Cursor, FirstLine: in.Line, Lines: in.Lines,
-		Tail: in.Tail, Follow: in.Follow,
+	q := output.Query{Cursor: in.Cursor, FirstLine: in.Line, Lines: in.Lines, Tail: in.Tail, Back: in.Back, Follow: in.Follow}
+	if in.Line > 0 && (in.Tail > 0 || in.Back > 0) || in.Tail > 0 && in.Back > 0 {
+		return nil, q, hub.Invalid("The log can begin at one place alone.", []hub.FieldError{{Path: "query", Message: "give one of line, tail and back"}})
 	}
-	e, err := s.Store.GetExecution(ctx, q.OrganisationID, in.ID)
+	e, err := s.logFilter(ctx, in.ID, &in.LogFilter, &q)
+	return e, q, err
+}
+
+// logFilter finds the execution that a query is about and narrows the query.
+func (s *server) logFilter(ctx context.Context, id string, in *LogFilter, q *output.Query) (*hub.Execution, error) {
+	q.OrganisationID = principal(ctx).OrganisationID
+	e, err := s.Store.GetExecution(ctx, q.OrganisationID, id)
 	if err != nil {
-		return nil, q, err
+		return nil, err
 	}
-	q.ExecutionID = e.ID
+	q.ExecutionID, q.Since, q.Until = e.ID, in.Since, in.Until
+	var wrong []hub.FieldError
 	if in.Step >= 0 {
-		if in.Step >= len(e.Definition.Workflow.Steps) {
-			return nil, q, hub.Invalid("The execution has no such step.", []hub.FieldError{{Path: "query.step", Message: "from 0 to " + strconv.Itoa(len(e.Definition.Workflow.Steps)-1)}})
-		}
 		q.Step = &in.Step
-	}
-	if in.Node != "" {
-		for i := range e.Nodes {
-			if e.Nodes[i].Name == in.Node {
-				q.Node = &i
-				return e, q, nil
-			}
+		if in.Step >= len(e.Definition.Workflow.Steps) {
+			wrong = append(wrong, hub.FieldError{Path: "query.step", Message: "from 0 to " + strconv.Itoa(len(e.Definition.Workflow.Steps)-1)})
 		}
-		return nil, q, hub.Errorf(hub.CodeNotFound, "Execution %d does not run on a node %q.", e.Number, in.Node)
 	}
-	return e, q, nil
+	if !in.Since.IsZero() && !in.Until.IsZero() && !in.Since.Before(in.Until) {
+		wrong = append(wrong, hub.FieldError{Path: "query.until", Message: "later than since"})
+	}
+	for _, word := range in.Stream {
+		stream, ok := streamOf(word)
+		if !ok {
+			wrong = append(wrong, hub.FieldError{Path: "query.stream", Message: "stdout, stderr or system"})
+		}
+		q.Streams = append(q.Streams, stream)
+	}
+	if err := hub.Invalid("The log cannot be narrowed so.", wrong); err != nil {
+		return nil, err
+	}
+	for _, name := range in.Node {
+		i := slices.IndexFunc(e.Nodes, func(n hub.Node) bool { return n.Name == name })
+		if i < 0 {
+			return nil, hub.Errorf(hub.CodeNotFound, "Execution %d does not run on a node %q.", e.Number, name)
+		}
+		q.Nodes = append(q.Nodes, i)
+	}
+	return e, nil
 }
 
 func (s *server) getLog(ctx context.Context, in *logInput) (*huma.StreamResponse, error) {
@@ -76,7 +109,13 @@ func (s *server) getLog(ctx context.Context, in *logInput) (*huma.StreamResponse
 		r, w := humago.Unwrap(hc)
 		r = r.WithContext(hc.Context())
 		w.Header().Set("Content-Disposition", disposition(in, e))
-		if in.Format == "ndjson" {
+		switch in.Format {
+		case "html":
+			s.stream(w, r, "text/html; charset=utf-8", false, func(ctx context.Context, out *streamWriter) error {
+				return s.writeHTML(ctx, e, q, out)
+			})
+			return
+		case "ndjson":
 			s.stream(w, r, "application/x-ndjson", true, func(ctx context.Context, out *streamWriter) error {
 				return s.writeRecords(ctx, e, q, out)
 			})
@@ -91,10 +130,11 @@ func (s *server) getLog(ctx context.Context, in *logInput) (*huma.StreamResponse
 // disposition names the file that a browser saves the log as.
 func disposition(in *logInput, e *hub.Execution) string {
 	kind, ending := "inline", "log"
-	if in.Download {
+	// A page made of what others printed is never shown as one of the hub's own.
+	if in.Download || in.Format == "html" {
 		kind = "attachment"
 	}
-	if in.Format == "ndjson" {
+	if in.Format == "ndjson" || in.Format == "html" {
 		ending = in.Format
 	}
 	job := "execution"
@@ -102,8 +142,12 @@ func disposition(in *logInput, e *hub.Execution) string {
 		job = fileName(e.JobName)
 	}
 	name := job + "-" + strconv.FormatInt(e.Number, 10)
-	if in.Node != "" {
-		name += "-" + fileName(in.Node)
+	switch len(in.Node) {
+	case 0:
+	case 1:
+		name += "-" + fileName(in.Node[0])
+	default:
+		name += "-" + strconv.Itoa(len(in.Node)) + "-nodes"
 	}
 	if in.Step >= 0 {
 		name += "-step" + strconv.Itoa(in.Step+1)

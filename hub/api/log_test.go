@@ -111,6 +111,21 @@ func TestReadLog(t *testing.T) {
 		}
 	}
 
+	for query, want := range map[string]string{
+		"?stream=stderr":                                 "bad \xff byte\nbad \xff byte\n",
+		"?node=b&node=a&stream=stderr":                   "bad \xff byte\nbad \xff byte\n",
+		"?since=2100-01-01T00:00:00Z":                    "",
+		"?until=2000-01-01T00:00:00Z&tail=1":             "no newline", // its frame bears no time
+		"?cursor=" + lines[6].Cursor + "&back=2&lines=3": "b 0\nb 1\nb 2\n",
+	} {
+		a := do(t, h, call{method: "GET", path: log + query})
+		if diff := cmp.Diff(want, string(a.body)); diff != "" || a.status != 200 {
+			t.Errorf("log%s: %d\n%s", query, a.status, diff)
+		}
+	}
+	wrong(t, h, 400, "stream", call{method: "GET", path: log + "?stream=stdin"})
+	wrong(t, h, 400, "until", call{method: "GET", path: log + "?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z"})
+	wrong(t, h, 400, "one place", call{method: "GET", path: log + "?tail=1&line=1"})
 	wrong(t, h, 404, "does not run on", call{method: "GET", path: log + "?node=other"})
 	wrong(t, h, 400, "step", call{method: "GET", path: log + "?step=7"})
 	for _, bad := range []string{"9-1", "9", "-5", "x-", "1-9223372036854775807", "1-9&format=ndjson"} {
@@ -351,4 +366,76 @@ func TestRevokedTokenEndsStream(t *testing.T) {
 	if took := time.Since(begin); !websocket.IsCloseError(err, 4401) || took > 6*time.Second {
 		t.Errorf("after %s: %v", took, err)
 	}
+}
+
+func TestSearchLog(t *testing.T) {
+	t.Parallel()
+	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+		for n := range a.Assignment.Nodes {
+			a.Started(n, 0)
+			for i := range 5 {
+				a.Print(n, 0, fmt.Sprintf("%s \x1b[1mline\x1b[0m %d \xff", a.Node(n), i))
+			}
+			a.Ended(n, 0, hub.StatusSucceeded, 0)
+		}
+		return nil
+	}, "a", "b")
+	get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + id + "?wait=20s"})
+	log := "/api/v1/executions/" + id + "/log"
+	page := get[api.LogSearch](t, h, 200, call{method: "GET", path: log + "/search?q=LINE+3&ignoreCase=true&context=1&limit=1"})
+	if len(page.Items) != 1 || page.Next == "" || page.Lines != 10 {
+		t.Fatalf("first page: %+v", page)
+	}
+	m := page.Items[0]
+	if diff := cmp.Diff([]api.LogPart{{Text: "a "}, {Text: "line 3", Match: true}, {Text: " \ufffd"}}, m.Parts); diff != "" {
+		t.Error(diff)
+	}
+	if m.Node != "a" || m.Line != 3 || len(m.Ahead) != 1 || !strings.HasPrefix(m.Ahead[0].Text, "a line 2") || len(m.Behind) != 1 {
+		t.Errorf("match %+v", m)
+	}
+	if lines, _ := records(t, string(do(t, h, call{method: "GET", path: log + "?format=ndjson&lines=1&cursor=" + m.Before}).body)); lines[0].Line != 3 || lines[0].Cursor != m.Cursor {
+		t.Errorf("from the match on: %+v", lines)
+	}
+	page = get[api.LogSearch](t, h, 200, call{method: "GET", path: log + "/search?q=line+[3]&regex=true&cursor=" + page.Next})
+	if len(page.Items) != 1 || page.Items[0].Node != "b" || page.Next != "" || page.Reached != 10 {
+		t.Errorf("last page: %+v", page)
+	}
+	if page := get[api.LogSearch](t, h, 200, call{method: "GET", path: log + "/search?q=line&node=b&stream=stdout"}); len(page.Items) != 5 {
+		t.Errorf("of one node: %+v", page)
+	}
+	wrong(t, h, 400, "missing closing", call{method: "GET", path: log + "/search?q=(&regex=true"})
+	wrong(t, h, 400, "q", call{method: "GET", path: log + "/search"})
+	wrong(t, h, 400, "", call{method: "GET", path: log + "/search?q=x&cursor=nonsense"})
+	wrong(t, h, 404, "", call{method: "GET", path: "/api/v1/executions/999/log/search?q=x"})
+}
+
+func TestFirstFailure(t *testing.T) {
+	t.Parallel()
+	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+		for n := range a.Assignment.Nodes {
+			a.Started(n, 0)
+			for i := range 30 {
+				a.Print(n, 0, fmt.Sprintf("%s %d", a.Node(n), i))
+			}
+			if a.Node(n) == "a" {
+				a.Ended(n, 0, hub.StatusSucceeded, 0)
+			} else {
+				a.Ended(n, 0, hub.StatusFailed, 7)
+			}
+		}
+		return nil
+	}, "a", "b", "c")
+	get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + id + "?wait=20s"})
+	log := "/api/v1/executions/" + id + "/log"
+	f := get[api.LogFailure](t, h, 200, call{method: "GET", path: log + "/failure"})
+	if f.Node != "b" || f.Code == nil || *f.Code != 7 || f.Line != 30 || len(f.Last) != 20 || f.Last[19].Text != "b 29" || f.Last[0].Text != "b 10" {
+		t.Errorf("failure %+v", f)
+	}
+	if got := string(do(t, h, call{method: "GET", path: log + "?back=1&lines=2&cursor=" + f.Before}).body); got != "a 29\nb 0\n" {
+		t.Errorf("around its beginning: %q", got)
+	}
+
+	h, id = started(t, apitest.Succeed, "a")
+	get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + id + "?wait=20s"})
+	wrong(t, h, 404, "has failed", call{method: "GET", path: "/api/v1/executions/" + id + "/log/failure"})
 }

@@ -80,6 +80,16 @@ func nodeName(e *hub.Execution, position int) string {
 	return e.Nodes[position].Name
 }
 
+// streamOf is the stream of a name.
+func streamOf(name string) (stream wire.Stream, ok bool) {
+	for _, stream := range []wire.Stream{wire.Stdout, wire.Stderr, wire.System} {
+		if streamName(stream) == name {
+			return stream, true
+		}
+	}
+	return 0, false
+}
+
 func streamName(s wire.Stream) string {
 	switch s {
 	case wire.Stderr:

@@ -44,11 +44,11 @@ func TestDisposition(t *testing.T) {
 		e    *hub.Execution
 		want string
 	}{
-		{logInput{Format: "text", Step: -1}, job, `inline; filename=ops_db_Nightly_backup-12.log`},
-		{logInput{Format: "ndjson", Step: 0, Node: "web-1.example", Download: true}, job, `attachment; filename=ops_db_Nightly_backup-12-web-1.example-step1.ndjson`},
-		{logInput{Step: -1, Download: true}, &hub.Execution{Number: 3, JobName: "rm -rf /tmp/x"}, `attachment; filename=execution-3.log`},
-		{logInput{Step: -1, Download: true}, &hub.Execution{Number: 3, JobID: "j", JobName: "..\"\r\n;\u202e%/größe"}, `attachment; filename*=utf-8''_._______gr%C3%B6%C3%9Fe-3.log`},
-		{logInput{Step: -1}, &hub.Execution{Number: 3, JobID: "j", JobName: strings.Repeat("g", 500) + "/end"}, `inline; filename=` + strings.Repeat("g", 56) + `_end-3.log`},
+		{logInput{Format: "text", LogFilter: LogFilter{Step: -1}}, job, `inline; filename=ops_db_Nightly_backup-12.log`},
+		{logInput{Format: "ndjson", LogFilter: LogFilter{Node: []string{"web-1.example"}}, Download: true}, job, `attachment; filename=ops_db_Nightly_backup-12-web-1.example-step1.ndjson`},
+		{logInput{LogFilter: LogFilter{Step: -1}, Download: true}, &hub.Execution{Number: 3, JobName: "rm -rf /tmp/x"}, `attachment; filename=execution-3.log`},
+		{logInput{LogFilter: LogFilter{Step: -1}, Download: true}, &hub.Execution{Number: 3, JobID: "j", JobName: "..\"\r\n;\u202e%/größe"}, `attachment; filename*=utf-8''_._______gr%C3%B6%C3%9Fe-3.log`},
+		{logInput{LogFilter: LogFilter{Step: -1}}, &hub.Execution{Number: 3, JobID: "j", JobName: strings.Repeat("g", 500) + "/end"}, `inline; filename=` + strings.Repeat("g", 56) + `_end-3.log`},
 	} {
 		if got := disposition(&c.in, c.e); got != c.want {
 			t.Errorf("%s: %s, want %s", c.e.JobName, got, c.want)

@@ -505,6 +505,53 @@ type LogEnd struct {
 	More bool `json:"more" doc:"Whether stored lines follow after cursor"`
 }
 
+// LogSearch is one page of what was found in a log.
+type LogSearch struct {
+	Items []LogMatch `json:"items"`
+	Next  string     `json:"next,omitempty" doc:"Give it as cursor for what follows; absent when all that is stored was looked through"`
+	// A page ends when it is full, or after some time with whatever was found.
+	Reached int64 `json:"reached" doc:"How many lines of the log were looked through so far, on this page and those before"`
+	Lines   int64 `json:"lines" doc:"How many lines of the log are stored"`
+}
+
+// LogMatch is a line in which something was found.
+type LogMatch struct {
+	Attempt string    `json:"attempt" doc:"Id of the attempt that the line is of"`
+	Before  string    `json:"before" doc:"Position in front of the line"`
+	Cursor  string    `json:"cursor" doc:"Position after the line"`
+	Node    string    `json:"node"`
+	Step    int       `json:"step"`
+	Try     int       `json:"try"`
+	Stream  string    `json:"stream" enum:"stdout,stderr,system"`
+	Time    Time      `json:"time" doc:"By the runner's clock"`
+	Line    int64     `json:"line" doc:"Number of the line within its attempt, from 0"`
+	Parts   []LogPart `json:"parts" doc:"The text of the line without colours and other terminal sequences, of a long one what stands around the first match"`
+	Cut     bool      `json:"cut,omitempty" doc:"The line is longer than its parts"`
+	Ahead   []LogLine `json:"ahead,omitempty" doc:"Lines in front of it, without terminal sequences"`
+	Behind  []LogLine `json:"behind,omitempty" doc:"Lines behind it, without terminal sequences"`
+}
+
+// LogPart is a piece of a line.
+type LogPart struct {
+	Text  string `json:"text"`
+	Match bool   `json:"match,omitempty"`
+}
+
+// LogFailure is the node step that failed before all others, and where its output is.
+type LogFailure struct {
+	Attempt string    `json:"attempt" doc:"Id of the attempt that it is of"`
+	Node    string    `json:"node"`
+	Step    int       `json:"step" doc:"Position of the step, from 0; an error handler stands behind all steps"`
+	Try     int       `json:"try"`
+	Status  Status    `json:"status"`
+	Code    *int      `json:"code,omitempty" doc:"Exit code, when it exited"`
+	Message string    `json:"message,omitempty"`
+	EndedAt Time      `json:"endedAt"`
+	Before  string    `json:"before,omitempty" doc:"Position in front of the first line that it printed; absent when it printed nothing"`
+	Line    int64     `json:"line" doc:"Number of that line within its attempt, from 0"`
+	Last    []LogLine `json:"last" doc:"The last lines that it printed, without terminal sequences"`
+}
+
 // LogRecord is one line of an NDJSON log: a line, or at the very end the end. A
 // stream without its end was cut: go on from the last cursor.
 type LogRecord struct {

@@ -327,7 +327,7 @@ func TestForgottenExecutionIsRecovered(t *testing.T) {
 		}
 		for i, n := range got.Nodes {
 			want := map[string]string{"a1": "from a\nfrom a\n", "b1": "from b\nfrom b\n"}[n.Name]
-			if text, _ := w.text(output.Query{ExecutionID: e.ID, Node: &i}); text != want {
+			if text, _ := w.text(output.Query{ExecutionID: e.ID, Filter: output.Filter{Nodes: []int{i}}}); text != want {
 				t.Errorf("the log of %s is %q", n.Name, text)
 			}
 		}

@@ -22,6 +22,14 @@ type position struct {
 	skip int64
 }
 
+// later is the one of two that is further on.
+func later(a, b position) position {
+	if a.seq > b.seq || a.seq == b.seq && a.skip > b.skip {
+		return a
+	}
+	return b
+}
+
 // positions is how far an execution's log was read. Attempts not in it are unread.
 type positions map[key]position
 

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +18,7 @@ import (
 	"github.com/fairlead/fairlead/hub/archive"
 	"github.com/fairlead/fairlead/hub/batch"
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 // Config of Output.
@@ -52,6 +55,9 @@ type Output struct {
 	whole     chan []string
 	followers followers
 	objects   archive.Cache
+	// searches are those that run, scanning the chunks that they look through now.
+	searches, scanning chan struct{}
+	rooms              sync.Pool
 }
 
 // Bytes of one transaction: SQLite has one writer, and a claim must not wait behind much
@@ -65,7 +71,8 @@ const (
 func New(st *store.Store, cfg Config, log *slog.Logger) *Output {
 	cfg.Poll = cmp.Or(cfg.Poll, time.Second)
 	cfg.Archives = cmp.Or(cfg.Archives, &archive.Archives{})
-	o := &Output{st: st, cfg: cfg, log: log, whole: make(chan []string, 1024)}
+	o := &Output{st: st, cfg: cfg, log: log, whole: make(chan []string, 1024), searches: make(chan struct{}, searchesAtOnce), scanning: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	o.rooms.New = func() any { return &room{data: make([]byte, 0, wire.MaxChunkBytes)} }
 	largest := transactionPostgres
 	if st.Dialect() == "sqlite" {
 		largest = transactionSQLite

@@ -25,7 +25,7 @@ const org = hub.DefaultOrganisationID
 // rig is an output over an execution of two nodes and two steps (the second with a
 // handler), with one claimed attempt for each list of nodes.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	st       *store.Store
 	o        *output.Output
 	e        *store.ExecutionRow
@@ -42,7 +42,7 @@ type spool struct {
 	chunks []hub.Chunk
 }
 
-func newRig(t *testing.T, st *store.Store, nodes ...[]int) *rig {
+func newRig(t testing.TB, st *store.Store, nodes ...[]int) *rig {
 	t.Helper()
 	r := &rig{t: t, st: st, accused: make(chan string, 10), whole: make(chan string, 10)}
 	def := &hub.Job{Name: "job", Workflow: hub.Workflow{Steps: []hub.Step{{Exec: "a"}, {Exec: "b", ErrorHandler: &hub.Step{Exec: "h"}}}}}
@@ -279,16 +279,16 @@ func TestRead(t *testing.T) {
 			want []string
 		}{
 			{"all", output.Query{}, all},
-			{"a node", output.Query{Node: one(0)}, all[3:]},
-			{"a step with its handler", output.Query{Step: one(1)}, []string{"0.1 f2", "0.2 f3", "0.1 s2"}},
-			{"a cell", output.Query{Node: one(1), Step: one(0)}, all[:1]},
+			{"a node", output.Query{Filter: output.Filter{Nodes: []int{0}}}, all[3:]},
+			{"a step with its handler", output.Query{Filter: output.Filter{Step: one(1)}}, []string{"0.1 f2", "0.2 f3", "0.1 s2"}},
+			{"a cell", output.Query{Filter: output.Filter{Nodes: []int{1}, Step: one(0)}}, all[:1]},
 			{"from a line", output.Query{FirstLine: 4}, all[4:]},
 			{"a range", output.Query{FirstLine: 1, Lines: 3}, all[1:4]},
 			{"beyond", output.Query{FirstLine: 100}, nil},
 			{"tail", output.Query{Tail: 2}, all[4:]},
 			{"a long tail", output.Query{Tail: 100}, all},
-			{"tail of a step", output.Query{Step: one(1), Tail: 2}, []string{"0.2 f3", "0.1 s2"}},
-			{"range of a node", output.Query{Node: one(0), FirstLine: 1, Lines: 1}, all[4:5]},
+			{"tail of a step", output.Query{Filter: output.Filter{Step: one(1)}, Tail: 2}, []string{"0.2 f3", "0.1 s2"}},
+			{"range of a node", output.Query{Filter: output.Filter{Nodes: []int{0}}, FirstLine: 1, Lines: 1}, all[4:5]},
 		} {
 			if got, _ := r.read(tt.q); !slices.Equal(got, tt.want) {
 				t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
@@ -300,7 +300,7 @@ func TestRead(t *testing.T) {
 				t.Errorf("after line %d: %q, want %q", i, got, all[i+1:])
 			}
 		}
-		for b, err := range r.o.Read(t.Context(), output.Query{OrganisationID: org, ExecutionID: r.e.ID, Node: one(0)}) {
+		for b, err := range r.o.Read(t.Context(), output.Query{OrganisationID: org, ExecutionID: r.e.ID, Filter: output.Filter{Nodes: []int{0}}}) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -27,8 +27,6 @@ const (
 	lookEvery = 2 * time.Second
 	// droppedAtOnce bounds the rows that one transaction deletes: SQLite has one writer.
 	droppedAtOnce = 32
-	// headsAtOnce is how many chunks are read without their data by one query.
-	headsAtOnce = 1000
 	// A log that failed is tried again after againFirst, doubling to againLast.
 	againFirst = 5 * time.Second
 	againLast  = 10 * time.Minute
@@ -273,7 +271,7 @@ func (p *packing) dropRows(ctx context.Context, attemptID string) error {
 func (p *packing) heads(ctx context.Context, w *store.WaitingLog) (*archive.Log, error) {
 	l := &archive.Log{AttemptID: w.AttemptID, ExecutionID: w.ExecutionID}
 	for n := int64(0); n < w.Next; n = int64(len(l.Chunks)) {
-		heads, err := p.st.ChunkHeads(ctx, w.AttemptID, n, headsAtOnce)
+		heads, err := p.st.ChunkHeads(ctx, w.AttemptID, n, min(n+headsAtOnce, w.Next))
 		if err != nil {
 			return nil, err
 		}

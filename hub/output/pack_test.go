@@ -24,6 +24,7 @@ import (
 	"github.com/fairlead/fairlead/hub/output"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/store/storetest"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 // finish makes the logs of a rig whole and ends its execution some time ago.
@@ -118,10 +119,11 @@ func busy(t *testing.T, st *store.Store) *rig {
 // views reads a rig in every way.
 func (r *rig) views() map[string]string {
 	r.t.Helper()
-	one := 1
+	ofOne := output.Filter{Nodes: []int{1}}
 	all := map[string]string{}
 	for name, q := range map[string]output.Query{
-		"all": {}, "range": {FirstLine: 70, Lines: 60}, "late range": {FirstLine: 190}, "tail": {Tail: 7}, "node": {Node: &one}, "node tail": {Node: &one, Tail: 3},
+		"all": {}, "range": {FirstLine: 70, Lines: 60}, "late range": {FirstLine: 190}, "tail": {Tail: 7}, "node": {Filter: ofOne}, "node tail": {Filter: ofOne, Tail: 3},
+		"errors": {Filter: output.Filter{Streams: []wire.Stream{wire.System}}, Tail: 5},
 	} {
 		lines, cursors := r.read(q)
 		all[name] = strings.Join(lines, "\n") + strings.Join(cursors, "\n")
@@ -129,7 +131,25 @@ func (r *rig) views() map[string]string {
 	for _, want := range []output.ByteRange{{End: -1}, {First: 500, End: 700}, {First: 1, End: 2}, {First: 1200, End: -1}} {
 		all[fmt.Sprint(want)] = r.text(output.Query{}, want)
 	}
+	found, _ := r.search(output.Search{Pattern: output.Pattern{Text: "part 1"}, Context: 1})
+	of, _ := r.search(output.Search{Filter: ofOne, Pattern: output.Pattern{Text: "3"}})
+	all["found"] = fmt.Sprintf("%+v %+v", found, of)
+	all["export"] = r.export()
 	return all
+}
+
+// export is what proves the log.
+func (r *rig) export() string {
+	r.t.Helper()
+	var b strings.Builder
+	e, err := r.st.GetExecution(r.t.Context(), org, r.e.ID)
+	if err == nil {
+		err = r.o.Export(r.t.Context(), e, output.Authority{}, func(line []byte) error { b.Write(line); return nil })
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return b.String()
 }
 
 func TestPackedLogReadsTheSame(t *testing.T) {

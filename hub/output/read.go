@@ -17,14 +17,13 @@ import (
 type Query struct {
 	OrganisationID string
 	ExecutionID    string
-	// Node and Step narrow to one node or step by position; nil: all. A step's handler
-	// counts as the step.
-	Node, Step *int
+	Filter
 	// Cursor continues after a line; "" from the beginning.
 	Cursor string
 	// FirstLine skips so many of the lines that the rest leaves; Lines bounds how many
-	// are told (0: all); Tail tells the last so many of what is stored alone (0: off).
-	FirstLine, Lines, Tail int64
+	// are told (0: all); Tail tells the last so many of what is stored alone (0: off);
+	// Back begins so many lines in front of the cursor.
+	FirstLine, Lines, Tail, Back int64
 	// Follow stays until the execution has ended and everything is told.
 	Follow bool
 }
@@ -69,9 +68,6 @@ func (b *Batch) at(p position) string {
 	return all.String()
 }
 
-// chunksAtOnce bounds what is read by one query; a chunk is at most 256 KiB of text.
-const chunksAtOnce = 16
-
 // source is the log of one attempt, with what makes its cells those of the execution.
 type source struct {
 	log       *store.LogState
@@ -83,6 +79,10 @@ type source struct {
 	before int64
 	// place is where archived chunks lie; nil: as far as is known, they are rows.
 	place *store.LogArchive
+	sieve *sieve
+	// heads are chunks from headsFrom up to headsTo without their data.
+	heads              []store.ChunkHead
+	headsFrom, headsTo int64
 }
 
 // node is the position in the execution of one of the attempt's nodes, -1 for none.
@@ -106,16 +106,12 @@ type reader struct {
 	left    int64 // lines still to be told; -1: all
 	yield   func(*Batch, error) bool
 	stopped bool
+	// only, if set, is the one cell that is wanted, in place of the query's filter.
+	only *hub.NodeStep
+	// few: a few lines are wanted, so that few chunks are read at once.
+	few bool
 	// text is what the lines are made to; nil: lines are told.
 	text *text
-	// tail keeps the last lines instead of telling them.
-	tail []tailLine
-}
-
-// tailLine is a line that may be one of the last, with its batch.
-type tailLine struct {
-	batch *Batch
-	i     int
 }
 
 // Read returns the lines of a query in batches, in the order of the workflow; with
@@ -144,7 +140,8 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-func (r *reader) read(ctx context.Context) error {
+// open finds the execution.
+func (r *reader) open(ctx context.Context) error {
 	var err error
 	if r.pos, err = parseCursor(r.q.Cursor); err != nil {
 		return err
@@ -157,6 +154,13 @@ func (r *reader) read(ctx context.Context) error {
 		return err
 	}
 	r.steps = &spec.Definition.Workflow
+	return nil
+}
+
+func (r *reader) read(ctx context.Context) error {
+	if err := r.open(ctx); err != nil {
+		return err
+	}
 	var one *follower
 	var events <-chan hub.Event
 	if r.q.Follow {
@@ -183,50 +187,52 @@ func (r *reader) history(ctx context.Context) error {
 	if err := r.learn(ctx); err != nil {
 		return err
 	}
-	if r.plain() {
-		if err := r.seek(ctx); err != nil {
-			return err
-		}
+	if err := r.begin(ctx); err != nil {
+		return err
 	}
 	if r.text != nil && r.whole() {
 		if err := r.seekByte(ctx); err != nil {
 			return err
 		}
 	}
-	tail := r.q.Tail > 0 && !r.plain()
-	if tail {
-		r.tail = make([]tailLine, 0, 64)
-	}
 	for _, s := range r.order {
 		if err := r.drain(ctx, s); err != nil || r.stopped {
 			return err
 		}
 	}
-	if tail {
-		kept := r.tail
-		r.tail = nil
-		r.tellTail(kept)
+	return nil
+}
+
+// begin moves the positions to where the query begins.
+func (r *reader) begin(ctx context.Context) error {
+	switch {
+	case r.q.Tail > 0:
+		from := maps.Clone(r.pos)
+		r.toEnd()
+		if err := r.back(ctx, r.q.Tail); err != nil {
+			return err
+		}
+		for k, at := range from {
+			r.pos[k] = later(at, r.pos[k])
+		}
+	case r.q.Back > 0:
+		return r.back(ctx, r.q.Back)
+	case r.plain():
+		return r.seek(ctx)
 	}
 	return nil
 }
 
 // plain: no filter, so that line numbers can be looked up.
-func (r *reader) plain() bool { return r.q.Node == nil && r.q.Step == nil && r.q.Cursor == "" }
+func (r *reader) plain() bool { return r.q.none() && r.q.Cursor == "" }
 
 // whole: nothing is left out, so that bytes of the text can be looked up.
 func (r *reader) whole() bool {
 	return r.plain() && r.q.FirstLine == 0 && r.q.Lines == 0 && r.q.Tail == 0
 }
 
-// seek turns the numbers of lines into positions.
+// seek turns the number of the first line into positions.
 func (r *reader) seek(ctx context.Context) error {
-	if r.q.Tail > 0 {
-		total := int64(0)
-		for _, s := range r.order {
-			total += s.log.Lines
-		}
-		r.skip = max(r.skip, total-r.q.Tail)
-	}
 	for _, s := range r.order {
 		if r.skip <= 0 {
 			return nil
@@ -269,6 +275,10 @@ func (r *reader) learn(ctx context.Context) error {
 				continue // made after the second query; the next look has it
 			}
 			s = &source{nodes: a.Nodes, specSteps: r.steps.SpecSteps(a.Steps), tryBase: a.TryBase, before: math.MaxInt64}
+			s.sieve = r.q.sieve(s.nodes, s.specSteps, r.steps)
+			if r.only != nil {
+				s.sieve = s.cell(r.only)
+			}
 			r.sources[l.AttemptID] = s
 		}
 		s.log = l
@@ -281,7 +291,7 @@ func (r *reader) learn(ctx context.Context) error {
 func (r *reader) drain(ctx context.Context, s *source) error {
 	k := keyOf(s.log.AttemptID)
 	for r.pos[k].seq < s.log.Next {
-		rows, err := r.o.chunks(ctx, s, r.pos[k].seq)
+		rows, err := r.fetch(ctx, s, r.pos[k].seq)
 		if err != nil {
 			return err
 		}
@@ -304,68 +314,49 @@ func (r *reader) tell(s *source, c *store.ChunkRow) error {
 	k := keyOf(c.AttemptID)
 	at := r.pos[k]
 	if c.Seq != at.seq {
-		at = position{seq: c.Seq} // after a retention gap
+		at = position{seq: c.Seq} // after a retention gap, or chunks that are not wanted
 	}
 	b := &Batch{before: r.pos, key: k, seq: c.Seq, end: position{seq: c.Seq + 1}, textBytes: c.TextBytes}
-	if r.speaks(s, c) {
-		frames, err := decoder().DecodeAll(c.Data, nil)
+	if s.sieve.speaks(c.Nodes) {
+		data, err := frames(c, nil)
 		if err != nil {
-			return fmt.Errorf("reading chunk %d of attempt %s: %w", c.Seq, c.AttemptID, err)
+			return err
 		}
-		if err := r.lines(s, c, at.skip, frames, b); err != nil {
+		if err := r.lines(s, c, at.skip, data, b); err != nil {
 			return err
 		}
 	}
 	next := maps.Clone(r.pos)
 	next[k] = b.end
-	if len(b.Lines) > 0 {
-		if r.tail != nil {
-			r.keep(b)
-		} else if !r.yield(b, nil) {
-			r.stopped = true
-		}
+	if len(b.Lines) > 0 && !r.yield(b, nil) {
+		r.stopped = true
 	}
 	r.pos = next
 	r.stopped = r.stopped || r.left == 0
 	return nil
 }
 
-// speaks reports whether a chunk can hold lines of the node that is asked for.
-func (r *reader) speaks(s *source, c *store.ChunkRow) bool {
-	if r.q.Node == nil || len(c.Nodes) == 0 {
-		return true
-	}
-	for _, n := range c.Nodes {
-		if n >= 0 && n < len(s.nodes) && s.nodes[n] == *r.q.Node {
-			return true
-		}
-	}
-	return false
-}
-
 // lines decodes a chunk into a batch.
-func (r *reader) lines(s *source, c *store.ChunkRow, skip int64, frames []byte, b *Batch) error {
+func (r *reader) lines(s *source, c *store.ChunkRow, skip int64, data []byte, b *Batch) error {
 	b.Lines = make([]Line, 0, c.Lines)
 	b.after = make([]int64, 0, c.Lines)
-	for n := int64(0); len(frames) > 0; n++ {
-		f, rest, err := wire.NextFrame(frames)
+	for n := int64(0); len(data) > 0; n++ {
+		f, rest, err := wire.NextFrame(data)
 		if err != nil {
 			return fmt.Errorf("reading chunk %d of attempt %s: %w", c.Seq, c.AttemptID, err)
 		}
-		frames = rest
+		data = rest
 		if n < skip {
 			continue
 		}
-		l, wanted := r.line(s, &f)
-		if !wanted {
+		if !s.sieve.wants(&f) {
 			continue
 		}
 		if r.skip > 0 {
 			r.skip--
 			continue
 		}
-		l.N = c.FirstLine + n
-		b.Lines = append(b.Lines, l)
+		b.Lines = append(b.Lines, s.line(&f, c.FirstLine+n))
 		b.after = append(b.after, n+1)
 		if r.left > 0 {
 			if r.left--; r.left == 0 {
@@ -377,48 +368,13 @@ func (r *reader) lines(s *source, c *store.ChunkRow, skip int64, frames []byte, 
 	return nil
 }
 
-// line turns a frame into a line of the execution.
-func (r *reader) line(s *source, f *wire.Frame) (Line, bool) {
-	l := Line{Node: s.node(int(f.Node)), Step: -1, Try: int(f.Try) + s.tryBase, Stream: f.Stream, Flags: f.Flags, Time: time.UnixMicro(f.Time).UTC(), Data: f.Data}
+// line turns a frame into a line of the execution; n is its number.
+func (s *source) line(f *wire.Frame, n int64) Line {
+	l := Line{Node: s.node(int(f.Node)), Step: -1, Try: int(f.Try) + s.tryBase, Stream: f.Stream, Flags: f.Flags, Time: time.UnixMicro(f.Time).UTC(), N: n, Data: f.Data}
 	if int(f.Step) < len(s.specSteps) {
 		l.Step = s.specSteps[f.Step]
 	}
-	if r.q.Node != nil && l.Node != *r.q.Node {
-		return l, false
-	}
-	if r.q.Step != nil {
-		if _, of := r.steps.StepAt(l.Step); l.Step < 0 || of != *r.q.Step {
-			return l, false
-		}
-	}
-	return l, true
-}
-
-// keep remembers the last lines.
-func (r *reader) keep(b *Batch) {
-	for i := range b.Lines {
-		r.tail = append(r.tail, tailLine{b, i})
-	}
-	if over := int64(len(r.tail)) - r.q.Tail; over > r.q.Tail || over > 4096 {
-		r.tail = append(r.tail[:0], r.tail[over:]...)
-	}
-}
-
-// tellTail tells the last lines, in their batches.
-func (r *reader) tellTail(kept []tailLine) {
-	if over := int64(len(kept)) - r.q.Tail; over > 0 {
-		kept = kept[over:]
-	}
-	for len(kept) > 0 && !r.stopped {
-		b, from := kept[0].batch, kept[0].i
-		n := 0
-		for n < len(kept) && kept[n].batch == b {
-			n++
-		}
-		b.Lines, b.after = b.Lines[from:], b.after[from:]
-		kept = kept[n:]
-		r.stopped = !r.yield(b, nil)
-	}
+	return l
 }
 
 // follow tells what comes, until the execution has ended and all of it is told.

@@ -14,31 +14,65 @@ import (
 // slower than the database.
 const archivedAtOnce = 4 << 20
 
-// chunks reads some chunks of a log from a number on, from where they lie; none: nothing
-// of it is left, or wanted. It is the one place that knows of rows and archive.
+// chunks reads at most n chunks of a log from a number on, from where they lie; none:
+// nothing of it is left, or wanted. With heads it is the one place that knows of rows and
+// archive.
 //
-// Rows are asked first, as they go only after the object has become the log: what is no
-// row is in the archive by then, whenever it was packed.
-func (o *Output) chunks(ctx context.Context, s *source, from int64) ([]store.ChunkRow, error) {
-	if s.place == nil || from >= s.place.Chunks {
-		rows, err := o.st.Chunks(ctx, s.log.AttemptID, from, s.before, chunksAtOnce)
+// Rows are asked first, as they go only after the object has become the log, the first of
+// them first: what is no row is in the archive by then, whenever it was packed.
+func (o *Output) chunks(ctx context.Context, s *source, from int64, n int) ([]store.ChunkRow, error) {
+	if !s.placed(from) {
+		rows, err := o.st.Chunks(ctx, s.log.AttemptID, from, s.before, n)
 		if err != nil || len(rows) > 0 && rows[0].Seq == from || s.place != nil {
 			return rows, err
 		}
 		if err := o.findPlace(ctx, s); err != nil {
 			return nil, err
 		}
-		if s.place == nil || from >= s.place.Chunks {
+		if !s.placed(from) {
 			return rows, nil // dropped by retention up to there
 		}
 	}
 	var rows []store.ChunkRow
 	err := o.inArchive(ctx, s, func(obj *archive.Object) (err error) {
-		rows, err = archived(ctx, obj, s, from)
+		rows, err = archived(ctx, obj, s, from, n)
 		return err
 	})
 	return rows, err
 }
+
+// heads reads the chunks of a log from a number up to another without their data, as chunks
+// does.
+func (o *Output) heads(ctx context.Context, s *source, from, to int64) ([]store.ChunkHead, error) {
+	if !s.placed(from) {
+		heads, err := o.st.ChunkHeads(ctx, s.log.AttemptID, from, to)
+		if err != nil || len(heads) > 0 && heads[0].Seq == from || s.place != nil {
+			return heads, err
+		}
+		if err := o.findPlace(ctx, s); err != nil {
+			return nil, err
+		}
+		if !s.placed(from) {
+			return heads, nil
+		}
+	}
+	var heads []store.ChunkHead
+	err := o.inArchive(ctx, s, func(obj *archive.Object) error {
+		for i := from; i < min(to, int64(len(obj.Chunks))); i++ {
+			c := &obj.Chunks[i]
+			heads = append(heads, store.ChunkHead{Seq: i, FirstLine: c.FirstLine, Lines: c.Lines, TextBytes: c.TextBytes, Nodes: c.Nodes, Hash: c.Hash, Size: c.Size})
+		}
+		return nil
+	})
+	if err != nil || s.placed(to-1) {
+		return heads, err
+	}
+	late, err := o.st.ChunkHeads(ctx, s.log.AttemptID, from+int64(len(heads)), to)
+	return append(heads, late...), err
+}
+
+// placed reports whether a chunk is known to be archived.
+func (s *source) placed(seq int64) bool { return s.place != nil && seq < s.place.Chunks }
 
 func (o *Output) findPlace(ctx context.Context, s *source) (err error) {
 	s.place, err = o.st.ArchivedLog(ctx, s.log.AttemptID)
@@ -100,9 +134,9 @@ func unreadable(place *store.LogArchive, err error) error {
 }
 
 // archived reads chunks of an object, as many as one request brings.
-func archived(ctx context.Context, obj *archive.Object, s *source, from int64) ([]store.ChunkRow, error) {
+func archived(ctx context.Context, obj *archive.Object, s *source, from int64, n int) ([]store.ChunkRow, error) {
 	to, size := int(from), 0
-	for ; to < len(obj.Chunks) && obj.Chunks[to].FirstByte < s.before; to++ {
+	for ; to < len(obj.Chunks) && to < int(from)+n && obj.Chunks[to].FirstByte < s.before; to++ {
 		if size += obj.Chunks[to].Size; size > archivedAtOnce && to > int(from) {
 			break
 		}

@@ -83,8 +83,7 @@ func TestTextKeepsNodesApart(t *testing.T) {
 		if diff := cmp.Diff(whole, r.text(output.Query{}, all)); diff != "" {
 			t.Errorf("text (-want +got):\n%s", diff)
 		}
-		node := 1
-		if diff := cmp.Diff("Password: ok\nab\nover", r.text(output.Query{Node: &node}, output.ByteRange{End: 20})); diff != "" {
+		if diff := cmp.Diff("Password: ok\nab\nover", r.text(output.Query{Filter: output.Filter{Nodes: []int{1}}}, output.ByteRange{End: 20})); diff != "" {
 			t.Errorf("of one node (-want +got):\n%s", diff)
 		}
 		r.end()

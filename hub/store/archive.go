@@ -154,24 +154,6 @@ func (s *Store) RetryArchive(ctx context.Context) (int64, error) {
 	return s.exec(ctx, `UPDATE attempt_log SET pack_at = 0 WHERE pack_at > 0`)
 }
 
-// ChunkHead is a chunk without its data.
-type ChunkHead struct {
-	Seq       int64
-	Lines     int
-	TextBytes int64
-	Nodes     []int
-	Hash      [32]byte
-	// Size of its data in bytes.
-	Size int
-}
-
-// ChunkHeads reads at most limit chunks of an attempt from a number on, but not their data.
-func (s *Store) ChunkHeads(ctx context.Context, attemptID string, from int64, limit int) ([]ChunkHead, error) {
-	return collect(ctx, s, func(r scanner) (c ChunkHead, err error) {
-		return c, r.Scan(&c.Seq, &c.Lines, &c.TextBytes, jsonInto(&c.Nodes), hashInto(&c.Hash), &c.Size)
-	}, `SELECT seq, lines, text_bytes, nodes, hash, length(data) FROM output_chunk WHERE attempt_id = $1 AND seq >= $2 ORDER BY seq LIMIT $3`, attemptID, from, limit)
-}
-
 // ArchivedLog returns where the log of an attempt lies, nil while it is rows alone.
 func (s *Store) ArchivedLog(ctx context.Context, attemptID string) (*LogArchive, error) {
 	a, err := scanLogArchive(s.queryRow(ctx, `SELECT `+logArchiveColumns+` FROM log_archive a WHERE a.attempt_id = $1 AND a.state = 'archived'`, attemptID))

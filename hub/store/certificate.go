@@ -155,10 +155,11 @@ func (s *Store) LookUpCertificates(ctx context.Context, serials []string) ([]Cer
 	return out, nil
 }
 
-// DeleteOldCertificates removes superseded certificates that ended before a time; how
-// many it were.
+// DeleteOldCertificates removes superseded certificates that ended before a time, but for
+// those that may have signed a result that is still kept; how many it were.
 func (s *Store) DeleteOldCertificates(ctx context.Context, before time.Time) (int64, error) {
-	n, err := s.exec(ctx, `DELETE FROM runner_certificate WHERE superseded AND not_after < $1`, at(before))
+	n, err := s.exec(ctx, `DELETE FROM runner_certificate WHERE superseded AND not_after < $1
+		AND NOT EXISTS (SELECT 1 FROM (SELECT created_at FROM execution ORDER BY number LIMIT 1) oldest WHERE oldest.created_at <= runner_certificate.not_after)`, at(before))
 	if err != nil {
 		return 0, fmt.Errorf("removing old certificates: %w", err)
 	}

@@ -219,6 +219,25 @@ func (s *Store) Chunks(ctx context.Context, attemptID string, from, before int64
 		attemptID, from, before, limit)
 }
 
+// ChunkHead is a chunk without its data.
+type ChunkHead struct {
+	Seq, FirstLine int64
+	Lines          int
+	TextBytes      int64
+	Nodes          []int
+	Hash           [32]byte
+	// Size of its data in bytes.
+	Size int
+}
+
+// ChunkHeads reads the stored chunks of an attempt from a number up to another, without
+// their data.
+func (s *Store) ChunkHeads(ctx context.Context, attemptID string, from, to int64) ([]ChunkHead, error) {
+	return collect(ctx, s, func(r scanner) (c ChunkHead, err error) {
+		return c, r.Scan(&c.Seq, &c.FirstLine, &c.Lines, &c.TextBytes, jsonInto(&c.Nodes), hashInto(&c.Hash), &c.Size)
+	}, `SELECT seq, first_line, lines, text_bytes, nodes, hash, length(data) FROM output_chunk WHERE attempt_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, attemptID, from, to)
+}
+
 // ChunkAtLine returns the chunk of an attempt that holds a line, and its first line; false
 // when it is no row.
 func (s *Store) ChunkAtLine(ctx context.Context, attemptID string, line int64) (seq, first int64, ok bool, err error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/fairlead/fairlead/hub"
 )
@@ -51,6 +52,20 @@ func (s *Store) PutLate(ctx context.Context, list []hub.NodeStep) error {
 		return s.later(ctx, `WITH v (v_id, v_node, v_step, v_try, v_late) AS (VALUES `+s.values("tiiit", to-from)+`)
 			UPDATE node_step SET late_status = v_late FROM v WHERE execution_id = v_id AND node = v_node AND step = v_step AND try = v_try`, args...)
 	})
+}
+
+// FirstFailure returns the node step of an execution that failed or timed out before all
+// others, nil for none.
+func (s *Store) FirstFailure(ctx context.Context, executionID string) (*hub.NodeStep, error) {
+	n, err := scanNodeStep(s.queryRow(ctx, `SELECT `+nodeStepColumns+` FROM node_step
+		WHERE execution_id = $1 AND status IN ('failed', 'timed_out') ORDER BY ended_at, node, step, try LIMIT 1`, executionID))
+	if missing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for the first failure of execution %s: %w", executionID, err)
+	}
+	return &n, nil
 }
 
 // NodeSteps reads the node steps of an execution, by node, step and try.

@@ -396,6 +396,27 @@ func (e LogLineStream) Valid() bool {
 	}
 }
 
+// Defines values for LogMatchStream.
+const (
+	LogMatchStreamStderr LogMatchStream = "stderr"
+	LogMatchStreamStdout LogMatchStream = "stdout"
+	LogMatchStreamSystem LogMatchStream = "system"
+)
+
+// Valid indicates whether the value is a known member of the LogMatchStream enum.
+func (e LogMatchStream) Valid() bool {
+	switch e {
+	case LogMatchStreamStderr:
+		return true
+	case LogMatchStreamStdout:
+		return true
+	case LogMatchStreamSystem:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LogMessageType.
 const (
 	LogMessageTypeEnd   LogMessageType = "end"
@@ -729,8 +750,30 @@ func (e WaitingForKind) Valid() bool {
 	}
 }
 
+// Defines values for GetLogParamsStream.
+const (
+	GetLogParamsStreamStderr GetLogParamsStream = "stderr"
+	GetLogParamsStreamStdout GetLogParamsStream = "stdout"
+	GetLogParamsStreamSystem GetLogParamsStream = "system"
+)
+
+// Valid indicates whether the value is a known member of the GetLogParamsStream enum.
+func (e GetLogParamsStream) Valid() bool {
+	switch e {
+	case GetLogParamsStreamStderr:
+		return true
+	case GetLogParamsStreamStdout:
+		return true
+	case GetLogParamsStreamSystem:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetLogParamsFormat.
 const (
+	GetLogParamsFormatHTML   GetLogParamsFormat = "html"
 	GetLogParamsFormatNdjson GetLogParamsFormat = "ndjson"
 	GetLogParamsFormatText   GetLogParamsFormat = "text"
 )
@@ -738,9 +781,32 @@ const (
 // Valid indicates whether the value is a known member of the GetLogParamsFormat enum.
 func (e GetLogParamsFormat) Valid() bool {
 	switch e {
+	case GetLogParamsFormatHTML:
+		return true
 	case GetLogParamsFormatNdjson:
 		return true
 	case GetLogParamsFormatText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchLogParamsStream.
+const (
+	SearchLogParamsStreamStderr SearchLogParamsStream = "stderr"
+	SearchLogParamsStreamStdout SearchLogParamsStream = "stdout"
+	SearchLogParamsStreamSystem SearchLogParamsStream = "system"
+)
+
+// Valid indicates whether the value is a known member of the SearchLogParamsStream enum.
+func (e SearchLogParamsStream) Valid() bool {
+	switch e {
+	case SearchLogParamsStreamStderr:
+		return true
+	case SearchLogParamsStreamStdout:
+		return true
+	case SearchLogParamsStreamSystem:
 		return true
 	default:
 		return false
@@ -1453,6 +1519,36 @@ type LogEnd struct {
 	Status Status `json:"status"`
 }
 
+// LogFailure defines model for LogFailure.
+type LogFailure struct {
+	// Attempt Id of the attempt that it is of
+	Attempt string `json:"attempt"`
+
+	// Before Position in front of the first line that it printed; absent when it printed nothing
+	Before *string `json:"before,omitempty"`
+
+	// Code Exit code, when it exited
+	Code *int64 `json:"code,omitempty"`
+
+	// EndedAt Examples: 2026-11-22T15:04:05.123Z
+	EndedAt time.Time `json:"endedAt"`
+
+	// Last The last lines that it printed, without terminal sequences
+	Last []LogLine `json:"last"`
+
+	// Line Number of that line within its attempt, from 0
+	Line    int64   `json:"line"`
+	Message *string `json:"message,omitempty"`
+	Node    string  `json:"node"`
+
+	// Status State of an execution, node or step
+	Status Status `json:"status"`
+
+	// Step Position of the step, from 0; an error handler stands behind all steps
+	Step int64 `json:"step"`
+	Try  int64 `json:"try"`
+}
+
 // LogLine defines model for LogLine.
 type LogLine struct {
 	// Cursor Position after this line: give it as cursor to go on behind it
@@ -1491,6 +1587,45 @@ type LogLine struct {
 // LogLineStream defines model for LogLine.Stream.
 type LogLineStream string
 
+// LogMatch defines model for LogMatch.
+type LogMatch struct {
+	// Ahead Lines in front of it, without terminal sequences
+	Ahead *[]LogLine `json:"ahead,omitempty"`
+
+	// Attempt Id of the attempt that the line is of
+	Attempt string `json:"attempt"`
+
+	// Before Position in front of the line
+	Before string `json:"before"`
+
+	// Behind Lines behind it, without terminal sequences
+	Behind *[]LogLine `json:"behind,omitempty"`
+
+	// Cursor Position after the line
+	Cursor string `json:"cursor"`
+
+	// Cut The line is longer than its parts
+	Cut *bool `json:"cut,omitempty"`
+
+	// Line Number of the line within its attempt, from 0
+	Line int64  `json:"line"`
+	Node string `json:"node"`
+
+	// Parts The text of the line without colours and other terminal sequences, of a long one what stands around the first match
+	Parts  []LogPart      `json:"parts"`
+	Step   int64          `json:"step"`
+	Stream LogMatchStream `json:"stream"`
+
+	// Time By the runner's clock
+	//
+	// Examples: 2026-11-22T15:04:05.123Z
+	Time time.Time `json:"time"`
+	Try  int64     `json:"try"`
+}
+
+// LogMatchStream defines model for LogMatch.Stream.
+type LogMatchStream string
+
 // LogMessage defines model for LogMessage.
 type LogMessage struct {
 	End   *LogEnd        `json:"end,omitempty"`
@@ -1500,6 +1635,26 @@ type LogMessage struct {
 
 // LogMessageType defines model for LogMessage.Type.
 type LogMessageType string
+
+// LogPart defines model for LogPart.
+type LogPart struct {
+	Match *bool  `json:"match,omitempty"`
+	Text  string `json:"text"`
+}
+
+// LogSearch defines model for LogSearch.
+type LogSearch struct {
+	Items []LogMatch `json:"items"`
+
+	// Lines How many lines of the log are stored
+	Lines int64 `json:"lines"`
+
+	// Next Give it as cursor for what follows; absent when all that is stored was looked through
+	Next *string `json:"next,omitempty"`
+
+	// Reached How many lines of the log were looked through so far, on this page and those before
+	Reached int64 `json:"reached"`
+}
 
 // Me defines model for Me.
 type Me struct {
@@ -2054,20 +2209,32 @@ type CancelExecutionParams struct {
 
 // GetLogParams defines parameters for GetLog.
 type GetLogParams struct {
-	// Format text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}
+	// Node Lines of this node alone; repeated: of these
+	Node *[]string `form:"node,omitempty" json:"node,omitempty"`
+
+	// Step Lines of the step at this position alone, from 0, with its error handler; -1: all
+	Step *int64 `form:"step,omitempty" json:"step,omitempty"`
+
+	// Stream Lines of these streams alone; system is what the runner says about a step
+	Stream *[]GetLogParamsStream `form:"stream,omitempty" json:"stream,omitempty"`
+
+	// Since Lines from this time on, by the runner's clock
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Lines before this time, by the runner's clock
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+
+	// Format text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}; html: a page that stands alone, as a terminal would show it, always as a file
 	Format *GetLogParamsFormat `form:"format,omitempty" json:"format,omitempty"`
 
 	// Follow Stay until the execution has ended
 	Follow *bool `form:"follow,omitempty" json:"follow,omitempty"`
 
-	// Node Lines of this node alone
-	Node *string `form:"node,omitempty" json:"node,omitempty"`
-
-	// Step Lines of the step at this position alone, from 0, with its error handler; -1: all
-	Step *int64 `form:"step,omitempty" json:"step,omitempty"`
-
 	// Cursor Lines after this position
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Back Begin so many lines in front of the cursor, counted over what the other parameters leave
+	Back *int64 `form:"back,omitempty" json:"back,omitempty"`
 
 	// Line First line, counted from 0 over what the other parameters leave
 	Line *int64 `form:"line,omitempty" json:"line,omitempty"`
@@ -2085,8 +2252,50 @@ type GetLogParams struct {
 	Bytes *string `form:"bytes,omitempty" json:"bytes,omitempty"`
 }
 
+// GetLogParamsStream defines parameters for GetLog.
+type GetLogParamsStream string
+
 // GetLogParamsFormat defines parameters for GetLog.
 type GetLogParamsFormat string
+
+// SearchLogParams defines parameters for SearchLog.
+type SearchLogParams struct {
+	// Node Lines of this node alone; repeated: of these
+	Node *[]string `form:"node,omitempty" json:"node,omitempty"`
+
+	// Step Lines of the step at this position alone, from 0, with its error handler; -1: all
+	Step *int64 `form:"step,omitempty" json:"step,omitempty"`
+
+	// Stream Lines of these streams alone; system is what the runner says about a step
+	Stream *[]SearchLogParamsStream `form:"stream,omitempty" json:"stream,omitempty"`
+
+	// Since Lines from this time on, by the runner's clock
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Lines before this time, by the runner's clock
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+
+	// Q What to look for
+	Q string `form:"q" json:"q"`
+
+	// Regex q is a regular expression in the syntax of RE2
+	Regex *bool `form:"regex,omitempty" json:"regex,omitempty"`
+
+	// IgnoreCase Capital and small letters are the same
+	IgnoreCase *bool `form:"ignoreCase,omitempty" json:"ignoreCase,omitempty"`
+
+	// Context How many lines to tell around each
+	Context *int64 `form:"context,omitempty" json:"context,omitempty"`
+
+	// Limit How many lines at most
+	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Look behind this position
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// SearchLogParamsStream defines parameters for SearchLog.
+type SearchLogParamsStream string
 
 // ListExecutionNodesParams defines parameters for ListExecutionNodes.
 type ListExecutionNodesParams struct {
@@ -2574,6 +2783,21 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/executions/{id}/log (the `GetLog` operationId).
 	GetLog(ctx context.Context, id string, params *GetLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportLog Export the log with its proof
+	//
+	// Corresponds with GET /api/v1/executions/{id}/log/export (the `ExportLog` operationId).
+	ExportLog(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLogFailure Find the first failure in the log
+	//
+	// Corresponds with GET /api/v1/executions/{id}/log/failure (the `GetLogFailure` operationId).
+	GetLogFailure(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchLog Search the log
+	//
+	// Corresponds with GET /api/v1/executions/{id}/log/search (the `SearchLog` operationId).
+	SearchLog(ctx context.Context, id string, params *SearchLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListExecutionNodes The matrix of nodes and steps
 	//
@@ -3203,6 +3427,51 @@ func (c *Client) CancelExecution(ctx context.Context, id string, params *CancelE
 // Corresponds with GET /api/v1/executions/{id}/log (the `GetLog` operationId).
 func (c *Client) GetLog(ctx context.Context, id string, params *GetLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetLogRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportLog Export the log with its proof
+//
+// Corresponds with GET /api/v1/executions/{id}/log/export (the `ExportLog` operationId).
+func (c *Client) ExportLog(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportLogRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLogFailure Find the first failure in the log
+//
+// Corresponds with GET /api/v1/executions/{id}/log/failure (the `GetLogFailure` operationId).
+func (c *Client) GetLogFailure(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLogFailureRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchLog Search the log
+//
+// Corresponds with GET /api/v1/executions/{id}/log/search (the `SearchLog` operationId).
+func (c *Client) SearchLog(ctx context.Context, id string, params *SearchLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchLogRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4733,6 +5002,66 @@ func NewGetLogRequest(server string, id string, params *GetLogParams) (*http.Req
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Node != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "node", *params.Node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Step != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "step", *params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Stream != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "stream", *params.Stream, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Format != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -4757,33 +5086,21 @@ func NewGetLogRequest(server string, id string, params *GetLogParams) (*http.Req
 
 		}
 
-		if params.Node != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "node", *params.Node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Step != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "step", *params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Back != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "back", *params.Back, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4844,6 +5161,251 @@ func NewGetLogRequest(server string, id string, params *GetLogParams) (*http.Req
 		if params.Bytes != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "bytes", *params.Bytes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExportLogRequest constructs an http.Request for the ExportLog method
+func NewExportLogRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/executions/%s/log/export", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLogFailureRequest constructs an http.Request for the GetLogFailure method
+func NewGetLogFailureRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/executions/%s/log/failure", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSearchLogRequest constructs an http.Request for the SearchLog method
+func NewSearchLogRequest(server string, id string, params *SearchLogParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/executions/%s/log/search", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Node != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "node", *params.Node, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Step != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "step", *params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Stream != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "stream", *params.Stream, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "q", params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Regex != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "regex", *params.Regex, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IgnoreCase != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "ignoreCase", *params.IgnoreCase, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Context != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "context", *params.Context, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

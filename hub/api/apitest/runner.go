@@ -2,11 +2,15 @@ package apitest
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +19,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/archive"
+	"github.com/fairlead/fairlead/hub/ca"
 	"github.com/fairlead/fairlead/hub/cluster"
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/keys"
@@ -56,6 +61,8 @@ type Runner struct {
 	ref  hub.SessionRef
 	play Play
 	t    testing.TB
+	// key signs results; nil: they bear no good signature.
+	key *ecdsa.PrivateKey
 
 	mu      sync.Mutex // guards gone and running
 	gone    bool       // nothing is taken any more
@@ -73,6 +80,31 @@ func (h *Hub) Runner(t testing.TB, name string, play Play) *Runner {
 	must(t, err)
 	row := &hub.Runner{OrganisationID: hub.DefaultOrganisationID, Name: name, SealingKey: sealing, Slots: 16}
 	must(t, h.Store.CreateRunner(t.Context(), row))
+	return h.connect(t, row, play)
+}
+
+// Signer connects a runner that was enrolled, and signs its results as runners do.
+func (h *Hub) Signer(t testing.TB, name string, play Play) *Runner {
+	t.Helper()
+	_, sealing, err := wire.SealingKey()
+	must(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	must(t, err)
+	token, _, err := h.CA.CreateToken(t.Context(), ca.NewToken{OrganisationID: hub.DefaultOrganisationID, By: "admin"})
+	must(t, err)
+	enrolled, err := h.CA.Enrol(t.Context(), ca.Enrolment{Token: token, Request: request, SealingKey: sealing, Name: name})
+	must(t, err)
+	r := h.connect(t, enrolled.Runner, play)
+	r.key = key
+	return r
+}
+
+// connect opens the session of a runner.
+func (h *Hub) connect(t testing.TB, row *hub.Runner, play Play) *Runner {
+	t.Helper()
+	name := row.Name
 	welcome, err := h.Dispatch.Hello(t.Context(), hub.Hello{
 		RunnerID: row.ID, OrganisationID: row.OrganisationID, Nonce: random(16), BootID: random(32), HostID: random(32),
 		Slots: 16, Version: "test", OS: "linux", Arch: "amd64", Hostname: name,
@@ -255,9 +287,27 @@ func (a *Attempt) close(ctx context.Context) {
 	r := hub.Result{Outcome: a.outcome, StepsTotal: a.n, LogTotal: int64(a.seq), StepsHash: a.hash, LogHash: a.logHash}
 	sum := sha256.Sum256(a.hash[:])
 	r.RunnerID, r.Fence, r.FirstN, r.PrevHash, r.Signature = a.runner.ID, a.Fence, a.n, a.hash, sum[:]
+	if a.runner.key != nil {
+		r.Signature = a.runner.sign(&r)
+	}
 	if _, err := a.runner.hub.Dispatch.Result(ctx, r); err != nil {
 		a.runner.t.Errorf("result: %v", err)
 	}
+}
+
+// sign signs a result. The contract numbers outcomes in this order.
+func (r *Runner) sign(result *hub.Result) []byte {
+	order := []hub.Status{"", hub.StatusSucceeded, hub.StatusFailed, hub.StatusTimedOut, hub.StatusCancelled, hub.StatusUnknown, hub.StatusSkipped}
+	digest := wire.ResultDigest(wire.Result{
+		Incarnation: uint64(result.Fence.Incarnation), AttemptID: result.Fence.AttemptID, Epoch: uint32(result.Fence.Epoch),
+		Outcome: int32(slices.Index(order, result.Outcome)), StepsTotal: uint64(result.StepsTotal), StepsHash: result.StepsHash,
+		LogTotal: uint64(result.LogTotal), LogHash: result.LogHash,
+	})
+	signature, err := ecdsa.SignASN1(rand.Reader, r.key, digest[:])
+	if err != nil {
+		r.t.Errorf("signing a result: %v", err)
+	}
+	return signature
 }
 
 // Node is the name of the node at a position of the assignment.

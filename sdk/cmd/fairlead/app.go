@@ -171,7 +171,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "ids alone; no output of what runs")
 	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours")
 	root.AddCommand(a.projects(), a.nodes(), a.jobs(), a.executions(), a.schedules(), a.calendars(), a.keys(), a.runners(), a.tokens(), a.cluster(),
-		a.runCommand(), a.execCommand(), a.loginCommand(), a.logoutCommand(), a.contexts(), a.apiCommand())
+		a.runCommand(), a.execCommand(), a.verifyFile(), a.loginCommand(), a.logoutCommand(), a.contexts(), a.apiCommand())
 	return root
 }
 

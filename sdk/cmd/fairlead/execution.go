@@ -16,7 +16,7 @@ import (
 
 func (a *app) executions() *cobra.Command {
 	noun := a.noun("executions", "Runs of jobs and commands", "execution")
-	noun.AddCommand(a.listExecutions(), a.showExecution(), a.logCommand(), a.waitCommand(), a.cancelCommand(), a.rerunCommand(), a.retryCommand())
+	noun.AddCommand(a.listExecutions(), a.showExecution(), a.logCommand(), a.searchCommand(), a.exportCommand(), a.verifyExecution(), a.waitCommand(), a.cancelCommand(), a.rerunCommand(), a.retryCommand())
 	return noun
 }
 

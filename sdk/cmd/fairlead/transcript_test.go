@@ -16,6 +16,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api/apitest"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 var update = flag.Bool("update", false, "write what commands print into the transcripts")
@@ -62,7 +63,7 @@ func play(t *testing.T, text string) string {
 			t.Fatal(err)
 		}
 	}
-	s := start(t, dir)
+	s := start(t, dir, strings.Contains(text, "executions verify"))
 	var out strings.Builder
 	for line := range strings.Lines(text) {
 		switch {
@@ -111,10 +112,15 @@ type session struct {
 	env map[string]string
 }
 
-func start(t *testing.T, dir string) *session {
+// start has a hub with a runner, which signs what it did if that is looked at.
+func start(t *testing.T, dir string, signs bool) *session {
 	t.Helper()
 	h := apitest.Start(t)
-	h.Runner(t, "r1", byCommand)
+	if signs {
+		h.Signer(t, "r1", byCommand)
+	} else {
+		h.Runner(t, "r1", byCommand)
+	}
 	return &session{t: t, hub: h, dir: dir, env: map[string]string{
 		"FAIRLEAD_URL": h.URL, "FAIRLEAD_TOKEN": apitest.Token, "HOME": dir, "TZ": "UTC",
 	}}
@@ -128,11 +134,30 @@ func byCommand(ctx context.Context, a *apitest.Attempt) error {
 		return apitest.Fail(ctx, a)
 	case strings.Contains(step.Exec, "fails on web2"):
 		return failOnWeb2(a)
+	case strings.Contains(step.Exec, "talks"):
+		return talk(a)
 	case strings.Contains(step.Exec, "sleep"):
 		return apitest.UntilStopped(ctx, a)
 	default:
 		return apitest.Succeed(ctx, a)
 	}
+}
+
+// talk prints some lines on each node, complains on web2 and fails there.
+func talk(a *apitest.Attempt) error {
+	for n := range a.Assignment.Nodes {
+		a.Started(n, 0)
+		for i := range 5 {
+			a.Print(n, 0, fmt.Sprintf("%s says \x1b[32mline\x1b[0m %d", a.Node(n), i+1))
+		}
+		if a.Node(n) == "web2" {
+			a.Frames(wire.Frame{Node: uint32(n), Try: 1, Stream: wire.Stderr, Data: []byte("ERROR: disk full")})
+			a.Ended(n, 0, hub.StatusFailed, 1)
+			continue
+		}
+		a.Ended(n, 0, hub.StatusSucceeded, 0)
+	}
+	return nil
 }
 
 // failOnWeb2 fails on that node alone.
@@ -184,6 +209,7 @@ func (s *session) steady(out string) string {
 		{`\((\d+(\.\d+)?(ms|s|m))+\)`, "(TOOK)"},
 		{`(?m)(Tick: +)\d+`, "${1}N"},
 		{`"cursor":"[^"]*"`, `"cursor":"CURSOR"`},
+		{`\b[0-9a-f]{64}\b`, "SHA256"},
 		{` +\n`, "\n"},
 	} {
 		out = regexp.MustCompile(r.pattern).ReplaceAllString(out, r.with)

@@ -25,6 +25,7 @@ export type Token = Schemas["Token"];
 export type Status = Schemas["Status"];
 export type LogLine = Schemas["LogLine"];
 export type LogEnd = Schemas["LogEnd"];
+export type LogMatch = Schemas["LogMatch"];
 export type LogMessage = Schemas["LogMessage"];
 export type Schedule = Schemas["Schedule"];
 export type Archive = Schemas["Archive"];

@@ -189,6 +189,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/executions/{id}/log/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Export the log with its proof */
+        get: operations["export-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/executions/{id}/log/failure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Find the first failure in the log */
+        get: operations["get-log-failure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/executions/{id}/log/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Search the log */
+        get: operations["search-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/executions/{id}/nodes": {
         parameters: {
             query?: never;
@@ -1400,6 +1451,39 @@ export interface components {
             outcome?: components["schemas"]["Status"];
             status: components["schemas"]["Status"];
         };
+        LogFailure: {
+            /** @description Id of the attempt that it is of */
+            attempt: string;
+            /** @description Position in front of the first line that it printed; absent when it printed nothing */
+            before?: string;
+            /**
+             * Format: int64
+             * @description Exit code, when it exited
+             */
+            code?: number;
+            /**
+             * Format: date-time
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            endedAt: string;
+            /** @description The last lines that it printed, without terminal sequences */
+            last: components["schemas"]["LogLine"][];
+            /**
+             * Format: int64
+             * @description Number of that line within its attempt, from 0
+             */
+            line: number;
+            message?: string;
+            node: string;
+            status: components["schemas"]["Status"];
+            /**
+             * Format: int64
+             * @description Position of the step, from 0; an error handler stands behind all steps
+             */
+            step: number;
+            /** Format: int64 */
+            try: number;
+        };
         LogLine: {
             /** @description Position after this line: give it as cursor to go on behind it */
             cursor: string;
@@ -1435,11 +1519,64 @@ export interface components {
             /** Format: int64 */
             try: number;
         };
+        LogMatch: {
+            /** @description Lines in front of it, without terminal sequences */
+            ahead?: components["schemas"]["LogLine"][];
+            /** @description Id of the attempt that the line is of */
+            attempt: string;
+            /** @description Position in front of the line */
+            before: string;
+            /** @description Lines behind it, without terminal sequences */
+            behind?: components["schemas"]["LogLine"][];
+            /** @description Position after the line */
+            cursor: string;
+            /** @description The line is longer than its parts */
+            cut?: boolean;
+            /**
+             * Format: int64
+             * @description Number of the line within its attempt, from 0
+             */
+            line: number;
+            node: string;
+            /** @description The text of the line without colours and other terminal sequences, of a long one what stands around the first match */
+            parts: components["schemas"]["LogPart"][];
+            /** Format: int64 */
+            step: number;
+            /** @enum {string} */
+            stream: "stdout" | "stderr" | "system";
+            /**
+             * Format: date-time
+             * @description By the runner's clock
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            time: string;
+            /** Format: int64 */
+            try: number;
+        };
         LogMessage: {
             end?: components["schemas"]["LogEnd"];
             lines?: components["schemas"]["LogLine"][];
             /** @enum {string} */
             type: "lines" | "end";
+        };
+        LogPart: {
+            match?: boolean;
+            text: string;
+        };
+        LogSearch: {
+            items: components["schemas"]["LogMatch"][];
+            /**
+             * Format: int64
+             * @description How many lines of the log are stored
+             */
+            lines: number;
+            /** @description Give it as cursor for what follows; absent when all that is stored was looked through */
+            next?: string;
+            /**
+             * Format: int64
+             * @description How many lines of the log were looked through so far, on this page and those before
+             */
+            reached: number;
         };
         Me: {
             admin: boolean;
@@ -2317,16 +2454,24 @@ export interface operations {
     "get-log": {
         parameters: {
             query?: {
-                /** @description text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd} */
-                format?: "text" | "ndjson";
-                /** @description Stay until the execution has ended */
-                follow?: boolean;
-                /** @description Lines of this node alone */
-                node?: string;
+                /** @description Lines of this node alone; repeated: of these */
+                node?: string[];
                 /** @description Lines of the step at this position alone, from 0, with its error handler; -1: all */
                 step?: number;
+                /** @description Lines of these streams alone; system is what the runner says about a step */
+                stream?: ("stdout" | "stderr" | "system")[];
+                /** @description Lines from this time on, by the runner's clock */
+                since?: string;
+                /** @description Lines before this time, by the runner's clock */
+                until?: string;
+                /** @description text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {"end": LogEnd}; html: a page that stands alone, as a terminal would show it, always as a file */
+                format?: "text" | "ndjson" | "html";
+                /** @description Stay until the execution has ended */
+                follow?: boolean;
                 /** @description Lines after this position */
                 cursor?: string;
+                /** @description Begin so many lines in front of the cursor, counted over what the other parameters leave */
+                back?: number;
                 /** @description First line, counted from 0 over what the other parameters leave */
                 line?: number;
                 /** @description How many lines at most; 0: all */
@@ -2354,7 +2499,127 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": string;
+                    "text/html": string;
                     "text/plain": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-log-failure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogFailure"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "search-log": {
+        parameters: {
+            query: {
+                /** @description Lines of this node alone; repeated: of these */
+                node?: string[];
+                /** @description Lines of the step at this position alone, from 0, with its error handler; -1: all */
+                step?: number;
+                /** @description Lines of these streams alone; system is what the runner says about a step */
+                stream?: ("stdout" | "stderr" | "system")[];
+                /** @description Lines from this time on, by the runner's clock */
+                since?: string;
+                /** @description Lines before this time, by the runner's clock */
+                until?: string;
+                /** @description What to look for */
+                q: string;
+                /** @description q is a regular expression in the syntax of RE2 */
+                regex?: boolean;
+                /** @description Capital and small letters are the same */
+                ignoreCase?: boolean;
+                /** @description How many lines to tell around each */
+                context?: number;
+                /** @description How many lines at most */
+                limit?: number;
+                /** @description Look behind this position */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogSearch"];
                 };
             };
             /** @description Error */

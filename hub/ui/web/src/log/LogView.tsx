@@ -12,6 +12,7 @@ import {
   useRef,
   useState,
 } from "react";
+import { errorOf } from "../api/client";
 import { given } from "../api/queries";
 import { Icon, type IconName } from "../base/icons";
 import { recall, remember } from "../base/local";
@@ -22,6 +23,8 @@ import { duration, full, stamp } from "../base/time";
 import { t } from "../text/t";
 import { spans } from "./ansi";
 import { find, followLimit, type Row, readLimit } from "./buffer";
+import { FoundList } from "./FoundList";
+import { LogSearch } from "./found";
 import type { LogSession, LogView as View } from "./session";
 
 // LogView shows a window of a log: live while the execution runs, by pages after it.
@@ -33,9 +36,12 @@ export function LogView({
   target,
   onTarget,
   head,
+  failed,
 }: {
   session: LogSession;
   running: boolean;
+  // failed: a step has, so that there is a first one.
+  failed: boolean;
   showNode: boolean;
   // target is the position in front of the line that the address points at.
   target: string | undefined;
@@ -50,6 +56,12 @@ export function LogView({
   const [pinned, setPinned] = useState(running && target === undefined);
   const [words, setWords] = useState("");
   const [hit, setHit] = useState(0);
+  const [regex, setRegex] = useState(false);
+  const search = useMemo(() => new LogSearch(session.query), [session]);
+  useEffect(() => () => search.close(), [search]);
+  const found = useStore(search.found);
+  const [notice, setNotice] = useState("");
+  const box = useRef<HTMLInputElement>(null);
   // When the reader last touched what scrolls: only he ends following, not a row that
   // goes at the top.
   const touched = useRef(0);
@@ -117,9 +129,72 @@ export function LogView({
     setHit(next);
     goto(hits[next] ?? 0);
   };
+  const searchAll = () => {
+    if (words !== "") void search.start(words, regex);
+  };
+  const closeSearch = () => {
+    search.close();
+    box.current?.focus();
+  };
+  // open shows what stands around a position, wherever in the log it is.
+  const open = async (before: string) => {
+    setNotice("");
+    setPinned(false);
+    onTarget(before);
+    let index = rowAt(session, before);
+    if (index < 0) {
+      await session.openAround(before);
+      if (running) session.follow();
+      index = rowAt(session, before);
+    }
+    if (index >= 0) requestAnimationFrame(() => virtual.scrollToIndex(index, { align: "center" }));
+  };
+  // next goes along what the whole log's search found, else along what is loaded.
+  const next = (by: number) => {
+    const { items } = found;
+    if (items.length === 0) return step(by);
+    const at = items.findIndex((m) => m.before === target);
+    const to = at < 0 ? (by > 0 ? 0 : items.length - 1) : (at + by + items.length) % items.length;
+    void open(items[to]?.before ?? "");
+  };
+  const toFailure = async () => {
+    setNotice("");
+    try {
+      const before = await session.firstFailure();
+      if (before === undefined) setNotice(t("log.failureNone"));
+      else await open(before);
+    } catch (cause) {
+      setNotice(errorOf(cause).message);
+    }
+  };
   const onSearchKey = (event: KeyboardEvent) => {
-    if (event.key === "Enter") step(event.shiftKey ? -1 : 1);
-    if (event.key === "Escape") setWords("");
+    if (
+      event.key === "Enter" &&
+      (event.ctrlKey || event.metaKey || regex || hits.length === 0) &&
+      found.words !== words
+    )
+      searchAll();
+    else if (event.key === "Enter") next(event.shiftKey ? -1 : 1);
+    if (event.key === "Escape") {
+      setWords("");
+      search.close();
+    }
+  };
+  // Keys of the log itself: as in less and vi.
+  const onLogKey = (event: KeyboardEvent) => {
+    touch();
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const act = {
+      "/": () => box.current?.focus(),
+      n: () => next(1),
+      N: () => next(-1),
+      g: () => toStart(),
+      G: () => toEnd(),
+      f: () => failed && void toFailure(),
+    }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
   };
 
   const toEnd = () => {
@@ -151,6 +226,7 @@ export function LogView({
             placeholder={t("log.find")}
             aria-label={t("log.findLabel")}
             leftSection={<Icon name="search" size={13} />}
+            ref={box}
             onKeyDown={onSearchKey}
             onChange={(e) => {
               setWords(e.currentTarget.value);
@@ -160,7 +236,17 @@ export function LogView({
           {words ? (
             <>
               <Hits at={hits.length ? Math.min(hit, hits.length - 1) + 1 : 0} n={hits.length} />
-              <Tool icon="chevron" label={t("log.next")} onClick={() => step(1)} turned />
+              <Tool icon="chevron" label={t("log.next")} onClick={() => next(1)} turned />
+              <Tool icon="regex" label={t("log.regex")} on={regex} onClick={() => setRegex(!regex)} />
+              <Button
+                size="compact-xs"
+                variant="default"
+                title={t("log.searchHint")}
+                loading={found.busy}
+                onClick={searchAll}
+              >
+                {t("log.search")}
+              </Button>
             </>
           ) : null}
         </div>
@@ -171,6 +257,7 @@ export function LogView({
           onClick={() => toggle("log.times", times, setTimes, "yes")}
         />
         <Tool icon="wrap" label={t("log.wrap")} on={wrap} onClick={() => toggle("log.wrap", wrap, setWrap, "no")} />
+        {failed ? <Tool icon="warn" label={t("log.failure")} onClick={() => void toFailure()} /> : null}
         <Tool icon="top" label={t("log.start")} onClick={toStart} />
         {running ? (
           <Tool
@@ -184,6 +271,12 @@ export function LogView({
         )}
         <Download session={session} />
       </div>
+      <FoundList search={search} at={target} onOpen={(before) => void open(before)} onClose={closeSearch} />
+      {notice ? (
+        <div className="log-edge" role="status">
+          {notice}
+        </div>
+      ) : null}
       {view.before || session.buffer.dropped > 0 ? (
         <div className="log-edge">
           {session.buffer.dropped > 0 ? t("log.dropped", { n: session.buffer.dropped }) : t("log.before")}
@@ -221,7 +314,7 @@ export function LogView({
           onScroll={onScroll}
           onWheel={touch}
           onTouchMove={touch}
-          onKeyDown={touch}
+          onKeyDown={onLogKey}
           onPointerDown={touch}
           onPointerMove={(e) => e.buttons !== 0 && touch()}
           tabIndex={0}
@@ -276,6 +369,11 @@ function Hits({ at, n }: { at: number; n: number }) {
       <Polite text={useRarely(words, 2_000)} />
     </span>
   );
+}
+
+// rowAt is where the row is that begins at a position, -1 if it is not held.
+function rowAt(session: LogSession, before: string): number {
+  return session.buffer.rows.findIndex((row) => row.before === before);
 }
 
 function toggle(name: string, on: boolean, set: (on: boolean) => void, word: "yes" | "no"): void {
@@ -442,6 +540,12 @@ function Download({ session }: { session: LogSession }) {
         </Menu.Item>
         <Menu.Item component="a" href={address("ndjson")} download>
           {t("log.downloadNDJSON")}
+        </Menu.Item>
+        <Menu.Item component="a" href={address("html")} download>
+          {t("log.downloadHTML")}
+        </Menu.Item>
+        <Menu.Item component="a" href={`/api/v1/executions/${encodeURIComponent(execution)}/log/export`} download>
+          {t("log.downloadExport")}
         </Menu.Item>
       </Menu.Dropdown>
     </Menu>

@@ -37,6 +37,15 @@ test("markup stays text", () => {
 test("a progress bar shows its last state", () => {
   expect(overwritten("10%\r50%\r100%")).toBe("100%");
   expect(overwritten("done\r")).toBe("done");
+  expect(overwritten("a long line\rshort")).toBe("shortg line");
+  expect(overwritten("a long line\r\x1b[Kshort")).toBe("short");
+  expect(overwritten("wait -\b\\\b|")).toBe("wait |");
+  expect(overwritten("ab\x1b[2K\rc")).toBe("c");
+  expect(overwritten("abcdef\x1b[3Dx")).toBe("abcxef");
+  expect(overwritten("a\x1b[999999999Cb")).toHaveLength(1001);
+  expect(overwritten("\x1b]0;title\x07x\ry")).toBe("y");
+  expect(spans("\x1b[31m10%\r\x1b[32m100%")).toEqual([{ text: "100%", className: "ansi-green" }]);
+  expect(spans("10%\r20%", "\x1b[1m")).toEqual([{ text: "20%", className: "ansi-bold" }]);
 });
 
 test.each([

@@ -46,12 +46,50 @@ function picture(character: string): string {
   return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
+// within is what moves within a line: carriage return, backspace, erase, and columns.
+const within = /[\r\x08]|\x1b\[(\d*)(?:;[\d;]*)?([CDGK])/;
+const pieces = /\x1b\[[\d;:]*m|\x1b\[\d*(?:;[\d;]*)?[CDGK]|[\r\x08]|[\s\S]/gu;
+// A sequence moves no further than this beyond what stands there.
+const farthest = 1000;
+
 // overwritten keeps what a terminal would show of a line that was written over by
-// carriage returns, as progress bars do.
+// carriage returns, backspaces and erasing, as progress bars do; with its colours.
 export function overwritten(text: string): string {
-  if (!text.includes("\r")) return text;
-  const parts = text.split("\r").filter((part) => part !== "");
-  return parts.at(-1) ?? "";
+  if (!within.test(text)) return text;
+  // Other sequences first, or their letters would take places.
+  const kept = text.replace(sequences, (s) => (colour.test(s) || within.test(s) ? s : ""));
+  let boxes: { character: string; sgr: string }[] = [];
+  let at = 0;
+  let sgr = "";
+  const move = (to: number) => {
+    at = Math.min(Math.max(to, 0), Math.max(boxes.length, farthest));
+  };
+  for (const [piece] of kept.matchAll(pieces)) {
+    const moved = piece.length > 1 ? within.exec(piece) : null;
+    if (colour.test(piece)) sgr = carry(sgr, piece);
+    else if (piece === "\r") at = 0;
+    else if (piece === "\b") move(at - 1);
+    else if (moved) {
+      const n = Number(moved[1] ?? "");
+      if (moved[2] === "C") move(at + (n || 1));
+      else if (moved[2] === "D") move(at - (n || 1));
+      else if (moved[2] === "G") move((n || 1) - 1);
+      else if (n === 0) boxes = boxes.slice(0, at);
+      else if (n === 1) boxes = boxes.map((b, i) => (i <= at ? { character: " ", sgr: "" } : b));
+      else if (n === 2) boxes = [];
+    } else {
+      while (boxes.length < at) boxes.push({ character: " ", sgr: "" });
+      boxes[at++] = { character: piece, sgr };
+    }
+  }
+  let out = "";
+  let on = "";
+  for (const box of boxes) {
+    if (box.sgr !== on) out += `\x1b[0m${box.sgr}`;
+    on = box.sgr;
+    out += box.character;
+  }
+  return on === sgr ? out : `${out}\x1b[0m${sgr}`;
 }
 
 // plain is the text alone, for search and copying.
@@ -76,9 +114,10 @@ export function carry(before: string, text: string): string {
 
 // spans turns a line into styled pieces.
 export function spans(text: string, before = ""): Span[] {
-  const line = overwritten(text);
+  // What is left on from before holds for what is written over, too.
+  const line = within.test(text) ? overwritten(before + text) : text;
   if (before === "" && !line.includes("\x1b")) return visible(line);
-  const kept = (before + line).replace(sequences, (s) => (colour.test(s) ? s : ""));
+  const kept = (line === text ? before + line : line).replace(sequences, (s) => (colour.test(s) ? s : ""));
   const out: Span[] = [];
   for (const piece of Anser.ansiToJson(kept, { use_classes: true, remove_empty: true })) {
     out.push(...visible(piece.content, styleOf(piece)));

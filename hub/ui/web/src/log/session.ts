@@ -44,7 +44,16 @@ export interface LogView {
   error?: ApiError;
 }
 
+// Range is what one page holds: back counts lines in front of the cursor.
+interface Range {
+  cursor?: string;
+  lines?: number;
+  tail?: number;
+  back?: number;
+}
+
 const pageLines = 2000;
+const aroundLines = 200;
 const tailMax = 100_000;
 
 const blank: LogView = { version: 0, state: "loading", since: 0, before: false, after: false, received: 0 };
@@ -96,6 +105,25 @@ export class LogSession {
     return this.page({ cursor, lines: pageLines });
   }
 
+  // openAround reads what stands around a position.
+  async openAround(before: string): Promise<void> {
+    this.stop();
+    this.buffer.reset(before);
+    this.tail = 0;
+    this.tell({ ...blank, version: this.view.get().version, before: before !== "" });
+    await this.page({ cursor: before, back: aroundLines, lines: pageLines });
+  }
+
+  // firstFailure is the position in front of what the step that failed first printed,
+  // undefined when it printed nothing.
+  async firstFailure(): Promise<string | undefined> {
+    const answer = await api.GET("/api/v1/executions/{id}/log/failure", {
+      params: { path: { id: this.query.execution } },
+    });
+    if (!answer.data) throw problemFrom(answer.error, answer.response.status);
+    return answer.data.before;
+  }
+
   // openEnd reads the last lines.
   openEnd(lines = pageLines): Promise<void> {
     this.stop();
@@ -118,13 +146,19 @@ export class LogSession {
     await this.page({ cursor: this.buffer.cursor, lines: pageLines });
   }
 
-  private async page(range: { cursor?: string; lines?: number; tail?: number }): Promise<void> {
+  private async page(range: Range): Promise<void> {
     const abort = new AbortController();
     this.abort = abort;
     try {
       const { lines, end } = await this.fetchPage(range, abort.signal);
       if (abort.signal.aborted) return;
       if (range.tail !== undefined) this.buffer.reset();
+      const first = lines[0];
+      if (range.back !== undefined && first && first.cursor !== range.cursor) {
+        // The position in front of the first line is not told: it is given up for its own.
+        this.buffer.reset(first.cursor);
+        lines.shift();
+      }
       this.buffer.append(lines);
       if (end?.cursor) this.buffer.cursor = end.cursor;
       // A tail that is full has something in front of it, unless it starts the log.
@@ -135,7 +169,7 @@ export class LogSession {
     }
   }
 
-  private async fetchPage(range: { cursor?: string; lines?: number; tail?: number }, signal: AbortSignal) {
+  private async fetchPage(range: Range, signal: AbortSignal) {
     const { node, step, execution } = this.query;
     const query: Record<string, string | number> = { format: "ndjson" };
     if (node) query.node = node;
@@ -143,6 +177,7 @@ export class LogSession {
     if (range.cursor) query.cursor = range.cursor;
     if (range.lines) query.lines = range.lines;
     if (range.tail) query.tail = range.tail;
+    if (range.back && range.cursor) query.back = range.back;
     const answer = await api.GET("/api/v1/executions/{id}/log", {
       params: { path: { id: execution }, query: query as { format: "ndjson" } },
       parseAs: "text",

@@ -618,6 +618,7 @@ function LogSide({
       key={`${choice.node} ${choice.step}`}
       session={session}
       running={running}
+      failed={(e.nodes.failed ?? 0) > 0 || e.status === "failed" || e.status === "timed_out"}
       showNode={choice.node === ""}
       target={at === "start" ? "" : at}
       onTarget={(before) => onAt(before === "" ? "start" : before)}
