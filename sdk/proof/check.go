@@ -209,6 +209,9 @@ func (c *checker) chunk(k *chunk) {
 		c.bad(at, "chunk %d cannot be decompressed: %v", k.Seq, err)
 	case next(c.hash, k.Seq, frames) != k.Hash:
 		c.bad(at, "chunk %d is not the one that the chain goes on with", k.Seq)
+	case k.FirstLine != a.Lines || count(frames) != k.Lines:
+		at.From, at.To = a.Lines, a.Lines+max(0, count(frames))
+		c.bad(at, "chunk %d is said to have %d lines from %d on; it holds %d, from %d on", k.Seq, k.Lines, k.FirstLine, count(frames), a.Lines)
 	}
 	c.hash = k.Hash
 	a.Chunks++
@@ -280,6 +283,32 @@ func next(before sum, seq uint64, frames []byte) sum {
 	h.Write(binary.BigEndian.AppendUint64(nil, seq))
 	h.Write(frames)
 	return sum(h.Sum(nil))
+}
+
+// count is how many lines stand in frames: each is a byte, three numbers, a time, an offset
+// where the byte says so, and the length of the text before it. -1: they are none.
+func count(frames []byte) (lines int64) {
+	const hasOffset = 1 << 5
+	for ; len(frames) > 0; lines++ {
+		numbers := 5
+		if frames[0]&hasOffset != 0 {
+			numbers++
+		}
+		frames = frames[1:]
+		size := uint64(0)
+		for range numbers {
+			var n int
+			if size, n = binary.Uvarint(frames); n <= 0 {
+				return -1
+			}
+			frames = frames[n:]
+		}
+		if size > uint64(len(frames)) {
+			return -1
+		}
+		frames = frames[size:]
+	}
+	return lines
 }
 
 // digest is what a runner signs.

@@ -120,6 +120,8 @@ func TestCheck(t *testing.T) {
 		"a chunk is another's":  {changed(t, lines, 4, func(f map[string]any) { f["data"] = field(t, lines[6], "data") }), 2, "not the one"},
 		"a chunk is junk":       {changed(t, lines, 4, func(f map[string]any) { f["data"] = "anVuaw==" }), 2, "decompressed"},
 		"a hash is changed":     {changed(t, lines, 3, func(f map[string]any) { f["hash"] = strings.Repeat("ab", 32) }), 1, "not the one"},
+		"lines are added":       {changed(t, lines, 4, func(f map[string]any) { f["lines"] = 3 }), 2, "it holds 2"},
+		"lines are renumbered":  {changed(t, lines, 5, func(f map[string]any) { f["firstLine"] = 7 }), 3, "from 6 on"},
 		"a chunk is missing":    {end(without(lines, 5), 5), 3, "chunk 3 is missing"},
 		"the last is missing":   {end(without(lines, 7), 5), 5, "chunk 5 is missing, of 6"},
 		"fewer were signed":     {changed(t, lines, 1, func(f map[string]any) { f["result"].(map[string]any)["logTotal"] = 5 }), -1, "signature is not good"},
