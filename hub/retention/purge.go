@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,8 @@ const (
 	objectsAtOnce = 100
 	// deleteTime bounds what an archive may take to delete one object.
 	deleteTime = time.Minute
+	// longestError bounds what is told of an error.
+	longestError = 500
 	// longestRest bounds the pause behind a transaction, which is as long as that took.
 	longestRest = 100 * time.Millisecond
 )
@@ -268,7 +271,11 @@ func (p *pass) deleteObject(ctx context.Context, a *store.LogArchive) error {
 
 // fail tells that something stays which should have gone. Each archive is told of once.
 func (p *pass) fail(ctx context.Context, what, id string, err error) {
-	if text := hub.ErrorMessage(err); p.run.Error != text {
+	text := err.Error()
+	if len(text) > longestError {
+		text = text[:longestError]
+	}
+	if text = strings.ToValidUTF8(text, ""); p.run.Error != text {
 		p.failures.Add(1)
 		p.run.Error = text
 		p.log.WarnContext(ctx, "retention left something", "what", what, "id", id, "error", err)
