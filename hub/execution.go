@@ -91,6 +91,8 @@ type Execution struct {
 	Held bool
 	// Recovered: made from what runners showed, because the database had lost it.
 	Recovered bool
+	// Kept: retention leaves it (docs/retention.md).
+	Kept      bool
 	StartedBy string
 	// Waits is what it waits for before anything of it is cut.
 	Waits Waits

@@ -22,6 +22,7 @@ const (
 	LeaseScheduler = "scheduler"
 	// LeaseActive is held by the one active member of an active-passive cluster.
 	LeaseActive = "active"
-	// LeaseArchive packs the logs of ended executions into the archive.
+	// LeaseArchive packs the logs of ended executions into the archive, and takes away those
+	// whose retention is over.
 	LeaseArchive = "archive"
 )

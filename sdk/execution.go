@@ -137,6 +137,15 @@ func (c *Client) Cancel(ctx context.Context, id string, nodes ...string) (*rest.
 	return c.placed(decode[rest.Execution](ctx, c)(rest.NewCancelExecutionRequest(c.base, id, &rest.CancelExecutionParams{IdempotencyKey: newKey()}, in)))
 }
 
+// Keep has retention leave an execution, or with false no longer.
+func (c *Client) Keep(ctx context.Context, id string, keep bool) (*rest.Execution, error) {
+	ask := rest.NewKeepExecutionRequest
+	if !keep {
+		ask = rest.NewUnkeepExecutionRequest
+	}
+	return c.placed(decode[rest.Execution](ctx, c)(ask(c.base, id)))
+}
+
 // ExecutionNodes returns the rows of the matrix of nodes and steps.
 func (c *Client) ExecutionNodes(ctx context.Context, id string) ([]rest.ExecutionNode, error) {
 	return all(func(cursor *string) ([]rest.ExecutionNode, *string, error) {

@@ -108,6 +108,11 @@ func (c *Client) ChangeProject(ctx context.Context, name string, revision int64,
 	return decode[rest.Project](ctx, c)(rest.NewChangeProjectRequest(c.base, name, &rest.ChangeProjectParams{IfMatch: etag(revision)}, change))
 }
 
+// Retention tells how long executions of a project stay, and which would go now.
+func (c *Client) Retention(ctx context.Context, project string) (*rest.RetentionPlan, error) {
+	return decode[rest.RetentionPlan](ctx, c)(rest.NewGetRetentionRequest(c.base, project))
+}
+
 // DeleteProject deletes one with its jobs and nodes.
 func (c *Client) DeleteProject(ctx context.Context, name string) error {
 	return done(ctx, c)(rest.NewDeleteProjectRequest(c.base, name, &rest.DeleteProjectParams{IfMatch: etag(0)}))

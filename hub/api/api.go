@@ -129,6 +129,7 @@ func (s *server) routes() {
 	s.scheduleRoutes()
 	s.calendarRoutes()
 	s.executionRoutes()
+	s.retentionRoutes()
 	s.logRoutes()
 	s.eventRoutes()
 	s.keyRoutes()

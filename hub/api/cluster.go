@@ -33,6 +33,9 @@ func (s *server) cluster(ctx context.Context, _ *empty) (*body[Cluster], error) 
 	if out.Archive, err = s.archive(ctx); err != nil {
 		return nil, err
 	}
+	if out.Retention, err = s.lastPurge(ctx); err != nil {
+		return nil, err
+	}
 	out.Leases = mapped(status.Leases, func(l *hub.LeaderLease) LeaderLease {
 		holder := l.Holder
 		if i := slices.IndexFunc(status.Members, func(m *cluster.MemberStatus) bool { return m.ID == l.Holder }); i >= 0 {

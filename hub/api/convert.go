@@ -33,9 +33,10 @@ func plainMap(m map[string]string) map[string]string {
 	return m
 }
 
-func toProject(p *hub.Project) Project {
+func (s *server) toProject(p *hub.Project) Project {
+	r, _ := s.Purger.Of(p) // what cannot be read was refused, or is told of the pass
 	return Project{
-		ID: p.ID, Name: p.Name, Description: p.Description, Settings: plainMap(p.Settings),
+		ID: p.ID, Name: p.Name, Description: p.Description, Settings: plainMap(p.Settings), Retention: toRetention(r),
 		Routes:   mapped(p.Routes, func(r hub.Route) Route { return Route{Filter: r.Filter, Tags: list(r.Tags)} }),
 		Revision: p.Revision, CreatedAt: Time(p.CreatedAt), UpdatedAt: Time(p.UpdatedAt),
 	}
@@ -153,7 +154,7 @@ func (s *server) toExecution(e *hub.Execution, project string) Execution {
 		ID: e.ID, Number: e.Number, Project: project, Name: e.JobName, Status: shown(e), Outcome: Status(e.Outcome),
 		LogComplete: e.LogComplete, CreatedAt: Time(e.CreatedAt), StartedAt: timePtr(e.StartedAt), EndedAt: timePtr(e.EndedAt),
 		Nodes: map[string]int{}, URL: s.url("/executions/" + e.ID), StartedBy: e.StartedBy, CancelledBy: e.CancelledBy,
-		Keepgoing: e.Keepgoing, TimeoutMs: millis(e.Timeout), CancelRequested: e.CancelRequested, Recovered: e.Recovered,
+		Keepgoing: e.Keepgoing, TimeoutMs: millis(e.Timeout), CancelRequested: e.CancelRequested, Recovered: e.Recovered, Kept: e.Kept,
 		RunAt: timePtr(e.RunAt), Reason: e.Reason,
 	}
 	if e.JobID != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +47,7 @@ type work struct {
 	ready, runners, open, waiting *prometheus.Desc
 	ended, held                   *prometheus.Desc
 	archive                       archiveDescs
+	retention                     retentionDescs
 }
 
 func newWork(s *server) *work {
@@ -53,20 +55,22 @@ func newWork(s *server) *work {
 		return prometheus.NewDesc("fairlead_hub_"+name, help, labels, nil)
 	}
 	return &work{
-		s:       s,
-		ready:   desc("member_ready", "1 while this member takes requests."),
-		runners: desc("runners_connected", "Runners with a session at this member."),
-		open:    desc("attempts_open", "Attempts that are offered, claimed or running; of the installation, so the same at each member."),
-		waiting: desc("assignments_waiting", "Pieces of work that wait for a runner; of the installation, so the same at each member."),
-		held:    desc("cluster_held", "1 while work is held because the database went back in time or is being moved, by kind; none while it is not.", "kind"),
-		archive: newArchiveDescs(desc),
-		ended:   desc("executions_ended_total", "Executions whose end this member recorded, by status.", "status"),
+		s:         s,
+		ready:     desc("member_ready", "1 while this member takes requests."),
+		runners:   desc("runners_connected", "Runners with a session at this member."),
+		open:      desc("attempts_open", "Attempts that are offered, claimed or running; of the installation, so the same at each member."),
+		waiting:   desc("assignments_waiting", "Pieces of work that wait for a runner; of the installation, so the same at each member."),
+		held:      desc("cluster_held", "1 while work is held because the database went back in time or is being moved, by kind; none while it is not.", "kind"),
+		archive:   newArchiveDescs(desc),
+		retention: newRetentionDescs(desc),
+		ended:     desc("executions_ended_total", "Executions whose end this member recorded, by status.", "status"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (w *work) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range append([]*prometheus.Desc{w.ready, w.runners, w.open, w.waiting, w.ended, w.held}, w.archive.all()...) {
+	own := []*prometheus.Desc{w.ready, w.runners, w.open, w.waiting, w.ended, w.held}
+	for _, d := range slices.Concat(own, w.archive.all(), w.retention.all()) {
 		to <- d
 	}
 }
@@ -105,4 +109,5 @@ func (w *work) Collect(to chan<- prometheus.Metric) {
 	gauge(w.open, float64(load.OpenAttempts))
 	gauge(w.waiting, float64(load.ReadyAssignments))
 	w.collectArchive(ctx, to)
+	w.collectRetention(ctx, to)
 }

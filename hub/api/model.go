@@ -63,6 +63,7 @@ type Project struct {
 	Description string            `json:"description"`
 	Settings    map[string]string `json:"settings" doc:"Defaults that nodes override, under Rundeck's attribute names"`
 	Routes      []Route           `json:"routes" doc:"Which runners serve which nodes; the first match decides"`
+	Retention   Retention         `json:"retention" doc:"How long its ended executions stay, by its settings and the hub's"`
 	Revision    int64             `json:"revision"`
 	CreatedAt   Time              `json:"createdAt"`
 	UpdatedAt   Time              `json:"updatedAt"`
@@ -404,6 +405,7 @@ type Execution struct {
 	SecureOptions   []string          `json:"secureOptions,omitempty" doc:"Names of secure options that had a value"`
 	Steps           []ExecutionStep   `json:"steps,omitempty" doc:"Columns of the matrix; only of a single execution"`
 	CancelRequested bool              `json:"cancelRequested"`
+	Kept            bool              `json:"kept" doc:"Retention leaves it"`
 	Recovered       bool              `json:"recovered,omitempty" doc:"The database had lost it; it is shown as runners had it on their disks"`
 	Command         *RunCommand       `json:"command,omitempty" doc:"What an ad-hoc command was, to run it again; only of a single execution"`
 }
@@ -682,6 +684,8 @@ type Cluster struct {
 	Leases        []LeaderLease `json:"leases" doc:"Work that one member does for all"`
 	// Archive is there when logs are archived.
 	Archive *Archive `json:"archive,omitempty" doc:"Where the logs of ended executions are packed to; none: they stay in the database"`
+	// Retention is the last pass over all projects.
+	Retention PurgeRun `json:"retention" doc:"What was taken away of executions whose retention is over"`
 	// Recovery is there while the cluster is held.
 	Recovery *Recovery `json:"recovery,omitempty" doc:"While work is held because the database went back in time, or is being moved"`
 }

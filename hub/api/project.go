@@ -49,7 +49,7 @@ func (s *server) listProjects(ctx context.Context, in *Page) (*body[ProjectList]
 	if err != nil {
 		return nil, err
 	}
-	return &body[ProjectList]{ProjectList{Items: mapped(items, toProject), Next: next}}, nil
+	return &body[ProjectList]{ProjectList{Items: mapped(items, s.toProject), Next: next}}, nil
 }
 
 func (s *server) createProject(ctx context.Context, in *newProjectInput) (*created[Project], error) {
@@ -60,7 +60,7 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 	if err := checkRoutes(in.Body.Routes); err != nil {
 		return nil, err
 	}
-	if err := checkSettings(in.Body.Settings); err != nil {
+	if err := s.checkSettings(in.Body.Settings); err != nil {
 		return nil, err
 	}
 	p := &hub.Project{
@@ -79,7 +79,7 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 	if err != nil {
 		return nil, err
 	}
-	return &created[Project]{Location: "/api/v1/projects/" + p.Name, ETag: etag(p.Revision), Body: toProject(p)}, nil
+	return &created[Project]{Location: "/api/v1/projects/" + p.Name, ETag: etag(p.Revision), Body: s.toProject(p)}, nil
 }
 
 // checkRoutes refuses filters that would route nothing when it matters.
@@ -96,7 +96,7 @@ func (s *server) getProject(ctx context.Context, in *ProjectPath) (*tagged[Proje
 	if err != nil {
 		return nil, err
 	}
-	return &tagged[Project]{ETag: etag(p.Revision), Body: toProject(p)}, nil
+	return &tagged[Project]{ETag: etag(p.Revision), Body: s.toProject(p)}, nil
 }
 
 func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*tagged[Project], error) {
@@ -111,7 +111,7 @@ func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*ta
 		p.Description = *in.Body.Description
 	}
 	if in.Body.Settings != nil {
-		if err := checkSettings(*in.Body.Settings); err != nil {
+		if err := s.checkSettings(*in.Body.Settings); err != nil {
 			return nil, err
 		}
 		p.Settings = *in.Body.Settings
@@ -133,7 +133,7 @@ func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*ta
 	if err != nil {
 		return nil, err
 	}
-	return &tagged[Project]{ETag: etag(changed.Revision), Body: toProject(&changed)}, nil
+	return &tagged[Project]{ETag: etag(changed.Revision), Body: s.toProject(&changed)}, nil
 }
 
 func (s *server) deleteProject(ctx context.Context, in *deleteProjectInput) (*empty, error) {

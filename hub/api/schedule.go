@@ -170,8 +170,8 @@ func (s *server) setPaused(ctx context.Context, in *JobPath, paused bool, action
 	return &body[Schedule]{toSchedule(f, row, s.Store.Now())}, nil
 }
 
-// checkSettings refuses settings of a project that its schedules could not go by.
-func checkSettings(settings map[string]string) error {
+// checkSettings refuses settings of a project that its schedules or retention could not go by.
+func (s *server) checkSettings(settings map[string]string) error {
 	var wrong []hub.FieldError
 	if zone := settings[hub.SettingTimeZone]; zone != "" {
 		if _, err := cron.LoadZone(zone); err != nil {
@@ -183,5 +183,9 @@ func checkSettings(settings map[string]string) error {
 	default:
 		wrong = append(wrong, hub.FieldError{Path: "body.settings." + hub.SettingSchedules, Message: "must be true or false"})
 	}
-	return hub.Invalid("The project's settings hold a value that its schedules cannot go by.", wrong)
+	_, unread := s.Purger.Of(&hub.Project{Settings: settings})
+	for _, w := range unread {
+		wrong = append(wrong, hub.FieldError{Path: "body.settings." + w.Path, Message: w.Message})
+	}
+	return hub.Invalid("The project's settings hold a value that its schedules or its retention cannot go by.", wrong)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/hub/retention"
 	"github.com/fairlead/fairlead/hub/store"
 )
 
@@ -31,6 +32,7 @@ type Deps struct {
 	Dispatch *dispatch.Dispatcher
 	Output   *output.Output
 	Packer   *output.Packer
+	Purger   *retention.Purger
 	Auth     *auth.Auth
 	Keys     *keys.Keys
 	CA       *ca.CA

@@ -95,9 +95,9 @@ type Attempt struct {
 	LostAfterTicks int64 `key:"lostAfterTicks" help:"ticks without its runner until a running step is unknown; a job's lostAfter overrides"`
 }
 
-// Output is how long output is kept.
+// Output is how long executions and their output are kept.
 type Output struct {
-	Retention time.Duration `key:"retention" help:"how long the output of an ended execution is kept; 0s: for ever"`
+	Retention time.Duration `key:"retention" help:"how long ended executions and their output are kept in projects that do not say so themselves; 0s: for ever"`
 }
 
 // Session is how long a browser stays signed in.

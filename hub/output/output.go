@@ -37,8 +37,6 @@ type Config struct {
 	// Follow makes the chunks that other members commit for an execution come by Deliver
 	// until release is called; nil: there are no others.
 	Follow func(executionID string) (release func())
-	// Retention is how long the output of an ended execution is kept; 0: for ever.
-	Retention time.Duration
 	// Archives hold the logs of ended executions; nil: none does.
 	Archives *archive.Archives
 	// Poll is how often followers look at the rows without a hint; 0: 1 s.
@@ -81,12 +79,11 @@ func New(st *store.Store, cfg Config, log *slog.Logger) *Output {
 	return o
 }
 
-// Run commits chunks, and drops those past retention, until ctx ends. Append waits for it.
+// Run commits chunks until ctx ends. Append waits for it.
 func (o *Output) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return o.appends.Run(ctx) })
 	group.Go(func() error { return o.runWhole(ctx) })
-	group.Go(func() error { return o.runRetention(ctx) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -101,45 +98,6 @@ func (o *Output) runWhole(ctx context.Context) error {
 			o.cfg.Whole(ctx, ids)
 		case <-ctx.Done():
 			return ctx.Err()
-		}
-	}
-}
-
-const (
-	retentionEvery  = 10 * time.Minute
-	retentionAtOnce = 500
-)
-
-// runRetention drops the output of executions that ended long ago, a little at a time.
-func (o *Output) runRetention(ctx context.Context) error {
-	if o.cfg.Retention <= 0 {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	timer := time.NewTicker(retentionEvery)
-	defer timer.Stop()
-	for {
-		if err := o.DropOld(ctx); err != nil && ctx.Err() == nil {
-			o.log.Error("cannot drop old output", "error", err)
-		}
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// DropOld drops the output of executions that ended longer ago than the retention.
-func (o *Output) DropOld(ctx context.Context) error {
-	for {
-		n, err := int64(0), error(nil)
-		err = o.st.InBackgroundTx(ctx, func(st *store.Store) error {
-			n, err = st.DropOutput(ctx, st.Now().Add(-o.cfg.Retention), retentionAtOnce)
-			return err
-		})
-		if err != nil || n < retentionAtOnce {
-			return err
 		}
 	}
 }

@@ -438,32 +438,6 @@ func TestResultThenChunks(t *testing.T) {
 	})
 }
 
-func TestRetention(t *testing.T) {
-	both(t, func(t *testing.T, st *store.Store) {
-		r := newRig(t, st, []int{0, 1})
-		r.send(r.attempts[0].print("0.0 x"))
-		old := output.New(st, output.Config{Retention: -time.Hour}, storetest.Logger(t))
-		if err := old.DropOld(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if lines, _ := r.read(output.Query{}); len(lines) != 1 {
-			t.Errorf("output of an open execution was dropped: %q", lines)
-		}
-		err := st.InTx(t.Context(), func(st *store.Store) error {
-			return st.EndExecutions(t.Context(), []store.Ending{{ID: r.e.ID, Outcome: hub.StatusSucceeded, EndedAt: st.Now()}})
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := old.DropOld(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if lines, _ := r.read(output.Query{}); len(lines) != 0 {
-			t.Errorf("output past retention: %q", lines)
-		}
-	})
-}
-
 func TestLostCommitIsSentAgain(t *testing.T) {
 	t.Parallel()
 	var cut bool

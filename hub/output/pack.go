@@ -14,6 +14,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/archive"
+	"github.com/fairlead/fairlead/hub/retention"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/proto/failpoint"
 )
@@ -27,6 +28,8 @@ const (
 	lookEvery = 2 * time.Second
 	// droppedAtOnce bounds the rows that one transaction deletes: SQLite has one writer.
 	droppedAtOnce = 32
+	// purgeTime is how long is purged between two packings.
+	purgeTime = time.Second
 	// A log that failed is tried again after againFirst, doubling to againLast.
 	againFirst = 5 * time.Second
 	againLast  = 10 * time.Minute
@@ -36,9 +39,6 @@ const (
 	// A try is given up after tryTime and a second for each slowest bytes.
 	tryTime = 10 * time.Minute
 	slowest = 256 << 10
-	// givenUpFor is how long after its execution's end a log that is not whole stays as it
-	// is: so long runners keep what could not be sent.
-	givenUpFor = 24 * time.Hour
 )
 
 // PackerConfig says what a Packer packs and where.
@@ -47,8 +47,8 @@ type PackerConfig struct {
 	// Archives: logs are packed into the current one.
 	Archives *archive.Archives
 	Path     *archive.Path
-	// Retention is how long the output of an ended execution is kept; 0: for ever.
-	Retention time.Duration
+	// Purger works between two packings, under the same lease; nil: nothing is purged.
+	Purger *retention.Purger
 }
 
 // Packer puts the logs of ended executions into the archive: docs/archive.md.
@@ -73,48 +73,54 @@ func (p *Packer) Backlog(ctx context.Context) (store.ArchiveBacklog, error) {
 	return p.st.ArchiveBacklog(ctx, p.rule())
 }
 
-// kept is when an execution must have ended for its output to be kept, zero for any time.
-func (p *Packer) kept() time.Time {
-	if p.cfg.Retention == 0 {
-		return time.Time{}
-	}
-	return p.st.Now().Add(-p.cfg.Retention)
-}
-
 func (p *Packer) rule() store.WaitingRule {
-	return store.WaitingRule{GivenUp: p.st.Now().Add(-givenUpFor), Kept: p.kept()}
+	return store.WaitingRule{GivenUp: p.st.Now().Add(-hub.MinRetention)}
 }
 
 // Lead packs under a term of hub.LeaseArchive until ctx or the term ends.
 func (p *Packer) Lead(ctx context.Context, term int64) error {
-	var dropped time.Time
-	for rest := time.Duration(0); ; {
-		packed, failed, err := p.Pack(ctx, term)
-		if err == nil && time.Since(dropped) >= retentionEvery {
-			err = p.DropOld(ctx, term)
-			dropped = time.Now()
+	for rest, until := time.Duration(0), (time.Time{}); ; {
+		packed, failed, err := 0, 0, error(nil)
+		if !time.Now().Before(until) {
+			packed, failed, err = p.Pack(ctx, term)
 		}
-		wait := time.Duration(0)
+		purged, purgeErr := p.purge(ctx, term)
+		err = errors.Join(err, purgeErr)
+		wait := lookEvery
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // ending is what the caller asked for
-		case errors.Is(err, errTerm):
+		case errors.Is(err, retention.ErrTerm):
 			return err
 		case err != nil:
-			p.log.WarnContext(ctx, "logs not archived; trying again", "error", err)
-			wait = lookEvery
+			p.log.WarnContext(ctx, "logs not archived, or nothing purged; trying again", "error", err)
 		case packed > 0:
-			rest = 0
+			rest, wait = 0, 0
 		case failed > 0:
 			rest = min(max(2*rest, restFirst), restLast)
-			wait = rest
-		default:
-			wait = lookEvery
+			wait, until = rest, time.Now().Add(rest)
+		}
+		if purged {
+			wait = 0
 		}
 		if err := pause(ctx, wait); err != nil {
 			return nil //nolint:nilerr // as above
 		}
 	}
+}
+
+// purge takes executions away for a moment; false: there is nothing to be done now. What
+// waits to be packed must not wait long, and no log is packed while it is deleted.
+func (p *Packer) purge(ctx context.Context, term int64) (bool, error) {
+	if p.cfg.Purger == nil {
+		return false, nil
+	}
+	for began := time.Now(); time.Since(began) < purgeTime; {
+		if idle, err := p.cfg.Purger.Step(ctx, term); idle || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -155,7 +161,7 @@ func (p *Packer) Pack(ctx context.Context, term int64) (packed, failed int, err 
 				done.Add(1)
 				return nil
 			}
-			if all.Err() != nil || errors.Is(err, errTerm) {
+			if all.Err() != nil || errors.Is(err, retention.ErrTerm) {
 				return err
 			}
 			not.Add(1)
@@ -173,14 +179,11 @@ type packing struct {
 	term int64
 }
 
-// errTerm is in errors that end the work of a term.
-var errTerm = errors.New("the term is over")
-
 // inTx runs a transaction that holds only under this term.
 func (p *packing) inTx(ctx context.Context, fn func(st *store.Store) error) error {
 	return p.st.InBackgroundTx(ctx, func(st *store.Store) error {
 		if err := st.HoldLeaderLease(ctx, hub.LeaseArchive, p.cfg.MemberID, p.term); err != nil {
-			return errors.Join(err, errTerm)
+			return errors.Join(err, retention.ErrTerm)
 		}
 		return fn(st)
 	})
@@ -352,59 +355,4 @@ func told(err error) string {
 		text = text[:most]
 	}
 	return text
-}
-
-// DropOld deletes archived output of executions that ended longer ago than the retention:
-// the object, then the row that tells of it.
-func (p *Packer) DropOld(ctx context.Context, term int64) error {
-	before := p.kept()
-	if before.IsZero() {
-		return nil
-	}
-	t := &packing{Packer: p, term: term}
-	for _, in := range []archive.Archive{p.cfg.Archives.Current, p.cfg.Archives.Other} {
-		if in == nil {
-			continue
-		}
-		if err := t.dropObjects(ctx, in, before); err != nil {
-			if ctx.Err() != nil || errors.Is(err, errTerm) {
-				return err
-			}
-			p.log.WarnContext(ctx, "old output stays in the archive; trying again", "archive", in.Name(), "error", err)
-		}
-	}
-	return t.skipOld(ctx, before)
-}
-
-// skipOld forgets that logs wait whose rows are dropped: looking for others would read past
-// all of them each time.
-func (p *packing) skipOld(ctx context.Context, before time.Time) error {
-	for n := int64(headsAtOnce); n == headsAtOnce; {
-		err := p.inTx(ctx, func(st *store.Store) (err error) {
-			n, err = st.SkipOldLogs(ctx, before, headsAtOnce)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *packing) dropObjects(ctx context.Context, in archive.Archive, before time.Time) error {
-	for {
-		list, err := p.st.OldArchives(ctx, in.Name(), before, headsAtOnce)
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		for _, a := range list {
-			if err := in.Delete(ctx, a.Path); err != nil {
-				return err
-			}
-			err := p.inTx(ctx, func(st *store.Store) error { return st.ForgetArchive(ctx, a.AttemptID) })
-			if err != nil {
-				return err
-			}
-		}
-	}
 }

@@ -585,28 +585,3 @@ func TestChunkThatWasChangedInTheArchive(t *testing.T) {
 		t.Errorf("reading from an archive that is not configured: %v", err)
 	}
 }
-
-// Retention takes object and row, and a reader sees an empty log instead of an error.
-func TestRetentionOfArchivedLogs(t *testing.T) {
-	both(t, func(t *testing.T, st *store.Store) {
-		r := busy(t, st)
-		r.finish(2 * time.Hour)
-		in, dir := archivetest.OpenDirectory(t)
-		r.archives.Current = in
-		term := lead(t, st, "m")
-		pack(t, packer(t, st, "m", in), term, 2, 0)
-		p := func(keep time.Duration) *output.Packer {
-			path, _ := archive.ParsePath(archive.DefaultPath)
-			return output.NewPacker(st, output.PackerConfig{MemberID: "m", Archives: &r.archives, Path: path, Retention: keep}, storetest.Logger(t))
-		}
-		if err := p(3*time.Hour).DropOld(t.Context(), term); err != nil || len(files(t, dir)) != 2 {
-			t.Fatalf("within retention: %v", err)
-		}
-		if err := p(time.Hour).DropOld(t.Context(), term); err != nil || len(files(t, dir)) != 0 {
-			t.Fatalf("past retention: %v, %v", err, files(t, dir))
-		}
-		if got, _ := r.read(output.Query{}); len(got) != 0 {
-			t.Errorf("read %q", got)
-		}
-	})
-}

@@ -57,12 +57,12 @@ type WaitingLog struct {
 }
 
 // WaitingRule says which logs can be packed: those that are whole, and those of executions
-// that ended before GivenUp, in whatever state; of executions that ended after Kept alone.
-type WaitingRule struct{ GivenUp, Kept time.Time }
+// that ended before GivenUp, in whatever state.
+type WaitingRule struct{ GivenUp time.Time }
 
-// waiting are logs that can be packed, as far as time lets them; $1 and $2 are the rule.
+// waiting are logs that can be packed, as far as time lets them; $1 is the rule.
 const waiting = ` FROM attempt_log l JOIN execution e ON e.id = l.execution_id JOIN attempt t ON t.id = l.attempt_id LEFT JOIN log_archive a ON a.attempt_id = l.attempt_id
-	WHERE l.pack_at >= 0 AND e.ended_at > 0 AND e.ended_at >= $2
+	WHERE l.pack_at >= 0 AND e.ended_at > 0 AND e.purged_at = 0
 		AND (COALESCE(NULLIF(l.total, -1), t.log_total) BETWEEN 0 AND l.log_next OR e.ended_at < $1 OR a.state = 'archived')`
 
 // WaitingLogs returns logs whose time to be packed has come, those that failed last.
@@ -75,7 +75,7 @@ func (s *Store) WaitingLogs(ctx context.Context, rule WaitingRule, limit int) ([
 		l.log_next, l.hash, COALESCE(a.tries, 0),
 		COALESCE((SELECT o.name FROM organisation o WHERE o.id = e.organisation_id), e.organisation_id),
 		COALESCE((SELECT p.name FROM project p WHERE p.id = e.project_id), e.project_id), CASE e.job_id WHEN '' THEN '' ELSE e.job_name END, e.number, e.created_at`+waiting+
-		` AND l.pack_at <= $3 ORDER BY l.pack_at LIMIT $4`, at(rule.GivenUp), at(rule.Kept), at(s.Now()), limit)
+		` AND l.pack_at <= $2 ORDER BY l.pack_at LIMIT $3`, at(rule.GivenUp), at(s.Now()), limit)
 	if err != nil {
 		return nil, fmt.Errorf("looking for logs to archive: %w", err)
 	}
@@ -130,14 +130,6 @@ func (s *Store) NothingToArchive(ctx context.Context, attemptID string) error {
 	return err
 }
 
-// SkipOldLogs takes at most limit logs out of those that wait, of executions that ended before
-// a time; how many it were.
-func (s *Store) SkipOldLogs(ctx context.Context, endedBefore time.Time, limit int) (int64, error) {
-	return s.exec(ctx, `UPDATE attempt_log SET pack_at = -1 WHERE attempt_id IN (
-		SELECT l.attempt_id FROM attempt_log l JOIN execution e ON e.id = l.execution_id
-		WHERE l.pack_at >= 0 AND e.ended_at > 0 AND e.ended_at < $1 LIMIT $2)`, at(endedBefore), limit)
-}
-
 // ArchiveFailed notes why a log was not archived, and when it is tried again.
 func (s *Store) ArchiveFailed(ctx context.Context, attemptID, why string, again time.Time) error {
 	return s.InTx(ctx, func(s *Store) error {
@@ -187,24 +179,6 @@ func (s *Store) MoveArchived(ctx context.Context, a *LogArchive, to string) (boo
 	return n == 1, nil
 }
 
-// OldArchives returns at most limit logs, planned or archived, of executions that ended
-// before a time, in one archive.
-func (s *Store) OldArchives(ctx context.Context, archive string, endedBefore time.Time, limit int) ([]*LogArchive, error) {
-	list, err := collect(ctx, s, scanLogArchive, `SELECT `+logArchiveColumns+` FROM log_archive a WHERE a.ended_at < $1 AND a.archive = $2 ORDER BY a.ended_at LIMIT $3`, at(endedBefore), archive, limit)
-	if err != nil {
-		return nil, fmt.Errorf("listing old archived logs: %w", err)
-	}
-	return list, nil
-}
-
-// ForgetArchive deletes the row of a log whose object is gone. It belongs in a transaction.
-func (s *Store) ForgetArchive(ctx context.Context, attemptID string) error {
-	if err := s.later(ctx, `DELETE FROM log_archive WHERE attempt_id = $1`, attemptID); err != nil {
-		return err
-	}
-	return s.later(ctx, `UPDATE attempt_log SET pack_at = -1 WHERE attempt_id = $1`, attemptID)
-}
-
 // ArchiveBacklog is what waits to be archived.
 type ArchiveBacklog struct {
 	// Logs that wait, the bytes of text in them, and how many of them failed.
@@ -220,9 +194,9 @@ type ArchiveBacklog struct {
 func (s *Store) ArchiveBacklog(ctx context.Context, rule WaitingRule) (ArchiveBacklog, error) {
 	var b ArchiveBacklog
 	err := s.queryRow(ctx, `SELECT COUNT(*), CAST(COALESCE(SUM(l.text_bytes), 0) AS BIGINT), COUNT(NULLIF(a.error, '')), COALESCE(MIN(e.ended_at), 0)`+waiting+
-		` AND l.log_next > 0 AND COALESCE(a.state, '') <> 'archived'`, at(rule.GivenUp), at(rule.Kept)).Scan(&b.Logs, &b.TextBytes, &b.Failing, timeInto(&b.Oldest))
+		` AND l.log_next > 0 AND COALESCE(a.state, '') <> 'archived'`, at(rule.GivenUp)).Scan(&b.Logs, &b.TextBytes, &b.Failing, timeInto(&b.Oldest))
 	if err == nil && b.Failing > 0 {
-		err = s.queryRow(ctx, `SELECT a.error, a.changed_at`+waiting+` AND a.error <> '' ORDER BY a.changed_at DESC LIMIT 1`, at(rule.GivenUp), at(rule.Kept)).
+		err = s.queryRow(ctx, `SELECT a.error, a.changed_at`+waiting+` AND a.error <> '' ORDER BY a.changed_at DESC LIMIT 1`, at(rule.GivenUp)).
 			Scan(&b.Error, timeInto(&b.ErrorAt))
 		if missing(err) {
 			err = nil // it was archived between the two

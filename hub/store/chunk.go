@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"time"
 
 	"github.com/fairlead/fairlead/hub"
 )
@@ -256,12 +255,4 @@ func (s *Store) ChunkAtByte(ctx context.Context, attemptID string, at int64) (se
 		return 0, 0, false, nil
 	}
 	return seq, first, err == nil, err
-}
-
-// DropOutput deletes chunks of executions that ended before a time, at most limit of
-// them, and returns how many went.
-func (s *Store) DropOutput(ctx context.Context, endedBefore time.Time, limit int) (int64, error) {
-	return s.exec(ctx, `DELETE FROM output_chunk WHERE (attempt_id, seq) IN (
-		SELECT c.attempt_id, c.seq FROM execution e JOIN attempt_log l ON l.execution_id = e.id JOIN output_chunk c ON c.attempt_id = l.attempt_id
-		WHERE e.ended_at > 0 AND e.ended_at < $1 ORDER BY e.number LIMIT $2)`, at(endedBefore), limit)
 }

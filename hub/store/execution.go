@@ -47,7 +47,7 @@ type ExecutionSpec struct {
 const executionColumns = `id, organisation_id, project_id, number, job_id, job_revision, job_name, status, outcome, log_complete,
 	slices, node_count, keepgoing, lost_after, cancel_requested, cancelled_by, cancelled_nodes, no_new, incarnation, started_by,
 	waiting_kind, waiting_since, waiting_message, timeout_us, runner_timeout_us, sealed, outcome_tick, node_counts,
-	created_at, started_at, ended_at, recovered, waits_for, run_at, reason, ` + heldExecution + `,
+	created_at, started_at, ended_at, recovered, waits_for, run_at, reason, kept, ` + heldExecution + `,
 	incarnation < COALESCE((SELECT c.incarnation FROM cluster c WHERE c.singleton = 1), 0)`
 
 func scanExecution(r scanner) (*ExecutionRow, error) {
@@ -57,7 +57,7 @@ func scanExecution(r scanner) (*ExecutionRow, error) {
 	err := r.Scan(&e.ID, &e.OrganisationID, &e.ProjectID, &e.Number, &e.JobID, &e.JobRevision, &e.JobName, &e.Status, &e.Outcome, &e.LogComplete,
 		&e.Slices, &e.NodeCount, &e.Keepgoing, &e.LostAfter, &e.CancelRequested, &e.CancelledBy, jsonInto(&e.CancelledNodes), &e.NoNew, &e.Incarnation, &e.StartedBy,
 		&w.Kind, timeInto(&w.Since), &w.Message, &timeout, &runnerTimeout, &e.Sealed, &e.OutcomeTick, jsonInto(&e.NodeCounts),
-		timeInto(&e.CreatedAt), timeInto(&e.StartedAt), timeInto(&e.EndedAt), &e.Recovered, &e.Waits, timeInto(&e.RunAt), &e.Reason, &e.Held, &e.older)
+		timeInto(&e.CreatedAt), timeInto(&e.StartedAt), timeInto(&e.EndedAt), &e.Recovered, &e.Waits, timeInto(&e.RunAt), &e.Reason, &e.Kept, &e.Held, &e.older)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func (s *Store) ExecutionRow(ctx context.Context, organisationID, idOrNumber str
 	}
 	// The expression keeps the index of organisations out: with one organisation it holds
 	// every row, and a plan made while the table was small would read them all.
-	e, err := scanExecution(s.queryRow(ctx, `SELECT `+executionColumns+` FROM execution WHERE organisation_id || '' = $1 AND `+where, organisationID, key))
+	e, err := scanExecution(s.queryRow(ctx, `SELECT `+executionColumns+` FROM execution WHERE purged_at = 0 AND organisation_id || '' = $1 AND `+where, organisationID, key))
 	if missing(err) {
 		return nil, hub.Errorf(hub.CodeNotFound, "Execution %s does not exist; fairlead executions list shows those there are.", idOrNumber)
 	}
@@ -220,7 +220,7 @@ type ExecutionFilter struct {
 
 // ListExecutions lists executions, newest first, without what is wide.
 func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]*ExecutionRow, error) {
-	where, args := `organisation_id = $1`, []any{f.OrganisationID}
+	where, args := `organisation_id = $1 AND purged_at = 0`, []any{f.OrganisationID}
 	add := func(clause string, v any) {
 		args = append(args, v)
 		where += ` AND ` + clause + ` $` + strconv.Itoa(len(args))

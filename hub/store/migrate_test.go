@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -35,7 +36,7 @@ func TestMigrationsArePaired(t *testing.T) {
 	form := regexp.MustCompile(`^(\d{4})_[a-z_]+\.sql$`)
 	for i, n := range names("postgres") {
 		m := form.FindStringSubmatch(n)
-		if m == nil || m[1] != strings.Repeat("0", 3)+string(rune('1'+i)) {
+		if m == nil || m[1] != fmt.Sprintf("%04d", i+1) {
 			t.Errorf("migration %d is named %s", i+1, n)
 		}
 		for _, folder := range []string{"sqlite", "postgres"} {

@@ -928,6 +928,9 @@ type Cluster struct {
 	// Recovery While work is held because the database went back in time, or is being moved
 	Recovery *Recovery `json:"recovery,omitempty"`
 
+	// Retention What was taken away of executions whose retention is over
+	Retention PurgeRun `json:"retention"`
+
 	// Tick Of the lease clock, about one a second
 	Tick int64 `json:"tick"`
 
@@ -1055,6 +1058,9 @@ type Execution struct {
 	ID        string        `json:"id"`
 	Job       *ExecutionJob `json:"job,omitempty"`
 	Keepgoing bool          `json:"keepgoing"`
+
+	// Kept Retention leaves it
+	Kept bool `json:"kept"`
 
 	// LogComplete Whether every line is stored
 	LogComplete bool `json:"logComplete"`
@@ -1824,7 +1830,10 @@ type Project struct {
 	Description string    `json:"description"`
 	ID          string    `json:"id"`
 	Name        string    `json:"name"`
-	Revision    int64     `json:"revision"`
+
+	// Retention How long its ended executions stay, by its settings and the hub's
+	Retention Retention `json:"retention"`
+	Revision  int64     `json:"revision"`
 
 	// Routes Which runners serve which nodes; the first match decides
 	Routes []Route `json:"routes"`
@@ -1859,6 +1868,26 @@ type Promotion struct {
 	Member string `json:"member"`
 }
 
+// PurgeRun defines model for PurgeRun.
+type PurgeRun struct {
+	// Bytes Of text in their logs
+	Bytes int64 `json:"bytes"`
+
+	// Deleting Executions that nobody sees any more and that are not deleted yet
+	Deleting int64 `json:"deleting"`
+
+	// EndedAt None before the first one
+	//
+	// Examples: 2026-11-22T15:04:05.123Z
+	EndedAt *time.Time `json:"endedAt,omitempty"`
+
+	// Executions That it took away
+	Executions int64 `json:"executions"`
+
+	// LastError What it could not do, and tries again; for administrators
+	LastError *string `json:"lastError,omitempty"`
+}
+
 // Recovery defines model for Recovery.
 type Recovery struct {
 	// Awaited Runners that may have had work and have not shown what is on their disks
@@ -1888,6 +1917,58 @@ type ReleaseCluster struct {
 
 // ReleaseClusterRest What becomes of what is still held: it goes on, or it ends as unknown
 type ReleaseClusterRest string
+
+// Retention defines model for Retention.
+type Retention struct {
+	// Bytes Bytes of text in the logs of the project
+	Bytes int64 `json:"bytes"`
+
+	// Days Since the end
+	Days float64 `json:"days"`
+
+	// Executions How many of each job stay
+	Executions int64 `json:"executions"`
+
+	// FailedDays The same for failures; 0: as all others
+	FailedDays float64 `json:"failedDays"`
+}
+
+// RetentionPlan defines model for RetentionPlan.
+type RetentionPlan struct {
+	// Bytes Bytes of text in the logs of the project
+	Bytes int64 `json:"bytes"`
+
+	// Days Since the end
+	Days float64 `json:"days"`
+
+	// Ended Ended executions there are
+	Ended int64 `json:"ended"`
+
+	// Executions How many of each job stay
+	Executions int64 `json:"executions"`
+
+	// FailedDays The same for failures; 0: as all others
+	FailedDays float64 `json:"failedDays"`
+
+	// Kept Those of them that a person keeps
+	Kept int64 `json:"kept"`
+
+	// Removes Executions that go with the next pass
+	Removes int64 `json:"removes"`
+
+	// RemovesBytes Bytes of text in their logs
+	RemovesBytes int64 `json:"removesBytes"`
+
+	// RemovesFromAt When the first of them ended
+	//
+	// Examples: 2026-11-22T15:04:05.123Z
+	RemovesFromAt *time.Time `json:"removesFromAt,omitempty"`
+
+	// RemovesToAt When the last of them ended
+	//
+	// Examples: 2026-11-22T15:04:05.123Z
+	RemovesToAt *time.Time `json:"removesToAt,omitempty"`
+}
 
 // Route defines model for Route.
 type Route struct {
@@ -2779,6 +2860,16 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
 	CancelExecution(ctx context.Context, id string, params *CancelExecutionParams, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// UnkeepExecution Keep an execution only as long as others
+	//
+	// Corresponds with DELETE /api/v1/executions/{id}/keep (the `UnkeepExecution` operationId).
+	UnkeepExecution(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeepExecution Keep an execution for ever
+	//
+	// Corresponds with POST /api/v1/executions/{id}/keep (the `KeepExecution` operationId).
+	KeepExecution(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetLog Read or follow the log
 	//
 	// Corresponds with GET /api/v1/executions/{id}/log (the `GetLog` operationId).
@@ -3030,6 +3121,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/projects/{project}/nodes/{node}/hostkeys (the `AcceptHostKey` operationId).
 	AcceptHostKey(ctx context.Context, project string, node string, body AcceptHostKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRetention What the retention of a project would take away now
+	//
+	// Corresponds with GET /api/v1/projects/{project}/retention (the `GetRetention` operationId).
+	GetRetention(ctx context.Context, project string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRunners List runners
 	//
@@ -3412,6 +3508,36 @@ func (c *Client) CancelExecutionWithBody(ctx context.Context, id string, params 
 // Corresponds with POST /api/v1/executions/{id}/cancel (the `CancelExecution` operationId).
 func (c *Client) CancelExecution(ctx context.Context, id string, params *CancelExecutionParams, body CancelExecutionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelExecutionRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnkeepExecution Keep an execution only as long as others
+//
+// Corresponds with DELETE /api/v1/executions/{id}/keep (the `UnkeepExecution` operationId).
+func (c *Client) UnkeepExecution(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnkeepExecutionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KeepExecution Keep an execution for ever
+//
+// Corresponds with POST /api/v1/executions/{id}/keep (the `KeepExecution` operationId).
+func (c *Client) KeepExecution(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeepExecutionRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -4104,6 +4230,21 @@ func (c *Client) AcceptHostKeyWithBody(ctx context.Context, project string, node
 // Corresponds with POST /api/v1/projects/{project}/nodes/{node}/hostkeys (the `AcceptHostKey` operationId).
 func (c *Client) AcceptHostKey(ctx context.Context, project string, node string, body AcceptHostKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAcceptHostKeyRequest(c.Server, project, node, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRetention What the retention of a project would take away now
+//
+// Corresponds with GET /api/v1/projects/{project}/retention (the `GetRetention` operationId).
+func (c *Client) GetRetention(ctx context.Context, project string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRetentionRequest(c.Server, project)
 	if err != nil {
 		return nil, err
 	}
@@ -4962,6 +5103,74 @@ func NewCancelExecutionRequestWithBody(server string, id string, params *CancelE
 			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewUnkeepExecutionRequest constructs an http.Request for the UnkeepExecution method
+func NewUnkeepExecutionRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/executions/%s/keep", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewKeepExecutionRequest constructs an http.Request for the KeepExecution method
+func NewKeepExecutionRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/executions/%s/keep", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -7416,6 +7625,40 @@ func NewAcceptHostKeyRequestWithBody(server string, project string, node string,
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetRetentionRequest constructs an http.Request for the GetRetention method
+func NewGetRetentionRequest(server string, project string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project", project, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/projects/%s/retention", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/hub/retention"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/store/storetest"
 )
@@ -40,6 +41,7 @@ type Hub struct {
 	Dispatch *dispatch.Dispatcher
 	Output   *output.Output
 	Packer   *output.Packer
+	Purger   *retention.Purger
 	Deps     api.Deps
 
 	tls      bool
@@ -82,7 +84,7 @@ func Start(t testing.TB, options ...Option) *Hub {
 	secrets := keys.New(h.Store, master)
 	h.services(members, secrets, t)
 	h.Deps = api.Deps{
-		Store: h.Store, Dispatch: h.Dispatch, Output: h.Output, Packer: h.Packer, Auth: h.Auth, Keys: secrets, CA: h.CA, Log: log,
+		Store: h.Store, Dispatch: h.Dispatch, Output: h.Output, Packer: h.Packer, Purger: h.Purger, Auth: h.Auth, Keys: secrets, CA: h.CA, Log: log,
 		Cluster: members, MemberName: "test", Version: "test", Done: ctx.Done(), RunnerDir: t.TempDir(), PublicURL: h.public,
 	}
 	var running sync.WaitGroup

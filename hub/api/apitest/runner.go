@@ -24,6 +24,7 @@ import (
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/hub/retention"
 	"github.com/fairlead/fairlead/hub/store/storetest"
 	"github.com/fairlead/fairlead/proto/wire"
 )
@@ -43,6 +44,7 @@ func (h *Hub) services(members *cluster.Cluster, secrets *keys.Keys, t testing.T
 	}, log)
 	path, err := archive.ParsePath(archive.DefaultPath)
 	must(t, err)
+	h.Purger = retention.New(h.Store, retention.Config{MemberID: members.MemberID(), Archives: &h.archives, Age: 90 * 24 * time.Hour}, log)
 	h.Packer = output.NewPacker(h.Store, output.PackerConfig{MemberID: members.MemberID(), Archives: &h.archives, Path: path}, log)
 }
 

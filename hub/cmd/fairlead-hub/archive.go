@@ -21,13 +21,9 @@ import (
 	"github.com/fairlead/fairlead/hub/store"
 )
 
-// archive packs logs whenever this member leads that, until ctx ends. A hub without an
-// archive has nothing to lead.
+// archive packs logs, and takes away executions whose retention is over, whenever this
+// member leads that, until ctx ends.
 func (s *server) archive(ctx context.Context) error {
-	if s.archives.Names() == "" {
-		<-ctx.Done()
-		return nil
-	}
 	return s.cluster.Lead(ctx, cluster.Leads{
 		Lease: hub.LeaseArchive, May: func() bool { return s.cluster.Active(ctx) == nil }, Work: s.packer.Lead,
 	})
@@ -208,7 +204,7 @@ func (p *program) archiveAlone(ctx context.Context, cfg *config.Config, r archiv
 	}
 	defer unlock()
 	archives, path, _ := cfg.Archive.Open()
-	packer := output.NewPacker(st, output.PackerConfig{Archives: archives, Path: path, Retention: cfg.Output.Retention}, p.logger(cfg))
+	packer := output.NewPacker(st, output.PackerConfig{Archives: archives, Path: path}, p.logger(cfg))
 	return errors.Join(doArchive(ctx, st, packer, r, tell), st.Close())
 }
 

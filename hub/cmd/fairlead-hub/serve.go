@@ -30,6 +30,7 @@ import (
 	"github.com/fairlead/fairlead/hub/gateway"
 	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/output"
+	"github.com/fairlead/fairlead/hub/retention"
 	"github.com/fairlead/fairlead/hub/schedule"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/ui"
@@ -52,6 +53,7 @@ type server struct {
 	output   *output.Output
 	archives *archive.Archives
 	packer   *output.Packer
+	purger   *retention.Purger
 	schedule *schedule.Scheduler
 	gateway  *gateway.Gateway
 	peers    *gateway.Peers
@@ -229,10 +231,11 @@ func (s *server) edges(master *keys.Master) error {
 	}, s.log)
 	var path *archive.Path
 	s.archives, path, _ = s.cfg.Archive.Open() // what is wrong was told when the configuration was loaded
-	s.packer = output.NewPacker(s.st, output.PackerConfig{MemberID: s.cluster.MemberID(), Archives: s.archives, Path: path, Retention: s.cfg.Output.Retention}, s.log)
+	s.purger = retention.New(s.st, retention.Config{MemberID: s.cluster.MemberID(), Archives: s.archives, Age: s.cfg.Output.Retention}, s.log)
+	s.packer = output.NewPacker(s.st, output.PackerConfig{MemberID: s.cluster.MemberID(), Archives: s.archives, Path: path, Purger: s.purger}, s.log)
 	s.output = output.New(s.st, output.Config{
 		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock, Archives: s.archives,
-		Whole: s.dispatch.LogWhole, Events: s.dispatch.Subscribe, Accuse: s.dispatch.Accuse, Follow: s.peers.Follow, Retention: s.cfg.Output.Retention,
+		Whole: s.dispatch.LogWhole, Events: s.dispatch.Subscribe, Accuse: s.dispatch.Accuse, Follow: s.peers.Follow,
 	}, s.log)
 	s.schedule = schedule.New(s.st, s.dispatch, s.cluster, s.log)
 	s.gateway = gateway.New(s.st, s.ca, s.dispatch, s.output, gateway.Config{
@@ -243,7 +246,7 @@ func (s *server) edges(master *keys.Master) error {
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	s.api, err = api.New(api.Deps{
-		Store: s.st, Dispatch: s.dispatch, Output: s.output, Packer: s.packer, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
+		Store: s.st, Dispatch: s.dispatch, Output: s.output, Packer: s.packer, Purger: s.purger, Auth: s.auth, Keys: secrets, CA: s.ca, Log: s.log,
 		Cluster: s.cluster, MemberName: s.cfg.MemberName(), Version: version,
 		PublicURL: s.cfg.PublicURL, RunnerDir: binaryDir(), Metrics: s.registry, UI: ui.Handler(), Done: s.streams,
 	})

@@ -16,7 +16,7 @@ import (
 
 func (a *app) executions() *cobra.Command {
 	noun := a.noun("executions", "Runs of jobs and commands", "execution")
-	noun.AddCommand(a.listExecutions(), a.showExecution(), a.logCommand(), a.searchCommand(), a.exportCommand(), a.verifyExecution(), a.waitCommand(), a.cancelCommand(), a.rerunCommand(), a.retryCommand())
+	noun.AddCommand(a.listExecutions(), a.showExecution(), a.logCommand(), a.searchCommand(), a.exportCommand(), a.verifyExecution(), a.waitCommand(), a.cancelCommand(), a.rerunCommand(), a.retryCommand(), a.keepCommand())
 	return noun
 }
 
@@ -123,6 +123,7 @@ func (a *app) show(e *rest.Execution) error {
 		{"To start", moment(e.RunAt)},
 		{"Started", moment(e.StartedAt)},
 		{"Ended", moment(e.EndedAt)},
+		{"Kept", yes(e.Kept, "for ever")},
 		{"Page", e.URL},
 	})
 }

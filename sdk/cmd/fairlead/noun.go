@@ -56,7 +56,7 @@ func (a *app) projects() *cobra.Command {
 		}
 		return a.showProject(p)
 	}))
-	noun.AddCommand(a.createProject(), a.editProject(), a.deleteProject())
+	noun.AddCommand(a.createProject(), a.editProject(), a.retentionCommand(), a.deleteProject())
 	return noun
 }
 
@@ -72,6 +72,7 @@ func (a *app) showProject(p *rest.Project) error {
 		}
 		fields = append(fields, field{"Route", filter + " -> runners with " + strings.Join(r.Tags, ",")})
 	}
+	fields = append(fields, field{"Executions stay", stay(p.Retention.Days, p.Retention.FailedDays, p.Retention.Executions, p.Retention.Bytes)})
 	return one(a, p, p.Name, fields)
 }
 
@@ -291,7 +292,7 @@ func (a *app) cluster() *cobra.Command {
 				a.say("%s", line)
 			}
 		}
-		for _, line := range archiveLines(cl.Archive) {
+		for _, line := range append(archiveLines(cl.Archive), purgeLines(&cl.Retention)...) {
 			a.say("%s", line)
 		}
 		if err := one(a, cl, cl.ID, append([]field{
@@ -300,7 +301,7 @@ func (a *app) cluster() *cobra.Command {
 			{"Incarnation", strconv.FormatInt(cl.Incarnation, 10)},
 			{"Tick", strconv.FormatInt(cl.Tick, 10)},
 			{"Database time", cl.Time.UTC().Format(time.RFC3339)},
-		}, archiveFields(cl.Archive)...)); err != nil {
+		}, append(archiveFields(cl.Archive), purgeFields(&cl.Retention)...)...)); err != nil {
 			return err
 		}
 		return list(a, cl.Members, func(m rest.Member) string { return m.ID }, []string{"MEMBER", "STATE", "ROLES", "RUNNERS", "VERSION", "GATEWAY", "STARTED", ""},

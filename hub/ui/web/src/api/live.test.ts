@@ -18,6 +18,7 @@ const base: Execution = {
   startedBy: "mara",
   cancelRequested: false,
   keepgoing: true,
+  kept: false,
   waitingFor: { kind: "runner", since: "2026-11-22T15:04:05.123Z", message: "no connected runner" },
   steps: [{ position: 0, kind: "exec", label: "x" }],
   nodeFilter: "tags: web",

@@ -172,6 +172,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/executions/{id}/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep an execution for ever */
+        post: operations["keep-execution"];
+        /** Keep an execution only as long as others */
+        delete: operations["unkeep-execution"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/executions/{id}/log": {
         parameters: {
             query?: never;
@@ -625,6 +643,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the retention of a project would take away now */
+        get: operations["get-retention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runners": {
         parameters: {
             query?: never;
@@ -933,6 +968,8 @@ export interface components {
             mode: "active-active" | "active-passive";
             /** @description While work is held because the database went back in time, or is being moved */
             recovery?: components["schemas"]["Recovery"];
+            /** @description What was taken away of executions whose retention is over */
+            retention: components["schemas"]["PurgeRun"];
             /**
              * Format: int64
              * @description Of the lease clock, about one a second
@@ -1046,6 +1083,8 @@ export interface components {
             id: string;
             job?: components["schemas"]["ExecutionJob"];
             keepgoing: boolean;
+            /** @description Retention leaves it */
+            kept: boolean;
             /** @description Whether every line is stored */
             logComplete: boolean;
             /** @description group/name of the job, or the command's first words */
@@ -1739,6 +1778,8 @@ export interface components {
             description: string;
             id: string;
             name: string;
+            /** @description How long its ended executions stay, by its settings and the hub's */
+            retention: components["schemas"]["Retention"];
             /** Format: int64 */
             revision: number;
             /** @description Which runners serve which nodes; the first match decides */
@@ -1770,6 +1811,31 @@ export interface components {
             /** @description Name or id */
             member: string;
         };
+        PurgeRun: {
+            /**
+             * Format: int64
+             * @description Of text in their logs
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Executions that nobody sees any more and that are not deleted yet
+             */
+            deleting: number;
+            /**
+             * Format: date-time
+             * @description None before the first one
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            endedAt?: string;
+            /**
+             * Format: int64
+             * @description That it took away
+             */
+            executions: number;
+            /** @description What it could not do, and tries again; for administrators */
+            lastError?: string;
+        };
         Recovery: {
             /** @description Runners that may have had work and have not shown what is on their disks */
             awaited: components["schemas"]["AwaitedRunner"][];
@@ -1797,6 +1863,82 @@ export interface components {
              * @enum {string}
              */
             rest: "release" | "fail";
+        };
+        Retention: {
+            /**
+             * Format: int64
+             * @description Bytes of text in the logs of the project
+             */
+            bytes: number;
+            /**
+             * Format: double
+             * @description Since the end
+             */
+            days: number;
+            /**
+             * Format: int64
+             * @description How many of each job stay
+             */
+            executions: number;
+            /**
+             * Format: double
+             * @description The same for failures; 0: as all others
+             */
+            failedDays: number;
+        };
+        RetentionPlan: {
+            /**
+             * Format: int64
+             * @description Bytes of text in the logs of the project
+             */
+            bytes: number;
+            /**
+             * Format: double
+             * @description Since the end
+             */
+            days: number;
+            /**
+             * Format: int64
+             * @description Ended executions there are
+             */
+            ended: number;
+            /**
+             * Format: int64
+             * @description How many of each job stay
+             */
+            executions: number;
+            /**
+             * Format: double
+             * @description The same for failures; 0: as all others
+             */
+            failedDays: number;
+            /**
+             * Format: int64
+             * @description Those of them that a person keeps
+             */
+            kept: number;
+            /**
+             * Format: int64
+             * @description Executions that go with the next pass
+             */
+            removes: number;
+            /**
+             * Format: int64
+             * @description Bytes of text in their logs
+             */
+            removesBytes: number;
+            /**
+             * Format: date-time
+             * @description When the first of them ended
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            removesFromAt?: string;
+            /**
+             * Format: date-time
+             * @description When the last of them ended
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            removesToAt?: string;
         };
         Route: {
             /** @description A node filter; empty matches all */
@@ -2430,6 +2572,70 @@ export interface operations {
                 "application/json": components["schemas"]["CancelExecution"];
             };
         };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Execution"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "keep-execution": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Execution"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unkeep-execution": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or number */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description OK */
             200: {
@@ -3836,6 +4042,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name or id of the project */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionPlan"];
+                };
             };
             /** @description Error */
             default: {

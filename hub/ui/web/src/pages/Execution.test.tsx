@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-import { screen, waitFor, within } from "@testing-library/react";
+import { fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { expect, test } from "vitest";
 import type { Execution, ExecutionNode } from "../api/client";
 import { waitOf } from "../base/Wait";
@@ -56,4 +56,18 @@ test("a node waits for what its execution waits for, else for its turn, and only
   expect(waitOf(busy as Execution, row("a", "running"))).toBeUndefined();
   expect(waitOf({ ...busy, outcome: "failed" } as Execution, row("a", "queued"))).toBeUndefined();
   expect(waitOf({ ...busy, status: "cancelled" } as Execution, row("a", "queued"))).toBeUndefined();
+});
+
+test("a person keeps an execution, and gives it back", async () => {
+  const over = { ...execution, status: "succeeded", waitingFor: undefined, kept: false } as unknown as Execution;
+  open("/executions/7", {
+    "GET /api/v1/executions/7": over,
+    "GET /api/v1/executions/7/nodes": { items: rows, total: 2 },
+    "GET /api/v1/executions/e7/log": "",
+    "POST /api/v1/executions/e7/keep": { ...over, kept: true },
+    "DELETE /api/v1/executions/e7/keep": over,
+  });
+  fireEvent.click(await screen.findByRole("button", { name: "Keep" }));
+  fireEvent.click(await screen.findByRole("button", { name: "Kept", pressed: true }));
+  await screen.findByRole("button", { name: "Keep", pressed: false });
 });

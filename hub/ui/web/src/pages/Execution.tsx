@@ -149,6 +149,7 @@ function Head({ execution: e, rows }: { execution: ExecutionType; rows: Executio
         </PageTitle>
         <span className="spread" />
         {open ? <Cancel execution={e} /> : null}
+        <Keep execution={e} />
         <Again execution={e} rows={rows} />
       </div>
       <div className="exec-meta">
@@ -356,6 +357,34 @@ function Cancel({ execution: e }: { execution: ExecutionType }) {
         </div>
       </Popover.Dropdown>
     </Popover>
+  );
+}
+
+// Keep has retention leave the execution, and shows that it does.
+function Keep({ execution: e }: { execution: ExecutionType }) {
+  const client = useQueryClient();
+  const keep = useMutation({
+    mutationFn: () => {
+      const at = { params: { path: { id: e.id } } };
+      const path = "/api/v1/executions/{id}/keep";
+      return must(e.kept ? api.DELETE(path, at) : api.POST(path, at));
+    },
+    onSuccess: (now) => takeExecution(client, now),
+    onError: (cause) =>
+      notifications.show({ color: "red", title: t("execution.keepFailed"), message: errorOf(cause).message }),
+  });
+  return (
+    <Button
+      size="compact-md"
+      variant={e.kept ? "light" : "default"}
+      aria-pressed={e.kept}
+      title={t(e.kept ? "execution.keptHint" : "execution.keepHint")}
+      loading={keep.isPending}
+      onClick={() => keep.mutate()}
+      leftSection={e.kept ? <Icon name="check" size={13} /> : null}
+    >
+      {t(e.kept ? "execution.kept" : "execution.keep")}
+    </Button>
   );
 }
 
