@@ -62,6 +62,8 @@ func newClusterWorld(t *testing.T, s clusterSetup) *clusterWorld {
 	w.runner, err = w.hub.Enrol(ctx, s.programs.Runner, w.dir, "runner", "p")
 	w.must(err)
 	w.startRunner()
+	// Members learn of one another with their heartbeats, and tell it on.
+	w.await("the runner knows all members", 30*time.Second, func() bool { return len(w.runner.Knows()) >= s.members })
 	return w
 }
 

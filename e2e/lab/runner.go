@@ -79,6 +79,16 @@ func (r *Runner) At() string {
 	return s.Address
 }
 
+// Knows returns the addresses of gateways that the runner keeps.
+func (r *Runner) Knows() []string {
+	var about struct{ Gateways []string }
+	text, err := os.ReadFile(filepath.Join(r.DataDir, "identity", "runner.json"))
+	if err != nil || json.Unmarshal(text, &about) != nil {
+		return nil
+	}
+	return about.Gateways
+}
+
 // Via makes the runner's hub, which its connection is looked up at, another.
 func (r *Runner) Via(h *Hub) { r.hub = h }
 

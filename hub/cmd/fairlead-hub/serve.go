@@ -271,22 +271,30 @@ func (s *server) better(ctx context.Context) bool {
 	if s.cluster.LastCommit() <= cluster.ReadyWithin {
 		return true
 	}
-	asking, cancel := context.WithTimeout(ctx, cluster.ReadyWithin)
-	defer cancel()
-	if ago, ok := s.peers.LastCommit(asking); !ok || ago > cluster.ReadyWithin {
+	if !s.othersCommitted(ctx, cluster.ReadyWithin) {
 		return false
 	}
-	// When the database comes back, another member may be the first to find out.
+	// When the database comes back, another member may be the first to find out. And when it
+	// goes, one may have been the last to commit: what counts is who does while this one tries.
+	began := time.Now()
 	trying, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	for s.cluster.TryCommit(trying) != nil {
 		select {
 		case <-trying.Done():
-			return true
+			return s.othersCommitted(ctx, time.Since(began))
 		case <-time.After(tryPause):
 		}
 	}
 	return false
+}
+
+// othersCommitted reports whether another member committed something within a time.
+func (s *server) othersCommitted(ctx context.Context, within time.Duration) bool {
+	asking, cancel := context.WithTimeout(ctx, cluster.ReadyWithin)
+	defer cancel()
+	ago, ok := s.peers.LastCommit(asking)
+	return ok && ago <= within
 }
 
 // binaryDir is where the runner's binary lies beside this one, "" if that is unknown.
