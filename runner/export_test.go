@@ -1,6 +1,12 @@
 package runner
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
+
+// HoldBack holds back for longer what may begin a secret.
+func HoldBack(c *Config, d time.Duration) { c.quiet = d }
 
 // Debug tells what is held and how far it is told, for the messages of tests.
 func (r *Runner) Debug() string {

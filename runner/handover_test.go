@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -63,7 +64,10 @@ func (s *scripted) finish(end task.End) {
 func handingOver(t *testing.T) (*world, *fakeHub, option) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "handover")
-	return newWorld(t), newFakeHub(t), func(c *runner.Config) { c.Handover = dir }
+	return newWorld(t), newFakeHub(t), func(c *runner.Config) {
+		c.Handover = dir
+		runner.HoldBack(c, time.Minute)
+	}
 }
 
 // handOver ends a process as a reload does.

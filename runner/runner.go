@@ -55,6 +55,9 @@ type Config struct {
 	// Handover is the folder for commands that this process hands over, or was handed;
 	// empty: HandOver is refused.
 	Handover string
+	// quiet is task.Host.Quiet: tests of secrets that come in pieces must not hang on how
+	// fast they are.
+	quiet time.Duration
 	// DrainTimeout is how long commands over SSH may take to end when Run's ctx ended.
 	DrainTimeout time.Duration
 	// StatusChanged is called, never twice at once, when Status would differ.
@@ -126,7 +129,7 @@ func New(c Config) (*Runner, error) {
 	if r.store, err = spool.Open(c.FS, c.Spool); err != nil {
 		return nil, err
 	}
-	r.host = &task.Host{Executors: c.Executors, Log: c.Log, BootID: c.BootID, Boottime: c.Boottime, Handover: c.Handover}
+	r.host = &task.Host{Executors: c.Executors, Log: c.Log, BootID: c.BootID, Boottime: c.Boottime, Handover: c.Handover, Quiet: c.quiet}
 	r.client = session.New(session.Config{Dial: c.Dial, Addresses: c.Addresses, Handler: (*handler)(r), Log: c.Log})
 	if err := r.load(); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package task
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,8 @@ type Host struct {
 	// Handover is the folder for commands that a process hands over to the next one;
 	// empty: none is.
 	Handover string
+	// Quiet is how long bytes are held back that may begin a secret; 0: half a second.
+	Quiet time.Duration
 
 	zip  encoders
 	kept sync.WaitGroup // commands that this process has handed over and not seen end
@@ -103,6 +106,7 @@ func (h *Host) New(ctx context.Context, a *spool.Attempt, mode Mode) (*Attempt, 
 	}
 	t.filters = compileFilters(t.plan.Spec)
 	t.cutter = newCutter(ctx, a, &h.zip, t.log, t.poke)
+	t.cutter.quiet = cmp.Or(h.Quiet, quietFlush)
 	if err := t.replay(); err != nil {
 		return nil, err
 	}

@@ -199,12 +199,12 @@ func (o *cellOutput) tell() error {
 // holds mu.
 func (o *cellOutput) watch(l *line) {
 	if l.quiet != nil {
-		l.quiet.Reset(quietFlush)
+		l.quiet.Reset(o.cutter.quiet)
 		return
 	}
-	l.quiet = time.AfterFunc(quietFlush, func() {
+	l.quiet = time.AfterFunc(o.cutter.quiet, func() {
 		defer o.lock()()
-		if time.Since(l.written) >= quietFlush {
+		if time.Since(l.written) >= o.cutter.quiet {
 			_ = l.masker.Flush() // the error stays in cutter.err, or in the keeper's output
 			_ = o.tell()
 		}

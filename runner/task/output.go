@@ -36,6 +36,8 @@ type cutter struct {
 	log  *slog.Logger
 	// ctx ends when this process does: then nobody waits for room any more.
 	ctx context.Context //nolint:containedctx // writers have no context of their own
+	// quiet is Host.Quiet.
+	quiet time.Duration
 
 	mu      sync.Mutex // held over a cut: chunks are numbered in the order they were cut
 	buf     []byte
