@@ -36,7 +36,7 @@ func (s *Server) Pooler(t testing.TB, mode string) func(database string) string 
 	if err != nil {
 		t.Fatalf("PgBouncer for this test: %v; install the package pgbouncer, or run: make test-deps", err)
 	}
-	dir, err := os.MkdirTemp("/tmp", "fairlead-pgb-") //nolint:usetesting // another user enters it, and a socket's path is short
+	dir, err := os.MkdirTemp(socketParent(), "fairlead-pgb-") //nolint:usetesting // another user enters it, and a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,8 +134,7 @@ func newServer(fsync string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not under TempDir of the system if that is long: a socket's path has 107 bytes.
-	dir, err := os.MkdirTemp("/tmp", "fairlead-pg-")
+	dir, err := os.MkdirTemp(socketParent(), "fairlead-pg-")
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +148,15 @@ func newServer(fsync string) (*Server, error) {
 		}
 	}
 	return s, s.watch()
+}
+
+// socketParent is where directories with sockets are made: the directory for temporary
+// files unless its path is long, for that of a socket has 107 bytes at most.
+func socketParent() string {
+	if dir := os.TempDir(); len(dir) <= 64 {
+		return dir
+	}
+	return "/tmp"
 }
 
 // watch starts the watchdog and waits until the server takes connections.
