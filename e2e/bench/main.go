@@ -88,6 +88,7 @@ func run(b *bench, only string, keep bool) error {
 		{"members", b.members},
 		{"failover", b.failover},
 		{"takeover", b.takeover},
+		{"together", b.together},
 		{"idle", b.idle},
 	} {
 		if !strings.Contains(part.name, only) {
