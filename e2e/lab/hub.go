@@ -145,6 +145,9 @@ func (h *Hub) SetBinary(path string) { h.config.Binary = path }
 // SetEnv replaces the environment of the next start.
 func (h *Hub) SetEnv(env ...string) { h.config.Env = env }
 
+// SetStarter is how the next start starts the process.
+func (h *Hub) SetStarter(s Starter) { h.config.Starter = s }
+
 // WaitReady waits until /health/ready says so, and the administrator's token is known.
 func (h *Hub) WaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)

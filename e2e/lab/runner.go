@@ -19,6 +19,7 @@ type Runner struct {
 	binary, dir string
 	hub         *Hub
 	env, args   []string
+	starter     Starter
 }
 
 // Enrol makes a runner of the project and enrols it with hub, without starting it.
@@ -27,7 +28,7 @@ func (h *Hub) Enrol(ctx context.Context, binary, dir, name, project string, tags
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{Name: name, DataDir: filepath.Join(dir, name), binary: binary, dir: dir, hub: h}
+	r := &Runner{Name: name, DataDir: filepath.Join(dir, name), binary: binary, dir: dir, hub: h, starter: StartProcess}
 	cmd := exec.CommandContext(ctx, binary, "enroll", "--hub", h.URL, "--data-dir", r.DataDir, "--name", name)
 	cmd.Env = Environ("FAIRLEAD_RUNNER_TOKEN=" + token)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -45,6 +46,9 @@ func (r *Runner) SetArgs(args ...string) { r.args = args }
 // SetBinary replaces the program of the next start.
 func (r *Runner) SetBinary(path string) { r.binary = path }
 
+// SetStarter is how the next start starts the process.
+func (r *Runner) SetStarter(s Starter) { r.starter = s }
+
 // Start starts the runner and waits until the hub sees it connected.
 func (r *Runner) Start(ctx context.Context) error {
 	if err := r.Launch(); err != nil {
@@ -57,7 +61,7 @@ func (r *Runner) Start(ctx context.Context) error {
 
 // Launch starts the runner's process and waits for nothing.
 func (r *Runner) Launch() error {
-	p, err := StartProcess(r.dir, r.Name, r.env, r.binary, append([]string{"run", "--data-dir", r.DataDir}, r.args...)...)
+	p, err := r.starter(r.dir, r.Name, r.env, r.binary, append([]string{"run", "--data-dir", r.DataDir}, r.args...)...)
 	if err != nil {
 		return err
 	}

@@ -471,7 +471,7 @@ func (c *shimCommand) finish(end *ended) {
 	if err := c.out.Close(alone); err != nil {
 		end.Error = "its output could not be kept: " + err.Error()
 	}
-	err := stepdir.Entry{Exit: end}.Append(c.held)
+	err := stepdir.AppendExit(c.held, end)
 	if err == nil && alone {
 		err = stepdir.Sync(c.held, c.req.Dir)
 	}

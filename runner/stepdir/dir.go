@@ -123,16 +123,39 @@ type Entry struct {
 	Exit    any `json:"exit,omitempty"`
 }
 
-// Append adds the entry to run.lock, which the caller holds.
+// Append adds the entry to run.lock, which the caller holds: whole, or not at all.
 func (e Entry) Append(held *os.File) error {
-	line, err := json.Marshal(e)
-	if err == nil {
-		_, err = held.Write(append(line, '\n'))
-	}
-	if err != nil {
+	if err := e.append(held); err != nil {
 		return fmt.Errorf("writing a step's state: %w", err)
 	}
 	return nil
+}
+
+func (e Entry) append(held *os.File) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	before, err := held.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err := held.Write(append(line, '\n')); err != nil {
+		return errors.Join(err, held.Truncate(before.Size()))
+	}
+	return nil
+}
+
+// AppendExit is Append of a command's end, which waits for room on a full disk: how the
+// command ended is known here alone.
+func AppendExit(held *os.File, exit any) error {
+	for {
+		err := Entry{Exit: exit}.Append(held)
+		if !errors.Is(err, unix.ENOSPC) {
+			return err
+		}
+		<-time.After(fullPause)
+	}
 }
 
 // Sync has the disk keep what run.lock in dir says.

@@ -77,7 +77,7 @@ func (k *Keeper) Write(stream wire.Stream, p []byte) error { return k.out.Write(
 // error means that nobody will know the end.
 func (k *Keeper) End(exit any) error {
 	err := k.out.Close(true)
-	werr := Entry{Exit: exit}.Append(k.lock)
+	werr := AppendExit(k.lock, exit)
 	if werr == nil {
 		werr = Sync(k.lock, k.dir)
 	}

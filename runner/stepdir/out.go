@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/fairlead/fairlead/proto/wire"
 )
@@ -24,6 +26,8 @@ const (
 	// stream, four of length, and the bytes.
 	MaxRecord  = 64 << 10
 	recordHead = 5
+	// fullPause is how long a write waits before it tries a full disk again.
+	fullPause = 200 * time.Millisecond
 )
 
 func segmentName(offset uint64) string { return fmt.Sprintf("%s%020d", OutPrefix, offset) }
@@ -37,6 +41,7 @@ type OutWriter struct {
 	mu       sync.Mutex
 	room     *sync.Cond
 	file     *os.File
+	size     int64  // of file, whole records alone
 	base     uint64 // where file starts
 	offset   uint64
 	released uint64 // what the runner keeps elsewhere
@@ -52,8 +57,8 @@ func NewOutWriter(dir string, notify func()) *OutWriter {
 	return w
 }
 
-// Write appends bytes of one stream. It blocks at the limit: so the command's pipe
-// fills and the command waits.
+// Write appends bytes of one stream. It blocks at the limit, and while the disk is full:
+// so the command's pipe fills and the command waits.
 func (w *OutWriter) Write(stream wire.Stream, p []byte) error {
 	for len(p) > 0 {
 		n := min(len(p), MaxRecord)
@@ -68,37 +73,62 @@ func (w *OutWriter) Write(stream wire.Stream, p []byte) error {
 func (w *OutWriter) record(stream wire.Stream, p []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.offset-w.released >= OutLimit && !w.closed {
-		w.room.Wait()
-	}
-	if w.err != nil {
-		return w.err
-	}
-	if w.file == nil || w.offset-w.base >= SegmentBytes {
-		if w.err = w.turn(); w.err != nil {
+	for {
+		for w.offset-w.released >= OutLimit && !w.closed {
+			w.room.Wait()
+		}
+		if w.err != nil {
 			return w.err
+		}
+		err := w.append(stream, p)
+		if errors.Is(err, syscall.ENOSPC) && !w.closed {
+			time.AfterFunc(fullPause, w.room.Broadcast)
+			w.room.Wait()
+			continue
+		}
+		if w.err = err; err == nil {
+			w.notify()
+		}
+		return err
+	}
+}
+
+// append writes a whole record, or nothing of it: the next one must stand where a reader
+// looks for it. The caller holds mu.
+func (w *OutWriter) append(stream wire.Stream, p []byte) error {
+	if w.file == nil || w.offset-w.base >= SegmentBytes {
+		if err := w.turn(); err != nil {
+			return err
 		}
 	}
 	w.scratch = append(w.scratch[:0], byte(stream), 0, 0, 0, 0)
 	binary.BigEndian.PutUint32(w.scratch[1:], uint32(len(p)))
 	w.scratch = append(w.scratch, p...)
-	if _, w.err = w.file.Write(w.scratch); w.err != nil {
-		return w.err
+	if _, err := w.file.Write(w.scratch); err != nil {
+		if terr := w.file.Truncate(w.size); terr != nil {
+			return terr
+		}
+		return err
 	}
+	w.size += int64(len(w.scratch))
 	w.offset += uint64(len(p))
-	w.notify()
 	return nil
 }
 
+// turn begins a segment; without one file is nil. The caller holds mu.
 func (w *OutWriter) turn() error {
 	if w.file != nil {
-		if err := w.file.Close(); err != nil {
+		err := w.file.Close()
+		w.file = nil
+		if err != nil {
 			return err
 		}
 	}
-	w.base = w.offset
-	var err error
-	w.file, err = os.OpenFile(filepath.Join(w.dir, segmentName(w.base)), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	w.base, w.size = w.offset, 0
+	file, err := os.OpenFile(filepath.Join(w.dir, segmentName(w.base)), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err == nil {
+		w.file = file
+	}
 	return err
 }
 
