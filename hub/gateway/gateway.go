@@ -85,6 +85,7 @@ type Gateway struct {
 	certificates *batch.Loop[string, store.CertificateUse]
 
 	mu       sync.Mutex
+	unstored time.Time // when it was last told that output cannot be stored
 	barred   map[string]store.Barred
 	streams  map[*openStream]struct{}
 	sessions map[*session][]string // confirmed, and the gateways that each was told

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -51,6 +52,7 @@ func (g *Gateway) ServeOutput(ctx context.Context, id wire.Identity, stream Outp
 		var acks []hub.ChunkAck
 		err := retry(ctx, func() (err error) {
 			acks, err = g.output.Append(ctx, batch)
+			g.tellUnstored(ctx, err)
 			return err
 		})
 		g.release(batch)
@@ -62,6 +64,26 @@ func (g *Gateway) ServeOutput(ctx context.Context, id wire.Identity, stream Outp
 				return err
 			}
 		}
+	}
+}
+
+// unstoredEvery bounds how often the log says that output cannot be stored: all runners
+// find out at the same time, and try again several times a second.
+const unstoredEvery = 30 * time.Second
+
+// tellUnstored tells the log why output stays at the runners for now.
+func (g *Gateway) tellUnstored(ctx context.Context, err error) {
+	if hub.ErrorCode(err) != hub.CodeUnavailable || ctx.Err() != nil {
+		return
+	}
+	g.mu.Lock()
+	due := time.Since(g.unstored) >= unstoredEvery
+	if due {
+		g.unstored = time.Now()
+	}
+	g.mu.Unlock()
+	if due {
+		g.log.WarnContext(ctx, "output cannot be stored now and waits at the runners", "error", err)
 	}
 }
 

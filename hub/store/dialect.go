@@ -32,10 +32,11 @@ type dialect struct {
 	// ownClock: the database has no clock but ours.
 	ownClock bool
 	// isConflict tells a unique violation, isRetry a transaction that must be run again,
-	// isGone a database that cannot be reached or takes no writes now, isText a text
-	// that cannot be stored.
+	// isFull one whose disk has no room, isGone any that cannot be reached or takes no
+	// writes now, isText a text that cannot be stored.
 	isConflict func(error) bool
 	isRetry    func(error) bool
+	isFull     func(error) bool
 	isGone     func(error) bool
 	isText     func(error) bool
 }

@@ -51,6 +51,7 @@ func postgres() *dialect {
 			}
 			return false
 		},
+		isFull: func(err error) bool { return sqlState(err) == "53100" },
 		isGone: postgresGone,
 		isText: func(err error) bool {
 			state := sqlState(err)

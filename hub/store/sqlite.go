@@ -43,6 +43,7 @@ func sqliteDialect() *dialect {
 			code := sqliteCode(err) & 0xff
 			return code == lib.SQLITE_BUSY || code == lib.SQLITE_LOCKED
 		},
+		isFull: func(err error) bool { return sqliteCode(err)&0xff == lib.SQLITE_FULL },
 		isGone: func(err error) bool {
 			switch sqliteCode(err) & 0xff {
 			case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_NOMEM:

@@ -145,6 +145,8 @@ func (s *Store) wrap(err error) error {
 		return err
 	case s.dialect.isText(err):
 		return &hub.Error{Code: hub.CodeInvalid, Message: "A text holds a NUL character or is not UTF-8; remove it and try again.", Cause: err}
+	case s.dialect.isFull(err):
+		return &hub.Error{Code: hub.CodeUnavailable, Message: "The disk of the database is full: make room on it. What could not be stored waits until then.", Cause: err}
 	case s.dialect.isGone(err):
 		return &hub.Error{Code: hub.CodeUnavailable, Message: "The database does not answer or takes no changes now; try again in a moment.", Cause: err}
 	case s.dialect.isRetry(err):
