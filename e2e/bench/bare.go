@@ -19,7 +19,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -111,44 +110,6 @@ func (b *bench) countLines(db *sql.DB) (int, error) {
 		lines += bytes.Count(text, []byte{'\n'})
 	}
 	return lines, rows.Err()
-}
-
-// bareDelay passes the ticking program's lines through a TCP connection, and nothing else,
-// and measures them on arrival.
-func (b *bench) bareDelay(step string) ([]time.Duration, error) {
-	listener, err := (&net.ListenConfig{}).Listen(b.ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("listening: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	conn, err := (&net.Dialer{}).DialContext(b.ctx, "tcp", listener.Addr().String())
-	if err != nil {
-		return nil, fmt.Errorf("dialling: %w", err)
-	}
-	defer func() { _ = conn.Close() }()
-	far, err := listener.Accept()
-	if err != nil {
-		return nil, fmt.Errorf("accepting: %w", err)
-	}
-	cmd := exec.CommandContext(b.ctx, step, "-ticker", "500")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("making a pipe: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting the program: %w", err)
-	}
-	go func() {
-		_, _ = io.Copy(far, out)
-		_ = far.Close()
-	}()
-	var all []time.Duration
-	for scan := bufio.NewScanner(conn); scan.Scan(); {
-		if at, err := strconv.ParseInt(strings.TrimSpace(scan.Text()), 10, 64); err == nil {
-			all = append(all, time.Since(time.Unix(0, at)))
-		}
-	}
-	return all, cmd.Wait()
 }
 
 // bareClient builds the least gRPC client as the runner is built, and measures it as the

@@ -88,7 +88,25 @@ func (f *Followed) take(l followLine) {
 }
 
 func (a *API) followSocket(ctx context.Context, id string, f *Followed) (ended bool, err error) {
-	target := "ws" + strings.TrimPrefix(a.URL, "http") + "/api/v1/executions/" + id + "/log/stream?cursor=" + url.QueryEscape(f.cursor)
+	return a.socket(ctx, id, f.cursor, f.take)
+}
+
+// Watch reads a log by WebSocket until the end of its execution and hands over each line
+// as it comes, keeping none. A connection that breaks is an error.
+func (a *API) Watch(ctx context.Context, id string, line func(text string)) error {
+	ended, err := a.socket(ctx, id, "", func(l followLine) {
+		if l.Stream != "system" {
+			line(l.Text)
+		}
+	})
+	if !ended {
+		return fmt.Errorf("watching at %s: %w", a.URL, err)
+	}
+	return nil
+}
+
+func (a *API) socket(ctx context.Context, id, cursor string, take func(followLine)) (ended bool, err error) {
+	target := "ws" + strings.TrimPrefix(a.URL, "http") + "/api/v1/executions/" + id + "/log/stream?cursor=" + url.QueryEscape(cursor)
 	conn, res, err := a.dialer().DialContext(ctx, target, a.header())
 	if res != nil {
 		_ = res.Body.Close()
@@ -110,7 +128,7 @@ func (a *API) followSocket(ctx context.Context, id string, f *Followed) (ended b
 			return false, err
 		}
 		for _, l := range m.Lines {
-			f.take(l)
+			take(l)
 		}
 		if m.Type == "end" {
 			return true, nil
