@@ -85,6 +85,7 @@ func run(b *bench, only string, keep bool) error {
 		{"ssh", b.ssh},
 		{"lines", b.lines},
 		{"delay", b.delay},
+		{"gigabyte", b.gigabyte},
 		{"members", b.members},
 		{"failover", b.failover},
 		{"takeover", b.takeover},
@@ -122,15 +123,15 @@ type rig struct {
 	pg     *lab.Postgres
 }
 
-// newRig starts a hub (on PostgreSQL of its own, if asked) with project p, and a
-// runner.
-func (b *bench) newRig(name string, postgres bool, settings map[string]string, nodes string) (*rig, error) {
+// newRig starts a hub (on PostgreSQL of its own, if asked; env is added to its
+// environment) with project p, and a runner.
+func (b *bench) newRig(name string, postgres bool, settings map[string]string, nodes string, env ...string) (*rig, error) {
 	dir := filepath.Join(b.dir, name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making %s: %w", dir, err)
 	}
 	r := &rig{}
-	config := lab.HubConfig{Binary: b.binaries.Hub, Dir: dir}
+	config := lab.HubConfig{Binary: b.binaries.Hub, Dir: dir, Env: env}
 	var err error
 	if postgres {
 		if r.pg, err = lab.StartPostgres(b.ctx, dir); err != nil {
