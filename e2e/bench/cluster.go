@@ -174,18 +174,11 @@ func (b *bench) idle() error {
 
 // transactions counts what the database commits a second over some time.
 func (b *bench) transactions(pg *lab.Postgres, over time.Duration) (float64, error) {
-	db, err := sql.Open("pgx", pg.URL())
+	count, done, err := b.transactionCount(pg)
 	if err != nil {
-		return 0, fmt.Errorf("opening the database: %w", err)
+		return 0, err
 	}
-	defer func() { _ = db.Close() }()
-	count := func() (n int64, err error) {
-		err = db.QueryRowContext(b.ctx, "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database").Scan(&n)
-		if err != nil {
-			err = fmt.Errorf("counting transactions: %w", err)
-		}
-		return n, err
-	}
+	defer done()
 	select { // what the start of the runners cost is told by then
 	case <-b.ctx.Done():
 		return 0, b.ctx.Err()
@@ -203,4 +196,21 @@ func (b *bench) transactions(pg *lab.Postgres, over time.Duration) (float64, err
 	}
 	last, err := count()
 	return float64(last-first) / time.Since(start).Seconds(), err
+}
+
+// transactionCount returns what counts all that the database has committed and rolled back
+// so far.
+func (b *bench) transactionCount(pg *lab.Postgres) (count func() (int64, error), done func(), err error) {
+	db, err := sql.Open("pgx", pg.URL())
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the database: %w", err)
+	}
+	count = func() (n int64, err error) {
+		err = db.QueryRowContext(b.ctx, "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database").Scan(&n)
+		if err != nil {
+			err = fmt.Errorf("counting transactions: %w", err)
+		}
+		return n, err
+	}
+	return count, func() { _ = db.Close() }, nil
 }

@@ -33,13 +33,16 @@ type bench struct {
 	out      io.Writer
 	binaries lab.Binaries
 	runs     int
-	fleet    int // simulated runners
+	fleet    int     // simulated runners
+	minutes  float64 // that the crowd prints
 	rows     []row
 }
 
 func main() {
 	gen := flag.Int("loggen", 0, "print so many numbered lines of 100 bytes and end (used as a step)")
 	ticks := flag.Int("ticker", 0, "print the time so often, every 10 ms, and end (used as a step)")
+	pours := flag.Int("pour", 0, "print so many numbered lines, a thousand a second, and end (used as a step)")
+	minutes := flag.Float64("minutes", 10, "minutes for which the crowd prints")
 	runs := flag.Int("runs", 3, "runs of which the median counts")
 	only := flag.String("only", "", "only benchmarks whose name contains this")
 	fleet := flag.Int("runners", 1000, "simulated runners of the cluster's benchmarks")
@@ -52,10 +55,13 @@ func main() {
 	case *ticks > 0:
 		tick(os.Stdout, *ticks)
 		return
+	case *pours > 0:
+		pour(os.Stdout, *pours)
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(&bench{ctx: ctx, out: os.Stdout, runs: *runs, fleet: *fleet}, *only, *keep); err != nil {
+	if err := run(&bench{ctx: ctx, out: os.Stdout, runs: *runs, fleet: *fleet, minutes: *minutes}, *only, *keep); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -86,6 +92,7 @@ func run(b *bench, only string, keep bool) error {
 		{"lines", b.lines},
 		{"delay", b.delay},
 		{"gigabyte", b.gigabyte},
+		{"crowd", b.crowd},
 		{"members", b.members},
 		{"failover", b.failover},
 		{"takeover", b.takeover},
@@ -123,8 +130,8 @@ type rig struct {
 	pg     *lab.Postgres
 }
 
-// newRig starts a hub (on PostgreSQL of its own, if asked; env is added to its
-// environment) with project p, and a runner.
+// newRig starts a hub (on PostgreSQL of its own, if asked) with project p, and a
+// runner; env is added to the environment of both.
 func (b *bench) newRig(name string, postgres bool, settings map[string]string, nodes string, env ...string) (*rig, error) {
 	dir := filepath.Join(b.dir, name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -155,6 +162,7 @@ func (b *bench) newRig(name string, postgres bool, settings map[string]string, n
 		return nil, err
 	}
 	if r.runner, err = r.hub.Enrol(b.ctx, b.binaries.Runner, dir, "runner", "p"); err == nil {
+		r.runner.SetEnv(env...)
 		err = r.runner.Start(b.ctx)
 	}
 	if err != nil {

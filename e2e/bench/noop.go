@@ -64,7 +64,7 @@ func (b *bench) latencies(r *rig, n int) ([]time.Duration, error) {
 	for range n {
 		start := time.Now()
 		var e lab.Execution
-		if err := r.hub.Do(b.ctx, http.MethodPost, "/projects/p/jobs/noop/executions?wait=10s", map[string]any{}, &e); err != nil {
+		if err := r.hub.Do(b.ctx, http.MethodPost, "/projects/p/jobs/noop/executions?wait=60s", map[string]any{}, &e); err != nil {
 			return nil, err
 		}
 		if e.Status != "succeeded" {

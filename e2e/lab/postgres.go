@@ -94,6 +94,9 @@ func (pg *Postgres) URLAt(addr string) string {
 // Addr is host:port of the server, for a proxy in front of it.
 func (pg *Postgres) Addr() string { return "127.0.0.1:" + pg.port }
 
+// Pid is the process that all others of the server descend from.
+func (pg *Postgres) Pid() int { return pg.process.Cmd.Process.Pid }
+
 // Start starts the server and waits until it answers.
 func (pg *Postgres) Start(ctx context.Context) error {
 	cmd := exec.CommandContext(context.Background(), filepath.Join(pg.bin, "postgres"), "-D", filepath.Join(pg.dir, pg.data),
