@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -174,17 +173,12 @@ func (b *bench) idle() error {
 
 // transactions counts what the database commits a second over some time.
 func (b *bench) transactions(pg *lab.Postgres, over time.Duration) (float64, error) {
-	count, done, err := b.transactionCount(pg)
-	if err != nil {
-		return 0, err
-	}
-	defer done()
 	select { // what the start of the runners cost is told by then
 	case <-b.ctx.Done():
 		return 0, b.ctx.Err()
 	case <-time.After(5 * time.Second):
 	}
-	first, err := count()
+	first, err := pg.Transactions(b.ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -194,23 +188,6 @@ func (b *bench) transactions(pg *lab.Postgres, over time.Duration) (float64, err
 		return 0, b.ctx.Err()
 	case <-time.After(over):
 	}
-	last, err := count()
+	last, err := pg.Transactions(b.ctx)
 	return float64(last-first) / time.Since(start).Seconds(), err
-}
-
-// transactionCount returns what counts all that the database has committed and rolled back
-// so far.
-func (b *bench) transactionCount(pg *lab.Postgres) (count func() (int64, error), done func(), err error) {
-	db, err := sql.Open("pgx", pg.URL())
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening the database: %w", err)
-	}
-	count = func() (n int64, err error) {
-		err = db.QueryRowContext(b.ctx, "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database").Scan(&n)
-		if err != nil {
-			err = fmt.Errorf("counting transactions: %w", err)
-		}
-		return n, err
-	}
-	return count, func() { _ = db.Close() }, nil
 }

@@ -160,12 +160,7 @@ func (b *bench) besideCrowd(r *rig, over time.Duration) (s besides, err error) {
 			return s, err
 		}
 	}
-	count, done, err := b.transactionCount(r.pg)
-	if err != nil {
-		return s, err
-	}
-	defer done()
-	first, err := count()
+	first, err := r.pg.Transactions(b.ctx)
 	if err != nil {
 		return s, err
 	}
@@ -174,7 +169,7 @@ func (b *bench) besideCrowd(r *rig, over time.Duration) (s besides, err error) {
 		return s, err
 	}
 	took := time.Since(start).Seconds()
-	last, err := count()
+	last, err := r.pg.Transactions(b.ctx)
 	s.transactions = float64(last-first) / took
 	var told []string
 	for i, p := range parts {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,15 +117,10 @@ func (b *bench) hugeRun(r *rig, step string, printed hash.Hash) (one huge, err e
 // onlyArchived waits until no output is in the database any more: rows go only once an
 // object has become the log.
 func (b *bench) onlyArchived(r *rig) error {
-	db, err := sql.Open("pgx", r.pg.URL())
-	if err != nil {
-		return fmt.Errorf("opening the database: %w", err)
-	}
-	defer func() { _ = db.Close() }()
 	var failed error
-	err = b.await("all output is archived", func() bool {
+	err := b.await("all output is archived", func() bool {
 		var rows bool
-		failed = db.QueryRowContext(b.ctx, "SELECT EXISTS (SELECT FROM output_chunk)").Scan(&rows)
+		rows, failed = r.pg.OutputRows(b.ctx)
 		return failed != nil || !rows
 	})
 	return errors.Join(err, failed)

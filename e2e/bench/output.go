@@ -154,7 +154,7 @@ func (b *bench) follow(r *rig, id string, line func(string)) (int, error) {
 }
 
 // peakRSS is the most memory that a process ever had resident, in MB.
-func peakRSS(p *lab.Process) float64 { return status(p, "VmHWM:") / 1e6 }
+func peakRSS(p *lab.Process) float64 { return float64(p.Peak()) / 1e6 }
 
 // status reads a size of /proc/PID/status, in bytes.
 func status(p *lab.Process, field string) float64 { return statusOf(p.Cmd.Process.Pid, field) }

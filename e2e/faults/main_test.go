@@ -32,12 +32,21 @@ var (
 	scheduled = flag.Int("scheduled", 3, "jobs that fire each second meanwhile")
 )
 
+// pours makes this program one that a step runs.
+var pours = flag.Int("pour", 0, "print so many lines, a thousand a second, and end")
+
 // sideBySide is how many tests run at once: most of them wait for real time to pass,
 // and would do so one after another on a machine with two cores.
 const sideBySide = "8"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if *pours > 0 {
+		if pour(os.Stdout, *pours) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if err := flag.Set("test.parallel", sideBySide); err != nil {
 		panic(err)
 	}

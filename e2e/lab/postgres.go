@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver of its statistics
 )
 
 // Postgres is a PostgreSQL server of its own, with fsync on, on loopback.
@@ -129,6 +132,33 @@ func (pg *Postgres) Start(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// Transactions is how many the server has committed and rolled back so far, whoever's they
+// are.
+func (pg *Postgres) Transactions(ctx context.Context) (n int64, err error) {
+	db, err := sql.Open("pgx", pg.URL())
+	if err != nil {
+		return 0, fmt.Errorf("opening the database: %w", err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := db.QueryRowContext(ctx, "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database").Scan(&n); err != nil {
+		return 0, fmt.Errorf("counting transactions: %w", err)
+	}
+	return n, nil
+}
+
+// OutputRows reports whether output is stored in rows, and not in an archive alone.
+func (pg *Postgres) OutputRows(ctx context.Context) (some bool, err error) {
+	db, err := sql.Open("pgx", pg.URL())
+	if err != nil {
+		return false, fmt.Errorf("opening the database: %w", err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM output_chunk)").Scan(&some); err != nil {
+		return false, fmt.Errorf("looking for stored output: %w", err)
+	}
+	return some, nil
 }
 
 // StopImmediate ends the server as pg_ctl stop -m immediate does: no checkpoint, so

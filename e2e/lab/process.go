@@ -92,6 +92,19 @@ func (p *Process) Stop(limit time.Duration) error {
 	}
 }
 
+// Peak is the most memory that the process ever had resident, in bytes; 0 when it has
+// ended.
+func (p *Process) Peak() int64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
+}
+
 // Tail returns the last bytes of the process's output, for a failure message.
 func (p *Process) Tail() string {
 	f, err := os.Open(p.Log)
