@@ -1,6 +1,7 @@
 package stepdir
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -178,8 +179,9 @@ type outReader struct {
 	offset uint64
 
 	file *os.File
-	at   uint64 // offset at the file's position
-	buf  []byte
+	buf  *bufio.Reader // of file
+	base uint64        // where file starts
+	at   uint64        // offset of what buf gives next
 }
 
 // next returns the next piece, its stream and the offset behind it; io.EOF when no
@@ -239,64 +241,54 @@ func (r *outReader) open() error {
 	if i < 0 {
 		return io.EOF
 	}
-	r.file, err = os.Open(filepath.Join(r.dir, segmentName(starts[i])))
-	r.at = starts[i]
-	return err
+	file, err := os.Open(filepath.Join(r.dir, segmentName(starts[i])))
+	if err != nil {
+		return err
+	}
+	r.begin(file, starts[i])
+	return nil
 }
 
-// advance goes on to the segment that begins where this one ended, if there is one.
+func (r *outReader) begin(file *os.File, base uint64) {
+	r.file, r.base, r.at = file, base, base
+	if r.buf == nil {
+		r.buf = bufio.NewReaderSize(file, recordHead+MaxRecord)
+		return
+	}
+	r.buf.Reset(file)
+}
+
+// advance goes on to the segment behind this one, if there is one. None is begun before
+// the last is full, so that nothing is looked for in vain each time that all is read.
 func (r *outReader) advance() bool {
-	if r.at == 0 {
+	if r.at-r.base < SegmentBytes {
 		return false
 	}
 	next, err := os.Open(filepath.Join(r.dir, segmentName(r.at)))
 	if err != nil {
 		return false
 	}
-	info, ierr := r.file.Stat()
-	now, nerr := next.Stat()
-	if ierr != nil || nerr != nil || os.SameFile(info, now) {
-		_ = next.Close()
-		return false
-	}
 	_ = r.file.Close()
-	r.file = next
+	r.begin(next, r.at)
 	return true
 }
 
-// record reads one record at the file's position; a record that is not whole yet is
-// left for later.
+// record reads the next record of the file; one that is not whole yet is left for later.
 func (r *outReader) record() (wire.Stream, []byte, error) {
-	var head [recordHead]byte
-	n, err := io.ReadFull(r.file, head[:])
+	head, err := r.buf.Peek(recordHead)
 	if err != nil {
-		return 0, nil, r.back(int64(n), err)
+		return 0, nil, err
 	}
-	size := binary.BigEndian.Uint32(head[1:])
-	if size > MaxRecord || wire.Stream(head[0]) > wire.Stderr {
+	stream, size := wire.Stream(head[0]), binary.BigEndian.Uint32(head[1:])
+	if size > MaxRecord || stream > wire.Stderr {
 		return 0, nil, errors.New("a step's output file is damaged")
 	}
-	if cap(r.buf) < MaxRecord {
-		r.buf = make([]byte, MaxRecord)
-	}
-	p := r.buf[:size]
-	m, err := io.ReadFull(r.file, p)
+	whole, err := r.buf.Peek(recordHead + int(size))
 	if err != nil {
-		return 0, nil, r.back(int64(n+m), err)
+		return 0, nil, err
 	}
-	return wire.Stream(head[0]), p, nil
-}
-
-func (r *outReader) back(n int64, err error) error {
-	if n > 0 {
-		if _, serr := r.file.Seek(-n, io.SeekCurrent); serr != nil {
-			return serr
-		}
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return io.EOF
-	}
-	return err
+	_, err = r.buf.Discard(len(whole)) // it stays in the buffer until more is read
+	return stream, whole[recordHead:], err
 }
 
 func (r *outReader) close() {

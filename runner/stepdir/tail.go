@@ -49,9 +49,12 @@ func (t *Tail) Follow(ctx context.Context, link *Link, news <-chan News, stop fu
 		close(leave)
 	})
 	defer ended()
-	tick := time.NewTicker(releaseEvery)
+	tick := time.NewTimer(releaseEvery)
 	defer tick.Stop()
 	for {
+		if !t.owes() {
+			tick.Stop() // most commands never print that much, and there may be thousands
+		}
 		select {
 		case m, ok := <-news:
 			switch {
@@ -60,6 +63,7 @@ func (t *Tail) Follow(ctx context.Context, link *Link, news <-chan News, stop fu
 			case m.Out != nil:
 				t.Read()
 				t.release(link)
+				tick.Reset(releaseEvery)
 			case m.Exit != nil:
 				t.Read()
 				return m.Exit, false
@@ -90,6 +94,10 @@ func (t *Tail) Read() {
 		}
 	}
 }
+
+// owes reports whether so much was read that the keeper is to be told once it is kept
+// elsewhere.
+func (t *Tail) owes() bool { return t.reader.offset >= t.released+SegmentBytes/4 }
 
 // release removes segments that are kept elsewhere and tells the keeper, which may wait
 // for room. An output that cannot tell how far it is synced keeps one segment's length.

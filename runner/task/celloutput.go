@@ -150,7 +150,7 @@ func (o *cellOutput) lock() (unlock func()) {
 func (o *cellOutput) divert(keeper *stepdir.Keeper) {
 	for i := range o.lines {
 		if len(o.lines[i].rest) > 0 {
-			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, o.lines[i].offset) // the error stays in cutter.err
+			_ = o.emit(wire.Stream(i), time.Now(), nil, wire.FlagPartial, o.lines[i].offset) // the error stays in cutter.err
 		}
 	}
 	o.elsewhere = &elsewhere{keeper: keeper}
@@ -218,7 +218,7 @@ func (o *cellOutput) WriteMasked(stream wire.Stream, p []byte, offset uint64) er
 	defer o.cutter.mu.Unlock()
 	for i := range o.lines {
 		if wire.Stream(i) != stream && len(o.lines[i].rest) > 0 {
-			if err := o.emit(wire.Stream(i), nil, wire.FlagPartial, o.lines[i].offset); err != nil {
+			if err := o.emit(wire.Stream(i), time.Now(), nil, wire.FlagPartial, o.lines[i].offset); err != nil {
 				return err
 			}
 		}
@@ -261,11 +261,12 @@ func (o *cellOutput) say(text string) error {
 // take splits into lines; offset is where p ends, 0 if it has none. The caller holds mu.
 func (o *cellOutput) take(stream wire.Stream, p []byte, masked bool, offset uint64) error {
 	l := &o.lines[stream]
+	now := time.Now() // of all that came together: asking for each line is no small part of its cost
 	for len(p) > 0 {
 		room := wire.MaxFrameData - len(l.rest)
 		if masked && len(p) > room {
 			// Half of a replacement would have an offset in the middle of a secret.
-			if err := o.emit(stream, nil, wire.FlagPartial, l.offset); err != nil {
+			if err := o.emit(stream, now, nil, wire.FlagPartial, l.offset); err != nil {
 				return err
 			}
 			continue
@@ -277,13 +278,13 @@ func (o *cellOutput) take(stream wire.Stream, p []byte, masked bool, offset uint
 		var err error
 		switch {
 		case end >= 0 && end <= room:
-			err = o.emit(stream, p[:end], 0, behind(offset, len(p)-end-1))
+			err = o.emit(stream, now, p[:end], 0, behind(offset, len(p)-end-1))
 			p = p[end+1:]
 		case len(p) >= room:
-			err = o.emit(stream, p[:room], wire.FlagPartial, behind(offset, len(p)-room))
+			err = o.emit(stream, now, p[:room], wire.FlagPartial, behind(offset, len(p)-room))
 			p = p[room:]
 		default:
-			o.hold(l, p, offset)
+			o.hold(l, now, p, offset)
 			return nil
 		}
 		if err != nil {
@@ -301,9 +302,9 @@ func behind(offset uint64, rest int) uint64 {
 }
 
 // hold keeps the start of a line until its end comes or the chunk is cut.
-func (o *cellOutput) hold(l *line, p []byte, offset uint64) {
+func (o *cellOutput) hold(l *line, now time.Time, p []byte, offset uint64) {
 	if len(l.rest) == 0 {
-		l.since = time.Now()
+		l.since = now
 	}
 	l.rest = append(l.rest, p...)
 	l.offset = offset
@@ -311,8 +312,8 @@ func (o *cellOutput) hold(l *line, p []byte, offset uint64) {
 	o.cutter.pace.begin(l.since)
 }
 
-// emit makes a frame of what was held and tail.
-func (o *cellOutput) emit(stream wire.Stream, tail []byte, flags uint8, offset uint64) error {
+// emit makes a frame of what was held and tail, which came at a time.
+func (o *cellOutput) emit(stream wire.Stream, at time.Time, tail []byte, flags uint8, offset uint64) error {
 	l := &o.lines[stream]
 	data := tail
 	if len(l.rest) > 0 {
@@ -320,7 +321,7 @@ func (o *cellOutput) emit(stream wire.Stream, tail []byte, flags uint8, offset u
 	}
 	err := o.cutter.add(wire.Frame{
 		Node: o.cell.Node, Step: o.cell.Step, Try: o.cell.Try, Stream: stream,
-		Flags: flags | l.flags, Time: time.Now().UnixMicro(), Offset: offset, Data: data,
+		Flags: flags | l.flags, Time: at.UnixMicro(), Offset: offset, Data: data,
 	})
 	l.rest, l.flags, l.offset = l.rest[:0], 0, 0
 	if offset > 0 && err == nil {
@@ -346,7 +347,7 @@ func (o *cellOutput) breakLine(now time.Time) {
 	for i := range o.lines {
 		l := &o.lines[i]
 		if len(l.rest) > 0 && now.Sub(l.since) >= partialAfter {
-			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)
+			_ = o.emit(wire.Stream(i), now, nil, wire.FlagPartial, l.offset)
 		}
 	}
 }
@@ -368,7 +369,7 @@ func (o *cellOutput) close(over bool) {
 			}
 		}
 		if len(l.rest) > 0 {
-			_ = o.emit(wire.Stream(i), nil, wire.FlagPartial, l.offset)
+			_ = o.emit(wire.Stream(i), time.Now(), nil, wire.FlagPartial, l.offset)
 		}
 	}
 	if o.elsewhere != nil {

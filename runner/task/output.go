@@ -43,6 +43,7 @@ type cutter struct {
 	buf     []byte
 	lines   uint32
 	nodes   map[uint32]struct{}
+	node    uint32 // of the last line in buf
 	partial map[*cellOutput]struct{}
 	offsets map[*cellOutput]struct{} // cells with offsets in buf
 	err     error                    // nothing more can be stored
@@ -165,8 +166,11 @@ func (c *cutter) append(f wire.Frame) {
 		c.pace.begin(time.Now())
 	}
 	c.buf = wire.AppendFrame(c.buf, f)
+	if c.lines == 0 || f.Node != c.node {
+		c.node = f.Node
+		c.nodes[f.Node] = struct{}{}
+	}
 	c.lines++
-	c.nodes[f.Node] = struct{}{}
 }
 
 // begin says that bytes wait since now.
