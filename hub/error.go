@@ -17,6 +17,7 @@ const (
 	CodeForbidden       Code = "forbidden"
 	CodeUnavailable     Code = "unavailable"
 	CodeExhausted       Code = "exhausted"
+	CodeQuotaExceeded   Code = "quota_exceeded"
 	CodeInternal        Code = "internal"
 )
 

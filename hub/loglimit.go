@@ -22,6 +22,9 @@ type LogLimit struct {
 	// Status of a halted execution as written: LogLimitFailed, LogLimitAborted, or a word
 	// of the author's own.
 	Status string
+	// Quota is how many bytes the organisation lets one execution print, whatever its job
+	// says; more halts it, 0 is no limit. It is set when an execution starts.
+	Quota int64
 }
 
 // Statuses of an execution that its log limit halted. Any other text ends it as failed,

@@ -20,6 +20,7 @@ const (
 	CodeForbidden       = "forbidden"
 	CodeUnavailable     = "unavailable"
 	CodeExhausted       = "exhausted"
+	CodeQuotaExceeded   = "quota_exceeded"
 	CodeInternal        = "internal"
 )
 

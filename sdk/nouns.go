@@ -113,6 +113,17 @@ func (c *Client) Retention(ctx context.Context, project string) (*rest.Retention
 	return decode[rest.RetentionPlan](ctx, c)(rest.NewGetRetentionRequest(c.base, project))
 }
 
+// Quota tells how much log may be held and printed, and how much is held.
+func (c *Client) Quota(ctx context.Context) (*rest.Quota, error) {
+	return decode[rest.Quota](ctx, c)(rest.NewGetQuotaRequest(c.base))
+}
+
+// ChangeQuota changes what is set in change, if the quota is still of the revision; 0
+// changes whatever is there.
+func (c *Client) ChangeQuota(ctx context.Context, revision int64, change rest.QuotaChange) (*rest.Quota, error) {
+	return decode[rest.Quota](ctx, c)(rest.NewChangeQuotaRequest(c.base, &rest.ChangeQuotaParams{IfMatch: etag(revision)}, change))
+}
+
 // DeleteProject deletes one with its jobs and nodes.
 func (c *Client) DeleteProject(ctx context.Context, name string) error {
 	return done(ctx, c)(rest.NewDeleteProjectRequest(c.base, name, &rest.DeleteProjectParams{IfMatch: etag(0)}))

@@ -130,6 +130,7 @@ func (s *server) routes() {
 	s.calendarRoutes()
 	s.executionRoutes()
 	s.retentionRoutes()
+	s.quotaRoutes()
 	s.logRoutes()
 	s.eventRoutes()
 	s.keyRoutes()

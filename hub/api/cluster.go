@@ -36,6 +36,11 @@ func (s *server) cluster(ctx context.Context, _ *empty) (*body[Cluster], error) 
 	if out.Retention, err = s.lastPurge(ctx); err != nil {
 		return nil, err
 	}
+	quota, err := s.Store.Quota(ctx, principal(ctx).OrganisationID)
+	if err != nil {
+		return nil, err
+	}
+	out.Quota = toQuota(quota)
 	out.Leases = mapped(status.Leases, func(l *hub.LeaderLease) LeaderLease {
 		holder := l.Holder
 		if i := slices.IndexFunc(status.Members, func(m *cluster.MemberStatus) bool { return m.ID == l.Holder }); i >= 0 {

@@ -48,6 +48,7 @@ type work struct {
 	ended, held                   *prometheus.Desc
 	archive                       archiveDescs
 	retention                     retentionDescs
+	quota                         quotaDescs
 }
 
 func newWork(s *server) *work {
@@ -63,6 +64,7 @@ func newWork(s *server) *work {
 		held:      desc("cluster_held", "1 while work is held because the database went back in time or is being moved, by kind; none while it is not.", "kind"),
 		archive:   newArchiveDescs(desc),
 		retention: newRetentionDescs(desc),
+		quota:     newQuotaDescs(desc),
 		ended:     desc("executions_ended_total", "Executions whose end this member recorded, by status.", "status"),
 	}
 }
@@ -70,7 +72,7 @@ func newWork(s *server) *work {
 // Describe implements prometheus.Collector.
 func (w *work) Describe(to chan<- *prometheus.Desc) {
 	own := []*prometheus.Desc{w.ready, w.runners, w.open, w.waiting, w.ended, w.held}
-	for _, d := range slices.Concat(own, w.archive.all(), w.retention.all()) {
+	for _, d := range slices.Concat(own, w.archive.all(), w.retention.all(), w.quota.all()) {
 		to <- d
 	}
 }
@@ -110,4 +112,5 @@ func (w *work) Collect(to chan<- prometheus.Metric) {
 	gauge(w.waiting, float64(load.ReadyAssignments))
 	w.collectArchive(ctx, to)
 	w.collectRetention(ctx, to)
+	w.collectQuotas(ctx, to)
 }

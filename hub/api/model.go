@@ -686,6 +686,8 @@ type Cluster struct {
 	Archive *Archive `json:"archive,omitempty" doc:"Where the logs of ended executions are packed to; none: they stay in the database"`
 	// Retention is the last pass over all projects.
 	Retention PurgeRun `json:"retention" doc:"What was taken away of executions whose retention is over"`
+	// Quota is that of the caller's organisation.
+	Quota Quota `json:"quota" doc:"How much log may be held, and is"`
 	// Recovery is there while the cluster is held.
 	Recovery *Recovery `json:"recovery,omitempty" doc:"While work is held because the database went back in time, or is being moved"`
 }

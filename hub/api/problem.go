@@ -20,7 +20,7 @@ type Problem struct { //nolint:errname // the name is the schema's
 	Type   string `json:"type" doc:"Always about:blank; code says more"`
 	Title  string `json:"title" doc:"The HTTP status in words"`
 	Status int    `json:"status" doc:"The HTTP status"`
-	Code   string `json:"code" enum:"invalid,not_found,conflict,unauthenticated,forbidden,unavailable,exhausted,internal" doc:"What kind of error; stable"`
+	Code   string `json:"code" enum:"invalid,not_found,conflict,unauthenticated,forbidden,unavailable,exhausted,quota_exceeded,internal" doc:"What kind of error; stable"`
 	Detail string `json:"detail" doc:"What happened, to what, and what to do; for people"`
 	// Errors lists everything wrong with the input at once.
 	Errors []FieldProblem `json:"errors,omitempty" doc:"Everything wrong with the input, at once"`
@@ -53,7 +53,7 @@ func statusOf(code hub.Code) int {
 		return http.StatusBadRequest
 	case hub.CodeNotFound:
 		return http.StatusNotFound
-	case hub.CodeConflict:
+	case hub.CodeConflict, hub.CodeQuotaExceeded: // no 429: trying again soon does not help
 		return http.StatusConflict
 	case hub.CodeUnauthenticated:
 		return http.StatusUnauthorized

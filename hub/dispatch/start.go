@@ -26,7 +26,14 @@ func (d *Dispatcher) Start(ctx context.Context, r StartRequest) (*store.Executio
 			return nil, err
 		}
 	}
-	request, err := d.prepare(ctx, project, &r)
+	quota, err := d.st.Quota(ctx, project.OrganisationID)
+	if err != nil {
+		return nil, err
+	}
+	if err := quota.Admit(); err != nil {
+		return nil, err
+	}
+	request, err := d.prepare(ctx, project, quota, &r)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +113,7 @@ func (d *Dispatcher) commitStarts(ctx context.Context, calls []*startCall) error
 }
 
 // prepare does everything that needs no transaction.
-func (d *Dispatcher) prepare(ctx context.Context, project *hub.Project, r *StartRequest) (request startRequest, err error) {
+func (d *Dispatcher) prepare(ctx context.Context, project *hub.Project, quota *hub.Quota, r *StartRequest) (request startRequest, err error) {
 	def := r.Definition
 	if def == nil {
 		if def, err = d.st.Job(ctx, project.ID, r.JobID); err != nil {
@@ -128,7 +135,7 @@ func (d *Dispatcher) prepare(ctx context.Context, project *hub.Project, r *Start
 	if request.row, err = d.newRow(project, def, r, plain); err != nil {
 		return request, err
 	}
-	if request.spec, err = newSpec(def, r, plain); err != nil {
+	if request.spec, err = newSpec(def, r, plain, quota); err != nil {
 		return request, err
 	}
 	if err := d.seal(ctx, request.row, request.spec, secure); err != nil {
@@ -145,11 +152,12 @@ func disabled(def *hub.Job) error {
 }
 
 // newSpec is what a run does, without its nodes.
-func newSpec(def *hub.Job, r *StartRequest, plain map[string]string) (spec *store.ExecutionSpec, err error) {
+func newSpec(def *hub.Job, r *StartRequest, plain map[string]string, quota *hub.Quota) (spec *store.ExecutionSpec, err error) {
 	// The text it was written in is in the job's revision; here it would be read with
 	// every claim.
 	running := *def
 	running.Source = ""
+	running.LogLimit.Quota = quota.ExecutionLogBytes
 	spec = &store.ExecutionSpec{
 		Definition: &running, Options: plain, NodeFilter: cmp.Or(r.NodeFilter, def.Dispatch.Filter),
 		Strategy: cmp.Or(def.Workflow.Strategy, hub.StrategyNodeFirst),

@@ -249,6 +249,7 @@ var statusCodes = map[hub.Code]codes.Code{
 	hub.CodeForbidden:       codes.PermissionDenied,
 	hub.CodeUnavailable:     codes.Unavailable,
 	hub.CodeExhausted:       codes.ResourceExhausted,
+	hub.CodeQuotaExceeded:   codes.ResourceExhausted,
 	hub.CodeInternal:        codes.Internal,
 }
 

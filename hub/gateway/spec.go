@@ -196,14 +196,15 @@ func logFilters(filters []hub.LogFilter) []*runnerv1.LogFilter {
 	return out
 }
 
-// logLimit is nil for a job without one.
+// logLimit is nil where neither job nor organisation has one.
 func logLimit(l hub.LogLimit) *runnerv1.LogLimit {
-	if l.Text == "" {
+	if l.Text == "" && l.Quota == 0 {
 		return nil
 	}
 	out := &runnerv1.LogLimit{
 		Lines: uint64(max(l.Lines, 0)), Bytes: uint64(max(l.Bytes, 0)), PerNode: l.PerNode, Truncate: l.Truncate,
 		Cancelled: l.Status == hub.LogLimitAborted, Text: l.String(),
+		Quota: uint64(max(l.Quota, 0)),
 	}
 	if l.Status != hub.LogLimitFailed && l.Status != hub.LogLimitAborted {
 		out.Status = l.Status

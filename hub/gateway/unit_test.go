@@ -126,6 +126,24 @@ func TestSpec(t *testing.T) {
 	}
 }
 
+// The quota of the organisation goes beside the job's own limit, and alone where there is
+// none.
+func TestSpecOfLogLimit(t *testing.T) {
+	t.Parallel()
+	o := bigOffer("echo")
+	if l := makeSpec(o).GetLogLimit(); l != nil {
+		t.Errorf("no limit: %v", l)
+	}
+	o.Execution.Definition.LogLimit.Quota = 1 << 30
+	if l := makeSpec(o).GetLogLimit(); l.GetQuota() != 1<<30 || l.GetLines() != 0 || l.GetBytes() != 0 || l.GetText() != "" || l.GetStatus() != "" {
+		t.Errorf("the quota alone: %v", l)
+	}
+	o.Execution.Definition.LogLimit = hub.LogLimit{Text: "5/node", Lines: 5, PerNode: true, Truncate: true, Quota: 1 << 20}
+	if l := makeSpec(o).GetLogLimit(); l.GetQuota() != 1<<20 || l.GetLines() != 5 || !l.GetPerNode() || !l.GetTruncate() || l.GetText() != "5 lines for each node" {
+		t.Errorf("both: %v", l)
+	}
+}
+
 // A key in conflict is never told as one that the node may show; the node is told as
 // one that is not to be used.
 func TestSpecOfHostKeyConflict(t *testing.T) {

@@ -21,6 +21,9 @@ const (
 	// share times as long as the last one took: looking must not become the main work.
 	every = 10 * time.Minute
 	share = 10
+	// everyOver is in the place of every while an organisation is over its quota: people
+	// wait for room.
+	everyOver = time.Minute
 	// lookedAt is how many executions are looked at together, deletedAtOnce how many are
 	// deleted before somebody else may go on.
 	lookedAt      = 500
@@ -55,6 +58,7 @@ type Purger struct {
 	log  *slog.Logger
 	pass *pass // nil between two
 	next time.Time
+	tally
 
 	executions, bytes, failures atomic.Int64
 }
@@ -91,6 +95,9 @@ type pass struct {
 // Step does a small piece of a pass under a term of hub.LeaseArchive, which is that of the
 // packer, so that no log is packed while it is deleted. idle: there is nothing to do now.
 func (p *Purger) Step(ctx context.Context, term int64) (idle bool, err error) {
+	if idle, err := p.stepCount(ctx, term); !idle || err != nil {
+		return false, err
+	}
 	if p.pass == nil || p.pass.term != term {
 		if time.Now().Before(p.next) {
 			return true, nil
@@ -103,7 +110,14 @@ func (p *Purger) Step(ctx context.Context, term int64) (idle bool, err error) {
 		err = fmt.Errorf("taking away executions whose retention is over: %w", err)
 	}
 	if done || err != nil {
-		p.next = time.Now().Add(max(every, share*time.Since(p.pass.began)))
+		if p.pass.run.Executions > 0 {
+			p.nextCount = time.Time{}
+		}
+		rest := every
+		if p.over {
+			rest = everyOver
+		}
+		p.next = time.Now().Add(max(rest, share*time.Since(p.pass.began)))
 		p.pass = nil
 	}
 	return false, err
@@ -281,8 +295,13 @@ func (p *pass) fail(ctx context.Context, what, id string, err error) {
 
 // inTx runs a transaction that holds only under this term.
 func (p *pass) inTx(ctx context.Context, fn func(st *store.Store) error) error {
+	return p.under(ctx, p.term, fn)
+}
+
+// under runs a transaction that holds only under a term.
+func (p *Purger) under(ctx context.Context, term int64, fn func(st *store.Store) error) error {
 	return p.st.InBackgroundTx(ctx, func(st *store.Store) error {
-		if err := st.HoldLeaderLease(ctx, hub.LeaseArchive, p.cfg.MemberID, p.term); err != nil {
+		if err := st.HoldLeaderLease(ctx, hub.LeaseArchive, p.cfg.MemberID, term); err != nil {
 			return errors.Join(err, ErrTerm)
 		}
 		return fn(st)

@@ -332,6 +332,32 @@ func TestFailingJobBlocksNoOther(t *testing.T) {
 	}
 }
 
+// Over the quota a fire is recorded with the reason, and is not made up for.
+func TestFireOverQuota(t *testing.T) {
+	t.Parallel()
+	st := storetest.New(t)
+	q, err := st.Quota(t.Context(), org)
+	ok(t, err)
+	q.LogBytes = hub.MinQuota
+	ok(t, st.SetQuota(t.Context(), q))
+	ok(t, st.InTx(t.Context(), func(st *store.Store) error {
+		return st.NoteUsed(t.Context(), map[string]int64{org: hub.MinQuota})
+	}))
+	j := put(t, st, project(t, st), "full", "* * * * * ?")
+	m := join(t, st, "a")
+	m.start()
+	until(t, "two fires", func() bool { return len(fires(t, st, j)) >= 2 })
+	m.stop()
+	for _, f := range fires(t, st, j) {
+		if f.Status != hub.FireFailed || f.ExecutionID != "" || !strings.Contains(f.Reason, "the quota is 1 MB") {
+			t.Errorf("a fire: %+v", f)
+		}
+	}
+	if n := len(executions(t, st)); n != 0 {
+		t.Errorf("%d executions", n)
+	}
+}
+
 // The zone is the job's, else the project's, else UTC, and changes with each of them.
 func TestZones(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -16,12 +17,14 @@ import (
 // than a command on this host may have waiting to be kept, at which it would stop.
 const noteEvery = 16 << 20
 
-// logLimit counts what the commands of an attempt print against the job's limit. The
-// spool says the same after a restart, since what it has was let through before.
-// Guarded by cutter.mu.
+// logLimit counts what the commands of an attempt print against the job's limit and the
+// organisation's quota. The spool says the same after a restart, since what it has was let
+// through before. Guarded by cutter.mu.
 type logLimit struct {
 	*runnerv1.LogLimit
 	printed map[uint32]*printed // by node; under 0 where the limit is of all together
+	all     printed             // for the quota
+	full    bool                // the quota was reached
 	open    map[source]bool     // lines whose end has not come
 	cut     map[source]bool     // those of them whose rest is dropped
 	// dropped is not noted in the log yet.
@@ -35,9 +38,9 @@ type printed struct {
 	told         bool
 }
 
-// newLogLimit returns nil for a job without a limit.
+// newLogLimit returns nil where there is no limit.
 func newLogLimit(l *runnerv1.LogLimit) *logLimit {
-	if l.GetLines() == 0 && l.GetBytes() == 0 {
+	if l.GetLines() == 0 && l.GetBytes() == 0 && l.GetQuota() == 0 {
 		return nil
 	}
 	return &logLimit{LogLimit: l, printed: map[uint32]*printed{}, open: map[source]bool{}, cut: map[source]bool{}, dropped: map[source]loss{}}
@@ -62,6 +65,7 @@ func (l *logLimit) admit(f *wire.Frame) (keep int, lost loss) {
 		p.lines++
 	}
 	p.bytes += uint64(room)
+	l.all.bytes += uint64(room)
 	if room == size {
 		return len(f.Data), loss{}
 	}
@@ -72,14 +76,28 @@ func (l *logLimit) admit(f *wire.Frame) (keep int, lost loss) {
 	return min(room, len(f.Data)), lost
 }
 
-// room is how much of a piece of a line is let through.
+// room is how much of a piece of a line is let through. What the job's limit drops does not
+// count against the quota.
 func (l *logLimit) room(p *printed, from source, begins bool, size int) int {
+	room := l.own(p, from, begins, size)
+	if l.GetQuota() == 0 {
+		return room
+	}
+	if left := l.GetQuota() - l.all.bytes; left < uint64(room) {
+		l.full = true
+		return int(left)
+	}
+	return room
+}
+
+// own is what the job's own limit lets through.
+func (l *logLimit) own(p *printed, from source, begins bool, size int) int {
 	switch {
 	case !begins && l.cut[from]:
 		return 0
 	case l.GetLines() > 0 && begins && p.lines >= l.GetLines():
 		return 0
-	case l.GetLines() > 0:
+	case l.GetLines() > 0 || l.GetBytes() == 0:
 		return size
 	default:
 		return int(min(l.GetBytes()-p.bytes, uint64(size)))
@@ -96,6 +114,25 @@ func (l *logLimit) of(node uint32) *printed {
 		l.printed[node] = p
 	}
 	return p
+}
+
+// name is what was reached.
+func (l *logLimit) name() string {
+	if l.full {
+		return "the organisation's quota of " + counted(l.GetQuota(), "byte") + " for one execution"
+	}
+	return "the job's log limit of " + l.GetText()
+}
+
+// halts reports whether what was reached ends the commands.
+func (l *logLimit) halts() bool { return l.full || !l.GetTruncate() }
+
+// counter is what was let through of what was reached.
+func (l *logLimit) counter(node uint32) *printed {
+	if l.full {
+		return &l.all
+	}
+	return l.of(node)
 }
 
 // restore counts what the spool has of the attempt. Chunks that retention took are not
@@ -172,15 +209,15 @@ func (c *cutter) exceeded(f wire.Frame) error {
 			return err
 		}
 	}
-	p := c.limit.of(f.Node)
+	p := c.limit.counter(f.Node)
 	if p.told {
 		return nil
 	}
 	p.told = true
-	text := "The job's log limit of " + c.limit.GetText() + " is reached: what is printed from here on is dropped."
-	if !c.limit.GetTruncate() {
-		text = "The job's log limit of " + c.limit.GetText() + " is reached: the steps are ended."
-		if !c.over.Swap(true) {
+	text := sentence(c.limit.name()) + " is reached: what is printed from here on is dropped."
+	if c.limit.halts() {
+		text = sentence(c.limit.name()) + " is reached: the steps are ended."
+		if c.over.CompareAndSwap(nil, c.limit.err()) {
 			c.reached()
 		}
 	}
@@ -233,31 +270,46 @@ func (l *logLimit) drops(c Cell) bool {
 
 // told says what was dropped.
 func (l *logLimit) told(lost loss) []byte {
-	what := counted(lost.bytes, "byte")
+	what := counted(uint64(lost.bytes), "byte")
 	if lost.lines > 0 {
-		what = counted(lost.lines, "line") + " (" + what + ")"
+		what = counted(uint64(lost.lines), "line") + " (" + what + ")"
 	}
-	return fmt.Appendf(nil, "[%s of output were dropped here: the job's log limit of %s was reached]", what, l.GetText())
+	return fmt.Appendf(nil, "[%s of output were dropped here: %s was reached]", what, l.name())
 }
 
-func counted(n int, what string) string {
+func counted(n uint64, what string) string {
 	if n != 1 {
 		what += "s"
 	}
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// limitError is why a command is ended that was not asked to end by anybody.
-type limitError struct{ limit *runnerv1.LogLimit }
+// sentence begins one.
+func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
-// Error tells people what to do.
-func (e *limitError) Error() string {
-	status := ""
-	if e.limit.GetStatus() != "" {
-		status = " with status " + e.limit.GetStatus()
-	}
-	return "The job's log limit of " + e.limit.GetText() + " was reached: the step was ended" + status + ". Raise loglimit, or set loglimitAction: truncate."
+// limitError is why a command is ended that was not asked to end by anybody.
+type limitError struct {
+	text      string
+	cancelled bool
 }
+
+// err is why what was reached ends the commands; it tells people what to do.
+func (l *logLimit) err() *limitError {
+	if l.full {
+		return &limitError{text: sentence(l.name()) + " was reached: the step was ended. Print less, or have an administrator raise the quota (fairlead quota set --execution-log-bytes)."}
+	}
+	status := ""
+	if l.GetStatus() != "" {
+		status = " with status " + l.GetStatus()
+	}
+	return &limitError{
+		text:      sentence(l.name()) + " was reached: the step was ended" + status + ". Raise loglimit, or set loglimitAction: truncate.",
+		cancelled: l.GetCancelled(),
+	}
+}
+
+// Error is what people are told.
+func (e *limitError) Error() string { return e.text }
 
 // Is: executors end such a command as they do a stopped one.
 func (e *limitError) Is(target error) bool { return target == ErrStopped }
@@ -265,7 +317,8 @@ func (e *limitError) Is(target error) bool { return target == ErrStopped }
 // checkLimit halts the attempt when its log limit was reached: that is journalled like
 // a stop, so that nothing more starts after a restart either. The caller holds mu.
 func (t *Attempt) checkLimit() {
-	if t.halted || !t.cutter.over.Load() || t.state.closed || t.mode != Working && t.mode != Expired {
+	over := t.cutter.over.Load()
+	if t.halted || over == nil || t.state.closed || t.mode != Working && t.mode != Expired {
 		return
 	}
 	t.halted = true
@@ -281,7 +334,7 @@ func (t *Attempt) checkLimit() {
 		t.lastStop = n
 	}
 	for _, h := range t.hand {
-		h.cancel(&limitError{t.plan.Spec.GetLogLimit()})
+		h.cancel(over)
 	}
 }
 
@@ -293,7 +346,7 @@ func limited(ctx context.Context, end End) End {
 		return end
 	}
 	end.Reason, end.Message = ReasonLogLimit, limit.Error()
-	if !limit.limit.GetCancelled() {
+	if !limit.cancelled {
 		end.Outcome = runnerv1.Outcome_OUTCOME_FAILED
 	}
 	return end

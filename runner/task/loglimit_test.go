@@ -241,6 +241,51 @@ func TestLogLimit(t *testing.T) {
 				"0.0 out [1 byte of output were dropped here: the job's log limit of 1 byte was reached]",
 			},
 		},
+		"the quota alone halts, counting all nodes together": {
+			&runnerv1.LogLimit{Quota: 10}, 2,
+			[]string{four, `never\nwait\n`, "never"},
+			runnerv1.Outcome_OUTCOME_FAILED,
+			[]string{
+				"0.0 out a", "0.0 out b", "0.0 out c", "0.0 out d", "0.1 out ne",
+				"0.1 sys The organisation's quota of 10 bytes for one execution is reached: the steps are ended.",
+				"0.1 sys The organisation's quota of 10 bytes for one execution was reached: the step was ended. Print less, or have an administrator raise the quota (fairlead quota set --execution-log-bytes).",
+				"0.1 out [4 bytes of output were dropped here: the organisation's quota of 10 bytes for one execution was reached]",
+			},
+		},
+		"what the job truncates does not count against the quota": {
+			&runnerv1.LogLimit{Lines: 1, PerNode: true, Truncate: true, Text: "1 line for each node", Quota: 4}, 2,
+			[]string{four},
+			ok,
+			[]string{
+				"0.0 out a",
+				"0.0 sys The job's log limit of 1 line for each node is reached: what is printed from here on is dropped.",
+				"0.0 out [3 lines (6 bytes) of output were dropped here: the job's log limit of 1 line for each node was reached]",
+				"1.0 out a",
+				"1.0 sys The job's log limit of 1 line for each node is reached: what is printed from here on is dropped.",
+				"1.0 out [3 lines (6 bytes) of output were dropped here: the job's log limit of 1 line for each node was reached]",
+			},
+		},
+		"the quota halts what the job would truncate later, as failed": {
+			&runnerv1.LogLimit{Lines: 10, Truncate: true, Cancelled: true, Text: "10 lines", Quota: 7}, 1,
+			[]string{`a\nb\nc\nd\nwait\n`},
+			runnerv1.Outcome_OUTCOME_FAILED,
+			[]string{
+				"0.0 out a", "0.0 out b", "0.0 out c", "0.0 out d",
+				"0.0 sys The organisation's quota of 7 bytes for one execution is reached: the steps are ended.",
+				"0.0 sys The organisation's quota of 7 bytes for one execution was reached: the step was ended. Print less, or have an administrator raise the quota (fairlead quota set --execution-log-bytes).",
+				"0.0 out [1 byte of output were dropped here: the organisation's quota of 7 bytes for one execution was reached]",
+			},
+		},
+		"a limit that ends where the quota does is the job's": {
+			&runnerv1.LogLimit{Bytes: 4, Truncate: true, Text: "4 bytes", Quota: 4}, 1,
+			[]string{four},
+			ok,
+			[]string{
+				"0.0 out a", "0.0 out b",
+				"0.0 sys The job's log limit of 4 bytes is reached: what is printed from here on is dropped.",
+				"0.0 out [2 lines (4 bytes) of output were dropped here: the job's log limit of 4 bytes was reached]",
+			},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

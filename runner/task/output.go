@@ -49,11 +49,11 @@ type cutter struct {
 	err     error                    // nothing more can be stored
 	dropped map[source]loss          // for want of room, not noted in the log yet
 	losing  bool                     // the last chunk was dropped
-	limit   *logLimit                // nil: the job has none
+	limit   *logLimit                // nil: there is none
 
-	// over is whether the log limit was reached; reached is called when that happens, with
-	// mu held, and must not block.
-	over    atomic.Bool
+	// over is the log limit that was reached and ends the commands, else nil; reached is
+	// called when that happens, with mu held, and must not block.
+	over    atomic.Pointer[limitError]
 	reached func()
 
 	pace pace

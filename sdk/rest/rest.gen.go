@@ -518,6 +518,7 @@ const (
 	ProblemCodeInternal        ProblemCode = "internal"
 	ProblemCodeInvalid         ProblemCode = "invalid"
 	ProblemCodeNotFound        ProblemCode = "not_found"
+	ProblemCodeQuotaExceeded   ProblemCode = "quota_exceeded"
 	ProblemCodeUnauthenticated ProblemCode = "unauthenticated"
 	ProblemCodeUnavailable     ProblemCode = "unavailable"
 )
@@ -536,6 +537,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeInvalid:
 		return true
 	case ProblemCodeNotFound:
+		return true
+	case ProblemCodeQuotaExceeded:
 		return true
 	case ProblemCodeUnauthenticated:
 		return true
@@ -924,6 +927,9 @@ type Cluster struct {
 	Leases  []LeaderLease `json:"leases"`
 	Members []Member      `json:"members"`
 	Mode    ClusterMode   `json:"mode"`
+
+	// Quota How much log may be held, and is
+	Quota Quota `json:"quota"`
 
 	// Recovery While work is held because the database went back in time, or is being moved
 	Recovery *Recovery `json:"recovery,omitempty"`
@@ -1888,6 +1894,39 @@ type PurgeRun struct {
 	LastError *string `json:"lastError,omitempty"`
 }
 
+// Quota defines model for Quota.
+type Quota struct {
+	// CountedAt When that was; none before the first count
+	//
+	// Examples: 2026-11-22T15:04:05.123Z
+	CountedAt *time.Time `json:"countedAt,omitempty"`
+
+	// ExecutionLogBytes Bytes that the commands of one execution may print: over it they are halted; 0: no limit
+	ExecutionLogBytes int64 `json:"executionLogBytes"`
+
+	// LogBytes Bytes of text that all logs may have together: over it nothing starts; 0: no limit
+	LogBytes int64 `json:"logBytes"`
+
+	// Near 90 % of logBytes are reached
+	Near bool `json:"near"`
+
+	// Over Nothing starts
+	Over     bool  `json:"over"`
+	Revision int64 `json:"revision"`
+
+	// UsedBytes Bytes of text that all logs had when they were counted
+	UsedBytes int64 `json:"usedBytes"`
+}
+
+// QuotaChange defines model for QuotaChange.
+type QuotaChange struct {
+	// ExecutionLogBytes At least 1048576, or 0 for no limit
+	ExecutionLogBytes *int64 `json:"executionLogBytes,omitempty"`
+
+	// LogBytes At least 1048576, or 0 for no limit
+	LogBytes *int64 `json:"logBytes,omitempty"`
+}
+
 // Recovery defines model for Recovery.
 type Recovery struct {
 	// Awaited Runners that may have had work and have not shown what is on their disks
@@ -2566,6 +2605,12 @@ type ListHostKeysParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ChangeQuotaParams defines parameters for ChangeQuota.
+type ChangeQuotaParams struct {
+	// IfMatch The ETag of what is changed; * for whatever is there
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // ListRunnersParams defines parameters for ListRunners.
 type ListRunnersParams struct {
 	// Limit How many items at most
@@ -2664,6 +2709,9 @@ type ImportNodesJSONRequestBody = ImportNodesJSONBody
 
 // AcceptHostKeyJSONRequestBody defines body for AcceptHostKey for application/json ContentType.
 type AcceptHostKeyJSONRequestBody = AcceptHostKey
+
+// ChangeQuotaJSONRequestBody defines body for ChangeQuota for application/json ContentType.
+type ChangeQuotaJSONRequestBody = QuotaChange
 
 // CreateRunnerTokenJSONRequestBody defines body for CreateRunnerToken for application/json ContentType.
 type CreateRunnerTokenJSONRequestBody = NewRunnerToken
@@ -3126,6 +3174,25 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/projects/{project}/retention (the `GetRetention` operationId).
 	GetRetention(ctx context.Context, project string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetQuota How much log may be held, and is
+	//
+	// Corresponds with GET /api/v1/quota (the `GetQuota` operationId).
+	GetQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeQuotaWithBody Say how much log may be held and printed
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/quota (the `ChangeQuota` operationId).
+	ChangeQuotaWithBody(ctx context.Context, params *ChangeQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeQuota Say how much log may be held and printed
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/quota (the `ChangeQuota` operationId).
+	ChangeQuota(ctx context.Context, params *ChangeQuotaParams, body ChangeQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRunners List runners
 	//
@@ -4245,6 +4312,55 @@ func (c *Client) AcceptHostKey(ctx context.Context, project string, node string,
 // Corresponds with GET /api/v1/projects/{project}/retention (the `GetRetention` operationId).
 func (c *Client) GetRetention(ctx context.Context, project string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetRetentionRequest(c.Server, project)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetQuota How much log may be held, and is
+//
+// Corresponds with GET /api/v1/quota (the `GetQuota` operationId).
+func (c *Client) GetQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetQuotaRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeQuotaWithBody Say how much log may be held and printed
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/quota (the `ChangeQuota` operationId).
+func (c *Client) ChangeQuotaWithBody(ctx context.Context, params *ChangeQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeQuotaRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeQuota Say how much log may be held and printed
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/quota (the `ChangeQuota` operationId).
+func (c *Client) ChangeQuota(ctx context.Context, params *ChangeQuotaParams, body ChangeQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeQuotaRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7658,6 +7774,88 @@ func NewGetRetentionRequest(server string, project string) (*http.Request, error
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetQuotaRequest constructs an http.Request for the GetQuota method
+func NewGetQuotaRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/quota")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeQuotaRequest calls the generic ChangeQuota builder with application/json body
+func NewChangeQuotaRequest(server string, params *ChangeQuotaParams, body ChangeQuotaJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeQuotaRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewChangeQuotaRequestWithBody constructs an http.Request for the ChangeQuota method, with any body, and a specified content type
+func NewChangeQuotaRequestWithBody(server string, params *ChangeQuotaParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/quota")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil

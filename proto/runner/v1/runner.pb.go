@@ -4521,7 +4521,7 @@ func (x *Spec) GetData() []*CapturedData {
 	return nil
 }
 
-// LogLimit bounds what commands print. Of lines and bytes one is set.
+// LogLimit bounds what commands print. Of lines and bytes one is set at most.
 type LogLimit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Lines uint64                 `protobuf:"varint,1,opt,name=lines,proto3" json:"lines,omitempty"`
@@ -4536,7 +4536,10 @@ type LogLimit struct {
 	// The limit for people, e.g. "100 lines for each node".
 	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
 	// The author's own word for how it ended; empty: none.
-	Status        string `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"`
+	Status string `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"`
+	// Bytes, with line breaks, that the organisation lets all nodes print together; more
+	// ends the commands as failed, whatever else is said here. 0: no limit.
+	Quota         uint64 `protobuf:"varint,8,opt,name=quota,proto3" json:"quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4618,6 +4621,13 @@ func (x *LogLimit) GetStatus() string {
 		return x.Status
 	}
 	return ""
+}
+
+func (x *LogLimit) GetQuota() uint64 {
+	if x != nil {
+		return x.Quota
+	}
+	return 0
 }
 
 // LogFilter is one of Rundeck's log filters, by its name and with its settings.
@@ -5849,7 +5859,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fProjectEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcd\x01\n" +
 	"\bLogLimit\x12\x14\n" +
 	"\x05lines\x18\x01 \x01(\x04R\x05lines\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x19\n" +
@@ -5857,7 +5867,8 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\btruncate\x18\x04 \x01(\bR\btruncate\x12\x1c\n" +
 	"\tcancelled\x18\x05 \x01(\bR\tcancelled\x12\x12\n" +
 	"\x04text\x18\x06 \x01(\tR\x04text\x12\x16\n" +
-	"\x06status\x18\a \x01(\tR\x06status\"\x9d\x01\n" +
+	"\x06status\x18\a \x01(\tR\x06status\x12\x14\n" +
+	"\x05quota\x18\b \x01(\x04R\x05quota\"\x9d\x01\n" +
 	"\tLogFilter\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12A\n" +
 	"\x06config\x18\x02 \x03(\v2).fairlead.runner.v1.LogFilter.ConfigEntryR\x06config\x1a9\n" +

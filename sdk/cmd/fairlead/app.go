@@ -170,7 +170,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVarP(&a.flags.output, "output", "o", "table", "table, json or yaml")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "ids alone; no output of what runs")
 	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours")
-	root.AddCommand(a.projects(), a.nodes(), a.jobs(), a.executions(), a.schedules(), a.calendars(), a.keys(), a.runners(), a.tokens(), a.cluster(),
+	root.AddCommand(a.projects(), a.nodes(), a.jobs(), a.executions(), a.schedules(), a.calendars(), a.keys(), a.runners(), a.tokens(), a.cluster(), a.quota(),
 		a.runCommand(), a.execCommand(), a.verifyFile(), a.loginCommand(), a.logoutCommand(), a.contexts(), a.apiCommand())
 	return root
 }

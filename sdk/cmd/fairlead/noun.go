@@ -292,16 +292,16 @@ func (a *app) cluster() *cobra.Command {
 				a.say("%s", line)
 			}
 		}
-		for _, line := range append(archiveLines(cl.Archive), purgeLines(&cl.Retention)...) {
+		for _, line := range slices.Concat(archiveLines(cl.Archive), purgeLines(&cl.Retention), quotaLines(&cl.Quota)) {
 			a.say("%s", line)
 		}
-		if err := one(a, cl, cl.ID, append([]field{
+		if err := one(a, cl, cl.ID, slices.Concat([]field{
 			{"Cluster", cl.ID},
 			{"Database", string(cl.Database)},
 			{"Incarnation", strconv.FormatInt(cl.Incarnation, 10)},
 			{"Tick", strconv.FormatInt(cl.Tick, 10)},
 			{"Database time", cl.Time.UTC().Format(time.RFC3339)},
-		}, append(archiveFields(cl.Archive), purgeFields(&cl.Retention)...)...)); err != nil {
+		}, archiveFields(cl.Archive), purgeFields(&cl.Retention), quotaFields(&cl.Quota))); err != nil {
 			return err
 		}
 		return list(a, cl.Members, func(m rest.Member) string { return m.ID }, []string{"MEMBER", "STATE", "ROLES", "RUNNERS", "VERSION", "GATEWAY", "STARTED", ""},

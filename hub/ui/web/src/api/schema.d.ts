@@ -660,6 +660,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How much log may be held, and is */
+        get: operations["get-quota"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Say how much log may be held and printed */
+        patch: operations["change-quota"];
+        trace?: never;
+    };
     "/api/v1/runners": {
         parameters: {
             query?: never;
@@ -966,6 +984,8 @@ export interface components {
             members: components["schemas"]["Member"][];
             /** @enum {string} */
             mode: "active-active" | "active-passive";
+            /** @description How much log may be held, and is */
+            quota: components["schemas"]["Quota"];
             /** @description While work is held because the database went back in time, or is being moved */
             recovery?: components["schemas"]["Recovery"];
             /** @description What was taken away of executions whose retention is over */
@@ -1754,7 +1774,7 @@ export interface components {
              * @description What kind of error; stable
              * @enum {string}
              */
-            code: "invalid" | "not_found" | "conflict" | "unauthenticated" | "forbidden" | "unavailable" | "exhausted" | "internal";
+            code: "invalid" | "not_found" | "conflict" | "unauthenticated" | "forbidden" | "unavailable" | "exhausted" | "quota_exceeded" | "internal";
             /** @description What happened, to what, and what to do; for people */
             detail: string;
             /** @description Everything wrong with the input, at once */
@@ -1835,6 +1855,47 @@ export interface components {
             executions: number;
             /** @description What it could not do, and tries again; for administrators */
             lastError?: string;
+        };
+        Quota: {
+            /**
+             * Format: date-time
+             * @description When that was; none before the first count
+             * @example 2026-11-22T15:04:05.123Z
+             */
+            countedAt?: string;
+            /**
+             * Format: int64
+             * @description Bytes that the commands of one execution may print: over it they are halted; 0: no limit
+             */
+            executionLogBytes: number;
+            /**
+             * Format: int64
+             * @description Bytes of text that all logs may have together: over it nothing starts; 0: no limit
+             */
+            logBytes: number;
+            /** @description 90 % of logBytes are reached */
+            near: boolean;
+            /** @description Nothing starts */
+            over: boolean;
+            /** Format: int64 */
+            revision: number;
+            /**
+             * Format: int64
+             * @description Bytes of text that all logs had when they were counted
+             */
+            usedBytes: number;
+        };
+        QuotaChange: {
+            /**
+             * Format: int64
+             * @description At least 1048576, or 0 for no limit
+             */
+            executionLogBytes?: number;
+            /**
+             * Format: int64
+             * @description At least 1048576, or 0 for no limit
+             */
+            logBytes?: number;
         };
         Recovery: {
             /** @description Runners that may have had work and have not shown what is on their disks */
@@ -4073,6 +4134,73 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RetentionPlan"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quota"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-quota": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what is changed; * for whatever is there */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuotaChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quota"];
                 };
             };
             /** @description Error */
