@@ -21,6 +21,7 @@ import { Jobs } from "./pages/Jobs";
 import { Keys } from "./pages/Keys";
 import { NodePage, Nodes } from "./pages/Nodes";
 import { Profile } from "./pages/Profile";
+import { ProjectSettings } from "./pages/ProjectSettings";
 import { Projects } from "./pages/Projects";
 import { RunnerPage, Runners } from "./pages/Runners";
 import { Schedules } from "./pages/Schedules";
@@ -96,6 +97,11 @@ const schedules = createRoute({
   path: "/projects/$project/schedules",
   component: Schedules,
 });
+const settings = createRoute({
+  getParentRoute: () => gate,
+  path: "/projects/$project/settings",
+  component: ProjectSettings,
+});
 const runners = createRoute({ getParentRoute: () => gate, path: "/runners", component: Runners });
 const runner = createRoute({ getParentRoute: () => gate, path: "/runners/$id", component: RunnerPage });
 const keyStore = createRoute({ getParentRoute: () => gate, path: "/keys", component: Keys });
@@ -142,6 +148,7 @@ export const router = createRouter({
       nodes,
       node,
       schedules,
+      settings,
       runners,
       runner,
       keyStore,

@@ -8,6 +8,7 @@ import { usePoll } from "./link";
 export const keys = {
   me: ["me"] as const,
   projects: ["projects"] as const,
+  project: (project: string) => ["project", project] as const,
   jobs: (project: string) => ["jobs", project] as const,
   job: (project: string, job: string) => ["job", project, job] as const,
   executions: ["executions"] as const,
@@ -40,6 +41,25 @@ export function useProjects() {
         must(api.GET("/api/v1/projects", { params: { query: { limit: 1000, ...given({ cursor }) } }, signal })),
       ),
     }),
+  });
+}
+
+export function useProject(project: string) {
+  return useQuery({
+    queryKey: keys.project(project),
+    queryFn: ({ signal }) => must(api.GET("/api/v1/projects/{project}", { params: { path: { project } }, signal })),
+    refetchInterval: 30_000,
+  });
+}
+
+// useRetention asks the hub to look at all executions of a project: not by itself again.
+export function useRetention(project: string, revision: number) {
+  return useQuery({
+    queryKey: ["retention", project, revision],
+    queryFn: ({ signal }) =>
+      must(api.GET("/api/v1/projects/{project}/retention", { params: { path: { project } }, signal })),
+    placeholderData: keepPreviousData,
+    staleTime: 60_000,
   });
 }
 

@@ -32,6 +32,8 @@ const cluster = {
     { name: "scheduler", holder: "hub1", term: 3, held: true, takenAt: "2026-11-22T15:04:05Z" },
     { name: "active", holder: "hub9", term: 1, held: false, takenAt: "2026-11-22T15:04:05Z" },
   ],
+  retention: { executions: 0, bytes: 0, deleting: 0 },
+  quota: { logBytes: 0, executionLogBytes: 0, usedBytes: 0, over: false, near: false, revision: 1 },
 };
 const held = {
   ...cluster,
@@ -162,4 +164,39 @@ test("without an archive nothing is told of one", async () => {
   open("/cluster", { "GET /api/v1/cluster": cluster });
   await screen.findByText("Installation");
   expect(screen.queryByText("Archive of logs")).toBeNull();
+});
+
+const mb = 1024 * 1024;
+const at = "2026-11-22T15:04:05Z";
+test.each([
+  [{ logBytes: 100 * mb, usedBytes: 89 * mb }, "89 MB of 100 MB (89 %)", null],
+  [{ logBytes: 100 * mb, usedBytes: 95 * mb, near: true }, "95 MB of 100 MB (95 %)", /nearly as much as they may/],
+  [
+    { logBytes: 100 * mb, usedBytes: 120 * mb, near: true, over: true },
+    "120 MB of 100 MB (120 %)",
+    /Nothing new starts/,
+  ],
+  [{ usedBytes: 3 * mb }, "3 MB, no limit", null],
+])("what is held is told against the quota: %o", async (quota, held, warning) => {
+  open("/cluster", { "GET /api/v1/cluster": { ...cluster, quota: { ...cluster.quota, countedAt: at, ...quota } } });
+  await screen.findByText(held, { exact: false });
+  for (const words of [/nearly as much as they may/, /Nothing new starts/])
+    expect(screen.queryAllByText(words).length).toBe(String(words) === String(warning) ? 1 : 0);
+});
+
+test("what retention took away is told, and what it could not delete and why", async () => {
+  const retention = { endedAt: at, executions: 12, bytes: 5 * mb, deleting: 2, lastError: "403 <b>Denied</b>" };
+  open("/cluster", { "GET /api/v1/cluster": { ...cluster, retention } });
+  for (const text of [
+    "12 executions taken away, 5 MB of log",
+    "2 executions could not be deleted",
+    retention.lastError,
+  ])
+    expect(await screen.findByText(text, { exact: false })).toBeTruthy();
+});
+
+test("before the first count and pass that is said", async () => {
+  open("/cluster", { "GET /api/v1/cluster": cluster });
+  await screen.findByText("Not counted yet");
+  screen.getByText("None yet");
 });

@@ -16,6 +16,7 @@ import { Icon } from "../base/icons";
 import { Ago, Answer, Page, Panel, Table, When } from "../base/parts";
 import { t } from "../text/t";
 import { Held, HoldDialog } from "./Hold";
+import { Retention } from "./Retention";
 
 export function Cluster() {
   const query = useCluster();
@@ -38,6 +39,7 @@ export function Cluster() {
             {cluster.recovery ? <Held recovery={cluster.recovery} admin={admin} /> : null}
             <Members cluster={cluster} admin={admin} />
             <Installation cluster={cluster} admin={admin} />
+            <Retention run={cluster.retention} quota={cluster.quota} />
             {cluster.archive ? <Archive archive={cluster.archive} /> : null}
           </>
         )}

@@ -120,6 +120,7 @@ function Side() {
           <NavLink to={`/projects/${project}/command`} icon="command" label="nav.command" />
           <NavLink to={`/projects/${project}/nodes`} icon="nodes" label="nav.nodes" />
           <NavLink to={`/projects/${project}/schedules`} icon="clock" label="nav.schedules" />
+          <NavLink to={`/projects/${project}/settings`} icon="settings" label="nav.settings" />
         </div>
       ) : null}
       <div className="nav">
@@ -163,7 +164,7 @@ function ProjectPick({ project }: { project: string }) {
   const items = projects.data?.items ?? [];
   const shown = items.filter((p) => p.name.toLowerCase().includes(search.toLowerCase()));
   // Nodes stay nodes and jobs stay jobs when the project changes.
-  const section = /^\/projects\/[^/]+\/(jobs|nodes|command|schedules)/.exec(pathname)?.[1] ?? "jobs";
+  const section = /^\/projects\/[^/]+\/(jobs|nodes|command|schedules|settings)/.exec(pathname)?.[1] ?? "jobs";
   return (
     <Menu width={240} position="bottom-start" onClose={() => setSearch("")}>
       <Menu.Target>
