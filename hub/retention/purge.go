@@ -14,6 +14,7 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/archive"
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/proto/failpoint"
 )
 
 const (
@@ -192,8 +193,9 @@ func (p *pass) look(ctx context.Context) error {
 			return err
 		}
 		for _, id := range gone {
-			p.count(bytes[id])
+			p.took(bytes[id])
 		}
+		failpoint.Hit("hub.purge.after-taken")
 	}
 	if len(list) < lookedAt {
 		p.project = nil
@@ -203,7 +205,7 @@ func (p *pass) look(ctx context.Context) error {
 	return rest(ctx, began)
 }
 
-func (p *pass) count(textBytes int64) {
+func (p *pass) took(textBytes int64) {
 	p.run.Executions++
 	p.run.TextBytes += textBytes
 	p.executions.Add(1)
@@ -226,6 +228,7 @@ func (p *pass) delete(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
+		failpoint.Hit("hub.purge.after-rows")
 		if err := rest(ctx, began); err != nil {
 			return err
 		}
@@ -248,6 +251,7 @@ func (p *pass) deleteObjects(ctx context.Context, id string) (gone bool, err err
 				return false, nil
 			}
 		}
+		failpoint.Hit("hub.purge.after-objects")
 		err = p.inTx(ctx, func(st *store.Store) error {
 			for _, a := range list {
 				if err := st.ForgetObject(ctx, a.AttemptID); err != nil {
