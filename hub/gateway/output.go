@@ -49,22 +49,48 @@ func (g *Gateway) ServeOutput(ctx context.Context, id wire.Identity, stream Outp
 			}
 			return err
 		}
-		var acks []hub.ChunkAck
-		err := retry(ctx, func() (err error) {
-			acks, err = g.output.Append(ctx, batch)
-			g.tellUnstored(ctx, err)
-			return err
-		})
-		g.release(batch)
-		if err != nil {
-			return err
-		}
-		for _, ack := range acks {
-			if err := stream.Send(ackOut(ack)); err != nil {
+		for n := 0; len(batch) > 0; batch = batch[n:] {
+			n = portion(batch)
+			if err := g.takeChunks(ctx, stream, batch[:n]); err != nil {
+				g.release(batch[n:])
 				return err
 			}
 		}
 	}
+}
+
+// takeChunks commits chunks and acknowledges them.
+func (g *Gateway) takeChunks(ctx context.Context, stream OutputStream, chunks []hub.Chunk) error {
+	var acks []hub.ChunkAck
+	err := retry(ctx, func() (err error) {
+		acks, err = g.output.Append(ctx, chunks)
+		g.tellUnstored(ctx, err)
+		return err
+	})
+	g.release(chunks)
+	if err != nil {
+		return err
+	}
+	for _, ack := range acks {
+		if err := stream.Send(ackOut(ack)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxPortion bounds the output, uncompressed, that is looked at for one commit: lines that
+// compress well would fill hundreds of megabytes within a runner's window.
+const maxPortion = 16 << 20
+
+// portion is how many of the chunks are committed together, one at least.
+func portion(chunks []hub.Chunk) int {
+	n, size := 0, 0
+	for n < len(chunks) && (n == 0 || size+chunks[n].Bytes <= maxPortion) {
+		size += max(chunks[n].Bytes, 0) // what it states is looked at later
+		n++
+	}
+	return n
 }
 
 // unstoredEvery bounds how often the log says that output cannot be stored: all runners
