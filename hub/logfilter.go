@@ -1,5 +1,7 @@
 package hub
 
+import "slices"
+
 // LogFilter is something that the output of a job's steps goes through at the runner,
 // before it is stored, with its settings under Rundeck's names.
 type LogFilter struct {
@@ -27,23 +29,19 @@ func LogFilterTypes() []string {
 func (f LogFilter) Captures() bool { return f.Type == FilterKeyValue || f.Type == FilterKeyValueLines }
 
 // Captures reports whether any step may capture values for later ones.
-func (w *Workflow) Captures() bool {
-	captures := func(filters []LogFilter) bool {
-		for _, f := range filters {
-			if f.Captures() {
-				return true
-			}
-		}
-		return false
-	}
-	if captures(w.LogFilters) {
+func (w *Workflow) Captures() bool { return w.hasFilter(LogFilter.Captures) }
+
+// Filtered reports whether the output of any step goes through a filter.
+func (w *Workflow) Filtered() bool {
+	return w.hasFilter(func(LogFilter) bool { return true })
+}
+
+func (w *Workflow) hasFilter(is func(LogFilter) bool) bool {
+	if slices.ContainsFunc(w.LogFilters, is) {
 		return true
 	}
-	for i := range w.Steps {
-		step := &w.Steps[i]
-		if captures(step.LogFilters) || step.ErrorHandler != nil && captures(step.ErrorHandler.LogFilters) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.Steps, func(step Step) bool {
+		return slices.ContainsFunc(step.LogFilters, is) ||
+			step.ErrorHandler != nil && slices.ContainsFunc(step.ErrorHandler.LogFilters, is)
+	})
 }

@@ -63,6 +63,9 @@ type LostAttempt struct {
 	// Steps with their handlers; Positions are theirs in the workflow, ascending.
 	Steps     []Step
 	Positions []int
+	// LogFilters and LogLimit of the whole job: whoever goes on with it must know them.
+	LogFilters []LogFilter
+	LogLimit   LogLimit
 	// WorkflowSteps is how many steps the workflow has; 0: nobody said.
 	WorkflowSteps int
 }

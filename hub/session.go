@@ -19,7 +19,10 @@ type Hello struct {
 	Version        string
 	OS, Arch       string
 	Hostname       string
-	Inventory      []Holding
+	// Protocol is the highest version of the protocol that hub and runner both speak
+	// (wire.NegotiateVersion).
+	Protocol  uint32
+	Inventory []Holding
 	// Showing: it was interrupted while it showed its full inventory.
 	Showing bool
 	// SealingKey that secrets are sealed to, for a hub that lost it.
@@ -87,6 +90,8 @@ type SessionRef struct {
 	RunnerID       string
 	OrganisationID string
 	Epoch          int64
+	// Protocol is the version of the protocol that the session speaks.
+	Protocol uint32
 }
 
 // Offer is an attempt ready to be told to its runner.

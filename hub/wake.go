@@ -28,4 +28,7 @@ type FleetRunner struct {
 	Gone bool
 	// Slots it has for attempts, Live of them taken.
 	Slots, Live int
+	// Protocol is the version of the protocol that its session speaks; 0: its member is of
+	// a version that does not tell.
+	Protocol uint32
 }

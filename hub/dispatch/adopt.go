@@ -246,7 +246,8 @@ func (a *adoption) record(ctx context.Context, executionID, assignmentID string)
 		Status: hub.StatusQueued, Keepgoing: l.Keepgoing, LostAfter: a.d.cfg.LostAfter, Incarnation: l.Fence.Incarnation,
 		StartedBy: clean(l.StartedBy), CreatedAt: madeAt(executionID), Number: l.Number, Recovered: true,
 	}}
-	j.Workflow = hub.Workflow{Strategy: l.Strategy, Keepgoing: l.WorkflowKeepgoing}
+	j.Workflow = hub.Workflow{Strategy: l.Strategy, Keepgoing: l.WorkflowKeepgoing, LogFilters: l.LogFilters}
+	j.LogLimit = l.LogLimit
 	j.Dispatch = hub.Dispatch{Nodes: true, Threadcount: strconv.Itoa(max(l.Threads, 1)), Keepgoing: l.Keepgoing}
 	spec := &store.ExecutionSpec{
 		Definition: j, Routes: [][]string{nil}, Options: cleanMap(l.Options), NodeFilter: clean(l.NodeFilter), Threads: max(l.Threads, 1), Strategy: l.Strategy,

@@ -195,7 +195,7 @@ func (d *Dispatcher) offer(fx *effects, j *job, a *store.AssignmentRow, here boo
 		return nil, shortage{held: true}
 	}
 	id, tick := store.NewID(), d.tick()
-	runnerID, why := d.reg.reserve(&a.Assignment, id, tick, here)
+	runnerID, why := d.reg.reserve(&a.Assignment, j.needs, id, tick, here)
 	if runnerID == "" {
 		return nil, why
 	}
@@ -231,6 +231,8 @@ func (d *Dispatcher) waitingFor(a *hub.Assignment, why shortage, now time.Time) 
 		if why.connected == 1 {
 			w.Message = "the one connected runner that may take it is busy"
 		}
+	case why.old != "":
+		w.Message = olderThanHub(why.old, why.lacks)
 	case tags != "":
 		w.Message = "no connected runner" + tags
 	default:

@@ -21,10 +21,11 @@ type job struct {
 	spec     *store.ExecutionSpec
 	plan     workflow.Plan
 	workflow *hub.Workflow
+	needs    needs
 }
 
 func newJob(row *store.ExecutionRow, spec *store.ExecutionSpec) *job {
-	j := &job{base: row.Execution, slices: row.Slices, spec: spec, workflow: &spec.Definition.Workflow}
+	j := &job{base: row.Execution, slices: row.Slices, spec: spec, workflow: &spec.Definition.Workflow, needs: needsOf(spec.Definition)}
 	spec.Apply(&j.base)
 	j.plan = workflow.Plan{
 		Workflow: j.workflow, Strategy: spec.Strategy, Threads: spec.Threads, Keepgoing: row.Keepgoing,

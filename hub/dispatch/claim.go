@@ -31,6 +31,9 @@ func (d *Dispatcher) Claim(ctx context.Context, ref hub.SessionRef, fence hub.Fe
 	if err != nil {
 		return hub.Grant{}, err
 	}
+	if ref.Protocol < w.job.needs.protocol {
+		return hub.Grant{}, d.tooOldToClaim(ctx, w)
+	}
 	answer, err := d.claims.Do(ctx, claimRequest{ref: ref, work: w})
 	if err != nil {
 		return hub.Grant{}, err
@@ -52,8 +55,16 @@ func (d *Dispatcher) Resume(ctx context.Context, ref hub.SessionRef, fence hub.F
 	if err != nil {
 		return hub.Resumed{}, err
 	}
+	if ref.Protocol < w.job.needs.protocol {
+		if err := d.tooOldToResume(ctx, w); err != nil {
+			return hub.Resumed{}, err
+		}
+	}
 	answer, err := d.claims.Do(ctx, claimRequest{ref: ref, work: w, resume: true})
 	if err != nil {
+		return hub.Resumed{}, err
+	}
+	if err := d.resumedByNewer(ctx, w); err != nil {
 		return hub.Resumed{}, err
 	}
 	secrets, err := d.secrets(ctx, w)

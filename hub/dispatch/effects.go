@@ -144,8 +144,8 @@ func (f *effects) event(kind hub.EventKind, e *hub.Execution, status hub.Status)
 // gets the one that has to be read for it.
 func (d *Dispatcher) sendOffer(ctx context.Context, w *work, projects map[string]*hub.Project) {
 	sink := d.reg.sink(w.runnerID)
-	if sink == nil {
-		return
+	if sink == nil || d.reg.protocol(w.runnerID) < w.job.needs.protocol {
+		return // an older build took its place since: the offer lapses
 	}
 	e := &w.job.base
 	if d.cfg.Hold().Kind != "" {

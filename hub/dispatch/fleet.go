@@ -17,6 +17,8 @@ type remoteRunner struct {
 	row    *hub.Runner // nil until it was read
 	slots  int
 	live   int // as its member told last
+	// protocol is the version that its session speaks.
+	protocol uint32
 	// own are attempts that this member offered to it, and when: its member may not have
 	// counted them yet.
 	own map[string]time.Time
@@ -82,7 +84,7 @@ func (g *registry) fleet(member string, whole bool, runners []hub.FleetRunner, n
 			r = &remoteRunner{own: make(map[string]time.Time)}
 			g.remote[f.ID] = r
 		}
-		r.member, r.slots, r.live = member, f.Slots, f.Live
+		r.member, r.slots, r.live, r.protocol = member, f.Slots, f.Live, f.Protocol
 		for id, at := range r.own {
 			if now.Sub(at) > ownFor {
 				delete(r.own, id)
@@ -106,7 +108,7 @@ func (g *registry) ownFleet() ([]hub.FleetRunner, int64) {
 			if r.paused {
 				live = max(live, r.slots)
 			}
-			out = append(out, hub.FleetRunner{ID: id, Slots: r.slots, Live: live})
+			out = append(out, hub.FleetRunner{ID: id, Slots: r.slots, Live: live, Protocol: r.protocol})
 		}
 	}
 	return out, version
@@ -137,15 +139,16 @@ func (g *registry) memberOf(runnerID string) string {
 	return ""
 }
 
-// take counts an attempt that another member offered to a runner of this one.
-func (g *registry) take(runnerID, attemptID string) bool {
+// take counts an attempt that another member offered to a runner of this one, unless that
+// has gone, or an older build took its place since.
+func (g *registry) take(w *work) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	r := g.runners[runnerID]
-	if r == nil || !r.connected() {
+	r := g.runners[w.runnerID]
+	if r == nil || !r.connected() || r.protocol < w.job.needs.protocol {
 		return false
 	}
-	r.live[attemptID] = true
+	r.live[w.fence.AttemptID] = true
 	g.version.Add(1)
 	return true
 }
@@ -199,12 +202,12 @@ func (d *Dispatcher) passOffer(ctx context.Context, attemptID string) error {
 	if err != nil || w == nil {
 		return err
 	}
-	if d.reg.take(w.runnerID, attemptID) {
+	if d.reg.take(w) {
 		d.sendOffer(ctx, w, map[string]*hub.Project{})
 		return nil
 	}
 	return d.change(ctx, w.assignment.ExecutionID, func(st *store.Store, fx *effects, x *executionState) error {
-		gone, err := st.WithdrawAttempts(ctx, []string{attemptID}, "expire", "its runner is not connected any more")
+		gone, err := st.WithdrawAttempts(ctx, []string{attemptID}, "expire", "its runner is not connected any more, or is an older build now")
 		if err != nil || !gone[attemptID] {
 			return err
 		}

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/klauspost/compress/zstd"
 
@@ -114,18 +115,20 @@ func (b *bench) routes(tags ...string) {
 
 // runnerSim is a runner's side of the protocol, as far as the hub sees it.
 type runnerSim struct {
-	b      *bench
-	d      *dispatch.Dispatcher
-	row    *hub.Runner
-	ref    hub.SessionRef
-	boot   []byte
-	host   []byte
-	epoch  int64 // on its disk, as are the marks and their incarnation
-	marks  []hub.DBMark
-	inc    int64
-	nonce  []byte
-	detach func()
-	*inbox // of the latest session
+	b     *bench
+	d     *dispatch.Dispatcher
+	row   *hub.Runner
+	ref   hub.SessionRef
+	boot  []byte
+	host  []byte
+	epoch int64 // on its disk, as are the marks and their incarnation
+	marks []hub.DBMark
+	inc   int64
+	nonce []byte
+	// protocol is the version that its build speaks; 0: this one's.
+	protocol uint32
+	detach   func()
+	*inbox   // of the latest session
 }
 
 // inbox is what one session of a runner was sent. The hub may send to a session that
@@ -214,8 +217,11 @@ func (r *runnerSim) tryHello(inventory ...hub.Holding) (hub.Welcome, error) {
 	w, err := r.d.Hello(r.b.t.Context(), hub.Hello{
 		RunnerID: r.row.ID, OrganisationID: r.row.OrganisationID, Nonce: r.nonce, BootID: r.boot, HostID: r.host,
 		SessionEpoch: r.epoch, Slots: r.row.Slots, Version: "1", Inventory: inventory, DBMarks: r.marks, Incarnation: r.inc,
+		Protocol: cmp.Or(r.protocol, wire.MaxProtocolVersion),
 	})
-	r.ref = hub.SessionRef{RunnerID: r.row.ID, OrganisationID: r.row.OrganisationID, Epoch: w.SessionEpoch}
+	r.ref = hub.SessionRef{
+		RunnerID: r.row.ID, OrganisationID: r.row.OrganisationID, Epoch: w.SessionEpoch, Protocol: cmp.Or(r.protocol, wire.MaxProtocolVersion),
+	}
 	return w, err
 }
 
@@ -425,7 +431,7 @@ func (b *bench) wait(e *hub.Execution) *hub.Execution {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if diff := cmp.Diff(stored, row, cmpopts.IgnoreUnexported(store.ExecutionRow{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := gocmp.Diff(stored, row, cmpopts.IgnoreUnexported(store.ExecutionRow{}), cmpopts.EquateEmpty()); diff != "" {
 		b.t.Errorf("told of the end is not what is stored: %s", diff)
 	}
 	return &row.Execution

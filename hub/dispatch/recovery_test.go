@@ -155,7 +155,7 @@ func (a *attemptSim) kept() hub.LostAttempt {
 	l := hub.LostAttempt{
 		Holding: a.holding(hub.HoldingClosed), JobName: e.JobName, StartedBy: e.StartedBy, Number: e.Number,
 		Strategy: e.Strategy, Keepgoing: e.Keepgoing, Threads: g.Threads, Options: e.Options, Positions: g.Steps,
-		WorkflowSteps: len(e.Definition.Workflow.Steps),
+		WorkflowSteps: len(e.Definition.Workflow.Steps), LogFilters: e.Definition.Workflow.LogFilters,
 	}
 	for _, n := range g.Nodes {
 		l.Nodes = append(l.Nodes, e.Nodes[n])

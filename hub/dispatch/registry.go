@@ -60,6 +60,7 @@ type runnerView struct {
 	epoch     int64 // of the newest session; offers go to a confirmed one with a sink
 	confirmed bool
 	sink      Sink
+	protocol  uint32 // the version that the newest session speaks
 	// older are the ways of earlier sessions, by epoch, while the runner is in quarantine:
 	// which of its instances has the work is what nobody knows then.
 	older  map[int64]Sink
@@ -101,7 +102,7 @@ var errReleased = hub.Errorf(hub.CodeConflict, "A person released this runner; c
 // the way of the session before, if it is of no use any more. In quarantine it is: the
 // instance that runs something must be heard, and the other one would push it aside
 // again and again.
-func (g *registry) greet(row *hub.Runner, epoch int64, slots int, live []string) (old Sink) {
+func (g *registry) greet(row *hub.Runner, epoch int64, protocol uint32, slots int, live []string) (old Sink) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.runners[row.ID]
@@ -118,7 +119,7 @@ func (g *registry) greet(row *hub.Runner, epoch int64, slots int, live []string)
 		r.older[r.epoch] = r.sink
 	}
 	g.version.Add(1)
-	r.row, r.epoch, r.confirmed, r.sink, r.slots, r.paused = row, epoch, false, nil, slots, false
+	r.row, r.epoch, r.protocol, r.confirmed, r.sink, r.slots, r.paused = row, epoch, protocol, false, nil, slots, false
 	r.live, r.stopTold, r.stopAcked = make(map[string]bool), make(map[string]hub.StopScope), make(map[string]hub.StopScope)
 	for _, id := range live {
 		r.live[id] = true
@@ -209,17 +210,28 @@ func (g *registry) ids() []string {
 type shortage struct {
 	connected, busy int
 	held            bool
+	// old is a runner that might take it, were it not older than what the job needs, the
+	// first by name; and what it does not know.
+	old   string
+	lacks string
+}
+
+// tooOld notes a runner that is older than what a job needs.
+func (s *shortage) tooOld(name string, n needs) {
+	if s.old == "" || name < s.old {
+		s.old, s.lacks = name, n.what
+	}
 }
 
 // reserve chooses the runner for an attempt, the one with the fewest live ones, and
 // counts the attempt as its own. "" when there is none. With here only runners of this
 // member are chosen: what waits in the queue is looked at by every member, each for its
 // own.
-func (g *registry) reserve(a *hub.Assignment, attemptID string, tick int64, here bool) (runnerID string, why shortage) {
+func (g *registry) reserve(a *hub.Assignment, n needs, attemptID string, tick int64, here bool) (runnerID string, why shortage) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	best := g.bestHere(a, tick, &why)
-	other := g.bestElsewhere(a, tick, &why)
+	best := g.bestHere(a, n, tick, &why)
+	other := g.bestElsewhere(a, n, tick, &why)
 	switch {
 	case other != nil && !here && (best == nil || other.load() < len(best.live)):
 		other.own[attemptID] = time.Now()
@@ -234,13 +246,17 @@ func (g *registry) reserve(a *hub.Assignment, attemptID string, tick int64, here
 	return best.row.ID, why
 }
 
-func (g *registry) bestElsewhere(a *hub.Assignment, tick int64, why *shortage) (best *remoteRunner) {
+func (g *registry) bestElsewhere(a *hub.Assignment, n needs, tick int64, why *shortage) (best *remoteRunner) {
 	for id, r := range g.remote {
 		if r.row == nil || !takes(r.row, a.OrganisationID, a.ProjectID, a.RunnerTags) {
 			continue
 		}
 		if local := g.runners[id]; local != nil && local.connected() {
 			continue // it moved here
+		}
+		if r.protocol < n.protocol {
+			why.tooOld(r.row.Name, n)
+			continue
 		}
 		why.connected++
 		if r.load() >= r.slots || g.refused[refusal{a.ID, id}] > tick {
@@ -254,9 +270,13 @@ func (g *registry) bestElsewhere(a *hub.Assignment, tick int64, why *shortage) (
 	return best
 }
 
-func (g *registry) bestHere(a *hub.Assignment, tick int64, why *shortage) (best *runnerView) {
+func (g *registry) bestHere(a *hub.Assignment, n needs, tick int64, why *shortage) (best *runnerView) {
 	for id, r := range g.runners {
 		if r.row == nil || !r.connected() || !takes(r.row, a.OrganisationID, a.ProjectID, a.RunnerTags) {
+			continue
+		}
+		if r.protocol < n.protocol {
+			why.tooOld(r.row.Name, n)
 			continue
 		}
 		why.connected++
@@ -354,6 +374,16 @@ func (g *registry) sink(runnerID string) Sink {
 		return r.sink
 	}
 	return nil
+}
+
+// protocol is the version that a runner's session here speaks; 0 when it has none.
+func (g *registry) protocol(runnerID string) uint32 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r := g.runners[runnerID]; r != nil && r.connected() {
+		return r.protocol
+	}
+	return 0
 }
 
 // stop notes that a stop is to be told and returns the ways; none when there is none or

@@ -309,7 +309,7 @@ func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCal
 		c.Answer.back = live
 	}
 	d.shown.begin(c.Request.ref.RunnerID, epoch, hold.Incarnation)
-	if old := d.reg.greet(r, epoch, h.Slots, live); old != nil {
+	if old := d.reg.greet(r, epoch, h.Protocol, h.Slots, live); old != nil {
 		old.End(errReplaced)
 	}
 	c.Answer.welcome = w

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -161,7 +162,9 @@ type testRunner struct {
 	key     *ecdsa.PrivateKey
 	sealing []byte
 	epoch   uint64 // on its disk
-	conn    *grpc.ClientConn
+	// protocol is the highest version that its build speaks; 0: this one's.
+	protocol uint32
+	conn     *grpc.ClientConn
 }
 
 // enrol makes a runner by the wire.
@@ -236,7 +239,7 @@ func (h *testHub) open(conn *grpc.ClientConn) *testSession {
 
 func hello() *runnerv1.Hello {
 	return &runnerv1.Hello{
-		MinVersion: 1, MaxVersion: 1, InstanceNonce: bytes.Repeat([]byte{7}, 16),
+		MinVersion: wire.MinProtocolVersion, MaxVersion: wire.MaxProtocolVersion, InstanceNonce: bytes.Repeat([]byte{7}, 16),
 		BootId: bytes.Repeat([]byte{1}, 32), HostId: bytes.Repeat([]byte{2}, 32), Slots: 4,
 	}
 }
@@ -247,6 +250,7 @@ func (h *testHub) start(r *testRunner) *testSession {
 	s := h.open(r.conn)
 	first := hello()
 	first.SessionEpoch = r.epoch
+	first.MaxVersion = cmp.Or(r.protocol, first.GetMaxVersion())
 	s.send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Hello{Hello: first}})
 	s.epoch = s.recv().GetWelcome().GetSessionEpoch()
 	r.epoch = s.epoch

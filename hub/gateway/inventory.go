@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"time"
 
@@ -112,6 +113,7 @@ func lostIn(h *runnerv1.Holding, raw []byte) (hub.LostAttempt, error) {
 		StartedBy: word(context["job.username"]), Number: numberOf(context["job.execnum"]), NodeFilter: text(context["job.filter"], maxText),
 		Strategy: hub.StrategyNodeFirst, Keepgoing: spec.GetKeepgoing(), WorkflowKeepgoing: spec.GetWorkflowKeepgoing(),
 		Threads: int(min(spec.GetThreads(), maxSlots)), Options: spec.GetOptions(),
+		LogFilters: logFiltersIn(spec.GetLogFilters()), LogLimit: logLimitIn(spec.GetLogLimit()),
 	}
 	if spec.GetStrategy() == runnerv1.Strategy_STRATEGY_STEP_FIRST {
 		out.Strategy = hub.StrategySequential
@@ -153,13 +155,44 @@ func stepIn(s *runnerv1.Step) hub.Step {
 		Description: text(s.GetDescription(), maxText), Exec: text(s.GetExec(), wire.MaxInlineSpecBytes),
 		Timeout: millisIn(s.GetTimeoutMs()), Idempotent: s.GetIdempotent(), Probe: text(s.GetProbe(), maxText),
 		ContinueOnUnknown: s.GetContinueOnUnknown(), Retries: int(s.GetRetries()), RetryDelay: millisIn(s.GetRetryDelayMs()),
-		KeepgoingOnSuccess: s.GetKeepgoingOnSuccess(),
+		KeepgoingOnSuccess: s.GetKeepgoingOnSuccess(), LogFilters: logFiltersIn(s.GetLogFilters()),
 	}
 	if script := s.GetScript(); script != nil {
 		out.Script = &hub.Script{
 			Text: text(script.GetText(), wire.MaxSpecBytes), Args: text(script.GetArgsText(), maxText),
 			Interpreter: word(script.GetInterpreter()), ArgsQuoted: script.GetArgsQuoted(), FileExtension: word(script.GetFileExtension()),
 		}
+	}
+	return out
+}
+
+// logFiltersIn is the reverse of logFilters.
+func logFiltersIn(filters []*runnerv1.LogFilter) []hub.LogFilter {
+	var out []hub.LogFilter
+	for _, f := range filters {
+		out = append(out, hub.LogFilter{Type: word(f.GetType()), Config: clean(f.GetConfig())})
+	}
+	return out
+}
+
+// logLimitIn is the reverse of logLimit, but for an author's own status.
+func logLimitIn(l *runnerv1.LogLimit) hub.LogLimit {
+	quota := int64(min(l.GetQuota(), math.MaxInt64))
+	if l.GetLines() == 0 && l.GetBytes() == 0 {
+		return hub.LogLimit{Quota: quota}
+	}
+	out := hub.LogLimit{
+		Lines: int64(min(l.GetLines(), math.MaxInt64)), Bytes: int64(min(l.GetBytes(), math.MaxInt64)), Quota: quota,
+		PerNode: l.GetPerNode(), Truncate: l.GetTruncate(), Status: hub.LogLimitFailed,
+	}
+	if out.Text = strconv.FormatInt(out.Lines, 10); out.Bytes > 0 {
+		out.Text = strconv.FormatInt(out.Bytes, 10) + "B"
+	}
+	if out.PerNode {
+		out.Text += "/node"
+	}
+	if l.GetCancelled() {
+		out.Status = hub.LogLimitAborted
 	}
 	return out
 }

@@ -143,7 +143,7 @@ func (w *watch) sendFleet(whole bool, list []hub.FleetRunner) {
 		n := min(len(list), fleetPage)
 		f := &memberv1.Fleet{Whole: first && whole}
 		for _, r := range list[:n] {
-			f.Runners = append(f.Runners, &memberv1.Runner{Id: r.ID, Gone: r.Gone, Slots: uint32(r.Slots), Live: uint32(r.Live)})
+			f.Runners = append(f.Runners, &memberv1.Runner{Id: r.ID, Gone: r.Gone, Slots: uint32(r.Slots), Live: uint32(r.Live), Protocol: r.Protocol})
 		}
 		list = list[n:]
 		w.out.add(&memberv1.WatchResponse{Fleet: f})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/store/storetest"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 // twoMembers are two members that never look at a row unasked, so that only what one
@@ -176,6 +178,31 @@ func TestOfferForARunnerThatLeft(t *testing.T) {
 		t.Errorf("the assignment is %s, want ready", list[0].State)
 	}
 	near.must(far.dispatch.Woken(t.Context(), hub.Wake{Offers: []string{store.NewID()}})) // one that is no attempt
+}
+
+// A job that hides output waits, at whichever member it is started, while the only runner
+// is of a build before log filters, and says so; the runner's upgrade is what it waits for.
+func TestOlderRunnerThroughTwoMembers(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, open storetest.Opener) {
+		near, far, r, s := twoMembers(t, open)
+		near.must(s.stream.CloseSend())
+		near.eventually("learns that the runner has gone", func() bool { return !near.dispatch.Runners(org)[r.id].Connected })
+		r.protocol = wire.ProtocolLogFilters - 1
+		far.start(r)
+		near.eventually("knows the older runner", func() bool { return near.dispatch.Runners(org)[r.id].Connected })
+		e := near.run(func(j *hub.Job) { j.Workflow.LogFilters = []hub.LogFilter{{Type: hub.FilterMaskRegex}} })
+		if e.WaitingFor == nil || !strings.Contains(e.WaitingFor.Message, "runner r is older than its hub: it knows no log filters") {
+			t.Fatalf("it waits for %+v", e.WaitingFor)
+		}
+		r.protocol = 0
+		s = far.start(r)
+		far.work(r, s, s.recv().GetOffer())
+		done, err := near.dispatch.Wait(t.Context(), e, false)
+		if err != nil || done.Status != hub.StatusSucceeded {
+			t.Errorf("the execution ended as %+v, %v", done, err)
+		}
+	})
 }
 
 // Only a member is answered by a member, and only to a member does one speak.

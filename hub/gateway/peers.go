@@ -318,7 +318,7 @@ func (o *otherMember) take(ctx context.Context, r *memberv1.WatchResponse) {
 	if f := r.GetFleet(); f != nil {
 		runners := make([]hub.FleetRunner, len(f.GetRunners()))
 		for i, m := range f.GetRunners() {
-			runners[i] = hub.FleetRunner{ID: m.GetId(), Gone: m.GetGone(), Slots: int(m.GetSlots()), Live: int(m.GetLive())}
+			runners[i] = hub.FleetRunner{ID: m.GetId(), Gone: m.GetGone(), Slots: int(m.GetSlots()), Live: int(m.GetLive()), Protocol: m.GetProtocol()}
 		}
 		if err := o.p.cfg.Fleet(ctx, o.id, f.GetWhole(), runners); err != nil {
 			o.p.log.WarnContext(ctx, "runners of another member are not known", "member", o.name, "error", err)

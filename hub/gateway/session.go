@@ -202,6 +202,7 @@ func (s *session) greet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	hello.Protocol = version
 	if hello.Inventory, err = s.inventory(msg); err != nil {
 		return err
 	}
@@ -211,7 +212,7 @@ func (s *session) greet(ctx context.Context) error {
 		return refusedAsStatus(err)
 	}
 	s.greeted.Store(true)
-	s.ref = hub.SessionRef{RunnerID: s.id.ID, OrganisationID: s.id.OrganisationID, Epoch: welcome.SessionEpoch}
+	s.ref = hub.SessionRef{RunnerID: s.id.ID, OrganisationID: s.id.OrganisationID, Epoch: welcome.SessionEpoch, Protocol: version}
 	s.told = welcome.Members
 	for _, page := range welcomeFrames(version, welcome) {
 		s.push(page)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairlead/fairlead/hub"
@@ -141,6 +142,34 @@ func TestSpecOfLogLimit(t *testing.T) {
 	o.Execution.Definition.LogLimit = hub.LogLimit{Text: "5/node", Lines: 5, PerNode: true, Truncate: true, Quota: 1 << 20}
 	if l := makeSpec(o).GetLogLimit(); l.GetQuota() != 1<<20 || l.GetLines() != 5 || !l.GetPerNode() || !l.GetTruncate() || l.GetText() != "5 lines for each node" {
 		t.Errorf("both: %v", l)
+	}
+}
+
+// A hub that lost an execution learns from its runner's disk what it was to hide and where
+// its output ends: whoever goes on with it must know that.
+func TestLostSpecTellsWhatItHides(t *testing.T) {
+	t.Parallel()
+	offer := bigOffer("echo")
+	j := offer.Execution.Definition
+	j.LogLimit = hub.LogLimit{Text: "10B/node", Bytes: 10, PerNode: true, Status: hub.LogLimitAborted, Quota: 1 << 20}
+	j.Workflow.LogFilters = []hub.LogFilter{{Type: hub.FilterMaskRegex, Config: map[string]string{"regex": "x=.*"}}}
+	j.Workflow.Steps[2].ErrorHandler.LogFilters = []hub.LogFilter{{Type: hub.FilterQuiet}}
+	raw, err := proto.Marshal(makeSpec(offer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := lostIn(&runnerv1.Holding{Fence: fenceOut(offer.Fence), State: runnerv1.Holding_STATE_GRANTED}, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(j.LogLimit, got.LogLimit); diff != "" {
+		t.Errorf("log limit: %s", diff)
+	}
+	if diff := cmp.Diff(j.Workflow.LogFilters, got.LogFilters); diff != "" {
+		t.Errorf("filters: %s", diff)
+	}
+	if diff := cmp.Diff(j.Workflow.Steps[2].ErrorHandler.LogFilters, got.Steps[1].ErrorHandler.LogFilters); diff != "" {
+		t.Errorf("filters of a handler: %s", diff)
 	}
 }
 

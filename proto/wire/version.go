@@ -6,8 +6,13 @@ import "fmt"
 // in Hello, the hub answers with the highest that both know.
 const (
 	MinProtocolVersion uint32 = 1
-	MaxProtocolVersion uint32 = 1
+	MaxProtocolVersion        = ProtocolLogFilters
 )
+
+// ProtocolLogFilters is the version from which on a runner knows the log filters and the log
+// limit of a Spec. One that speaks an earlier version passes over those fields and stores in
+// clear what they were to hide, so it must never be granted a job that has them.
+const ProtocolLogFilters uint32 = 2
 
 // NegotiateVersion returns the highest version that both ranges hold. The error says
 // which side is too old, since that is the one to upgrade.

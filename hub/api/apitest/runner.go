@@ -110,11 +110,12 @@ func (h *Hub) connect(t testing.TB, row *hub.Runner, play Play) *Runner {
 	welcome, err := h.Dispatch.Hello(t.Context(), hub.Hello{
 		RunnerID: row.ID, OrganisationID: row.OrganisationID, Nonce: random(16), BootID: random(32), HostID: random(32),
 		Slots: 16, Version: "test", OS: "linux", Arch: "amd64", Hostname: name,
+		Protocol: wire.MaxProtocolVersion,
 	})
 	must(t, err)
 	r := &Runner{
 		ID: row.ID, hub: h, play: play, t: t, running: map[string]context.CancelFunc{},
-		ref: hub.SessionRef{RunnerID: row.ID, OrganisationID: row.OrganisationID, Epoch: welcome.SessionEpoch},
+		ref: hub.SessionRef{RunnerID: row.ID, OrganisationID: row.OrganisationID, Epoch: welcome.SessionEpoch, Protocol: wire.MaxProtocolVersion},
 	}
 	must(t, h.Dispatch.Confirm(t.Context(), r.ref))
 	detach := h.Dispatch.Attach(r.ref, r)

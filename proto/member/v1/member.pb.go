@@ -550,8 +550,11 @@ type Runner struct {
 	// The session has ended.
 	Gone bool `protobuf:"varint,2,opt,name=gone,proto3" json:"gone,omitempty"`
 	// Attempts it may hold, and holds or was offered.
-	Slots         uint32 `protobuf:"varint,3,opt,name=slots,proto3" json:"slots,omitempty"`
-	Live          uint32 `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
+	Slots uint32 `protobuf:"varint,3,opt,name=slots,proto3" json:"slots,omitempty"`
+	Live  uint32 `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
+	// Version of the protocol that its session speaks. 0: a member that does not tell; its
+	// runner is taken for the oldest.
+	Protocol      uint32 `protobuf:"varint,5,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -610,6 +613,13 @@ func (x *Runner) GetSlots() uint32 {
 func (x *Runner) GetLive() uint32 {
 	if x != nil {
 		return x.Live
+	}
+	return 0
+}
+
+func (x *Runner) GetProtocol() uint32 {
+	if x != nil {
+		return x.Protocol
 	}
 	return 0
 }
@@ -871,12 +881,13 @@ const file_member_v1_member_proto_rawDesc = "" +
 	"\bcalendar\x18\t \x01(\tR\bcalendar\"S\n" +
 	"\x05Fleet\x12\x14\n" +
 	"\x05whole\x18\x01 \x01(\bR\x05whole\x124\n" +
-	"\arunners\x18\x02 \x03(\v2\x1a.fairlead.member.v1.RunnerR\arunners\"V\n" +
+	"\arunners\x18\x02 \x03(\v2\x1a.fairlead.member.v1.RunnerR\arunners\"r\n" +
 	"\x06Runner\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04gone\x18\x02 \x01(\bR\x04gone\x12\x14\n" +
 	"\x05slots\x18\x03 \x01(\rR\x05slots\x12\x12\n" +
-	"\x04live\x18\x04 \x01(\rR\x04live\"9\n" +
+	"\x04live\x18\x04 \x01(\rR\x04live\x12\x1a\n" +
+	"\bprotocol\x18\x05 \x01(\rR\bprotocol\"9\n" +
 	"\rFollowRequest\x12\x10\n" +
 	"\x03add\x18\x01 \x03(\tR\x03add\x12\x16\n" +
 	"\x06remove\x18\x02 \x03(\tR\x06remove\"~\n" +

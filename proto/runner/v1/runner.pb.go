@@ -4339,11 +4339,11 @@ type Spec struct {
 	// How many steps the workflow has, handlers apart: a hub whose database lost the
 	// execution could not tell otherwise which numbers its handlers had.
 	WorkflowSteps uint32 `protobuf:"varint,17,opt,name=workflow_steps,json=workflowSteps,proto3" json:"workflow_steps,omitempty"`
-	// Bounds what the commands of this attempt print; absent: nothing does. A runner that
-	// does not know this field keeps all.
+	// Bounds what the commands of this attempt print; absent: nothing does. From here on a
+	// runner of protocol 1 knows nothing: it is offered no spec that has these fields, since
+	// it would store what they hide (wire.ProtocolLogFilters).
 	LogLimit *LogLimit `protobuf:"bytes,18,opt,name=log_limit,json=logLimit,proto3" json:"log_limit,omitempty"`
-	// What the output of every step goes through, in this order, before the step's own. A
-	// runner that does not know this field leaves the output as it is.
+	// What the output of every step goes through, in this order, before the step's own.
 	LogFilters []*LogFilter `protobuf:"bytes,19,rep,name=log_filters,json=logFilters,proto3" json:"log_filters,omitempty"`
 	// What steps of earlier attempts of the execution captured.
 	Data          []*CapturedData `protobuf:"bytes,20,rep,name=data,proto3" json:"data,omitempty"`
