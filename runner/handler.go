@@ -450,6 +450,9 @@ func (r *Runner) cleanUp(id string) {
 	if err := r.host.ForgetHandedOver(id); err != nil {
 		r.log.Warn("what is left of an attempt's commands that were handed over could not be removed", "attempt", id, "error", err)
 	}
+	if err := r.host.DropFilterStates(func(attempt string) bool { return attempt == id }); err != nil {
+		r.log.Warn("what is left of an attempt's log filters could not be removed", "attempt", id, "error", err)
+	}
 	r.statusChanged()
 }
 

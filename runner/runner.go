@@ -129,7 +129,7 @@ func New(c Config) (*Runner, error) {
 	if r.store, err = spool.Open(c.FS, c.Spool); err != nil {
 		return nil, err
 	}
-	r.host = &task.Host{Executors: c.Executors, Log: c.Log, BootID: c.BootID, Boottime: c.Boottime, Handover: c.Handover, Quiet: c.quiet}
+	r.host = &task.Host{Executors: c.Executors, Log: c.Log, BootID: c.BootID, Boottime: c.Boottime, Handover: c.Handover, FS: c.FS, Quiet: c.quiet}
 	r.client = session.New(session.Config{Dial: c.Dial, Addresses: c.Addresses, Handler: (*handler)(r), Log: c.Log})
 	if err := r.load(); err != nil {
 		return nil, err
@@ -164,6 +164,10 @@ func (r *Runner) load() error {
 			return fmt.Errorf("taking over attempt %s: %w", a.ID(), err)
 		}
 		h.task, h.phase = t, granted
+	}
+	err := r.host.DropFilterStates(func(attempt string) bool { return r.holdings[attempt] == nil })
+	if err != nil {
+		r.log.Warn("what is left of earlier attempts' log filters could not be removed", "error", err)
 	}
 	if n := len(r.holdings); n > 0 {
 		r.log.Info("attempts of an earlier process", "count", n)

@@ -13,7 +13,22 @@ import (
 // the kill and after it is there for the next step.
 func TestLogFiltersOutliveTheRunner(t *testing.T) {
 	t.Parallel()
-	w, _ := newWorld(t, setup{local: true})
+	for name, tc := range map[string]struct {
+		setup setup
+		key   string // of the step that is under way
+	}{
+		"local": {setup{local: true}, "description: here"}, "detached": {setup{}, "detached: true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := newWorld(t, tc.setup)
+			w.filtersOutliveTheRunner(tc.key)
+		})
+	}
+}
+
+func (w *world) filtersOutliveTheRunner(key string) {
+	w.Helper()
 	w.must(w.hub.ImportJobs(w.ctx, "p", `
 - name: j
   loglimit: 7
@@ -27,9 +42,12 @@ func TestLogFiltersOutliveTheRunner(t *testing.T) {
       - {type: quiet-output, config: {regex: '^progress'}}
     commands:
     - exec: >-
-        printf 'RUNDECK:DATA:early=bird\nprogress 1\nhalf of token-'; touch `+w.dir+`/begun;
+        printf 'RUNDECK:DATA:early=bird\nprogress 1\nhalf of token-'; echo > `+w.dir+`/begun;
         while [ ! -e `+w.dir+`/go ]; do sleep 0.05; done;
-        printf 'abc123 seen\nRUNDECK:DATA:late=w\\orm\nprogress 2\nlast\n'
+        printf 'abc123 seen\nRUNDECK:DATA:late=w\\orm\nprogr'; echo > `+w.dir+`/begun2;
+        while [ ! -e `+w.dir+`/go2 ]; do sleep 0.05; done;
+        printf 'ess 2\nlast\n'
+      `+key+`
     - exec: echo "${data.early} ${data.late}" $RD_DATA_EARLY
     - exec: printf 'six\nseven\neight\nnine\n'
 `))
@@ -37,6 +55,11 @@ func TestLogFiltersOutliveTheRunner(t *testing.T) {
 	w.await("the step has begun", 30*time.Second, func() bool { return len(w.lines("begun")) > 0 })
 	w.runner.Process.Kill()
 	w.must(os.WriteFile(filepath.Join(w.dir, "go"), nil, 0o600))
+	w.startRunner()
+	w.await("the step is half way", 30*time.Second, func() bool { return len(w.lines("begun2")) > 0 })
+	pause(w.T, time.Second) // what it printed is told by then, or is not
+	w.runner.Process.Kill()
+	w.must(os.WriteFile(filepath.Join(w.dir, "go2"), nil, 0o600))
 	w.startRunner()
 	w.end(id, "succeeded", 60*time.Second)
 	got, err := w.hub.Log(w.ctx, id, "format=text&node=node001")
@@ -52,11 +75,11 @@ func TestLogFiltersOutliveTheRunner(t *testing.T) {
 		}
 	}
 	if strings.Join(printed, "\n") != strings.Join(want, "\n") {
-		t.Errorf("the log is\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+		w.Errorf("the log is\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 	for name, text := range w.filesText() {
 		if strings.Contains(string(text), "token-abc123") {
-			t.Errorf("%s holds what the mask hides", name)
+			w.Errorf("%s holds what the mask hides", name)
 		}
 	}
 }

@@ -75,7 +75,6 @@ func readJob(p *problems, v *value) (*hub.Job, bool) {
 	job.StopAfterHubLoss = readHubLoss(f)
 	readRunnerSelector(f)
 	checkDetached(f, job)
-	checkLogFilters(f, &job.Workflow)
 	checkReferences(p, job)
 	return job, true
 }

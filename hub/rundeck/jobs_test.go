@@ -175,7 +175,6 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"mask without regex", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: mask-log-output-regex}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "is required"},
 		{"one group without a name", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: key-value-data, config: {regex: 'x=(.+)'}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.regex", "has one group, so name must say"},
 		{"colour", "- name: j\n  sequence:\n    commands:\n    - exec: a\n      plugins: {LogFilter: [{type: highlight-output, config: {regex: a, fgcolor: pink}}]}\n", "[0].sequence.commands[0].plugins.LogFilter[0].config.fgcolor", "must be one of black"},
-		{"log filters and detached", "- name: j\n  nodefilters: {filter: a}\n  sequence:\n    pluginConfig: {LogFilter: [{type: mask-passwords}]}\n    commands:\n    - exec: a\n      detached: true\n", "[0].sequence.commands[0].detached", "does not work with log filters yet"},
 		{"parallel", "- name: j\n  sequence:\n    strategy: parallel\n    commands:\n    - exec: a\n", "[0].sequence.strategy", "not supported yet"},
 		{"date option", string(job("  options:\n  - name: d\n    isDate: true\n")), "[0].options[0].isDate", "not supported yet"},
 		{"runner selector", string(job("  runnerSelector: {filter: dc2, runnerFilterMode: TAGS}\n")), "[0].runnerSelector", "runnerTags"},

@@ -193,20 +193,6 @@ func warnOrder(f fields, name string, filters []hub.LogFilter) {
 	}
 }
 
-// checkLogFilters objects to filters of steps whose output is kept on their node before any
-// filter sees it.
-func checkLogFilters(f fields, w *hub.Workflow) {
-	check := func(step *hub.Step, path string) {
-		if step != nil && step.Detached && len(w.LogFilters)+len(step.LogFilters) > 0 {
-			f.errorf(path+".detached", "does not work with log filters yet, and the job or the step has some: take out the one or the other")
-		}
-	}
-	for i := range w.Steps {
-		check(&w.Steps[i], stepPath(i))
-		check(w.Steps[i].ErrorHandler, stepPath(i)+".errorhandler")
-	}
-}
-
 // logFilters adds filters in a map of their own.
 func (t table) logFilters(key string, filters []hub.LogFilter) {
 	if len(filters) == 0 {

@@ -64,33 +64,33 @@ func (c capture) take(text []byte, into *values) {
 // values are what was captured. Beyond what a record takes nothing more is kept; that
 // is then told where the record is made.
 type values struct {
-	data map[string]string
-	size int
+	Data map[string]string `json:"data,omitempty"`
+	Size int               `json:"size,omitempty"`
 }
 
 func (v *values) put(key, value string) {
 	key, value = strings.ToValidUTF8(key, "\ufffd"), strings.ToValidUTF8(value, "\ufffd")
-	if key == "" || v.size > wire.MaxRecordData {
+	if key == "" || v.Size > wire.MaxRecordData {
 		return
 	}
-	if v.data == nil {
-		v.data = map[string]string{}
+	if v.Data == nil {
+		v.Data = map[string]string{}
 	}
-	if before, has := v.data[key]; has {
-		v.size -= len(key) + len(before)
+	if before, has := v.Data[key]; has {
+		v.Size -= len(key) + len(before)
 	}
-	v.data[key] = value
-	v.size += len(key) + len(value)
+	v.Data[key] = value
+	v.Size += len(key) + len(value)
 }
 
-func (v *values) captured() map[string]string { return v.data }
+func (v *values) captured() map[string]string { return v.Data }
 
 // shown is what logData adds to the log.
 func (v *values) shown(log bool) []string {
-	if !log || len(v.data) == 0 {
+	if !log || len(v.Data) == 0 {
 		return nil
 	}
-	text, err := json.Marshal(v.data)
+	text, err := json.Marshal(v.Data)
 	if err != nil {
 		return nil // texts are always JSON
 	}
@@ -117,6 +117,8 @@ func newKeyValue(config map[string]string) (func() stage, error) {
 
 func (k *keyValue) line(l *line) { k.take(bytes.TrimSuffix(l.text, []byte{'\r'}), &k.values) }
 
+func (k *keyValue) state() any { return &k.values }
+
 func (k *keyValue) end() []string { return k.shown(k.log) }
 
 // maxText is how much output key-value-data-multilines searches.
@@ -128,8 +130,13 @@ type multiLine struct {
 	capture
 	values
 	hide bool
-	text []byte
-	over bool
+	searched
+}
+
+// searched is the text that multiLine searches at the end.
+type searched struct {
+	Text []byte `json:"text,omitempty"`
+	Over bool   `json:"over,omitempty"`
 }
 
 func newMultiLine(config map[string]string) (func() stage, error) {
@@ -144,20 +151,23 @@ func newMultiLine(config map[string]string) (func() stage, error) {
 }
 
 func (m *multiLine) line(l *line) {
-	m.over = m.over || len(m.text)+len(l.text)+1 > maxText
-	if !m.over {
-		m.text = append(append(m.text, bytes.TrimSuffix(l.text, []byte{'\r'})...), '\n')
+	m.Over = m.Over || len(m.Text)+len(l.text)+1 > maxText
+	if !m.Over {
+		m.Text = append(append(m.Text, bytes.TrimSuffix(l.text, []byte{'\r'})...), '\n')
 	}
 	l.quiet = l.quiet || m.hide
 }
 
+// Nothing is captured before the end.
+func (m *multiLine) state() any { return &m.searched }
+
 func (m *multiLine) end() []string {
-	if len(m.text) == 0 {
+	if len(m.Text) == 0 {
 		return nil
 	}
-	m.take(bytes.TrimSuffix(m.text, []byte{'\n'}), &m.values)
+	m.take(bytes.TrimSuffix(m.Text, []byte{'\n'}), &m.values)
 	shown := m.shown(m.log)
-	if m.over {
+	if m.Over {
 		shown = append(shown, "[key-value-data-multilines searched the first MiB of the output only]")
 	}
 	return shown

@@ -1,6 +1,7 @@
 package logfilter
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -111,6 +112,13 @@ type stage interface {
 	end() []string
 }
 
+// keeping is a stage that keeps something from line to line.
+type keeping interface {
+	stage
+	// state points to what it keeps, for encoding/json.
+	state() any
+}
+
 // capturing is a stage that captures values.
 type capturing interface {
 	stage
@@ -164,6 +172,47 @@ func (s *Stream) Close() error {
 		for _, text := range st.end() {
 			if err := s.pass(&line{text: []byte(text)}, s.stages[i+1:], true); err != nil {
 				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Fresh reports whether nothing is held back: the next byte begins a line.
+func (s *Stream) Fresh() bool {
+	return s.masker == nil || len(s.masker.held) == 0 && !s.masker.hiding && len(s.held) == 0 && !s.long
+}
+
+// Abandon drops what is held back of a line.
+func (s *Stream) Abandon() {
+	if s.masker == nil {
+		return
+	}
+	s.masker.held, s.masker.masked, s.masker.hiding = s.masker.held[:0], false, false
+	s.held, s.masked, s.long = s.held[:0], false, false
+}
+
+// Save returns what the filters know of the lines so far, for Load of a stream of the same
+// chain. Of what is held back it says nothing.
+func (s *Stream) Save() [][]byte {
+	out := make([][]byte, len(s.stages))
+	for i, st := range s.stages {
+		if k, keeps := st.(keeping); keeps {
+			out[i], _ = json.Marshal(k.state()) // of texts, always possible
+		}
+	}
+	return out
+}
+
+// Load has the filters go on from what Save returned; nil is the beginning.
+func (s *Stream) Load(saved [][]byte) error {
+	if saved != nil && len(saved) != len(s.stages) {
+		return fmt.Errorf("%d filters were saved, there are %d", len(saved), len(s.stages))
+	}
+	for i, data := range saved {
+		if k, keeps := s.stages[i].(keeping); keeps {
+			if err := json.Unmarshal(data, k.state()); err != nil {
+				return fmt.Errorf("filter %d: %w", i+1, err)
 			}
 		}
 	}

@@ -152,6 +152,8 @@ func (d *datatype) line(l *line) {
 	d.begun = true
 }
 
+func (d *datatype) state() any { return &d.begun }
+
 func (d *datatype) end() []string {
 	if !d.begun {
 		return nil

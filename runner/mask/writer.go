@@ -55,6 +55,15 @@ func (w *Writer) Write(p []byte) (int, error) {
 // Holds reports whether bytes are held back.
 func (w *Writer) Holds() bool { return len(w.held) > 0 }
 
+// Held is how many bytes are held back.
+func (w *Writer) Held() int { return len(w.held) }
+
+// Fresh reports whether what follows is masked as at the beginning of a stream: nothing of
+// what came may be part of a secret.
+func (w *Writer) Fresh() bool {
+	return len(w.held) == 0 && w.state == 0 && w.run == 0 && !w.broken && !w.masking
+}
+
 // Passed is how many of the bytes given to Write are told by now: also, when asked in
 // dst, those that its piece stands for. A replacement stands for all of its secret.
 func (w *Writer) Passed() uint64 { return w.passed }

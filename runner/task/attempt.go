@@ -12,6 +12,7 @@ import (
 
 	"github.com/fairlead/fairlead/proto/failpoint"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
+	"github.com/fairlead/fairlead/runner/disk"
 	"github.com/fairlead/fairlead/runner/logfilter"
 	"github.com/fairlead/fairlead/runner/mask"
 	"github.com/fairlead/fairlead/runner/spool"
@@ -34,6 +35,8 @@ type Host struct {
 	// Handover is the folder for commands that a process hands over to the next one;
 	// empty: none is.
 	Handover string
+	// FS is the data directory.
+	FS disk.FS
 	// Quiet is how long bytes are held back that may begin a secret; 0: half a second.
 	Quiet time.Duration
 
@@ -289,6 +292,9 @@ func (t *Attempt) start(starts []Start) (next time.Time) {
 func (t *Attempt) take(c Cell, do performer) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(t.ctx))
 	h := &hand{cell: c, cancel: cancel, masker: t.vault.masker, out: newCellOutput(c, t.cutter, t.vault.masker, t.filters[c.Step])}
+	if t.filters[c.Step] != nil && detached(t.plan.Spec, c) {
+		h.out.states = &filterStates{fs: t.host.FS, name: (&Command{AttemptID: t.disk.ID(), Cell: c}).Name()}
+	}
 	h.unbind = context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })
 	t.hand[t.position(c)] = h
 	t.running.Add(1)

@@ -31,6 +31,8 @@ type cellOutput struct {
 	elsewhere *elsewhere
 
 	kept keptOffsets
+	// states of the filters of a detached command; nil: it has none, or is none.
+	states *filterStates
 }
 
 // elsewhere takes the output of a command that was handed over. It has a lock of its
@@ -81,6 +83,8 @@ type line struct {
 	// raw bytes began at base in a file of their own.
 	raw  bool
 	base uint64
+	// again is of a raw stream with filters.
+	again refilter
 }
 
 // told is the offset behind what the masker tells at this moment; 0: there is none.
@@ -100,13 +104,19 @@ func newCellOutput(c Cell, cut *cutter, m *mask.Masker, filters *logfilter.Chain
 	for i := range o.lines {
 		stream, l := wire.Stream(i), &o.lines[i]
 		l.masker = m.MarkedWriter(func(p []byte, masked bool) error {
-			if l.filter != nil {
+			switch {
+			case l.again.dropping:
+				return nil
+			case l.filter != nil:
 				return l.filter.Write(p, masked)
 			}
 			return o.pass(stream, p, masked, l.told())
 		})
 		if filters != nil {
 			l.filter = filters.Stream(stream, func(p []byte, masked bool) error {
+				if l.raw {
+					return o.retell(stream, p, masked)
+				}
 				if masked {
 					l.flags |= wire.FlagMasked
 				}
@@ -163,13 +173,17 @@ func (o *cellOutput) Write(stream wire.Stream, p []byte) error {
 }
 
 // WriteRaw implements Output. Frames bear offsets in the raw file, though masked text
-// has another length: the masker says how much of the file each piece stands for.
+// has another length: the masker says how much of the file each piece stands for. With
+// filters they are what refilter says.
 func (o *cellOutput) WriteRaw(stream wire.Stream, p []byte, offset uint64) error {
 	o.cutter.mu.Lock()
 	defer o.cutter.mu.Unlock()
 	l := &o.lines[stream]
 	if !l.raw {
 		l.raw, l.base = true, offset-uint64(len(p))
+	}
+	if l.filter != nil {
+		return o.refilter(stream, p, offset)
 	}
 	return o.write(l, p)
 }
@@ -228,6 +242,9 @@ func (o *cellOutput) WriteMasked(stream wire.Stream, p []byte, offset uint64) er
 
 // Synced implements SyncedOutput.
 func (o *cellOutput) Synced() Offsets {
+	if o.states != nil {
+		return o.states.keep(o.cutter)
+	}
 	o.kept.mu.Lock()
 	defer o.kept.mu.Unlock()
 	for len(o.kept.cuts) > 0 {
@@ -242,6 +259,9 @@ func (o *cellOutput) Synced() Offsets {
 
 // cut says that all frames so far are in chunks up to seq.
 func (o *cellOutput) cut(seq uint64) {
+	if o.states != nil {
+		return // the offsets are of what came out, and tell its node nothing
+	}
 	o.kept.mu.Lock()
 	defer o.kept.mu.Unlock()
 	o.kept.cuts = append(o.kept.cuts, cutOffset{seq, o.framed})

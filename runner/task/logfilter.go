@@ -1,8 +1,6 @@
 package task
 
 import (
-	"fmt"
-
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/runner/logfilter"
 )
@@ -34,9 +32,6 @@ func compileFilters(spec *runnerv1.Spec) []*logfilter.Chain {
 func checkFilters(cmd *Command) error {
 	if len(cmd.Filters) == 0 {
 		return nil
-	}
-	if cmd.Detached {
-		return fmt.Errorf("Log filters do not work on a detached step: take detached or the filters out of the job.") //nolint:staticcheck,revive // shown as a sentence
 	}
 	_, err := logfilter.New(cmd.Filters, cmd.LogLevel)
 	return err

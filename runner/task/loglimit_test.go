@@ -94,7 +94,7 @@ func (w *workbench) drive(ctx context.Context, a *spool.Attempt, mode Mode) *Att
 	}
 	host := &Host{
 		Executors: map[string]Executor{ExecutorSSH: e, ExecutorLocal: e}, Log: slog.New(slog.DiscardHandler), BootID: []byte("boot"),
-		Boottime: func() time.Duration { return time.Hour },
+		Boottime: func() time.Duration { return time.Hour }, FS: w.disk,
 	}
 	attempt, err := host.New(ctx, a, mode)
 	if err != nil {
@@ -120,12 +120,22 @@ func (w *workbench) run(secrets *runnerv1.Secrets) *Attempt {
 // log is what the spool has of an attempt: "node step stream text" by line.
 func (w *workbench) log(a *spool.Attempt) []string {
 	w.t.Helper()
+	var out []string
+	for _, f := range w.frames(a) {
+		out = append(out, fmt.Sprintf("%d.%d %s%s", f.Node, f.Step, [3]string{"out", "err", "sys"}[f.Stream], " "+string(f.Data)))
+	}
+	return out
+}
+
+// frames are those that the spool has of an attempt.
+func (w *workbench) frames(a *spool.Attempt) []wire.Frame {
+	w.t.Helper()
 	dec, err := zstd.NewReader(nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer dec.Close()
-	var out []string
+	var out []wire.Frame
 	synctest.Wait() // the chunks are synced
 	total, _, _, _ := a.ChunkTotals()
 	for seq := range total {
@@ -142,7 +152,7 @@ func (w *workbench) log(a *spool.Attempt) []string {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			out = append(out, fmt.Sprintf("%d.%d %s%s", f.Node, f.Step, [3]string{"out", "err", "sys"}[f.Stream], " "+string(f.Data)))
+			out = append(out, f)
 			frames = rest
 		}
 	}

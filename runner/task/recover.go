@@ -154,6 +154,13 @@ func (t *Attempt) reattach(ctx context.Context, c Cell, r Reattacher, from Offse
 		cmd = &Command{AttemptID: t.disk.ID(), Cell: c, Node: t.plan.Spec.GetNodes()[c.Node]}
 	}
 	cmd.OtherBoot = t.otherBoot()
+	if out.states != nil {
+		if from, err = out.resume(from); err != nil {
+			end := restarted()
+			end.Message = fmt.Sprintf("The runner was stopped while this ran and cannot go on with its output: %v.", err)
+			return end, true
+		}
+	}
 	// A stop must not keep it from being found: then nobody would record its end.
 	p, found, err := r.Reattach(t.ctx, cmd, from)
 	switch {
@@ -253,9 +260,13 @@ func (t *Attempt) offsets(cells []Cell) map[Cell]Offsets {
 }
 
 // readOn reports whether the output of any of the cells would be read from its beginning
-// without an offset: a file on this host says nothing of what the spool has of it.
+// without an offset: a file on this host says nothing of what the spool has of it, nor
+// do log filters.
 func (t *Attempt) readOn(cells map[Cell]bool) bool {
 	for c := range cells {
+		if t.filters[c.Step] != nil && detached(t.plan.Spec, c) {
+			return true
+		}
 		if t.reattacher(c) != nil && (t.handed[c] || !detached(t.plan.Spec, c)) {
 			return true
 		}
