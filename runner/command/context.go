@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -159,8 +160,8 @@ func (c Context) lookup(r reference) (string, error) {
 	}
 }
 
-// captured returns data.KEY of this node, or data.KEY@NODE of another. A key may hold an
-// @ itself.
+// captured returns data.KEY of this node, data.KEY@NODE of another, or data.KEY* of all. A
+// key may hold an @ or a * itself.
 func (c Context) captured(r reference) (string, error) {
 	node, key := c.Node["name"], r.name
 	if v, ok := c.Data[node][key]; ok {
@@ -172,7 +173,24 @@ func (c Context) captured(r reference) (string, error) {
 			return v, nil
 		}
 	}
+	if key, between, all := strings.Cut(r.name, "*"); all {
+		return c.ofAll(r, key, cmp.Or(between, ","))
+	}
 	return "", fmt.Errorf("%s is not known: no earlier step captured %q on node %q (log filter key-value-data); captured there are %s", r, key, node, list(slices.Collect(maps.Keys(c.Data[node]))))
+}
+
+// ofAll joins what was captured under a key on any node, ordered by the nodes' names.
+func (c Context) ofAll(r reference, key, between string) (string, error) {
+	var values []string
+	for _, node := range slices.Sorted(maps.Keys(c.Data)) {
+		if v, ok := c.Data[node][key]; ok {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return "", fmt.Errorf("%s is not known: no earlier step captured %q on any node (log filter key-value-data)", r, key)
+	}
+	return strings.Join(values, between), nil
 }
 
 func (c Context) optionNames() string {

@@ -16,7 +16,7 @@ func testContext() Context {
 		Hidden:  []string{"login"},
 		Node:    map[string]string{"name": "web1", "os-family": "unix"},
 		Job:     map[string]string{"name": "deploy", "execid": "7"},
-		Data:    map[string]map[string]string{"web1": {"v": "it's 1", "a@b": "x"}, "web2": {"v": "2"}},
+		Data:    map[string]map[string]string{"web1": {"v": "it's 1", "a@b": "x", "w*x": "star"}, "web2": {"v": "2"}},
 	}
 }
 
@@ -38,6 +38,8 @@ func TestExpand(t *testing.T) {
 		{"echo hi # ${option.x}", "echo hi # "},
 		{"echo ${option.dash-name}", "echo 'd'"},
 		{"echo ${data.v} ${data.v@web2} ${data.a@b}", `echo 'it'\''s 1' '2' 'x'`},
+		{"echo ${data.v*} ${data.v*;} \"${data.v*}\"", `echo 'it'\''s 1,2' 'it'\''s 1;2' "it's 1,2"`},
+		{"echo ${data.w*x}", "echo 'star'"},
 	}
 	for _, test := range tests {
 		got, err := Expand(test.text, testContext())
@@ -55,7 +57,8 @@ func TestExpandRefuses(t *testing.T) {
 		{"echo ${unquotedoption.login}", "authentication alone"},
 		{"echo ${node.rack}", `node "web1" has no attribute "rack"`},
 		{"echo ${job.nope}", "known are execid, name"},
-		{"echo ${data.x}", `no earlier step captured "x" on node "web1" (log filter key-value-data); captured there are a@b, v`},
+		{"echo ${data.x}", `no earlier step captured "x" on node "web1" (log filter key-value-data); captured there are a@b, v, w*x`},
+		{"echo ${data.x*}", `no earlier step captured "x" on any node`},
 		{"echo ${data.v@web3}", `no earlier step captured "v" on node "web3"`},
 		{"echo ${globals.x}", "not supported yet"},
 		{"cat <<EOF\n${option.x}\nEOF", `here-document`},
@@ -94,6 +97,8 @@ func TestExpandScript(t *testing.T) {
 		{"@foo.bar@ @option@", "@foo.bar@ @option@"},
 		{"${option.x} stays", "${option.x} stays"},
 		{"@data.v@", "it's 1"},
+		{"@data.v/web2@ @data.v*@ @data.v*|@", "2 it's 1,2 it's 1|2"},
+		{"ssh ann@data.example.com: x@y, mail@data.org/a b@c", "ssh ann@data.example.com: x@y, mail@data.org/a b@c"},
 		{"@", "@"},
 	}
 	for _, test := range tests {
@@ -158,7 +163,7 @@ func TestEnv(t *testing.T) {
 	c.Options["dash_name"] = "second"
 	c.Options["bad"] = "a\x00b"
 	want := []string{
-		"RD_DATA_A_B=x", "RD_DATA_V=it's 1", "RD_JOB_EXECID=7", "RD_JOB_NAME=deploy", "RD_NODE_NAME=web1", "RD_NODE_OS_FAMILY=unix",
+		"RD_DATA_A_B=x", "RD_DATA_V=it's 1", "RD_DATA_W_X=star", "RD_JOB_EXECID=7", "RD_JOB_NAME=deploy", "RD_NODE_NAME=web1", "RD_NODE_OS_FAMILY=unix",
 		"RD_OPTION_DASH_NAME=d", "RD_OPTION_N=42", "RD_OPTION_PASSWORD=s3cret", "RD_OPTION_TWO=a b", "RD_OPTION_X=it's",
 	}
 	if diff := cmp.Diff(want, Env(c)); diff != "" {

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"strings"
+	"unicode"
 )
 
 // ExpandScript returns an inline script with every @option.x@, @unquotedoption.x@,
@@ -46,15 +47,23 @@ func scriptError(err error) error {
 	return errors.New(err.Error() + " (write @@ for an @ that is meant as such)")
 }
 
-// parseToken reads "space.name@" at the start of text.
+// parseToken reads "space.name@" at the start of text; of a captured value also
+// "data.name*@" with what is to stand between, and "data.name/node@".
 func parseToken(text string) (reference, bool) {
-	end := strings.IndexFunc(text, func(r rune) bool { return !tokenRune(r) })
+	data, all := strings.HasPrefix(text, "data."), false
+	end := strings.IndexFunc(text, func(r rune) bool {
+		all = all || data && r == '*'
+		return !tokenRune(r) && (r == '@' || unicode.IsSpace(r) || !all && !(data && r == '/'))
+	})
 	if end < 0 || text[end] != '@' {
 		return reference{}, false
 	}
 	space, name, ok := strings.Cut(text[:end], ".")
 	if !ok || name == "" || !known(space) {
 		return reference{}, false
+	}
+	if i := strings.LastIndexByte(name, '/'); data && !all && i > 0 {
+		name = name[:i] + "@" + name[i+1:]
 	}
 	return reference{space: space, name: name, size: end + 1}, true
 }
