@@ -27,6 +27,13 @@ type LogLimit struct {
 	Quota int64
 }
 
+// Printed is what commands printed to stdout and stderr under a log limit, line breaks among
+// the bytes.
+type Printed struct{ Lines, Bytes int64 }
+
+// Plus adds.
+func (p Printed) Plus(o Printed) Printed { return Printed{p.Lines + o.Lines, p.Bytes + o.Bytes} }
+
 // Statuses of an execution that its log limit halted. Any other text ends it as failed,
 // and is shown with the reason.
 const (

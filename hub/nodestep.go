@@ -38,6 +38,7 @@ type StepRecord struct {
 	NotStarted bool
 	Data       map[string]string
 	NewHostKey string
+	Printed    Printed
 	Total      int64 // of closed
 }
 
@@ -57,6 +58,7 @@ type NodeStep struct {
 	EndProven       bool
 	NotStarted      bool
 	Data            map[string]string
+	Printed         Printed
 	// LateStatus is an end that came after the attempt was settled: kept, shown,
 	// changing nothing.
 	LateStatus Status

@@ -108,6 +108,9 @@ type Offer struct {
 	Project *Project
 	// Captured are values that steps of earlier attempts captured, by node and name.
 	Captured map[string]map[string]string
+	// Printed is what ended steps of earlier attempts printed under the log limit, by
+	// position of the node in the execution.
+	Printed map[int]Printed
 }
 
 // Stalls says of which attempts of a runner the commands wait to print, by id.

@@ -173,9 +173,14 @@ func (d *Dispatcher) sendOffer(ctx context.Context, w *work, projects map[string
 		d.log.Error("cannot offer an attempt", "attempt", w.fence.AttemptID, "error", err)
 		return
 	}
+	printed, err := d.printed(ctx, w)
+	if err != nil {
+		d.log.Error("cannot offer an attempt", "attempt", w.fence.AttemptID, "error", err)
+		return
+	}
 	w.project.Store(project)
 	sink.Offer(hub.Offer{
-		Fence: w.fence, RunnerID: w.runnerID, Execution: e, Assignment: &w.assignment, HostKeys: keys, Project: project, Captured: captured,
+		Fence: w.fence, RunnerID: w.runnerID, Execution: e, Assignment: &w.assignment, HostKeys: keys, Project: project, Captured: captured, Printed: printed,
 	})
 }
 

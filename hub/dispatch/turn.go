@@ -230,6 +230,7 @@ func (m *moving) record(r *hub.StepRecord) {
 	}
 	row.Code, row.Exited, row.Signal, row.EndProven, row.NotStarted = r.Code, r.Exited, clean(r.Signal), r.EndProven, r.NotStarted
 	row.Reason, row.Message, row.Data, row.EndedAt = clean(r.Reason), clean(r.Message), cleanMap(r.Data), r.Time
+	row.Printed = r.Printed
 	if r.NewHostKey != "" {
 		name := m.work.job.base.Nodes[node].Name
 		m.hostKeys = append(m.hostKeys, hub.HostKey{Node: name, Key: clean(r.NewHostKey)})

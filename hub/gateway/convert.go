@@ -229,7 +229,11 @@ func endedIn(out hub.StepRecord, e *runnerv1.Ended) (hub.StepRecord, error) {
 	out.Reason, out.Message = word(e.GetReason()), text(e.GetMessage(), maxText)
 	out.EndProven, out.NotStarted = e.GetEndProven(), e.GetNotStarted()
 	out.Data, out.NewHostKey = clean(e.GetData()), text(e.GetNewHostKey(), maxText)
-	return out, nil
+	var err error
+	if out.Printed.Lines, err = count("number of lines", e.GetPrinted().GetLines()); err == nil {
+		out.Printed.Bytes, err = count("number of bytes", e.GetPrinted().GetBytes())
+	}
+	return out, err
 }
 
 func cellIn(c *runnerv1.Cell) hub.Cell {

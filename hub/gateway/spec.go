@@ -80,7 +80,7 @@ func makeSpec(o hub.Offer) *runnerv1.Spec {
 		StopAfterHubLossMs: e.Definition.StopAfterHubLoss.Milliseconds(),
 		LogLevel:           e.Definition.LogLevel,
 		WorkflowSteps:      uint32(len(e.Definition.Workflow.Steps)),
-		LogLimit:           logLimit(e.Definition.LogLimit),
+		LogLimit:           printedBefore(logLimit(e.Definition.LogLimit), o),
 		LogFilters:         logFilters(e.Definition.Workflow.LogFilters),
 	}
 	if e.Strategy == hub.StrategySequential {
@@ -210,6 +210,28 @@ func logLimit(l hub.LogLimit) *runnerv1.LogLimit {
 		out.Status = l.Status
 	}
 	return out
+}
+
+// printedBefore has a limit count what was printed before.
+func printedBefore(l *runnerv1.LogLimit, o hub.Offer) *runnerv1.LogLimit {
+	if l == nil || len(o.Printed) == 0 {
+		return l
+	}
+	var all hub.Printed
+	for _, p := range o.Printed {
+		all = all.Plus(p)
+	}
+	l.Before = printedOut(all)
+	if l.GetPerNode() {
+		for _, node := range o.Assignment.Nodes {
+			l.NodesBefore = append(l.NodesBefore, printedOut(o.Printed[node]))
+		}
+	}
+	return l
+}
+
+func printedOut(p hub.Printed) *runnerv1.Printed {
+	return &runnerv1.Printed{Lines: uint64(max(p.Lines, 0)), Bytes: uint64(max(p.Bytes, 0))}
 }
 
 // jobContext are the job.* values that commands may use, under Rundeck's names.

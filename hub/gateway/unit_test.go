@@ -145,6 +145,26 @@ func TestSpecOfLogLimit(t *testing.T) {
 	}
 }
 
+// What was printed before goes with the limit: of each node by itself in the spec's order.
+func TestSpecOfWhatWasPrinted(t *testing.T) {
+	t.Parallel()
+	offer := bigOffer("echo")
+	offer.Printed = map[int]hub.Printed{0: {Lines: 1, Bytes: 10}, 1: {Lines: 2, Bytes: 20}}
+	if l := makeSpec(offer).GetLogLimit(); l != nil {
+		t.Errorf("a job without a limit has %v", l)
+	}
+	for _, perNode := range []bool{false, true} {
+		offer.Execution.Definition.LogLimit = hub.LogLimit{Text: "9", Lines: 9, PerNode: perNode}
+		l := makeSpec(offer).GetLogLimit()
+		if l.GetBefore().GetLines() != 3 || l.GetBefore().GetBytes() != 30 {
+			t.Errorf("printed before: %v", l.GetBefore())
+		}
+		if n := l.GetNodesBefore(); perNode != (len(n) == 1 && n[0].GetLines() == 2 && n[0].GetBytes() == 20) {
+			t.Errorf("of each node: %v", n)
+		}
+	}
+}
+
 // A hub that lost an execution learns from its runner's disk what it was to hide and where
 // its output ends: whoever goes on with it must know that.
 func TestLostSpecTellsWhatItHides(t *testing.T) {

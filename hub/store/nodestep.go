@@ -8,12 +8,13 @@ import (
 )
 
 const nodeStepColumns = `execution_id, node, step, try, attempt_id, status, code, exited, signal, reason, message, end_proven, not_started,
-	data, late_status, started_at, ended_at`
+	data, late_status, started_at, ended_at, printed_lines, printed_bytes`
 
 func scanNodeStep(r scanner) (hub.NodeStep, error) {
 	var n hub.NodeStep
 	err := r.Scan(&n.ExecutionID, &n.Node, &n.Step, &n.Try, &n.AttemptID, &n.Status, &n.Code, &n.Exited, &n.Signal, &n.Reason, &n.Message,
-		&n.EndProven, &n.NotStarted, jsonInto(&n.Data), &n.LateStatus, timeInto(&n.StartedAt), timeInto(&n.EndedAt))
+		&n.EndProven, &n.NotStarted, jsonInto(&n.Data), &n.LateStatus, timeInto(&n.StartedAt), timeInto(&n.EndedAt),
+		&n.Printed.Lines, &n.Printed.Bytes)
 	return n, err
 }
 
@@ -29,13 +30,14 @@ func (s *Store) PutNodeSteps(ctx context.Context, list []hub.NodeStep) error {
 				data = asJSON(n.Data)
 			}
 			args = append(args, n.ExecutionID, n.Node, n.Step, n.Try, n.AttemptID, string(n.Status), n.Code, n.Exited, n.Signal, n.Reason, n.Message,
-				n.EndProven, n.NotStarted, data, string(n.LateStatus), at(n.StartedAt), at(n.EndedAt))
+				n.EndProven, n.NotStarted, data, string(n.LateStatus), at(n.StartedAt), at(n.EndedAt), n.Printed.Lines, n.Printed.Bytes)
 		}
-		return s.later(ctx, `INSERT INTO node_step (`+nodeStepColumns+`) VALUES `+tuples(1, to-from, 17)+`
+		return s.later(ctx, `INSERT INTO node_step (`+nodeStepColumns+`) VALUES `+tuples(1, to-from, 19)+`
 			ON CONFLICT (execution_id, node, step, try) DO UPDATE SET
 				status = excluded.status, code = excluded.code, exited = excluded.exited, signal = excluded.signal, reason = excluded.reason,
 				message = excluded.message, end_proven = excluded.end_proven, not_started = excluded.not_started, data = excluded.data,
-				started_at = CASE WHEN excluded.started_at > 0 THEN excluded.started_at ELSE node_step.started_at END, ended_at = excluded.ended_at
+				started_at = CASE WHEN excluded.started_at > 0 THEN excluded.started_at ELSE node_step.started_at END, ended_at = excluded.ended_at,
+				printed_lines = excluded.printed_lines, printed_bytes = excluded.printed_bytes
 			WHERE node_step.status = 'running' AND node_step.attempt_id = excluded.attempt_id`, args...)
 	})
 }
@@ -78,6 +80,23 @@ func (s *Store) NodeSteps(ctx context.Context, executionID string) ([]hub.NodeSt
 func (s *Store) Captured(ctx context.Context, executionID string) ([]hub.NodeStep, error) {
 	return collect(ctx, s, scanNodeStep, `SELECT `+nodeStepColumns+` FROM node_step WHERE execution_id = $1 AND data <> ''
 		ORDER BY ended_at, node, step, try`, executionID)
+}
+
+// Printed adds up what the ended node steps of an execution printed under its log limit, by
+// node.
+func (s *Store) Printed(ctx context.Context, executionID string) (map[int]hub.Printed, error) {
+	out := map[int]hub.Printed{}
+	_, err := collect(ctx, s, func(r scanner) (node int, err error) {
+		var p hub.Printed
+		err = r.Scan(&node, &p.Lines, &p.Bytes)
+		out[node] = p
+		return node, err
+	}, `SELECT node, CAST(sum(printed_lines) AS BIGINT), CAST(sum(printed_bytes) AS BIGINT) FROM node_step
+		WHERE execution_id = $1 AND printed_bytes > 0 GROUP BY node`, executionID)
+	if err != nil {
+		return nil, fmt.Errorf("adding up what execution %s printed: %w", executionID, err)
+	}
+	return out, nil
 }
 
 // NodeStatuses reads of the node steps of executions what counts need: where they are,

@@ -324,6 +324,7 @@ func (t *Attempt) work(ctx context.Context, h *hand, do performer) {
 	if end.Data == nil {
 		end.Data = h.out.data()
 	}
+	end.Printed = t.cutter.printed(h.cell)
 	if known {
 		t.finish(h.cell, end)
 	} else {

@@ -69,6 +69,9 @@ type End struct {
 	NewHostKey string
 	// Data are values that its filters captured.
 	Data map[string]string
+	// Printed is what the job's log limit let it print; nil: there is none, or it printed
+	// nothing.
+	Printed *runnerv1.Printed
 }
 
 // Output takes what a command prints. Calls block while the spool is full: that is

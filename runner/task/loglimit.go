@@ -27,6 +27,7 @@ type logLimit struct {
 	full    bool                // the quota was reached
 	open    map[source]bool     // lines whose end has not come
 	cut     map[source]bool     // those of them whose rest is dropped
+	cells   map[Cell]*runnerv1.Printed
 	// dropped is not noted in the log yet.
 	dropped map[source]loss
 	bytes   int // of dropped
@@ -43,7 +44,9 @@ func newLogLimit(l *runnerv1.LogLimit) *logLimit {
 	if l.GetLines() == 0 && l.GetBytes() == 0 && l.GetQuota() == 0 {
 		return nil
 	}
-	return &logLimit{LogLimit: l, printed: map[uint32]*printed{}, open: map[source]bool{}, cut: map[source]bool{}, dropped: map[source]loss{}}
+	limit := &logLimit{LogLimit: l, printed: map[uint32]*printed{}, open: map[source]bool{}, cut: map[source]bool{}, dropped: map[source]loss{}}
+	limit.cells = map[Cell]*runnerv1.Printed{}
+	return limit.begin()
 }
 
 // admit returns how many bytes of a frame's data are let through, and what is dropped of
@@ -66,6 +69,7 @@ func (l *logLimit) admit(f *wire.Frame) (keep int, lost loss) {
 	}
 	p.bytes += uint64(room)
 	l.all.bytes += uint64(room)
+	l.add(from.cell, begins && room > 0, room)
 	if room == size {
 		return len(f.Data), loss{}
 	}

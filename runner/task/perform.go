@@ -324,6 +324,6 @@ func endedRecord(c Cell, e End, m *mask.Masker) *runnerv1.Ended {
 	}
 	return &runnerv1.Ended{
 		Cell: cellRecord(c), Outcome: e.Outcome, Code: e.Code, Exited: e.Exited, Signal: e.Signal, Reason: e.Reason,
-		Message: m.Text(e.Message), EndProven: e.EndProven, NotStarted: e.NotStarted, Data: e.Data, NewHostKey: e.NewHostKey,
+		Message: m.Text(e.Message), EndProven: e.EndProven, NotStarted: e.NotStarted, Data: e.Data, NewHostKey: e.NewHostKey, Printed: e.Printed,
 	}
 }

@@ -310,7 +310,7 @@ func (x Stall_Why) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Stall_Why.Descriptor instead.
 func (Stall_Why) EnumDescriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{29, 0}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{30, 0}
 }
 
 type Refused_Reason int32
@@ -378,7 +378,7 @@ func (x Refused_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refused_Reason.Descriptor instead.
 func (Refused_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{40, 0}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{41, 0}
 }
 
 // Fence names one attempt for ever. It is in every frame that concerns an attempt.
@@ -2553,7 +2553,9 @@ type Ended struct {
 	// Values the step captured; at most 64 KiB together.
 	Data map[string]string `protobuf:"bytes,10,rep,name=data,proto3" json:"data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// A host key seen for the first time, in authorized_keys form.
-	NewHostKey    string `protobuf:"bytes,11,opt,name=new_host_key,json=newHostKey,proto3" json:"new_host_key,omitempty"`
+	NewHostKey string `protobuf:"bytes,11,opt,name=new_host_key,json=newHostKey,proto3" json:"new_host_key,omitempty"`
+	// What the log limit let its command print; only where there is one.
+	Printed       *Printed `protobuf:"bytes,12,opt,name=printed,proto3" json:"printed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2665,6 +2667,66 @@ func (x *Ended) GetNewHostKey() string {
 	return ""
 }
 
+func (x *Ended) GetPrinted() *Printed {
+	if x != nil {
+		return x.Printed
+	}
+	return nil
+}
+
+// Printed is what commands printed to stdout and stderr, line breaks among the bytes.
+type Printed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lines         uint64                 `protobuf:"varint,1,opt,name=lines,proto3" json:"lines,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Printed) Reset() {
+	*x = Printed{}
+	mi := &file_runner_v1_runner_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Printed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Printed) ProtoMessage() {}
+
+func (x *Printed) ProtoReflect() protoreflect.Message {
+	mi := &file_runner_v1_runner_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Printed.ProtoReflect.Descriptor instead.
+func (*Printed) Descriptor() ([]byte, []int) {
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Printed) GetLines() uint64 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *Printed) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 type Stopped struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Scope         *StopScope             `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
@@ -2674,7 +2736,7 @@ type Stopped struct {
 
 func (x *Stopped) Reset() {
 	*x = Stopped{}
-	mi := &file_runner_v1_runner_proto_msgTypes[25]
+	mi := &file_runner_v1_runner_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2686,7 +2748,7 @@ func (x *Stopped) String() string {
 func (*Stopped) ProtoMessage() {}
 
 func (x *Stopped) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[25]
+	mi := &file_runner_v1_runner_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2699,7 +2761,7 @@ func (x *Stopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stopped.ProtoReflect.Descriptor instead.
 func (*Stopped) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{25}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Stopped) GetScope() *StopScope {
@@ -2719,7 +2781,7 @@ type Closed struct {
 
 func (x *Closed) Reset() {
 	*x = Closed{}
-	mi := &file_runner_v1_runner_proto_msgTypes[26]
+	mi := &file_runner_v1_runner_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2731,7 +2793,7 @@ func (x *Closed) String() string {
 func (*Closed) ProtoMessage() {}
 
 func (x *Closed) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[26]
+	mi := &file_runner_v1_runner_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2744,7 +2806,7 @@ func (x *Closed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Closed.ProtoReflect.Descriptor instead.
 func (*Closed) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{26}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Closed) GetTotal() uint64 {
@@ -2777,7 +2839,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_runner_v1_runner_proto_msgTypes[27]
+	mi := &file_runner_v1_runner_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2789,7 +2851,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[27]
+	mi := &file_runner_v1_runner_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2802,7 +2864,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{27}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Result) GetFence() *Fence {
@@ -2897,7 +2959,7 @@ type Renew struct {
 
 func (x *Renew) Reset() {
 	*x = Renew{}
-	mi := &file_runner_v1_runner_proto_msgTypes[28]
+	mi := &file_runner_v1_runner_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2909,7 +2971,7 @@ func (x *Renew) String() string {
 func (*Renew) ProtoMessage() {}
 
 func (x *Renew) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[28]
+	mi := &file_runner_v1_runner_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2922,7 +2984,7 @@ func (x *Renew) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Renew.ProtoReflect.Descriptor instead.
 func (*Renew) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{28}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Renew) GetFences() []*Fence {
@@ -2956,7 +3018,7 @@ type Stall struct {
 
 func (x *Stall) Reset() {
 	*x = Stall{}
-	mi := &file_runner_v1_runner_proto_msgTypes[29]
+	mi := &file_runner_v1_runner_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3030,7 @@ func (x *Stall) String() string {
 func (*Stall) ProtoMessage() {}
 
 func (x *Stall) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[29]
+	mi := &file_runner_v1_runner_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3043,7 @@ func (x *Stall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stall.ProtoReflect.Descriptor instead.
 func (*Stall) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{29}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Stall) GetAttemptId() string {
@@ -3011,7 +3073,7 @@ type StopAck struct {
 
 func (x *StopAck) Reset() {
 	*x = StopAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[30]
+	mi := &file_runner_v1_runner_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3023,7 +3085,7 @@ func (x *StopAck) String() string {
 func (*StopAck) ProtoMessage() {}
 
 func (x *StopAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[30]
+	mi := &file_runner_v1_runner_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3036,7 +3098,7 @@ func (x *StopAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAck.ProtoReflect.Descriptor instead.
 func (*StopAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{30}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *StopAck) GetFence() *Fence {
@@ -3070,7 +3132,7 @@ type Forgotten struct {
 
 func (x *Forgotten) Reset() {
 	*x = Forgotten{}
-	mi := &file_runner_v1_runner_proto_msgTypes[31]
+	mi := &file_runner_v1_runner_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3082,7 +3144,7 @@ func (x *Forgotten) String() string {
 func (*Forgotten) ProtoMessage() {}
 
 func (x *Forgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[31]
+	mi := &file_runner_v1_runner_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3095,7 +3157,7 @@ func (x *Forgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forgotten.ProtoReflect.Descriptor instead.
 func (*Forgotten) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{31}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Forgotten) GetFence() *Fence {
@@ -3129,7 +3191,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_runner_v1_runner_proto_msgTypes[32]
+	mi := &file_runner_v1_runner_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3141,7 +3203,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[32]
+	mi := &file_runner_v1_runner_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3154,7 +3216,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{32}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Welcome) GetVersion() uint32 {
@@ -3237,7 +3299,7 @@ type HoldingsPage struct {
 
 func (x *HoldingsPage) Reset() {
 	*x = HoldingsPage{}
-	mi := &file_runner_v1_runner_proto_msgTypes[33]
+	mi := &file_runner_v1_runner_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3249,7 +3311,7 @@ func (x *HoldingsPage) String() string {
 func (*HoldingsPage) ProtoMessage() {}
 
 func (x *HoldingsPage) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[33]
+	mi := &file_runner_v1_runner_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3262,7 +3324,7 @@ func (x *HoldingsPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldingsPage.ProtoReflect.Descriptor instead.
 func (*HoldingsPage) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{33}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HoldingsPage) GetHoldings() []*HoldingAnswer {
@@ -3304,7 +3366,7 @@ type HoldingAnswer struct {
 
 func (x *HoldingAnswer) Reset() {
 	*x = HoldingAnswer{}
-	mi := &file_runner_v1_runner_proto_msgTypes[34]
+	mi := &file_runner_v1_runner_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3316,7 +3378,7 @@ func (x *HoldingAnswer) String() string {
 func (*HoldingAnswer) ProtoMessage() {}
 
 func (x *HoldingAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[34]
+	mi := &file_runner_v1_runner_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3329,7 +3391,7 @@ func (x *HoldingAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldingAnswer.ProtoReflect.Descriptor instead.
 func (*HoldingAnswer) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{34}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HoldingAnswer) GetFence() *Fence {
@@ -3397,7 +3459,7 @@ type Confirmed struct {
 
 func (x *Confirmed) Reset() {
 	*x = Confirmed{}
-	mi := &file_runner_v1_runner_proto_msgTypes[35]
+	mi := &file_runner_v1_runner_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3409,7 +3471,7 @@ func (x *Confirmed) String() string {
 func (*Confirmed) ProtoMessage() {}
 
 func (x *Confirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[35]
+	mi := &file_runner_v1_runner_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3422,7 +3484,7 @@ func (x *Confirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirmed.ProtoReflect.Descriptor instead.
 func (*Confirmed) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{35}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Confirmed) GetSessionEpoch() uint64 {
@@ -3445,7 +3507,7 @@ type SpecPart struct {
 
 func (x *SpecPart) Reset() {
 	*x = SpecPart{}
-	mi := &file_runner_v1_runner_proto_msgTypes[36]
+	mi := &file_runner_v1_runner_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3457,7 +3519,7 @@ func (x *SpecPart) String() string {
 func (*SpecPart) ProtoMessage() {}
 
 func (x *SpecPart) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[36]
+	mi := &file_runner_v1_runner_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3470,7 +3532,7 @@ func (x *SpecPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpecPart.ProtoReflect.Descriptor instead.
 func (*SpecPart) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{36}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SpecPart) GetFence() *Fence {
@@ -3508,7 +3570,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_runner_v1_runner_proto_msgTypes[37]
+	mi := &file_runner_v1_runner_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3520,7 +3582,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[37]
+	mi := &file_runner_v1_runner_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3533,7 +3595,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{37}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Offer) GetFence() *Fence {
@@ -3573,7 +3635,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_runner_v1_runner_proto_msgTypes[38]
+	mi := &file_runner_v1_runner_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3585,7 +3647,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[38]
+	mi := &file_runner_v1_runner_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3598,7 +3660,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{38}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Grant) GetFence() *Fence {
@@ -3649,7 +3711,7 @@ type Secrets struct {
 
 func (x *Secrets) Reset() {
 	*x = Secrets{}
-	mi := &file_runner_v1_runner_proto_msgTypes[39]
+	mi := &file_runner_v1_runner_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3661,7 +3723,7 @@ func (x *Secrets) String() string {
 func (*Secrets) ProtoMessage() {}
 
 func (x *Secrets) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[39]
+	mi := &file_runner_v1_runner_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3674,7 +3736,7 @@ func (x *Secrets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secrets.ProtoReflect.Descriptor instead.
 func (*Secrets) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{39}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Secrets) GetOptions() map[string]string {
@@ -3703,7 +3765,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_runner_v1_runner_proto_msgTypes[40]
+	mi := &file_runner_v1_runner_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3715,7 +3777,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[40]
+	mi := &file_runner_v1_runner_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3728,7 +3790,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{40}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Refused) GetFence() *Fence {
@@ -3766,7 +3828,7 @@ type Resumed struct {
 
 func (x *Resumed) Reset() {
 	*x = Resumed{}
-	mi := &file_runner_v1_runner_proto_msgTypes[41]
+	mi := &file_runner_v1_runner_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3778,7 +3840,7 @@ func (x *Resumed) String() string {
 func (*Resumed) ProtoMessage() {}
 
 func (x *Resumed) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[41]
+	mi := &file_runner_v1_runner_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3791,7 +3853,7 @@ func (x *Resumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
 func (*Resumed) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{41}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Resumed) GetFence() *Fence {
@@ -3839,7 +3901,7 @@ type StepsAck struct {
 
 func (x *StepsAck) Reset() {
 	*x = StepsAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[42]
+	mi := &file_runner_v1_runner_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3851,7 +3913,7 @@ func (x *StepsAck) String() string {
 func (*StepsAck) ProtoMessage() {}
 
 func (x *StepsAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[42]
+	mi := &file_runner_v1_runner_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3864,7 +3926,7 @@ func (x *StepsAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepsAck.ProtoReflect.Descriptor instead.
 func (*StepsAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{42}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StepsAck) GetFence() *Fence {
@@ -3893,7 +3955,7 @@ type ResultAck struct {
 
 func (x *ResultAck) Reset() {
 	*x = ResultAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[43]
+	mi := &file_runner_v1_runner_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3905,7 +3967,7 @@ func (x *ResultAck) String() string {
 func (*ResultAck) ProtoMessage() {}
 
 func (x *ResultAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[43]
+	mi := &file_runner_v1_runner_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3918,7 +3980,7 @@ func (x *ResultAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultAck.ProtoReflect.Descriptor instead.
 func (*ResultAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{43}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ResultAck) GetFence() *Fence {
@@ -3945,7 +4007,7 @@ type RenewAck struct {
 
 func (x *RenewAck) Reset() {
 	*x = RenewAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[44]
+	mi := &file_runner_v1_runner_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3957,7 +4019,7 @@ func (x *RenewAck) String() string {
 func (*RenewAck) ProtoMessage() {}
 
 func (x *RenewAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[44]
+	mi := &file_runner_v1_runner_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3970,7 +4032,7 @@ func (x *RenewAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewAck.ProtoReflect.Descriptor instead.
 func (*RenewAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{44}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RenewAck) GetTick() uint64 {
@@ -4006,7 +4068,7 @@ type StopScope struct {
 
 func (x *StopScope) Reset() {
 	*x = StopScope{}
-	mi := &file_runner_v1_runner_proto_msgTypes[45]
+	mi := &file_runner_v1_runner_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4018,7 +4080,7 @@ func (x *StopScope) String() string {
 func (*StopScope) ProtoMessage() {}
 
 func (x *StopScope) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[45]
+	mi := &file_runner_v1_runner_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4031,7 +4093,7 @@ func (x *StopScope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopScope.ProtoReflect.Descriptor instead.
 func (*StopScope) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{45}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *StopScope) GetAsked() bool {
@@ -4080,7 +4142,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_runner_v1_runner_proto_msgTypes[46]
+	mi := &file_runner_v1_runner_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4092,7 +4154,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[46]
+	mi := &file_runner_v1_runner_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4105,7 +4167,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{46}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Stop) GetFence() *Fence {
@@ -4131,7 +4193,7 @@ type Forget struct {
 
 func (x *Forget) Reset() {
 	*x = Forget{}
-	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	mi := &file_runner_v1_runner_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4143,7 +4205,7 @@ func (x *Forget) String() string {
 func (*Forget) ProtoMessage() {}
 
 func (x *Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[47]
+	mi := &file_runner_v1_runner_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4156,7 +4218,7 @@ func (x *Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forget.ProtoReflect.Descriptor instead.
 func (*Forget) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{47}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Forget) GetFence() *Fence {
@@ -4176,7 +4238,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_runner_v1_runner_proto_msgTypes[48]
+	mi := &file_runner_v1_runner_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4188,7 +4250,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[48]
+	mi := &file_runner_v1_runner_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4201,7 +4263,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{48}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Drain) GetMembers() []string {
@@ -4223,7 +4285,7 @@ type Members struct {
 
 func (x *Members) Reset() {
 	*x = Members{}
-	mi := &file_runner_v1_runner_proto_msgTypes[49]
+	mi := &file_runner_v1_runner_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4235,7 +4297,7 @@ func (x *Members) String() string {
 func (*Members) ProtoMessage() {}
 
 func (x *Members) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[49]
+	mi := &file_runner_v1_runner_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4248,7 +4310,7 @@ func (x *Members) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Members.ProtoReflect.Descriptor instead.
 func (*Members) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{49}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Members) GetGateways() []string {
@@ -4268,7 +4330,7 @@ type NewBundle struct {
 
 func (x *NewBundle) Reset() {
 	*x = NewBundle{}
-	mi := &file_runner_v1_runner_proto_msgTypes[50]
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4280,7 +4342,7 @@ func (x *NewBundle) String() string {
 func (*NewBundle) ProtoMessage() {}
 
 func (x *NewBundle) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[50]
+	mi := &file_runner_v1_runner_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4293,7 +4355,7 @@ func (x *NewBundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewBundle.ProtoReflect.Descriptor instead.
 func (*NewBundle) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{50}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *NewBundle) GetCaCertificates() [][]byte {
@@ -4353,7 +4415,7 @@ type Spec struct {
 
 func (x *Spec) Reset() {
 	*x = Spec{}
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4365,7 +4427,7 @@ func (x *Spec) String() string {
 func (*Spec) ProtoMessage() {}
 
 func (x *Spec) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[51]
+	mi := &file_runner_v1_runner_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4378,7 +4440,7 @@ func (x *Spec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spec.ProtoReflect.Descriptor instead.
 func (*Spec) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{51}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Spec) GetExecutionId() string {
@@ -4539,14 +4601,18 @@ type LogLimit struct {
 	Status string `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"`
 	// Bytes, with line breaks, that the organisation lets all nodes print together; more
 	// ends the commands as failed, whatever else is said here. 0: no limit.
-	Quota         uint64 `protobuf:"varint,8,opt,name=quota,proto3" json:"quota,omitempty"`
+	Quota uint64 `protobuf:"varint,8,opt,name=quota,proto3" json:"quota,omitempty"`
+	// What ended steps of earlier attempts of the execution printed, of all nodes together,
+	// and of each node of the spec in its order. It counts against the limit.
+	Before        *Printed   `protobuf:"bytes,9,opt,name=before,proto3" json:"before,omitempty"`
+	NodesBefore   []*Printed `protobuf:"bytes,10,rep,name=nodes_before,json=nodesBefore,proto3" json:"nodes_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LogLimit) Reset() {
 	*x = LogLimit{}
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4558,7 +4624,7 @@ func (x *LogLimit) String() string {
 func (*LogLimit) ProtoMessage() {}
 
 func (x *LogLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[52]
+	mi := &file_runner_v1_runner_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4571,7 +4637,7 @@ func (x *LogLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLimit.ProtoReflect.Descriptor instead.
 func (*LogLimit) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{52}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *LogLimit) GetLines() uint64 {
@@ -4630,6 +4696,20 @@ func (x *LogLimit) GetQuota() uint64 {
 	return 0
 }
 
+func (x *LogLimit) GetBefore() *Printed {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *LogLimit) GetNodesBefore() []*Printed {
+	if x != nil {
+		return x.NodesBefore
+	}
+	return nil
+}
+
 // LogFilter is one of Rundeck's log filters, by its name and with its settings.
 type LogFilter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4641,7 +4721,7 @@ type LogFilter struct {
 
 func (x *LogFilter) Reset() {
 	*x = LogFilter{}
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4653,7 +4733,7 @@ func (x *LogFilter) String() string {
 func (*LogFilter) ProtoMessage() {}
 
 func (x *LogFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[53]
+	mi := &file_runner_v1_runner_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4666,7 +4746,7 @@ func (x *LogFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFilter.ProtoReflect.Descriptor instead.
 func (*LogFilter) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{53}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *LogFilter) GetType() string {
@@ -4695,7 +4775,7 @@ type CapturedData struct {
 
 func (x *CapturedData) Reset() {
 	*x = CapturedData{}
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4707,7 +4787,7 @@ func (x *CapturedData) String() string {
 func (*CapturedData) ProtoMessage() {}
 
 func (x *CapturedData) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[54]
+	mi := &file_runner_v1_runner_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4720,7 +4800,7 @@ func (x *CapturedData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapturedData.ProtoReflect.Descriptor instead.
 func (*CapturedData) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{54}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CapturedData) GetNode() string {
@@ -4755,7 +4835,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4767,7 +4847,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[55]
+	mi := &file_runner_v1_runner_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4780,7 +4860,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{55}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Node) GetName() string {
@@ -4866,7 +4946,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4878,7 +4958,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[56]
+	mi := &file_runner_v1_runner_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4891,7 +4971,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{56}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Step) GetNumber() uint32 {
@@ -5045,7 +5125,7 @@ type Script struct {
 
 func (x *Script) Reset() {
 	*x = Script{}
-	mi := &file_runner_v1_runner_proto_msgTypes[57]
+	mi := &file_runner_v1_runner_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5057,7 +5137,7 @@ func (x *Script) String() string {
 func (*Script) ProtoMessage() {}
 
 func (x *Script) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[57]
+	mi := &file_runner_v1_runner_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5070,7 +5150,7 @@ func (x *Script) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Script.ProtoReflect.Descriptor instead.
 func (*Script) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{57}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Script) GetText() string {
@@ -5134,7 +5214,7 @@ type OutputRequest struct {
 
 func (x *OutputRequest) Reset() {
 	*x = OutputRequest{}
-	mi := &file_runner_v1_runner_proto_msgTypes[58]
+	mi := &file_runner_v1_runner_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5146,7 +5226,7 @@ func (x *OutputRequest) String() string {
 func (*OutputRequest) ProtoMessage() {}
 
 func (x *OutputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[58]
+	mi := &file_runner_v1_runner_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5159,7 +5239,7 @@ func (x *OutputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputRequest.ProtoReflect.Descriptor instead.
 func (*OutputRequest) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{58}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *OutputRequest) GetFrame() isOutputRequest_Frame {
@@ -5201,7 +5281,7 @@ type OutputResponse struct {
 
 func (x *OutputResponse) Reset() {
 	*x = OutputResponse{}
-	mi := &file_runner_v1_runner_proto_msgTypes[59]
+	mi := &file_runner_v1_runner_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5213,7 +5293,7 @@ func (x *OutputResponse) String() string {
 func (*OutputResponse) ProtoMessage() {}
 
 func (x *OutputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[59]
+	mi := &file_runner_v1_runner_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5226,7 +5306,7 @@ func (x *OutputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputResponse.ProtoReflect.Descriptor instead.
 func (*OutputResponse) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{59}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *OutputResponse) GetFrame() isOutputResponse_Frame {
@@ -5291,7 +5371,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_runner_v1_runner_proto_msgTypes[60]
+	mi := &file_runner_v1_runner_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5303,7 +5383,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[60]
+	mi := &file_runner_v1_runner_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5316,7 +5396,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{60}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Chunk) GetFence() *Fence {
@@ -5380,7 +5460,7 @@ type ChunkAck struct {
 
 func (x *ChunkAck) Reset() {
 	*x = ChunkAck{}
-	mi := &file_runner_v1_runner_proto_msgTypes[61]
+	mi := &file_runner_v1_runner_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5392,7 +5472,7 @@ func (x *ChunkAck) String() string {
 func (*ChunkAck) ProtoMessage() {}
 
 func (x *ChunkAck) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[61]
+	mi := &file_runner_v1_runner_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5405,7 +5485,7 @@ func (x *ChunkAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkAck.ProtoReflect.Descriptor instead.
 func (*ChunkAck) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{61}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ChunkAck) GetFence() *Fence {
@@ -5443,7 +5523,7 @@ type ChunkNack struct {
 
 func (x *ChunkNack) Reset() {
 	*x = ChunkNack{}
-	mi := &file_runner_v1_runner_proto_msgTypes[62]
+	mi := &file_runner_v1_runner_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5455,7 +5535,7 @@ func (x *ChunkNack) String() string {
 func (*ChunkNack) ProtoMessage() {}
 
 func (x *ChunkNack) ProtoReflect() protoreflect.Message {
-	mi := &file_runner_v1_runner_proto_msgTypes[62]
+	mi := &file_runner_v1_runner_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5468,7 +5548,7 @@ func (x *ChunkNack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChunkNack.ProtoReflect.Descriptor instead.
 func (*ChunkNack) Descriptor() ([]byte, []int) {
-	return file_runner_v1_runner_proto_rawDescGZIP(), []int{62}
+	return file_runner_v1_runner_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ChunkNack) GetFence() *Fence {
@@ -5674,7 +5754,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\vdeadline_us\x18\x04 \x01(\x03R\n" +
 	"deadlineUs\"7\n" +
 	"\aStarted\x12,\n" +
-	"\x04cell\x18\x01 \x01(\v2\x18.fairlead.runner.v1.CellR\x04cell\"\xb6\x03\n" +
+	"\x04cell\x18\x01 \x01(\v2\x18.fairlead.runner.v1.CellR\x04cell\"\xed\x03\n" +
 	"\x05Ended\x12,\n" +
 	"\x04cell\x18\x01 \x01(\v2\x18.fairlead.runner.v1.CellR\x04cell\x125\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x1b.fairlead.runner.v1.OutcomeR\aoutcome\x12\x12\n" +
@@ -5690,10 +5770,14 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x04data\x18\n" +
 	" \x03(\v2#.fairlead.runner.v1.Ended.DataEntryR\x04data\x12 \n" +
 	"\fnew_host_key\x18\v \x01(\tR\n" +
-	"newHostKey\x1a7\n" +
+	"newHostKey\x125\n" +
+	"\aprinted\x18\f \x01(\v2\x1b.fairlead.runner.v1.PrintedR\aprinted\x1a7\n" +
 	"\tDataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\">\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
+	"\aPrinted\x12\x14\n" +
+	"\x05lines\x18\x01 \x01(\x04R\x05lines\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\">\n" +
 	"\aStopped\x123\n" +
 	"\x05scope\x18\x01 \x01(\v2\x1d.fairlead.runner.v1.StopScopeR\x05scope\"\x1e\n" +
 	"\x06Closed\x12\x14\n" +
@@ -5859,7 +5943,7 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fProjectEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcd\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc2\x02\n" +
 	"\bLogLimit\x12\x14\n" +
 	"\x05lines\x18\x01 \x01(\x04R\x05lines\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x19\n" +
@@ -5868,7 +5952,10 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\tcancelled\x18\x05 \x01(\bR\tcancelled\x12\x12\n" +
 	"\x04text\x18\x06 \x01(\tR\x04text\x12\x16\n" +
 	"\x06status\x18\a \x01(\tR\x06status\x12\x14\n" +
-	"\x05quota\x18\b \x01(\x04R\x05quota\"\x9d\x01\n" +
+	"\x05quota\x18\b \x01(\x04R\x05quota\x123\n" +
+	"\x06before\x18\t \x01(\v2\x1b.fairlead.runner.v1.PrintedR\x06before\x12>\n" +
+	"\fnodes_before\x18\n" +
+	" \x03(\v2\x1b.fairlead.runner.v1.PrintedR\vnodesBefore\"\x9d\x01\n" +
 	"\tLogFilter\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12A\n" +
 	"\x06config\x18\x02 \x03(\v2).fairlead.runner.v1.LogFilter.ConfigEntryR\x06config\x1a9\n" +
@@ -5982,7 +6069,7 @@ func file_runner_v1_runner_proto_rawDescGZIP() []byte {
 }
 
 var file_runner_v1_runner_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 72)
+var file_runner_v1_runner_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
 var file_runner_v1_runner_proto_goTypes = []any{
 	(Outcome)(0),                     // 0: fairlead.runner.v1.Outcome
 	(Strategy)(0),                    // 1: fairlead.runner.v1.Strategy
@@ -6015,53 +6102,54 @@ var file_runner_v1_runner_proto_goTypes = []any{
 	(*Granted)(nil),                  // 28: fairlead.runner.v1.Granted
 	(*Started)(nil),                  // 29: fairlead.runner.v1.Started
 	(*Ended)(nil),                    // 30: fairlead.runner.v1.Ended
-	(*Stopped)(nil),                  // 31: fairlead.runner.v1.Stopped
-	(*Closed)(nil),                   // 32: fairlead.runner.v1.Closed
-	(*Result)(nil),                   // 33: fairlead.runner.v1.Result
-	(*Renew)(nil),                    // 34: fairlead.runner.v1.Renew
-	(*Stall)(nil),                    // 35: fairlead.runner.v1.Stall
-	(*StopAck)(nil),                  // 36: fairlead.runner.v1.StopAck
-	(*Forgotten)(nil),                // 37: fairlead.runner.v1.Forgotten
-	(*Welcome)(nil),                  // 38: fairlead.runner.v1.Welcome
-	(*HoldingsPage)(nil),             // 39: fairlead.runner.v1.HoldingsPage
-	(*HoldingAnswer)(nil),            // 40: fairlead.runner.v1.HoldingAnswer
-	(*Confirmed)(nil),                // 41: fairlead.runner.v1.Confirmed
-	(*SpecPart)(nil),                 // 42: fairlead.runner.v1.SpecPart
-	(*Offer)(nil),                    // 43: fairlead.runner.v1.Offer
-	(*Grant)(nil),                    // 44: fairlead.runner.v1.Grant
-	(*Secrets)(nil),                  // 45: fairlead.runner.v1.Secrets
-	(*Refused)(nil),                  // 46: fairlead.runner.v1.Refused
-	(*Resumed)(nil),                  // 47: fairlead.runner.v1.Resumed
-	(*StepsAck)(nil),                 // 48: fairlead.runner.v1.StepsAck
-	(*ResultAck)(nil),                // 49: fairlead.runner.v1.ResultAck
-	(*RenewAck)(nil),                 // 50: fairlead.runner.v1.RenewAck
-	(*StopScope)(nil),                // 51: fairlead.runner.v1.StopScope
-	(*Stop)(nil),                     // 52: fairlead.runner.v1.Stop
-	(*Forget)(nil),                   // 53: fairlead.runner.v1.Forget
-	(*Drain)(nil),                    // 54: fairlead.runner.v1.Drain
-	(*Members)(nil),                  // 55: fairlead.runner.v1.Members
-	(*NewBundle)(nil),                // 56: fairlead.runner.v1.NewBundle
-	(*Spec)(nil),                     // 57: fairlead.runner.v1.Spec
-	(*LogLimit)(nil),                 // 58: fairlead.runner.v1.LogLimit
-	(*LogFilter)(nil),                // 59: fairlead.runner.v1.LogFilter
-	(*CapturedData)(nil),             // 60: fairlead.runner.v1.CapturedData
-	(*Node)(nil),                     // 61: fairlead.runner.v1.Node
-	(*Step)(nil),                     // 62: fairlead.runner.v1.Step
-	(*Script)(nil),                   // 63: fairlead.runner.v1.Script
-	(*OutputRequest)(nil),            // 64: fairlead.runner.v1.OutputRequest
-	(*OutputResponse)(nil),           // 65: fairlead.runner.v1.OutputResponse
-	(*Chunk)(nil),                    // 66: fairlead.runner.v1.Chunk
-	(*ChunkAck)(nil),                 // 67: fairlead.runner.v1.ChunkAck
-	(*ChunkNack)(nil),                // 68: fairlead.runner.v1.ChunkNack
-	nil,                              // 69: fairlead.runner.v1.Ended.DataEntry
-	nil,                              // 70: fairlead.runner.v1.Secrets.OptionsEntry
-	nil,                              // 71: fairlead.runner.v1.Secrets.KeysEntry
-	nil,                              // 72: fairlead.runner.v1.Spec.OptionsEntry
-	nil,                              // 73: fairlead.runner.v1.Spec.ContextEntry
-	nil,                              // 74: fairlead.runner.v1.Spec.ProjectEntry
-	nil,                              // 75: fairlead.runner.v1.LogFilter.ConfigEntry
-	nil,                              // 76: fairlead.runner.v1.CapturedData.ValuesEntry
-	nil,                              // 77: fairlead.runner.v1.Node.AttributesEntry
+	(*Printed)(nil),                  // 31: fairlead.runner.v1.Printed
+	(*Stopped)(nil),                  // 32: fairlead.runner.v1.Stopped
+	(*Closed)(nil),                   // 33: fairlead.runner.v1.Closed
+	(*Result)(nil),                   // 34: fairlead.runner.v1.Result
+	(*Renew)(nil),                    // 35: fairlead.runner.v1.Renew
+	(*Stall)(nil),                    // 36: fairlead.runner.v1.Stall
+	(*StopAck)(nil),                  // 37: fairlead.runner.v1.StopAck
+	(*Forgotten)(nil),                // 38: fairlead.runner.v1.Forgotten
+	(*Welcome)(nil),                  // 39: fairlead.runner.v1.Welcome
+	(*HoldingsPage)(nil),             // 40: fairlead.runner.v1.HoldingsPage
+	(*HoldingAnswer)(nil),            // 41: fairlead.runner.v1.HoldingAnswer
+	(*Confirmed)(nil),                // 42: fairlead.runner.v1.Confirmed
+	(*SpecPart)(nil),                 // 43: fairlead.runner.v1.SpecPart
+	(*Offer)(nil),                    // 44: fairlead.runner.v1.Offer
+	(*Grant)(nil),                    // 45: fairlead.runner.v1.Grant
+	(*Secrets)(nil),                  // 46: fairlead.runner.v1.Secrets
+	(*Refused)(nil),                  // 47: fairlead.runner.v1.Refused
+	(*Resumed)(nil),                  // 48: fairlead.runner.v1.Resumed
+	(*StepsAck)(nil),                 // 49: fairlead.runner.v1.StepsAck
+	(*ResultAck)(nil),                // 50: fairlead.runner.v1.ResultAck
+	(*RenewAck)(nil),                 // 51: fairlead.runner.v1.RenewAck
+	(*StopScope)(nil),                // 52: fairlead.runner.v1.StopScope
+	(*Stop)(nil),                     // 53: fairlead.runner.v1.Stop
+	(*Forget)(nil),                   // 54: fairlead.runner.v1.Forget
+	(*Drain)(nil),                    // 55: fairlead.runner.v1.Drain
+	(*Members)(nil),                  // 56: fairlead.runner.v1.Members
+	(*NewBundle)(nil),                // 57: fairlead.runner.v1.NewBundle
+	(*Spec)(nil),                     // 58: fairlead.runner.v1.Spec
+	(*LogLimit)(nil),                 // 59: fairlead.runner.v1.LogLimit
+	(*LogFilter)(nil),                // 60: fairlead.runner.v1.LogFilter
+	(*CapturedData)(nil),             // 61: fairlead.runner.v1.CapturedData
+	(*Node)(nil),                     // 62: fairlead.runner.v1.Node
+	(*Step)(nil),                     // 63: fairlead.runner.v1.Step
+	(*Script)(nil),                   // 64: fairlead.runner.v1.Script
+	(*OutputRequest)(nil),            // 65: fairlead.runner.v1.OutputRequest
+	(*OutputResponse)(nil),           // 66: fairlead.runner.v1.OutputResponse
+	(*Chunk)(nil),                    // 67: fairlead.runner.v1.Chunk
+	(*ChunkAck)(nil),                 // 68: fairlead.runner.v1.ChunkAck
+	(*ChunkNack)(nil),                // 69: fairlead.runner.v1.ChunkNack
+	nil,                              // 70: fairlead.runner.v1.Ended.DataEntry
+	nil,                              // 71: fairlead.runner.v1.Secrets.OptionsEntry
+	nil,                              // 72: fairlead.runner.v1.Secrets.KeysEntry
+	nil,                              // 73: fairlead.runner.v1.Spec.OptionsEntry
+	nil,                              // 74: fairlead.runner.v1.Spec.ContextEntry
+	nil,                              // 75: fairlead.runner.v1.Spec.ProjectEntry
+	nil,                              // 76: fairlead.runner.v1.LogFilter.ConfigEntry
+	nil,                              // 77: fairlead.runner.v1.CapturedData.ValuesEntry
+	nil,                              // 78: fairlead.runner.v1.Node.AttributesEntry
 }
 var file_runner_v1_runner_proto_depIdxs = []int32{
 	8,   // 0: fairlead.runner.v1.EnrolRequest.info:type_name -> fairlead.runner.v1.RunnerInfo
@@ -6074,28 +6162,28 @@ var file_runner_v1_runner_proto_depIdxs = []int32{
 	23,  // 7: fairlead.runner.v1.SessionRequest.not_started:type_name -> fairlead.runner.v1.NotStarted
 	24,  // 8: fairlead.runner.v1.SessionRequest.resume:type_name -> fairlead.runner.v1.Resume
 	25,  // 9: fairlead.runner.v1.SessionRequest.steps:type_name -> fairlead.runner.v1.Steps
-	33,  // 10: fairlead.runner.v1.SessionRequest.result:type_name -> fairlead.runner.v1.Result
-	34,  // 11: fairlead.runner.v1.SessionRequest.renew:type_name -> fairlead.runner.v1.Renew
-	36,  // 12: fairlead.runner.v1.SessionRequest.stop_ack:type_name -> fairlead.runner.v1.StopAck
+	34,  // 10: fairlead.runner.v1.SessionRequest.result:type_name -> fairlead.runner.v1.Result
+	35,  // 11: fairlead.runner.v1.SessionRequest.renew:type_name -> fairlead.runner.v1.Renew
+	37,  // 12: fairlead.runner.v1.SessionRequest.stop_ack:type_name -> fairlead.runner.v1.StopAck
 	16,  // 13: fairlead.runner.v1.SessionRequest.inventory:type_name -> fairlead.runner.v1.InventoryPage
-	37,  // 14: fairlead.runner.v1.SessionRequest.forgotten:type_name -> fairlead.runner.v1.Forgotten
+	38,  // 14: fairlead.runner.v1.SessionRequest.forgotten:type_name -> fairlead.runner.v1.Forgotten
 	17,  // 15: fairlead.runner.v1.SessionRequest.kept:type_name -> fairlead.runner.v1.Kept
-	38,  // 16: fairlead.runner.v1.SessionResponse.welcome:type_name -> fairlead.runner.v1.Welcome
-	41,  // 17: fairlead.runner.v1.SessionResponse.confirmed:type_name -> fairlead.runner.v1.Confirmed
-	42,  // 18: fairlead.runner.v1.SessionResponse.spec_part:type_name -> fairlead.runner.v1.SpecPart
-	43,  // 19: fairlead.runner.v1.SessionResponse.offer:type_name -> fairlead.runner.v1.Offer
-	44,  // 20: fairlead.runner.v1.SessionResponse.grant:type_name -> fairlead.runner.v1.Grant
-	46,  // 21: fairlead.runner.v1.SessionResponse.refused:type_name -> fairlead.runner.v1.Refused
-	47,  // 22: fairlead.runner.v1.SessionResponse.resumed:type_name -> fairlead.runner.v1.Resumed
-	48,  // 23: fairlead.runner.v1.SessionResponse.steps_ack:type_name -> fairlead.runner.v1.StepsAck
-	49,  // 24: fairlead.runner.v1.SessionResponse.result_ack:type_name -> fairlead.runner.v1.ResultAck
-	50,  // 25: fairlead.runner.v1.SessionResponse.renew_ack:type_name -> fairlead.runner.v1.RenewAck
-	52,  // 26: fairlead.runner.v1.SessionResponse.stop:type_name -> fairlead.runner.v1.Stop
-	53,  // 27: fairlead.runner.v1.SessionResponse.forget:type_name -> fairlead.runner.v1.Forget
-	54,  // 28: fairlead.runner.v1.SessionResponse.drain:type_name -> fairlead.runner.v1.Drain
-	56,  // 29: fairlead.runner.v1.SessionResponse.new_bundle:type_name -> fairlead.runner.v1.NewBundle
-	39,  // 30: fairlead.runner.v1.SessionResponse.holdings:type_name -> fairlead.runner.v1.HoldingsPage
-	55,  // 31: fairlead.runner.v1.SessionResponse.members:type_name -> fairlead.runner.v1.Members
+	39,  // 16: fairlead.runner.v1.SessionResponse.welcome:type_name -> fairlead.runner.v1.Welcome
+	42,  // 17: fairlead.runner.v1.SessionResponse.confirmed:type_name -> fairlead.runner.v1.Confirmed
+	43,  // 18: fairlead.runner.v1.SessionResponse.spec_part:type_name -> fairlead.runner.v1.SpecPart
+	44,  // 19: fairlead.runner.v1.SessionResponse.offer:type_name -> fairlead.runner.v1.Offer
+	45,  // 20: fairlead.runner.v1.SessionResponse.grant:type_name -> fairlead.runner.v1.Grant
+	47,  // 21: fairlead.runner.v1.SessionResponse.refused:type_name -> fairlead.runner.v1.Refused
+	48,  // 22: fairlead.runner.v1.SessionResponse.resumed:type_name -> fairlead.runner.v1.Resumed
+	49,  // 23: fairlead.runner.v1.SessionResponse.steps_ack:type_name -> fairlead.runner.v1.StepsAck
+	50,  // 24: fairlead.runner.v1.SessionResponse.result_ack:type_name -> fairlead.runner.v1.ResultAck
+	51,  // 25: fairlead.runner.v1.SessionResponse.renew_ack:type_name -> fairlead.runner.v1.RenewAck
+	53,  // 26: fairlead.runner.v1.SessionResponse.stop:type_name -> fairlead.runner.v1.Stop
+	54,  // 27: fairlead.runner.v1.SessionResponse.forget:type_name -> fairlead.runner.v1.Forget
+	55,  // 28: fairlead.runner.v1.SessionResponse.drain:type_name -> fairlead.runner.v1.Drain
+	57,  // 29: fairlead.runner.v1.SessionResponse.new_bundle:type_name -> fairlead.runner.v1.NewBundle
+	40,  // 30: fairlead.runner.v1.SessionResponse.holdings:type_name -> fairlead.runner.v1.HoldingsPage
+	56,  // 31: fairlead.runner.v1.SessionResponse.members:type_name -> fairlead.runner.v1.Members
 	14,  // 32: fairlead.runner.v1.Hello.db_marks:type_name -> fairlead.runner.v1.DBMark
 	8,   // 33: fairlead.runner.v1.Hello.info:type_name -> fairlead.runner.v1.RunnerInfo
 	18,  // 34: fairlead.runner.v1.Hello.inventory:type_name -> fairlead.runner.v1.Holding
@@ -6112,75 +6200,78 @@ var file_runner_v1_runner_proto_depIdxs = []int32{
 	28,  // 45: fairlead.runner.v1.Record.granted:type_name -> fairlead.runner.v1.Granted
 	29,  // 46: fairlead.runner.v1.Record.started:type_name -> fairlead.runner.v1.Started
 	30,  // 47: fairlead.runner.v1.Record.ended:type_name -> fairlead.runner.v1.Ended
-	31,  // 48: fairlead.runner.v1.Record.stopped:type_name -> fairlead.runner.v1.Stopped
-	32,  // 49: fairlead.runner.v1.Record.closed:type_name -> fairlead.runner.v1.Closed
+	32,  // 48: fairlead.runner.v1.Record.stopped:type_name -> fairlead.runner.v1.Stopped
+	33,  // 49: fairlead.runner.v1.Record.closed:type_name -> fairlead.runner.v1.Closed
 	6,   // 50: fairlead.runner.v1.Granted.fence:type_name -> fairlead.runner.v1.Fence
 	27,  // 51: fairlead.runner.v1.Started.cell:type_name -> fairlead.runner.v1.Cell
 	27,  // 52: fairlead.runner.v1.Ended.cell:type_name -> fairlead.runner.v1.Cell
 	0,   // 53: fairlead.runner.v1.Ended.outcome:type_name -> fairlead.runner.v1.Outcome
-	69,  // 54: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
-	51,  // 55: fairlead.runner.v1.Stopped.scope:type_name -> fairlead.runner.v1.StopScope
-	6,   // 56: fairlead.runner.v1.Result.fence:type_name -> fairlead.runner.v1.Fence
-	0,   // 57: fairlead.runner.v1.Result.outcome:type_name -> fairlead.runner.v1.Outcome
-	66,  // 58: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
-	6,   // 59: fairlead.runner.v1.Renew.fences:type_name -> fairlead.runner.v1.Fence
-	35,  // 60: fairlead.runner.v1.Renew.stalls:type_name -> fairlead.runner.v1.Stall
-	4,   // 61: fairlead.runner.v1.Stall.why:type_name -> fairlead.runner.v1.Stall.Why
-	6,   // 62: fairlead.runner.v1.StopAck.fence:type_name -> fairlead.runner.v1.Fence
-	6,   // 63: fairlead.runner.v1.Forgotten.fence:type_name -> fairlead.runner.v1.Fence
-	14,  // 64: fairlead.runner.v1.Welcome.db_mark:type_name -> fairlead.runner.v1.DBMark
-	40,  // 65: fairlead.runner.v1.Welcome.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
-	40,  // 66: fairlead.runner.v1.HoldingsPage.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
-	6,   // 67: fairlead.runner.v1.HoldingAnswer.fence:type_name -> fairlead.runner.v1.Fence
-	51,  // 68: fairlead.runner.v1.HoldingAnswer.stop:type_name -> fairlead.runner.v1.StopScope
-	6,   // 69: fairlead.runner.v1.SpecPart.fence:type_name -> fairlead.runner.v1.Fence
-	6,   // 70: fairlead.runner.v1.Offer.fence:type_name -> fairlead.runner.v1.Fence
-	6,   // 71: fairlead.runner.v1.Grant.fence:type_name -> fairlead.runner.v1.Fence
-	70,  // 72: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
-	71,  // 73: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
-	6,   // 74: fairlead.runner.v1.Refused.fence:type_name -> fairlead.runner.v1.Fence
-	5,   // 75: fairlead.runner.v1.Refused.reason:type_name -> fairlead.runner.v1.Refused.Reason
-	6,   // 76: fairlead.runner.v1.Resumed.fence:type_name -> fairlead.runner.v1.Fence
-	51,  // 77: fairlead.runner.v1.Resumed.stop:type_name -> fairlead.runner.v1.StopScope
-	6,   // 78: fairlead.runner.v1.StepsAck.fence:type_name -> fairlead.runner.v1.Fence
-	6,   // 79: fairlead.runner.v1.ResultAck.fence:type_name -> fairlead.runner.v1.Fence
-	14,  // 80: fairlead.runner.v1.RenewAck.db_mark:type_name -> fairlead.runner.v1.DBMark
-	6,   // 81: fairlead.runner.v1.Stop.fence:type_name -> fairlead.runner.v1.Fence
-	51,  // 82: fairlead.runner.v1.Stop.scope:type_name -> fairlead.runner.v1.StopScope
-	6,   // 83: fairlead.runner.v1.Forget.fence:type_name -> fairlead.runner.v1.Fence
-	1,   // 84: fairlead.runner.v1.Spec.strategy:type_name -> fairlead.runner.v1.Strategy
-	61,  // 85: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
-	62,  // 86: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
-	72,  // 87: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
-	73,  // 88: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
-	74,  // 89: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
-	58,  // 90: fairlead.runner.v1.Spec.log_limit:type_name -> fairlead.runner.v1.LogLimit
-	59,  // 91: fairlead.runner.v1.Spec.log_filters:type_name -> fairlead.runner.v1.LogFilter
-	60,  // 92: fairlead.runner.v1.Spec.data:type_name -> fairlead.runner.v1.CapturedData
-	75,  // 93: fairlead.runner.v1.LogFilter.config:type_name -> fairlead.runner.v1.LogFilter.ConfigEntry
-	76,  // 94: fairlead.runner.v1.CapturedData.values:type_name -> fairlead.runner.v1.CapturedData.ValuesEntry
-	77,  // 95: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
-	63,  // 96: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
-	59,  // 97: fairlead.runner.v1.Step.log_filters:type_name -> fairlead.runner.v1.LogFilter
-	66,  // 98: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
-	67,  // 99: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
-	68,  // 100: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
-	6,   // 101: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
-	6,   // 102: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
-	6,   // 103: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
-	7,   // 104: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
-	10,  // 105: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
-	12,  // 106: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
-	64,  // 107: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
-	9,   // 108: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
-	11,  // 109: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
-	13,  // 110: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
-	65,  // 111: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
-	108, // [108:112] is the sub-list for method output_type
-	104, // [104:108] is the sub-list for method input_type
-	104, // [104:104] is the sub-list for extension type_name
-	104, // [104:104] is the sub-list for extension extendee
-	0,   // [0:104] is the sub-list for field type_name
+	70,  // 54: fairlead.runner.v1.Ended.data:type_name -> fairlead.runner.v1.Ended.DataEntry
+	31,  // 55: fairlead.runner.v1.Ended.printed:type_name -> fairlead.runner.v1.Printed
+	52,  // 56: fairlead.runner.v1.Stopped.scope:type_name -> fairlead.runner.v1.StopScope
+	6,   // 57: fairlead.runner.v1.Result.fence:type_name -> fairlead.runner.v1.Fence
+	0,   // 58: fairlead.runner.v1.Result.outcome:type_name -> fairlead.runner.v1.Outcome
+	67,  // 59: fairlead.runner.v1.Result.chunks:type_name -> fairlead.runner.v1.Chunk
+	6,   // 60: fairlead.runner.v1.Renew.fences:type_name -> fairlead.runner.v1.Fence
+	36,  // 61: fairlead.runner.v1.Renew.stalls:type_name -> fairlead.runner.v1.Stall
+	4,   // 62: fairlead.runner.v1.Stall.why:type_name -> fairlead.runner.v1.Stall.Why
+	6,   // 63: fairlead.runner.v1.StopAck.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 64: fairlead.runner.v1.Forgotten.fence:type_name -> fairlead.runner.v1.Fence
+	14,  // 65: fairlead.runner.v1.Welcome.db_mark:type_name -> fairlead.runner.v1.DBMark
+	41,  // 66: fairlead.runner.v1.Welcome.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
+	41,  // 67: fairlead.runner.v1.HoldingsPage.holdings:type_name -> fairlead.runner.v1.HoldingAnswer
+	6,   // 68: fairlead.runner.v1.HoldingAnswer.fence:type_name -> fairlead.runner.v1.Fence
+	52,  // 69: fairlead.runner.v1.HoldingAnswer.stop:type_name -> fairlead.runner.v1.StopScope
+	6,   // 70: fairlead.runner.v1.SpecPart.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 71: fairlead.runner.v1.Offer.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 72: fairlead.runner.v1.Grant.fence:type_name -> fairlead.runner.v1.Fence
+	71,  // 73: fairlead.runner.v1.Secrets.options:type_name -> fairlead.runner.v1.Secrets.OptionsEntry
+	72,  // 74: fairlead.runner.v1.Secrets.keys:type_name -> fairlead.runner.v1.Secrets.KeysEntry
+	6,   // 75: fairlead.runner.v1.Refused.fence:type_name -> fairlead.runner.v1.Fence
+	5,   // 76: fairlead.runner.v1.Refused.reason:type_name -> fairlead.runner.v1.Refused.Reason
+	6,   // 77: fairlead.runner.v1.Resumed.fence:type_name -> fairlead.runner.v1.Fence
+	52,  // 78: fairlead.runner.v1.Resumed.stop:type_name -> fairlead.runner.v1.StopScope
+	6,   // 79: fairlead.runner.v1.StepsAck.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 80: fairlead.runner.v1.ResultAck.fence:type_name -> fairlead.runner.v1.Fence
+	14,  // 81: fairlead.runner.v1.RenewAck.db_mark:type_name -> fairlead.runner.v1.DBMark
+	6,   // 82: fairlead.runner.v1.Stop.fence:type_name -> fairlead.runner.v1.Fence
+	52,  // 83: fairlead.runner.v1.Stop.scope:type_name -> fairlead.runner.v1.StopScope
+	6,   // 84: fairlead.runner.v1.Forget.fence:type_name -> fairlead.runner.v1.Fence
+	1,   // 85: fairlead.runner.v1.Spec.strategy:type_name -> fairlead.runner.v1.Strategy
+	62,  // 86: fairlead.runner.v1.Spec.nodes:type_name -> fairlead.runner.v1.Node
+	63,  // 87: fairlead.runner.v1.Spec.steps:type_name -> fairlead.runner.v1.Step
+	73,  // 88: fairlead.runner.v1.Spec.options:type_name -> fairlead.runner.v1.Spec.OptionsEntry
+	74,  // 89: fairlead.runner.v1.Spec.context:type_name -> fairlead.runner.v1.Spec.ContextEntry
+	75,  // 90: fairlead.runner.v1.Spec.project:type_name -> fairlead.runner.v1.Spec.ProjectEntry
+	59,  // 91: fairlead.runner.v1.Spec.log_limit:type_name -> fairlead.runner.v1.LogLimit
+	60,  // 92: fairlead.runner.v1.Spec.log_filters:type_name -> fairlead.runner.v1.LogFilter
+	61,  // 93: fairlead.runner.v1.Spec.data:type_name -> fairlead.runner.v1.CapturedData
+	31,  // 94: fairlead.runner.v1.LogLimit.before:type_name -> fairlead.runner.v1.Printed
+	31,  // 95: fairlead.runner.v1.LogLimit.nodes_before:type_name -> fairlead.runner.v1.Printed
+	76,  // 96: fairlead.runner.v1.LogFilter.config:type_name -> fairlead.runner.v1.LogFilter.ConfigEntry
+	77,  // 97: fairlead.runner.v1.CapturedData.values:type_name -> fairlead.runner.v1.CapturedData.ValuesEntry
+	78,  // 98: fairlead.runner.v1.Node.attributes:type_name -> fairlead.runner.v1.Node.AttributesEntry
+	64,  // 99: fairlead.runner.v1.Step.script:type_name -> fairlead.runner.v1.Script
+	60,  // 100: fairlead.runner.v1.Step.log_filters:type_name -> fairlead.runner.v1.LogFilter
+	67,  // 101: fairlead.runner.v1.OutputRequest.chunk:type_name -> fairlead.runner.v1.Chunk
+	68,  // 102: fairlead.runner.v1.OutputResponse.ack:type_name -> fairlead.runner.v1.ChunkAck
+	69,  // 103: fairlead.runner.v1.OutputResponse.nack:type_name -> fairlead.runner.v1.ChunkNack
+	6,   // 104: fairlead.runner.v1.Chunk.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 105: fairlead.runner.v1.ChunkAck.fence:type_name -> fairlead.runner.v1.Fence
+	6,   // 106: fairlead.runner.v1.ChunkNack.fence:type_name -> fairlead.runner.v1.Fence
+	7,   // 107: fairlead.runner.v1.EnrolmentService.Enrol:input_type -> fairlead.runner.v1.EnrolRequest
+	10,  // 108: fairlead.runner.v1.RunnerService.RenewCertificate:input_type -> fairlead.runner.v1.RenewCertificateRequest
+	12,  // 109: fairlead.runner.v1.RunnerService.Session:input_type -> fairlead.runner.v1.SessionRequest
+	65,  // 110: fairlead.runner.v1.RunnerService.Output:input_type -> fairlead.runner.v1.OutputRequest
+	9,   // 111: fairlead.runner.v1.EnrolmentService.Enrol:output_type -> fairlead.runner.v1.EnrolResponse
+	11,  // 112: fairlead.runner.v1.RunnerService.RenewCertificate:output_type -> fairlead.runner.v1.RenewCertificateResponse
+	13,  // 113: fairlead.runner.v1.RunnerService.Session:output_type -> fairlead.runner.v1.SessionResponse
+	66,  // 114: fairlead.runner.v1.RunnerService.Output:output_type -> fairlead.runner.v1.OutputResponse
+	111, // [111:115] is the sub-list for method output_type
+	107, // [107:111] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_runner_v1_runner_proto_init() }
@@ -6229,14 +6320,14 @@ func file_runner_v1_runner_proto_init() {
 		(*Record_Stopped)(nil),
 		(*Record_Closed)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[56].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[57].OneofWrappers = []any{
 		(*Step_Exec)(nil),
 		(*Step_Script)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[58].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[59].OneofWrappers = []any{
 		(*OutputRequest_Chunk)(nil),
 	}
-	file_runner_v1_runner_proto_msgTypes[59].OneofWrappers = []any{
+	file_runner_v1_runner_proto_msgTypes[60].OneofWrappers = []any{
 		(*OutputResponse_Ack)(nil),
 		(*OutputResponse_Nack)(nil),
 	}
@@ -6246,7 +6337,7 @@ func file_runner_v1_runner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runner_v1_runner_proto_rawDesc), len(file_runner_v1_runner_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   72,
+			NumMessages:   73,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
