@@ -11,6 +11,7 @@ import (
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
+	"github.com/fairlead/fairlead/runner/logfilter"
 	"github.com/fairlead/fairlead/runner/task"
 )
 
@@ -63,6 +64,7 @@ func (w *world) begin(p *proc, c *task.Command, local bool) (*start, *stepPlan, 
 	}
 	step := w.plan.stepOf(s.job, s.step)
 	w.judgeStart(s, step)
+	w.judgeData(s, c.Env)
 	w.starts = append(w.starts, s)
 	r := w.random(s.label(), w.startsOf(s))
 	b := behaviour{lines: step.lines, pace: step.pace, fails: r.IntN(100) < step.fails, stubborn: r.IntN(4) == 0}
@@ -89,9 +91,29 @@ func (s *start) finish(o runnerv1.Outcome, seen bool) {
 	s.seen = s.seen || seen
 }
 
+// secretWord is what jobs with filters hide; their commands print it on each line.
+const secretWord = "hush"
+
 // line is what a command prints.
 func (s *start) line(i int) string {
-	return fmt.Sprintf("%s %s start %d line %d", s.label(), s.node, s.number, i)
+	text := fmt.Sprintf("%s %s start %d line %d", s.label(), s.node, s.number, i)
+	if s.proc.h.w.plan.jobs[s.job].filters {
+		text = "RUNDECK:DATA:last = " + text + " " + secretWord
+	}
+	return text
+}
+
+// filtered is what filters make of the lines that a command printed; last is what they
+// capture, "" for nothing.
+func (s *start) filtered() (lines []string, last string) {
+	for _, line := range s.printed {
+		line = strings.ReplaceAll(line, secretWord, "[SECURE]")
+		lines = append(lines, line)
+		if _, value, captures := strings.Cut(line, "RUNDECK:DATA:last = "); captures {
+			last = value
+		}
+	}
+	return lines, last
 }
 
 func endOf(b behaviour) task.End {
@@ -227,6 +249,7 @@ type shim struct {
 	forgetful bool // nothing of it was synced
 	start     *start
 	kill      chan error // a cause to end
+	filter    *logfilter.Stream
 	gone      chan struct{}
 
 	mu     sync.Mutex
@@ -399,6 +422,14 @@ func (x *shimmed) launch() bool {
 	}
 	s := &shim{w: w, start: st, change: make(chan struct{}), kill: make(chan error, 1), gone: make(chan struct{})}
 	s.forgetful = x.p.draw(3) == 0
+	chain, err := logfilter.New(x.c.Filters, x.c.LogLevel)
+	if err != nil {
+		w.broke("the filters of start %d are not taken: %v", st.number, err)
+	}
+	s.filter = chain.Stream(wire.Stdout, func(p []byte, _ bool) error {
+		s.out = append(s.out, p...)
+		return nil
+	})
 	w.mu.Lock()
 	alive := x.p.boot == x.p.h.boots && !x.p.h.gone
 	if alive {
@@ -454,6 +485,8 @@ loop:
 		return
 	}
 	s.exited, s.end = true, end
+	_ = s.filter.Close() // it writes into memory
+	s.end.Data = s.filter.Data()
 	s.w.mu.Lock()
 	s.start.stopped = stopped
 	s.start.finish(end.Outcome, false)
@@ -471,7 +504,7 @@ func (s *shim) print(line string) {
 	s.w.mu.Lock()
 	s.start.printed = append(s.start.printed, line)
 	s.w.mu.Unlock()
-	s.out = append(s.out, line+"\n"...)
+	_ = s.filter.Write([]byte(line+"\n"), false) // it writes into memory
 	s.changed()
 }
 

@@ -99,6 +99,27 @@ func (w *world) judgeOrder(s *start, prev *start, number int, handler bool) {
 	}
 }
 
+// judgeData: a command knows what the step before it captured on its node, be it that the
+// runner or its process is another since. The caller holds w.mu.
+func (w *world) judgeData(s *start, env []string) {
+	number, _ := strconv.Atoi(s.step[1:])
+	if s.step[0] == 'h' || number == 0 || !w.mustPrecede(s.job, number-1) || !w.plan.jobs[s.job].filters {
+		return
+	}
+	var prev *start
+	for _, o := range w.starts {
+		if o.job == s.job && o.node == s.node && o.step == "s"+strconv.Itoa(number-1) {
+			prev = o
+		}
+	}
+	if prev == nil || !prev.seen || w.startsOf(s) > 0 {
+		return // told by judgeOrder, or an earlier try of its own captured something later
+	}
+	if _, last := prev.filtered(); last != "" && !slices.Contains(env, "RD_DATA_LAST="+last) {
+		w.brokeLocked("data: %s starts on %s without what start %d captured, %q: %q", s.label(), s.node, prev.number, last, env)
+	}
+}
+
 // look reads what is shown, and holds it against what was: the final never changes.
 func (w *world) look(m *member) ([]*store.ExecutionRow, error) {
 	rows, err := m.executions(m.ctx)
@@ -190,6 +211,9 @@ type verdictOf struct {
 	places   map[string]*store.AssignmentRow // by attempt
 	chunks   map[string][]store.ChunkRow
 	starts   []*start
+	// text is what is stored of commands, by attempt and cell, lines how much of it.
+	text  map[string]map[[3]uint32]string
+	lines map[string]int64
 }
 
 func (c *verdictOf) read(ctx context.Context, id string) (err error) {
@@ -245,17 +269,54 @@ func (c *verdictOf) judge() {
 			c.broke("G3: its log is not complete and nothing happened that explains it")
 		}
 	}
+	c.text, c.lines = map[string]map[[3]uint32]string{}, map[string]int64{}
+	for id := range c.attempts {
+		c.readLog(id)
+	}
 	c.judgeFold()
 	for i := range c.cells {
 		c.judgeCell(&c.cells[i])
+		c.judgeCaptured(&c.cells[i])
 	}
 	for _, s := range c.starts {
 		c.judgeShown(s)
 	}
+	c.judgeLimit()
 	for id := range c.attempts {
 		c.judgeLog(id)
 		c.judgeHistory(id)
 	}
+}
+
+// judgeLimit: no attempt lets more through than the log limit of its job. Attempts of a job
+// that takes one node after another share one count, as far as each has told its own.
+func (c *verdictOf) judgeLimit() {
+	limit, all, unknown := c.w.plan.jobs[c.job].limit, int64(0), false
+	if limit == 0 {
+		return
+	}
+	for id, a := range c.attempts {
+		if c.lines[id] > limit {
+			c.broke("limit: attempt %s stored %d lines, at most %d may be", short(id), c.lines[id], limit)
+		}
+		all += c.lines[id]
+		unknown = unknown || a.State == hub.AttemptUnknown || c.e.Recovered
+	}
+	for i := range c.cells {
+		unknown = unknown || c.cells[i].Status == hub.StatusUnknown || c.cells[i].LateStatus != ""
+	}
+	if all > limit && c.w.plan.jobs[c.job].threads == 1 && !unknown && !c.w.plan.has(forget) {
+		c.broke("limit: %d lines are stored of attempts one after another, at most %d may be", all, limit)
+	}
+}
+
+// limited reports whether the log limit may have dropped something.
+func (c *verdictOf) limited() bool {
+	limit, all := c.w.plan.jobs[c.job].limit, int64(0)
+	for _, n := range c.lines {
+		all += n
+	}
+	return limit > 0 && all >= limit
 }
 
 func (c *verdictOf) broke(format string, args ...any) {
@@ -363,8 +424,26 @@ func (c *verdictOf) judgeCell(r *hub.NodeStep) {
 		}
 	case s == nil:
 		c.broke("N3: %s is told, but it never started", place)
+	case r.Reason == wire.ReasonLogLimit && r.Status == hub.StatusFailed && s.seen && s.stopped && c.limited():
+		// The runner stopped it.
 	case !s.seen || s.outcome != told[r.Status]:
 		c.broke("N3: %s is told; start %d ended with %s, seen %v", place, s.number, s.outcome, s.seen)
+	}
+}
+
+// judgeCaptured: a row tells what its command's filters captured, whichever process of the
+// runner saw what of it.
+func (c *verdictOf) judgeCaptured(r *hub.NodeStep) {
+	s := c.startOf(r)
+	if s == nil || r.Status == hub.StatusUnknown {
+		return
+	}
+	want := ""
+	if c.w.plan.jobs[c.job].filters {
+		_, want = s.filtered()
+	}
+	if got := r.Data["last"]; got != want {
+		c.broke("data: node step %d/%d/%d captured %q, start %d printed %q", r.Node, r.Step, r.Try, got, s.number, want)
 	}
 }
 
@@ -401,9 +480,10 @@ func (c *verdictOf) judgeShown(s *start) {
 	}
 }
 
-// judgeLog: what is stored is what was printed, in order and once; all of it where
-// nothing can have been lost on the way to the spool.
-func (c *verdictOf) judgeLog(id string) {
+// readLog reads what is stored of an attempt's commands.
+func (c *verdictOf) readLog(id string) {
+	text := map[[3]uint32]string{}
+	c.text[id] = text
 	var frames []byte
 	for i, row := range c.chunks[id] {
 		if row.Seq != int64(i) {
@@ -417,7 +497,6 @@ func (c *verdictOf) judgeLog(id string) {
 		}
 		frames = append(frames, data...)
 	}
-	text := map[[3]uint32]string{}
 	for len(frames) > 0 {
 		f, rest, err := wire.NextFrame(frames)
 		if err != nil {
@@ -425,23 +504,33 @@ func (c *verdictOf) judgeLog(id string) {
 			return
 		}
 		frames = rest
-		if f.Stream != wire.Stdout {
+		if f.Stream != wire.Stdout || f.Flags&wire.FlagTruncated != 0 {
 			continue
 		}
 		key := [3]uint32{f.Node, f.Step, f.Try}
 		text[key] += string(f.Data)
 		if f.Flags&wire.FlagPartial == 0 {
 			text[key] += "\n"
+			c.lines[id]++
 		}
 	}
+}
+
+// judgeLog: what is stored is what was printed, in order and once; all of it where
+// nothing can have been lost on the way to the spool.
+func (c *verdictOf) judgeLog(id string) {
+	text := c.text[id]
 	for _, s := range c.starts {
 		if s.attempt != id {
 			continue
 		}
 		key := [3]uint32{s.cell.Node, s.cell.Step, s.cell.Try}
-		printed := ""
-		if len(s.printed) > 0 {
-			printed = strings.Join(s.printed, "\n") + "\n"
+		lines, printed := s.printed, ""
+		if c.w.plan.jobs[c.job].filters {
+			lines, _ = s.filtered()
+		}
+		if len(lines) > 0 {
+			printed = strings.Join(lines, "\n") + "\n"
 		}
 		if got := text[key]; got != printed && (c.whole(s) || !strings.HasPrefix(printed, got)) {
 			c.broke("G3: start %d printed %q, stored is %q", s.number, printed, got)
@@ -455,7 +544,7 @@ func (c *verdictOf) judgeLog(id string) {
 
 // whole reports whether every line of a start must be stored.
 func (c *verdictOf) whole(s *start) bool {
-	return c.e.LogComplete && s.seen && !c.w.plan.has(runnerKill, powerCut, restart, clone, cloneMove)
+	return c.e.LogComplete && s.seen && !c.limited() && !c.w.plan.has(runnerKill, powerCut, restart, clone, cloneMove)
 }
 
 func unzip() *zstd.Decoder {

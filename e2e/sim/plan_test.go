@@ -49,6 +49,11 @@ type jobPlan struct {
 	lostAfter  int64
 	stopAfter  time.Duration // of hub loss
 	nodes      []int         // of the plan; nil: all
+	// limit of lines, 0 for none; truncate drops what is more. filters capture the last line
+	// and hide a word of each.
+	limit    int64
+	truncate bool
+	filters  bool
 }
 
 type stepPlan struct {
@@ -179,7 +184,19 @@ func newPlan(seed uint64) *plan {
 		p.jobs = append(p.jobs, drawJob(r, len(p.nodes)))
 	}
 	p.drawFaults(r)
+	// Of a source of its own, so that all else of a seed is as it was before there were any.
+	p.drawOutput(rand.New(rand.NewPCG(seed, 0x109)))
 	return p
+}
+
+// drawOutput gives some jobs a log limit, filters, or both.
+func (p *plan) drawOutput(r *rand.Rand) {
+	for i := range p.jobs {
+		j := &p.jobs[i]
+		if j.filters = r.IntN(4) == 0; r.IntN(4) == 0 {
+			j.limit, j.truncate = 1+r.Int64N(12), r.IntN(2) == 0
+		}
+	}
 }
 
 func (p *plan) draw(r *rand.Rand) {

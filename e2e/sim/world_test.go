@@ -465,6 +465,14 @@ func (p *plan) definition(i int) *hub.Job {
 		job.Workflow.Strategy = hub.StrategySequential
 	}
 	job.Workflow.Keepgoing = j.goOn
+	if j.filters {
+		job.Workflow.LogFilters = []hub.LogFilter{
+			{Type: hub.FilterKeyValue}, {Type: hub.FilterMaskRegex, Config: map[string]string{"regex": secretWord}},
+		}
+	}
+	if j.limit > 0 {
+		job.LogLimit = hub.LogLimit{Text: strconv.FormatInt(j.limit, 10), Lines: j.limit, Truncate: j.truncate, Status: hub.LogLimitFailed}
+	}
 	for s, sp := range j.steps {
 		step := hub.Step{
 			Exec: fmt.Sprintf("j%d s%d", i, s), Idempotent: sp.idempotent, ContinueOnUnknown: sp.onUnknown, Retries: sp.retries,
