@@ -78,8 +78,7 @@ func TestFiltersThatCannotWork(t *testing.T) {
 		change func(*runnerv1.Step)
 		want   string
 	}{
-		"unknown":  {func(s *runnerv1.Step) { s.LogFilters = []*runnerv1.LogFilter{filter("progress", nil)} }, "log filter progress: this runner does not know it"},
-		"detached": {func(s *runnerv1.Step) { s.Detached = true }, "Log filters do not work on a detached step"},
+		"unknown": {func(s *runnerv1.Step) { s.LogFilters = []*runnerv1.LogFilter{filter("progress", nil)} }, "log filter progress: this runner does not know it"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -23,15 +23,18 @@ func TestLogLimitGoesOnFromEarlierAttempts(t *testing.T) {
 		ends  []*runnerv1.Printed
 	}{
 		"lines": {
-			&runnerv1.LogLimit{Lines: 5, Before: &runnerv1.Printed{Lines: 3, Bytes: 100}}, 1,
+			&runnerv1.LogLimit{Lines: 5, Before: &runnerv1.Printed{Lines: 3, Bytes: 100}},
+			1,
 			"a b", []*runnerv1.Printed{{Lines: 2, Bytes: 4}},
 		},
 		"bytes": {
-			&runnerv1.LogLimit{Bytes: 10, Before: &runnerv1.Printed{Lines: 1, Bytes: 4}}, 1,
+			&runnerv1.LogLimit{Bytes: 10, Before: &runnerv1.Printed{Lines: 1, Bytes: 4}},
+			1,
 			"a b c", []*runnerv1.Printed{{Lines: 3, Bytes: 6}},
 		},
 		"more than may be, by runners at the same time": {
-			&runnerv1.LogLimit{Bytes: 10, Before: &runnerv1.Printed{Lines: 1, Bytes: 14}}, 1,
+			&runnerv1.LogLimit{Bytes: 10, Before: &runnerv1.Printed{Lines: 1, Bytes: 14}},
+			1,
 			"", []*runnerv1.Printed{{}},
 		},
 		"the quota": {
@@ -39,7 +42,8 @@ func TestLogLimitGoesOnFromEarlierAttempts(t *testing.T) {
 			"a b", []*runnerv1.Printed{{Lines: 2, Bytes: 4}},
 		},
 		"of each node": {
-			&runnerv1.LogLimit{Lines: 3, PerNode: true, Before: &runnerv1.Printed{Lines: 4}, NodesBefore: []*runnerv1.Printed{{Lines: 3}, {Lines: 1}}}, 2,
+			&runnerv1.LogLimit{Lines: 3, PerNode: true, Before: &runnerv1.Printed{Lines: 4}, NodesBefore: []*runnerv1.Printed{{Lines: 3}, {Lines: 1}}},
+			2,
 			"a b", []*runnerv1.Printed{{}, {Lines: 2, Bytes: 4}},
 		},
 	}
