@@ -25,17 +25,20 @@ func TestLogLimitGoesOnFromEarlierAttempts(t *testing.T) {
 		"lines": {
 			&runnerv1.LogLimit{Lines: 5, Before: &runnerv1.Printed{Lines: 3, Bytes: 100}},
 			1,
-			"a b", []*runnerv1.Printed{{Lines: 2, Bytes: 4}},
+			"a b",
+			[]*runnerv1.Printed{{Lines: 2, Bytes: 4}},
 		},
 		"bytes": {
 			&runnerv1.LogLimit{Bytes: 10, Before: &runnerv1.Printed{Lines: 1, Bytes: 4}},
 			1,
-			"a b c", []*runnerv1.Printed{{Lines: 3, Bytes: 6}},
+			"a b c",
+			[]*runnerv1.Printed{{Lines: 3, Bytes: 6}},
 		},
 		"more than may be, by runners at the same time": {
 			&runnerv1.LogLimit{Bytes: 10, Before: &runnerv1.Printed{Lines: 1, Bytes: 14}},
 			1,
-			"", []*runnerv1.Printed{{}},
+			"",
+			[]*runnerv1.Printed{{}},
 		},
 		"the quota": {
 			&runnerv1.LogLimit{Quota: 10, Before: &runnerv1.Printed{Lines: 2, Bytes: 6}}, 1,
@@ -44,7 +47,8 @@ func TestLogLimitGoesOnFromEarlierAttempts(t *testing.T) {
 		"of each node": {
 			&runnerv1.LogLimit{Lines: 3, PerNode: true, Before: &runnerv1.Printed{Lines: 4}, NodesBefore: []*runnerv1.Printed{{Lines: 3}, {Lines: 1}}},
 			2,
-			"a b", []*runnerv1.Printed{{}, {Lines: 2, Bytes: 4}},
+			"a b",
+			[]*runnerv1.Printed{{}, {Lines: 2, Bytes: 4}},
 		},
 	}
 	for name, tt := range tests {
