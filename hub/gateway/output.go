@@ -49,12 +49,13 @@ func (g *Gateway) ServeOutput(ctx context.Context, id wire.Identity, stream Outp
 			}
 			return err
 		}
-		for n := 0; len(batch) > 0; batch = batch[n:] {
-			n = portion(batch)
+		for len(batch) > 0 {
+			n := portion(batch)
 			if err := g.takeChunks(ctx, stream, batch[:n]); err != nil {
 				g.release(batch[n:])
 				return err
 			}
+			batch = batch[n:]
 		}
 	}
 }

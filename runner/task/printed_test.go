@@ -42,7 +42,8 @@ func TestLogLimitGoesOnFromEarlierAttempts(t *testing.T) {
 		},
 		"the quota": {
 			&runnerv1.LogLimit{Quota: 10, Before: &runnerv1.Printed{Lines: 2, Bytes: 6}}, 1,
-			"a b", []*runnerv1.Printed{{Lines: 2, Bytes: 4}},
+			"a b",
+			[]*runnerv1.Printed{{Lines: 2, Bytes: 4}},
 		},
 		"of each node": {
 			&runnerv1.LogLimit{Lines: 3, PerNode: true, Before: &runnerv1.Printed{Lines: 4}, NodesBefore: []*runnerv1.Printed{{Lines: 3}, {Lines: 1}}},
