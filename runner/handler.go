@@ -96,8 +96,8 @@ func (x *handler) Welcomed(link *session.Link, w *runnerv1.Welcome) error {
 
 // saveSession returns when the disk has the session as it is now, or a later one.
 func (r *Runner) saveSession() error {
-	r.saving.Lock()
-	defer r.saving.Unlock()
+	r.saving <- struct{}{}
+	defer func() { <-r.saving }()
 	r.mu.Lock()
 	s := r.session
 	r.mu.Unlock()

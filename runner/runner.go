@@ -87,9 +87,10 @@ type Runner struct {
 	leaving  sync.Mutex
 	stopping bool // Run's ctx has ended; guarded by leaving
 
-	// saving is held while the session is written: an older one must not take the place of
-	// a newer one on the disk. Taken before mu.
-	saving sync.Mutex
+	// saving is full while the session is written: an older one must not take the place of
+	// a newer one on the disk. Taken before mu. It is no Mutex, since the simulation's clock
+	// stands still while somebody waits for one, and the disk's write would never end.
+	saving chan struct{}
 
 	mu       sync.Mutex // guards the following fields
 	holdings map[string]*holding
@@ -114,7 +115,7 @@ func New(c Config) (*Runner, error) {
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	r := &Runner{
-		c: c, log: c.Log, nonce: make([]byte, 16), kick: make(chan struct{}, 1), statused: make(chan struct{}, 1),
+		c: c, log: c.Log, nonce: make([]byte, 16), kick: make(chan struct{}, 1), statused: make(chan struct{}, 1), saving: make(chan struct{}, 1),
 		holdings: map[string]*holding{}, specs: map[string][]byte{}, answered: c.Boottime(),
 	}
 	if _, err := rand.Read(r.nonce); err != nil {
