@@ -261,17 +261,18 @@ func (s *server) deleteJob(ctx context.Context, in *deleteJobInput) (*empty, err
 }
 
 func (s *server) runJob(ctx context.Context, in *runJobInput) (*created[Execution], error) {
-	p, j, err := s.Dispatch.JobToRun(ctx, principal(ctx).OrganisationID, in.Project, in.Job)
+	found, err := s.Dispatch.JobToRun(ctx, principal(ctx).OrganisationID, in.Project, in.Job)
 	if err != nil {
 		return nil, err
 	}
+	p, j := found.Project, found.Job
 	if filter := in.Body.NodeFilter; !strings.Contains(filter, "${") { // else it can be read once it has its values
 		if err := checkFilters("", filterAt{"body.nodeFilter", filter}); err != nil {
 			return nil, err
 		}
 	}
 	start := dispatch.StartRequest{
-		ProjectID: p.ID, Project: p, JobID: j.ID, Definition: j, Options: in.Body.Options, NodeFilter: in.Body.NodeFilter, Nodes: in.Body.Nodes,
+		ProjectID: p.ID, Project: p, JobID: j.ID, Definition: j, Quota: found.Quota, Options: in.Body.Options, NodeFilter: in.Body.NodeFilter, Nodes: in.Body.Nodes,
 		Threads: in.Body.Threadcount, Keepgoing: in.Body.Keepgoing,
 		RunAt: timeOf(in.Body.RunAt),
 	}

@@ -19,28 +19,35 @@ type definitions struct {
 	jobs     map[string]*hub.Job
 }
 
-// JobToRun returns a project and a job of it, by names or ids, as they are now. They are
-// not the caller's to change. Errors are those of the store's Project and Job.
-func (d *Dispatcher) JobToRun(ctx context.Context, organisationID, project, job string) (*hub.Project, *hub.Job, error) {
+// Runnable is a job, its project and the quota of their organisation, as they are now. They
+// are not the reader's to change.
+type Runnable struct {
+	Project *hub.Project
+	Job     *hub.Job
+	Quota   *hub.Quota
+}
+
+// JobToRun returns a job by names or ids. Errors are those of the store's Project and Job.
+func (d *Dispatcher) JobToRun(ctx context.Context, organisationID, project, job string) (Runnable, error) {
 	found, err := d.st.FindJob(ctx, organisationID, project, job)
 	if err != nil {
-		return nil, nil, err
+		return Runnable{}, err
 	}
+	var r Runnable
 	if len(found) == 1 {
-		if p, j := d.definitions.known(&found[0]); p != nil && j != nil {
-			return p, j, nil
+		r.Quota = &found[0].Quota
+		if r.Project, r.Job = d.definitions.known(&found[0]); r.Project != nil && r.Job != nil {
+			return r, nil
 		}
 	}
-	p, err := d.st.Project(ctx, organisationID, project)
-	if err != nil {
-		return nil, nil, err
+	if r.Project, err = d.st.Project(ctx, organisationID, project); err != nil {
+		return Runnable{}, err
 	}
-	j, err := d.st.Job(ctx, p.ID, job)
-	if err != nil {
-		return nil, nil, err
+	if r.Job, err = d.st.Job(ctx, r.Project.ID, job); err != nil {
+		return Runnable{}, err
 	}
-	d.definitions.remember(p, j)
-	return p, j, nil
+	d.definitions.remember(r.Project, r.Job)
+	return r, nil
 }
 
 // known returns what is remembered of both, if it is what the database has. Times are

@@ -25,15 +25,15 @@ func TestJobToRunIsAsStored(t *testing.T) {
 			return j
 		}
 		read := func(ref string) (*hub.Project, *hub.Job) {
-			p, j, err := b.d.JobToRun(t.Context(), b.project.OrganisationID, "web", ref)
+			found, err := b.d.JobToRun(t.Context(), b.project.OrganisationID, "web", ref)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return p, j
+			return found.Project, found.Job
 		}
 		refused := func(project, ref, why string) {
 			t.Helper()
-			if _, _, err := b.d.JobToRun(t.Context(), b.project.OrganisationID, project, ref); err == nil || !strings.Contains(hub.ErrorMessage(err), why) {
+			if _, err := b.d.JobToRun(t.Context(), b.project.OrganisationID, project, ref); err == nil || !strings.Contains(hub.ErrorMessage(err), why) {
 				t.Errorf("%s of %s: %v, want %q", ref, project, err, why)
 			}
 		}
@@ -54,6 +54,10 @@ func TestJobToRunIsAsStored(t *testing.T) {
 		b.nodes("a1")
 		if p, _ := read("test"); len(p.Routes) != 1 || p.NodesRevision != 1 {
 			t.Errorf("after a change of the project: %+v", p)
+		}
+		b.hold(2<<20, 1<<20)
+		if found, err := b.d.JobToRun(t.Context(), b.project.OrganisationID, "web", "test"); err != nil || !found.Quota.Over() {
+			t.Errorf("over the quota: %+v, %v", found.Quota, err)
 		}
 		put("dev", "three")
 		refused("web", "test", "Several jobs")

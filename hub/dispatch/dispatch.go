@@ -77,6 +77,8 @@ type StartRequest struct {
 	JobID string
 	// Definition of a stored job may be given too, if it was read just now.
 	Definition *hub.Job
+	// Quota of the organisation if it was read just now, else nil.
+	Quota *hub.Quota
 	// Options are given values by name, secure ones included.
 	Options map[string]string
 	// NodeFilter overrides the job's own where that is allowed; "" keeps it.

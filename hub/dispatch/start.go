@@ -26,9 +26,12 @@ func (d *Dispatcher) Start(ctx context.Context, r StartRequest) (*store.Executio
 			return nil, err
 		}
 	}
-	quota, err := d.st.Quota(ctx, project.OrganisationID)
-	if err != nil {
-		return nil, err
+	quota := r.Quota
+	if quota == nil {
+		var err error
+		if quota, err = d.st.Quota(ctx, project.OrganisationID); err != nil {
+			return nil, err
+		}
 	}
 	if err := quota.Admit(); err != nil {
 		return nil, err

@@ -183,7 +183,8 @@ func (s *Store) Job(ctx context.Context, projectID, ref string) (*hub.Job, error
 	return nil, hub.Errorf(hub.CodeInvalid, "Several jobs are named %q; say which: %s.", ref, strings.Join(names, ", "))
 }
 
-// FoundJob tells at which revision a project and a job of it are, without what is in them.
+// FoundJob tells at which revision a project and a job of it are, without what is in them,
+// and the limits of their organisation's quota and what counts against them.
 type FoundJob struct {
 	ProjectID                      string
 	ProjectRevision, NodesRevision int64
@@ -191,6 +192,7 @@ type FoundJob struct {
 	JobID                          string // "": the project has no such job
 	JobRevision                    int64
 	JobUpdatedAt                   time.Time
+	Quota                          hub.Quota
 }
 
 // FindJob finds what the names or ids of a project and a job may mean: one pair, or none
@@ -198,10 +200,13 @@ type FoundJob struct {
 func (s *Store) FindJob(ctx context.Context, organisationID, project, ref string) ([]FoundJob, error) {
 	group, name := splitJobRef(ref)
 	found, err := collect(ctx, s, func(r scanner) (f FoundJob, err error) {
-		err = r.Scan(&f.ProjectID, &f.ProjectRevision, &f.NodesRevision, timeInto(&f.ProjectUpdatedAt), &f.JobID, &f.JobRevision, timeInto(&f.JobUpdatedAt))
+		f.Quota.OrganisationID = organisationID
+		err = r.Scan(&f.ProjectID, &f.ProjectRevision, &f.NodesRevision, timeInto(&f.ProjectUpdatedAt), &f.JobID, &f.JobRevision, timeInto(&f.JobUpdatedAt),
+			&f.Quota.LogBytes, &f.Quota.ExecutionLogBytes, &f.Quota.UsedBytes)
 		return f, err
-	}, `SELECT p.id, p.revision, p.nodes_revision, p.updated_at, COALESCE(j.id, ''), COALESCE(j.revision, 0), COALESCE(j.updated_at, 0)
-		FROM project p LEFT JOIN job j ON j.project_id = p.id AND (j.id = $3 OR j.uuid = $3 OR (j.job_group = $4 AND j.name = $5) OR j.name = $3)
+	}, `SELECT p.id, p.revision, p.nodes_revision, p.updated_at, COALESCE(j.id, ''), COALESCE(j.revision, 0), COALESCE(j.updated_at, 0),
+			o.log_quota, o.execution_log_quota, o.log_used
+		FROM project p JOIN organisation o ON o.id = p.organisation_id LEFT JOIN job j ON j.project_id = p.id AND (j.id = $3 OR j.uuid = $3 OR (j.job_group = $4 AND j.name = $5) OR j.name = $3)
 		WHERE p.organisation_id = $1 AND (p.name = $2 OR p.id = $2) LIMIT 2`, organisationID, project, ref, group, name)
 	if err != nil {
 		return nil, fmt.Errorf("finding job %s of project %s: %w", ref, project, err)
