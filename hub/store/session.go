@@ -86,11 +86,18 @@ func (s *Store) Session(ctx context.Context, runnerID string) (hub.RunnerSession
 	return r, err
 }
 
-// RunnersByID reads runners, revoked ones too.
+// RunnersByID reads runners, revoked ones too, without the key that secrets are sealed to,
+// their host and the end of their certificates: a member reads all that are connected each
+// second, and keeps them.
 func (s *Store) RunnersByID(ctx context.Context, ids []string) ([]*hub.Runner, error) {
 	var all []*hub.Runner
 	err := inPieces(len(ids), func(from, to int) error {
-		part, err := collect(ctx, s, scanRunner, `SELECT `+runnerColumns+` FROM runner WHERE id IN (`+params(1, to-from)+`)`, anys(ids[from:to])...)
+		part, err := collect(ctx, s, func(r scanner) (*hub.Runner, error) {
+			u := &hub.Runner{}
+			return u, r.Scan(&u.ID, &u.OrganisationID, &u.Name, jsonInto(&u.Tags), jsonInto(&u.ProjectIDs), &u.Version, &u.Slots,
+				&u.Draining, &u.Quarantined, &u.Revoked, &u.Revision, timeInto(&u.LastSeenAt))
+		}, `SELECT id, organisation_id, name, tags, project_ids, version, slots, draining, quarantined, revoked, revision, last_seen_at
+			FROM runner WHERE id IN (`+params(1, to-from)+`)`, anys(ids[from:to])...)
 		all = append(all, part...)
 		return err
 	})
