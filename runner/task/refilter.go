@@ -157,6 +157,9 @@ func (o *cellOutput) giveUp(stream wire.Stream, why string) error {
 
 // retell takes what came out of the filters of a detached stream. The caller holds mu.
 func (o *cellOutput) retell(stream wire.Stream, p []byte, masked bool) error {
+	if len(p) == 0 { // a last line without an end, of which nothing is left
+		return nil
+	}
 	l := &o.lines[stream]
 	f := &l.again
 	f.told += uint64(len(p))
