@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/fairlead/fairlead/hub/config"
+	"github.com/fairlead/fairlead/proto/wire"
 )
 
 // testTime bounds everything that a test waits for.
@@ -399,7 +401,7 @@ func TestConfigAndVersion(t *testing.T) {
 	if code, out, _ := command(t, env, "config", "check"); code != 0 || out == "" {
 		t.Errorf("config check: %d %q", code, out)
 	}
-	if code, out, _ := command(t, nil, "version"); code != 0 || !strings.Contains(out, "protocol 1 to 1") {
+	if code, out, _ := command(t, nil, "version"); code != 0 || !strings.Contains(out, fmt.Sprintf("protocol %d to %d", wire.MinProtocolVersion, wire.MaxProtocolVersion)) {
 		t.Errorf("version: %d %q", code, out)
 	}
 	if code, out, errs := command(t, nil, "migrate", "--data-dir", t.TempDir()); code != 0 || !strings.Contains(out, "schema") {
