@@ -22,9 +22,9 @@ func (w *world) smallDisk(dir string, mib int) *lab.SmallDisk {
 	return d
 }
 
-// The disk of a hub with SQLite is full in the midst of a log, the hub is killed, and
-// comes back on the full disk: what it has can be read, what cannot be stored waits at the
-// runner, and with more room everything goes on to its end.
+// The disk of a hub with SQLite is full in the midst of a log: what it has can be read, and
+// what cannot be stored waits at the runner. The hub is killed, and with more room
+// everything goes on to its end.
 func TestHubDiskFull(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, setup{local: true})
@@ -40,8 +40,6 @@ func TestHubDiskFull(t *testing.T) {
 		return func() bool { return strings.Contains(w.hub.Process.Tail(), what) }
 	}
 	w.await("the hub says that output cannot be stored", 120*time.Second, full("waits at the runners"))
-	w.hub.Process.Kill()
-	w.must(w.hub.Start(w.ctx))
 	log, err := w.hub.Log(w.ctx, id, "format=text&lines=1")
 	if err != nil || log != "first\n" {
 		t.Errorf("the log of a full disk begins with %q, %v", log, err)
@@ -49,7 +47,9 @@ func TestHubDiskFull(t *testing.T) {
 	if e, err := w.hub.Execution(w.ctx, id); err != nil || e.Status != "running" {
 		t.Errorf("with its output not stored the execution is %s, %v", e.Status, err)
 	}
+	w.hub.Process.Kill()
 	w.must(d.Resize(w.ctx, 200))
+	w.must(w.hub.Start(w.ctx))
 	w.end(id, "succeeded", 60*time.Second)
 	copied, err := os.ReadFile(filepath.Join(w.dir, "copy"))
 	w.must(err)

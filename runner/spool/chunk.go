@@ -93,10 +93,11 @@ func (a *Attempt) AppendChunk(ctx context.Context, c *runnerv1.Chunk, over bool)
 const stallAfter = 2 * time.Second
 
 // Stalled reports whether output has waited for room so long that people should know, and
-// whether it is the disk that is full.
+// whether it is the disk that is full. Then it may wait where nothing is known of it here:
+// at a shim, which writes to the same disk.
 func (a *Attempt) Stalled() (stalled, disk bool) {
-	since := a.stalled.Load()
-	return since != 0 && time.Since(time.Unix(0, since)) >= stallAfter, !a.store.HasSpace()
+	since, full := a.stalled.Load(), !a.store.HasSpace()
+	return full || since != 0 && time.Since(time.Unix(0, since)) >= stallAfter, full
 }
 
 // Full reports whether output is to be dropped now instead of waiting for room.
