@@ -21,8 +21,8 @@ const (
 	// stored anew: so much a restarted runner reads once more, at most.
 	stateEvery = 4 << 20
 	// maxUnended is how long filters may hold a line back. Its node keeps all of it, and
-	// stops the command at twice as much.
-	maxUnended = 32 << 20
+	// stops the command at four times as much.
+	maxUnended = 16 << 20
 )
 
 // refilter makes the filters of a detached stream come out the same when a restarted runner
