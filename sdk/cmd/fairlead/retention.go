@@ -84,5 +84,8 @@ func purgeLines(r *rest.PurgeRun) []string {
 	if r.LastError == nil {
 		return nil
 	}
+	if r.Deleting == 0 {
+		return []string{"The last pass of the retention failed; it is tried again.\n" + *r.LastError}
+	}
 	return []string{fmt.Sprintf("%d executions whose retention is over are not deleted yet; it is tried again.\n%s", r.Deleting, *r.LastError)}
 }
