@@ -49,8 +49,9 @@ type Executor struct {
 	mu sync.Mutex
 	// cells are the directories' names by attempt; nil until they are first asked for.
 	cells map[string][]string
-	// spares are names of empty directories. Some file systems take longer to find room
-	// for a new one, where many were removed lately, than the command takes.
+	// spares are names of directories with nothing but an empty run.lock. Some file systems
+	// take longer to find room for new ones, where many were removed lately, than the
+	// command takes.
 	spares []string
 }
 
@@ -124,7 +125,7 @@ func (e *Executor) makeDir(c *task.Command) (string, error) {
 	return dir, nil
 }
 
-// newDir gives an empty directory its name, or makes one.
+// newDir gives a spare directory its name, or makes one.
 func (e *Executor) newDir(dir string) error {
 	e.mu.Lock()
 	e.loadLocked()
@@ -151,9 +152,8 @@ func (e *Executor) newDir(dir string) error {
 // maxSpares bounds the directories that are kept; so many steps start at once at most.
 const maxSpares = 64
 
-// remove removes a step's directory, or keeps it for another step. The caller holds
-// run.lock.
-func (e *Executor) remove(name string) error {
+// remove removes a step's directory, or keeps it for another step. held is its run.lock.
+func (e *Executor) remove(name string, held *os.File) error {
 	dir := filepath.Join(e.config.Dir, name)
 	e.mu.Lock()
 	full := len(e.spares) >= maxSpares
@@ -161,7 +161,7 @@ func (e *Executor) remove(name string) error {
 	if full {
 		return os.RemoveAll(dir)
 	}
-	if err := empty(dir); err != nil {
+	if err := empty(dir, held); err != nil {
 		return err
 	}
 	spare := sparePrefix + name
@@ -178,17 +178,21 @@ func (e *Executor) keepSpare(name string) {
 	e.spares = append(e.spares, name)
 }
 
-func empty(dir string) error {
+// empty leaves nothing in a step's directory but its run.lock, and nothing in that.
+func empty(dir string, held *os.File) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
+		if entry.Name() == stepdir.FileLock {
+			continue
+		}
 		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
 			return err
 		}
 	}
-	return nil
+	return held.Truncate(0) // last: until then it tells that the command is over
 }
 
 func reuseDir(dir string) error {
@@ -219,7 +223,8 @@ func (e *Executor) remember(attemptID, name string) {
 	}
 }
 
-// loadLocked reads once what earlier processes left.
+// loadLocked reads once what earlier processes left. Their spares go: the power may have
+// been cut since, and what a record said then may be in them again.
 func (e *Executor) loadLocked() {
 	if e.cells != nil {
 		return
@@ -230,7 +235,9 @@ func (e *Executor) loadLocked() {
 		parts := strings.Split(entry.Name(), ".")
 		switch {
 		case strings.HasPrefix(entry.Name(), sparePrefix): // which makes them five
-			e.spares = append(e.spares, entry.Name())
+			if err := os.RemoveAll(filepath.Join(e.config.Dir, entry.Name())); err != nil {
+				e.config.Log.Warn("a directory that no step uses cannot be removed", "error", err)
+			}
 		case len(parts) == 4:
 			e.cells[parts[0]] = append(e.cells[parts[0]], entry.Name())
 		}
@@ -256,7 +263,7 @@ func (e *Executor) Forget(attemptID string) error {
 			err = errBusy
 		case err == nil:
 			removeScript(dir)
-			err = e.remove(name)
+			err = e.remove(name, held)
 			_ = held.Close()
 		}
 		if err != nil {

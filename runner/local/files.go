@@ -12,7 +12,7 @@ import (
 
 const (
 	fileTombstone = "tombstone"
-	// sparePrefix begins the name of an empty directory, before what it was called.
+	// sparePrefix begins the name of a directory that no step uses, before what it was called.
 	sparePrefix = "spare."
 )
 
@@ -51,6 +51,18 @@ type ended struct {
 	Out uint64 `json:"out"`
 	// Data are values that filters captured.
 	Data map[string]string `json:"data,omitempty"`
+}
+
+// inspect is stepdir.Inspect of a step's directory. An end in another step's record is
+// none: the directory was that one's before, and a power cut brought its record back.
+func inspect(dir string) (held *os.File, state stepdir.State, s started, x ended) {
+	step := filepath.Base(dir)
+	s.Step = step // what its shim wrote may be torn
+	held, state = stepdir.Inspect(dir, stepdir.LookAgain, &s, &x)
+	if s.Step != step && state != stepdir.Running {
+		return held, stepdir.Dead, started{BootID: s.BootID, Step: step}, ended{}
+	}
+	return held, state, s, x
 }
 
 // bury writes the tombstone, synced. The caller holds run.lock.

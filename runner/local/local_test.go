@@ -468,7 +468,7 @@ func TestShimsAreUsedAgain(t *testing.T) {
 }
 
 // spares are the directories that wait for another step; a test fails if there is
-// anything else, or anything in them.
+// anything else, or anything in them but an empty run.lock.
 func spares(t *testing.T, e *Executor) []string {
 	t.Helper()
 	entries, err := os.ReadDir(e.config.Dir)
@@ -478,8 +478,12 @@ func spares(t *testing.T, e *Executor) []string {
 	var names []string
 	for _, entry := range entries {
 		files, err := os.ReadDir(filepath.Join(e.config.Dir, entry.Name()))
-		if !strings.HasPrefix(entry.Name(), sparePrefix) || err != nil || len(files) > 0 {
+		if !strings.HasPrefix(entry.Name(), sparePrefix) || err != nil || len(files) != 1 || files[0].Name() != stepdir.FileLock {
 			t.Errorf("left: %s with %v, %v", entry.Name(), files, err)
+			continue
+		}
+		if info, err := files[0].Info(); err != nil || info.Size() != 0 {
+			t.Errorf("the lock of %s is not empty: %v, %v", entry.Name(), info, err)
 		}
 		names = append(names, entry.Name())
 	}
@@ -501,7 +505,7 @@ func TestDirectoriesAreUsedAgain(t *testing.T) {
 	if left := spares(t, e); len(left) != 1 {
 		t.Errorf("left: %v", left)
 	}
-	// The next process of the runner has them too.
+	// The next process of the runner takes none of them.
 	next := newExecutor(t, e.config.Dir)
 	if end, _ := run(t, next, newCommand("true")); end.Outcome != succeeded {
 		t.Errorf("got %+v", end)
@@ -791,6 +795,18 @@ func TestReattachTable(t *testing.T) {
 	t.Run("started in another boot", func(t *testing.T) {
 		t.Parallel()
 		e, _ := at(t, map[string]string{stepdir.FileLock: line(stepdir.Entry{Started: started{BootID: "earlier", Pid: os.Getpid()}})})
+		p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
+		if err != nil || !found {
+			t.Fatalf("got %v %v", found, err)
+		}
+		if end := p.Run(t.Context(), newRecorder()); end.Outcome != unknown || end.Reason != "host_rebooted" {
+			t.Errorf("got %+v", end)
+		}
+	})
+	t.Run("the record of another step", func(t *testing.T) {
+		t.Parallel()
+		e, _ := at(t, map[string]string{stepdir.FileLock: line(stepdir.Entry{Started: started{BootID: "earlier", Step: "0197-other.0.1.1"}}) +
+			line(stepdir.Entry{Exit: ended{Exited: true, Gone: true}})})
 		p, found, err := e.Reattach(t.Context(), newCommand(""), task.Offsets{})
 		if err != nil || !found {
 			t.Fatalf("got %v %v", found, err)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/fairlead/fairlead/proto/failpoint"
@@ -126,9 +125,7 @@ func (f *follower) ended(x ended) task.End {
 // another link.
 func (f *follower) died(ctx context.Context) (end task.End, done bool) {
 	for {
-		var x ended
-		s := started{Step: filepath.Base(f.dir)} // what its shim wrote may be torn
-		held, state := stepdir.Inspect(f.dir, stepdir.LookAgain, &s, &x)
+		held, state, s, x := inspect(f.dir)
 		if state == stepdir.Running {
 			if f.again(ctx) {
 				end, _ := f.follow(ctx)

@@ -25,8 +25,8 @@ func (e *Executor) Reattach(ctx context.Context, c *task.Command, from task.Offs
 		if err := ctx.Err(); err != nil {
 			return nil, false, context.Cause(ctx)
 		}
-		p := &reattached{executor: e, command: c, dir: dir, offset: from.Last(), started: started{Step: filepath.Base(dir)}}
-		p.held, p.state = stepdir.Inspect(dir, stepdir.LookAgain, &p.started, &p.exit)
+		p := &reattached{executor: e, command: c, dir: dir, offset: from.Last()}
+		p.held, p.state, p.started, p.exit = inspect(dir)
 		switch p.state {
 		case stepdir.Never:
 			if c.OtherBoot {

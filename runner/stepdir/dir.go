@@ -75,7 +75,7 @@ func Lock(dir string) (f *os.File, free bool, err error) {
 		return nil, false, nil
 	}
 	if err == nil {
-		err = linked(f)
+		err = inPlace(f)
 	}
 	if err != nil {
 		_ = f.Close()
@@ -93,17 +93,18 @@ func OpenLock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// linked refuses a file that was removed between its opening and its lock: to hold it
-// would exclude nobody.
-func linked(f *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return err
+// inPlace refuses a file that was removed or became another step's between its opening
+// and its lock: to hold it would exclude nobody, or that step.
+func inPlace(f *os.File) error {
+	var opened, there unix.Stat_t
+	err := unix.Fstat(int(f.Fd()), &opened)
+	if err == nil {
+		err = unix.Stat(f.Name(), &there)
 	}
-	if st.Nlink == 0 {
-		return fs.ErrNotExist
+	if err == nil && (opened.Dev != there.Dev || opened.Ino != there.Ino) {
+		err = fs.ErrNotExist
 	}
-	return nil
+	return err
 }
 
 // Exists reports whether the directory has such an entry.
