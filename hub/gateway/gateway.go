@@ -28,9 +28,6 @@ import (
 
 // Limits of the server.
 const (
-	// maxHandshakes at a time: in a storm of reconnects the rest wait instead of all
-	// failing together.
-	maxHandshakes    = 256
 	handshakeTimeout = 10 * time.Second
 	// Small buffers keep an idle session small. Records of TLS are read whole before, so
 	// that a smaller one for reading costs no system calls.
@@ -119,12 +116,8 @@ func New(st *store.Store, authority *ca.CA, d *dispatch.Dispatcher, o *output.Ou
 
 // server makes the gRPC server with both services on it.
 func (g *Gateway) server() *grpc.Server {
-	creds := limited{
-		TransportCredentials: credentials.NewTLS(g.ca.ServerTLS(g.cfg.Certificate)),
-		slots:                make(chan struct{}, maxHandshakes),
-	}
 	s := grpc.NewServer(
-		grpc.Creds(creds),
+		grpc.Creds(newHandshakes(credentials.NewTLS(g.ca.ServerTLS(g.cfg.Certificate)))),
 		grpc.UnaryInterceptor(g.unary),
 		grpc.StreamInterceptor(g.stream),
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes),
@@ -141,20 +134,6 @@ func (g *Gateway) server() *grpc.Server {
 	runnerv1.RegisterRunnerServiceServer(s, g)
 	memberv1.RegisterMemberServiceServer(s, g)
 	return s
-}
-
-// limited lets only so many handshakes run at a time.
-type limited struct {
-	credentials.TransportCredentials
-	slots chan struct{}
-}
-
-// ServerHandshake waits for its turn; the connection's deadline runs meanwhile.
-func (l limited) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	l.slots <- struct{}{}
-	defer func() { <-l.slots }()
-	wire.LimitUnsent(c)
-	return l.TransportCredentials.ServerHandshake(c)
 }
 
 // Run serves on lis until ctx ends; then runners are told to move to other members, if
