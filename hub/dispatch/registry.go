@@ -223,8 +223,8 @@ func (s *shortage) tooOld(name string, n needs) {
 	}
 }
 
-// reserve chooses the runner for an attempt, the one with the fewest live ones, and
-// counts the attempt as its own. "" when there is none. With here only runners of this
+// reserve chooses the runner for an attempt, the one with the fewest live ones or one of
+// this member with hardly more, and counts the attempt as its own. "" when there is none. With here only runners of this
 // member are chosen: what waits in the queue is looked at by every member, each for its
 // own.
 func (g *registry) reserve(a *hub.Assignment, n needs, attemptID string, tick int64, here bool) (runnerID string, why shortage) {
@@ -233,7 +233,7 @@ func (g *registry) reserve(a *hub.Assignment, n needs, attemptID string, tick in
 	best := g.bestHere(a, n, tick, &why)
 	other := g.bestElsewhere(a, n, tick, &why)
 	switch {
-	case other != nil && !here && (best == nil || other.load() < len(best.live)):
+	case other != nil && !here && (best == nil || !near(len(best.live), other.load())):
 		other.own[attemptID] = time.Now()
 		return other.row.ID, why
 	case best == nil:
@@ -245,6 +245,11 @@ func (g *registry) reserve(a *hub.Assignment, n needs, attemptID string, tick in
 	g.version.Add(1)
 	return best.row.ID, why
 }
+
+// near reports whether a runner of this member with so many live attempts is as good as
+// one of another with so many there. An attempt through another member costs both of them
+// more, and what is known of that one's runners is some tenths of a second old.
+func near(here, there int) bool { return here <= there+there/3+2 }
 
 func (g *registry) bestElsewhere(a *hub.Assignment, n needs, tick int64, why *shortage) (best *remoteRunner) {
 	for id, r := range g.remote {
