@@ -15,11 +15,11 @@ UI := hub/ui/web
 UI_SOURCES := $(shell find $(UI) -type f -not -path '*/node_modules/*' 2>/dev/null)
 UI_MODULES := $(UI)/node_modules/.package-lock.json
 
-.PHONY: help demo build ui test test-deps lint verify generate model histories faults test-archive bench fmt tidy clean check-go check-node
+.PHONY: help demo build ui test test-faults test-deps lint verify generate model histories faults test-archive bench fmt tidy clean check-go check-node
 
 help: ## Print this help
 	@echo "Fairlead $(VERSION)"; echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo; echo "Start with 'make demo'."
 
 check-go:
@@ -57,6 +57,9 @@ $(UI_MODULES): $(UI)/package-lock.json | check-node
 
 test: check-go check-node ## Run the tests, with the race detector (under 10 minutes)
 	@.ci/test
+
+test-faults: check-go ui ## Kill, cut off, fill and set back the real programs: each fault of the protocol once (under 5 minutes)
+	@.ci/test-faults
 
 test-deps: ## Install what the tests need (Debian and Ubuntu; needs root or sudo)
 	@.ci/test-deps
