@@ -5,6 +5,9 @@ package hub
 
 // Wake asks another member to look at rows at once.
 type Wake struct {
+	// From is the member that asks, as its certificate says; "": not known. Who offers
+	// attempts is told of the ends of their executions.
+	From string
 	// Offers are attempts offered to runners whose sessions it holds.
 	Offers []string
 	// Ready: assignments wait for a runner.

@@ -14,6 +14,8 @@ const subscriberBuffer = 256
 type subscribers struct {
 	mu   sync.Mutex
 	list map[*subscriber]struct{}
+	// ends are other members, by id, that get the ends of executions of theirs.
+	ends map[string]*subscriber
 	// ended counts the executions whose end was told, for Ended.
 	ended map[hub.Status]int64
 }
@@ -24,6 +26,8 @@ type subscriber struct {
 	events         chan hub.Event
 	// other: it is another member, which gets what happens here alone.
 	other bool
+	// expected are executions whose end it gets; nil: it gets what wants says.
+	expected map[string]struct{}
 }
 
 func (s *subscriber) wants(e *hub.Event) bool {
@@ -48,8 +52,50 @@ func (d *Dispatcher) SubscribeOther(i hub.Interest) (events <-chan hub.Event, ca
 	return d.subscribe(i, true)
 }
 
+// SubscribeEnds is for another member: the ends, by transactions of this one, of
+// executions of which it offered attempts through this one since, until cancel is called
+// or that member subscribes anew. It need not ask for each: most of them end before an
+// answer could come.
+func (d *Dispatcher) SubscribeEnds(member string) (events <-chan hub.Event, cancel func()) {
+	s := &subscriber{events: make(chan hub.Event, subscriberBuffer), expected: make(map[string]struct{})}
+	d.subs.mu.Lock()
+	defer d.subs.mu.Unlock()
+	if d.subs.ends == nil {
+		d.subs.ends = make(map[string]*subscriber)
+	}
+	d.subs.ends[member] = s
+	return s.events, func() {
+		d.subs.mu.Lock()
+		defer d.subs.mu.Unlock()
+		if d.subs.ends[member] == s {
+			delete(d.subs.ends, member)
+		}
+	}
+}
+
+// expect has a member told of an execution's end.
+func (d *Dispatcher) expect(member string, e *hub.Execution) {
+	d.subs.mu.Lock()
+	defer d.subs.mu.Unlock()
+	sub := d.subs.ends[member]
+	if sub == nil {
+		return
+	}
+	put(sub.expected, cacheSize, e.ID, struct{}{})
+	// The poll may have been before the member's word: the end is over then, if the
+	// execution is no longer remembered.
+	if d.cache.spec(e.ID) == nil {
+		sub.add(hub.Event{Kind: hub.EventResync, OrganisationID: e.OrganisationID, ExecutionID: e.ID})
+	}
+}
+
 // Deliver tells the subscribers here of an event of another member.
-func (d *Dispatcher) Deliver(e hub.Event) { d.subs.tell(e, true) }
+func (d *Dispatcher) Deliver(e hub.Event) {
+	if e.Kind == hub.EventExecution && e.Status.Final() {
+		d.cache.dropJob(e.ExecutionID) // before who waits is told: Wait looks here first
+	}
+	d.subs.tell(e, true)
+}
 
 func (d *Dispatcher) subscribe(i hub.Interest, other bool) (events <-chan hub.Event, cancel func()) {
 	s := &subscriber{organisationID: i.OrganisationID, executionID: i.ExecutionID, events: make(chan hub.Event, subscriberBuffer), other: other}
@@ -84,29 +130,43 @@ func (s *subscribers) publish(e hub.Event) { s.tell(e, false) }
 func (s *subscribers) tell(e hub.Event, came bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.Kind == hub.EventExecution && e.Status.Final() {
-		if s.ended == nil {
-			s.ended = map[hub.Status]int64{}
-		}
-		s.ended[e.Status]++
+	if !came && e.Kind == hub.EventExecution && e.Status.Final() {
+		s.tellEnd(e)
 	}
 	for sub := range s.list {
-		if came && sub.other || !sub.wants(&e) {
+		if came && sub.other || !sub.wants(&e) || sub.add(e) {
 			continue
-		}
-		select {
-		case sub.events <- e:
-			continue
-		default:
 		}
 		// Full: the oldest makes room for the advice to read everything again.
 		select {
 		case <-sub.events:
 		default:
 		}
-		select {
-		case sub.events <- hub.Event{Kind: hub.EventResync, OrganisationID: sub.organisationID, ExecutionID: sub.executionID}:
-		default:
+		sub.add(hub.Event{Kind: hub.EventResync, OrganisationID: sub.organisationID, ExecutionID: sub.executionID})
+	}
+}
+
+// tellEnd counts an end, and tells it to members that expect it. To one that is behind
+// it is lost: who waits there looks at the rows.
+func (s *subscribers) tellEnd(e hub.Event) {
+	if s.ended == nil {
+		s.ended = map[hub.Status]int64{}
+	}
+	s.ended[e.Status]++
+	for _, sub := range s.ends {
+		if _, ok := sub.expected[e.ExecutionID]; ok {
+			delete(sub.expected, e.ExecutionID)
+			sub.add(e)
 		}
+	}
+}
+
+// add reports whether there was room for an event.
+func (s *subscriber) add(e hub.Event) bool {
+	select {
+	case s.events <- e:
+		return true
+	default:
+		return false
 	}
 }

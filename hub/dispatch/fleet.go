@@ -165,7 +165,7 @@ func (g *registry) holds(runnerID, attemptID string) bool {
 func (d *Dispatcher) Woken(ctx context.Context, w hub.Wake) error {
 	var all []error
 	for _, id := range w.Offers {
-		all = append(all, d.passOffer(ctx, id))
+		all = append(all, d.passOffer(ctx, id, w.From))
 	}
 	if w.Look {
 		all = append(all, d.passOffers(ctx))
@@ -189,20 +189,21 @@ func (d *Dispatcher) passOffers(ctx context.Context) error {
 	var all []error
 	for _, t := range list {
 		if !d.reg.holds(t.RunnerID, t.AttemptID) {
-			all = append(all, d.passOffer(ctx, t.AttemptID))
+			all = append(all, d.passOffer(ctx, t.AttemptID, ""))
 		}
 	}
 	return errors.Join(all...)
 }
 
-// passOffer tells a runner of an attempt that another member offered to it. One whose
-// session has ended since is no use to wait for.
-func (d *Dispatcher) passOffer(ctx context.Context, attemptID string) error {
+// passOffer tells a runner of an attempt that another member, from, offered to it. One
+// whose session has ended since is no use to wait for.
+func (d *Dispatcher) passOffer(ctx context.Context, attemptID, from string) error {
 	w, err := d.work(ctx, d.st, attemptID)
 	if err != nil || w == nil {
 		return err
 	}
 	if d.reg.take(w) {
+		d.expect(from, &w.job.base)
 		d.sendOffer(ctx, w, map[string]*hub.Project{})
 		return nil
 	}

@@ -28,20 +28,34 @@ func (d *Dispatcher) Execution(ctx context.Context, organisationID, idOrNumber s
 	return row, nil
 }
 
+// askAfter is how long who waits for an execution's end leaves it to chance that another
+// member tells it unasked. To ask for it costs each of them more than an empty job.
+const askAfter = 250 * time.Millisecond
+
 // Wait returns the execution e once it is final, or as it is when ctx ends. e was read
 // just now, whole; or it was started just now by this member, which would have heard of
 // its end.
 func (d *Dispatcher) Wait(ctx context.Context, e *store.ExecutionRow, started bool) (*store.ExecutionRow, error) {
-	events, cancel := d.Subscribe(e.OrganisationID, e.ID)
+	i := hub.Interest{OrganisationID: e.OrganisationID, ExecutionID: e.ID}
+	w := &waiting{release: func() {}}
+	defer func() { w.release() }()
+	events, cancel := d.subscribe(i, false)
 	defer cancel()
 	end, leave := d.waiters.wait(e.ID)
 	defer leave()
 	// An event may get lost; the rows do not.
 	poll := time.NewTicker(d.cfg.Poll)
 	defer poll.Stop()
+	w.events, w.end, w.poll = events, end, poll.C
+	if d.cfg.Watch != nil {
+		w.ask = func() { w.release = d.cfg.Watch(i) }
+		timer := time.NewTimer(askAfter)
+		defer timer.Stop()
+		w.asks = timer.C
+	}
 	var row *store.ExecutionRow
 	if started && !e.Status.Final() && d.cache.spec(e.ID) != nil {
-		row = awaitEnd(ctx, end, events, poll.C)
+		row = w.next(ctx)
 	}
 	for !e.Status.Final() {
 		if row == nil {
@@ -58,29 +72,41 @@ func (d *Dispatcher) Wait(ctx context.Context, e *store.ExecutionRow, started bo
 		if ctx.Err() != nil || e.Status.Final() {
 			break
 		}
-		row = awaitEnd(ctx, end, events, poll.C)
+		row = w.next(ctx)
 	}
 	return e, nil
 }
 
-// awaitEnd waits until an execution may have ended, or ctx is over. It returns the row
-// if it was told; nil: read it.
-func awaitEnd(ctx context.Context, end <-chan *store.ExecutionRow, events <-chan hub.Event, poll <-chan time.Time) *store.ExecutionRow {
+// waiting is one who waits for the end of an execution.
+type waiting struct {
+	end    <-chan *store.ExecutionRow
+	events <-chan hub.Event
+	poll   <-chan time.Time
+	// asks is when ask has other members tell of it, until release; nil: there are none.
+	asks         <-chan time.Time
+	ask, release func()
+}
+
+// next waits until the execution may have ended, or ctx is over. It returns the row if it
+// was told; nil: read it.
+func (w *waiting) next(ctx context.Context) *store.ExecutionRow {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case row := <-end:
+		case row := <-w.end:
 			return row
-		case <-poll:
+		case <-w.poll:
 			return nil
-		case e := <-events:
+		case <-w.asks:
+			w.ask() // they answer with EventResync
+		case e := <-w.events:
 			if !e.Status.Final() && e.Kind != hub.EventResync {
 				continue
 			}
 			// Of an end of this member the row comes before the event.
 			select {
-			case row := <-end:
+			case row := <-w.end:
 				return row
 			default:
 				return nil

@@ -20,7 +20,8 @@ const fleetPage = 4096
 
 // Wake serves MemberService.
 func (g *Gateway) Wake(ctx context.Context, r *memberv1.WakeRequest) (*memberv1.WakeResponse, error) {
-	return &memberv1.WakeResponse{}, g.dispatch.Woken(ctx, hub.Wake{Offers: r.GetOffers(), Ready: r.GetReady(), Stops: r.GetStops()})
+	w := hub.Wake{From: callerOf(ctx).id.ID, Offers: r.GetOffers(), Ready: r.GetReady(), Stops: r.GetStops()}
+	return &memberv1.WakeResponse{}, g.dispatch.Woken(ctx, w)
 }
 
 // Commits serves MemberService.
@@ -37,6 +38,9 @@ func (g *Gateway) Watch(stream grpc.BidiStreamingServer[memberv1.WatchRequest, m
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		wg.Go(func() { w.tellFleet(ctx) })
+		ends, cancel := g.dispatch.SubscribeEnds(callerOf(ctx).id.ID)
+		defer cancel()
+		wg.Go(func() { w.passEvents(ctx, ends) })
 		return eachInterest(ctx, stream.Recv, func(ctx context.Context, i hub.Interest) {
 			events, cancel := g.dispatch.SubscribeOther(i)
 			defer cancel()

@@ -44,6 +44,8 @@ const (
 type MemberServiceClient interface {
 	// Wake asks to look at rows at once instead of at the next poll.
 	//
+	// Who offers attempts by it is told in its Watch of the ends of their executions, unasked.
+	//
 	// Caller: a member. Must tolerate: the call repeated, late or lost.
 	Wake(ctx context.Context, in *WakeRequest, opts ...grpc.CallOption) (*WakeResponse, error)
 	// Commits tells how long ago this member last committed something, so that one that
@@ -125,6 +127,8 @@ type MemberService_FollowClient = grpc.BidiStreamingClient[FollowRequest, Follow
 // MemberService is served by every member to the others.
 type MemberServiceServer interface {
 	// Wake asks to look at rows at once instead of at the next poll.
+	//
+	// Who offers attempts by it is told in its Watch of the ends of their executions, unasked.
 	//
 	// Caller: a member. Must tolerate: the call repeated, late or lost.
 	Wake(context.Context, *WakeRequest) (*WakeResponse, error)
