@@ -55,8 +55,12 @@ type process struct {
 	abandoned atomic.Bool
 }
 
-// readSize is the buffer for one read of output.
-const readSize = 32 << 10
+// readSize is the buffer for one read of output, fewSize that of a stream that never had so
+// much at once: most commands print little, and many run at a time.
+const (
+	readSize = 32 << 10
+	fewSize  = 1 << 10
+)
 
 // startWait is how long a stop waits for a command to tell its process id, endWait
 // how long for the channel's end once nothing of the command is left.
@@ -218,7 +222,7 @@ func (p *process) follow(out task.Output) (exit, error) {
 // all the same: a command must not hang because its output is lost.
 func (p *process) copyStream(mu *sync.Mutex, out task.Output, stream wire.Stream, r io.Reader) error {
 	f := p.filter(stream)
-	buf := make([]byte, readSize)
+	buf := make([]byte, fewSize)
 	var failed error
 	emit := func(b []byte) {
 		if len(b) == 0 || failed != nil || p.abandoned.Load() {
@@ -239,6 +243,9 @@ func (p *process) copyStream(mu *sync.Mutex, out task.Output, stream wire.Stream
 				b = f.push(b)
 			}
 			emit(b)
+			if n == fewSize {
+				buf = make([]byte, readSize)
+			}
 		}
 		if err != nil {
 			if f != nil {
