@@ -39,7 +39,7 @@ export function Cluster() {
             {cluster.recovery ? <Held recovery={cluster.recovery} admin={admin} /> : null}
             <Members cluster={cluster} admin={admin} />
             <Installation cluster={cluster} admin={admin} />
-            <Retention run={cluster.retention} quota={cluster.quota} />
+            <Retention run={cluster.retention} quota={cluster.quota} admin={admin} />
             {cluster.archive ? <Archive archive={cluster.archive} /> : null}
           </>
         )}

@@ -1,13 +1,26 @@
-import { Progress } from "@mantine/core";
+import { Button, Progress } from "@mantine/core";
+import { useState } from "react";
 import type { PurgeRun, Quota } from "../api/client";
 import { Note, Panel, When } from "../base/parts";
 import { sizeText } from "../base/size";
 import { t } from "../text/t";
+import { QuotaDialog } from "./Quota";
 
-// Retention tells what the last pass took away, and how much log is held of how much may be.
-export function Retention({ run, quota }: { run: PurgeRun; quota: Quota }) {
+// Retention tells what the last pass took away, and how much log is held of how much may
+// be, which administrators change.
+export function Retention({ run, quota, admin }: { run: PurgeRun; quota: Quota; admin: boolean }) {
+  const [changing, setChanging] = useState(false);
   return (
-    <Panel title={t("held.title")}>
+    <Panel
+      title={t("held.title")}
+      aside={
+        admin ? (
+          <Button size="compact-sm" variant="default" onClick={() => setChanging(true)}>
+            {t("quota.button")}
+          </Button>
+        ) : null
+      }
+    >
       <div className="stack">
         {quota.over ? <Note kind="bad">{t("held.over")}</Note> : null}
         {quota.near && !quota.over ? <Note kind="warn">{t("held.near")}</Note> : null}
@@ -36,6 +49,7 @@ export function Retention({ run, quota }: { run: PurgeRun; quota: Quota }) {
           {run.deleting > 0 || run.lastError ? <Left run={run} /> : null}
         </dl>
       </div>
+      <QuotaDialog quota={quota} opened={changing} onClose={() => setChanging(false)} />
     </Panel>
   );
 }

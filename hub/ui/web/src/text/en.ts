@@ -610,7 +610,7 @@ export const en = {
   "archive.failedHint": "They stay in the database, can be read, and are tried again until it works.",
   "held.title": "Retention and quota",
   "held.over":
-    "Nothing new starts: the logs hold as much as they may. Lower the retention of projects, or raise the quota with fairlead quota set.",
+    "Nothing new starts: the logs hold as much as they may. Lower the retention of projects, or raise the quota: administrators do that with Change quota here, or with fairlead quota set.",
   "held.near": "The logs hold nearly as much as they may. When they are full nothing new starts.",
   "held.logs": "Logs",
   "held.of": "{used} of {limit} ({percent} %)",
@@ -627,6 +627,17 @@ export const en = {
   "held.failed": { one: "{n} execution could not be deleted", other: "{n} executions could not be deleted" },
   "held.failedHint": "It is tried again with each pass. What is not deleted yet nobody sees any more.",
   "held.trouble": "Trouble",
+  "quota.button": "Change quota",
+  "quota.title": "How much log there may be",
+  "quota.logBytes": "All logs together",
+  "quota.logBytesHint": "Such as 50 GB, at least 1 MB. Beyond it nothing new starts; no output is cut.",
+  "quota.executionLogBytes": "Output of one execution",
+  "quota.executionLogBytesHint": "Such as 1 GB, at least 1 MB. Beyond it the execution is halted.",
+  "quota.from": "An empty field is no limit. A change counts for what starts after it.",
+  "quota.noSize": "Write a whole number and a unit, such as 50 GB, or nothing for no limit.",
+  "quota.saved": "The quota is saved.",
+  "quota.overtaken":
+    "Somebody changed the quota since you opened it, so it cannot be saved like this. Take over what it is now; what you typed here is lost by that.",
   "settings.title": "Settings",
   "settings.saved": "The settings are saved.",
   "settings.overtaken":
