@@ -66,6 +66,8 @@ export function LogView({
   // goes at the top.
   const touched = useRef(0);
   const dropped = useRef(session.buffer.dropped);
+  const added = useRef(session.buffer.added);
+  const [reading, setReading] = useState(false);
 
   const virtual = useVirtualizer({
     count: rows.length,
@@ -86,12 +88,15 @@ export function LogView({
   }, [pinned, view.version, rows.length]);
 
   const measured = useRef(virtual.measurementsCache);
-  // What is read stays where it is when rows above it go.
+  // What is read stays where it is when rows above it go or come.
   useLayoutEffect(() => {
     const gone = session.buffer.dropped - dropped.current;
     dropped.current = session.buffer.dropped;
     const height = gone > 0 ? (measured.current[gone]?.start ?? 0) : 0;
     if (height > 0 && !pinned) scroller.current?.scrollBy({ top: -height });
+    const came = session.buffer.added - added.current;
+    added.current = session.buffer.added;
+    if (came > 0 && !pinned) scroller.current?.scrollBy({ top: virtual.measurementsCache[came]?.start ?? 0 });
     measured.current = virtual.measurementsCache;
   });
 
@@ -212,6 +217,21 @@ export function LogView({
     scroller.current?.scrollTo({ top: 0 });
   };
 
+  const earlier = async () => {
+    setNotice("");
+    setPinned(false);
+    // Who goes up reads: what comes must not be dropped at once.
+    session.buffer.limit = readLimit;
+    setReading(true);
+    try {
+      await session.earlier();
+      if (running) session.follow();
+    } catch (cause) {
+      setNotice(errorOf(cause).message);
+    }
+    setReading(false);
+  };
+
   return (
     <section className="log" aria-label={t("log.label")}>
       <div className="log-bar">
@@ -280,12 +300,8 @@ export function LogView({
       {view.before || session.buffer.dropped > 0 ? (
         <div className="log-edge">
           {session.buffer.dropped > 0 ? t("log.dropped", { n: session.buffer.dropped }) : t("log.before")}
-          {session.buffer.dropped === 0 && target === undefined ? (
-            <Button
-              size="compact-xs"
-              variant="default"
-              onClick={() => void session.earlier().then(() => (running ? session.follow() : undefined))}
-            >
+          {rows.length > 0 ? (
+            <Button size="compact-xs" variant="default" loading={reading} onClick={() => void earlier()}>
               {t("log.earlier")}
             </Button>
           ) : null}

@@ -65,3 +65,50 @@ test("find looks through colours, any case", () => {
   expect(find(b.rows, "failed")).toEqual([0]);
   expect(find(b.rows, "")).toEqual([]);
 });
+
+test("lines put in front leave what is held as it was, keys and all", () => {
+  const b = new Buffer();
+  b.reset("c2");
+  b.append([line(3, "c"), line(4, "d", { partial: true })]);
+  const held = b.rows.map((r) => r.key);
+  b.prepend("", [line(1, "a"), line(2, "b")]);
+  expect(b.rows.map((r) => r.text)).toEqual(["a", "b", "c", "d"]);
+  expect(b.rows.map((r) => r.before)).toEqual(["", "c1", "c2", "c3"]);
+  expect(b.rows.slice(2).map((r) => r.key)).toEqual(held);
+  expect([b.added, b.cursor]).toEqual([2, "c4"]);
+  b.append([line(5, "e")]);
+  expect(b.rows.at(-1)).toMatchObject({ text: "de", before: "c3" });
+});
+
+test("what is put in front leaves its colours on, and its open line goes on", () => {
+  const whole = [
+    line(1, "\x1b[31mred"),
+    line(2, "still red"),
+    line(3, "Pass", { partial: true }),
+    line(4, "of another node", { node: "web2" }),
+    line(5, "word:\x1b[0m"),
+    line(6, "plain"),
+  ];
+  const once = new Buffer();
+  once.append(whole);
+  for (let cut = 1; cut < whole.length; cut++) {
+    const b = new Buffer();
+    b.reset(`c${cut}`);
+    b.append(whole.slice(cut));
+    b.prepend("", whole.slice(0, cut));
+    const seen = ({ text, sgr, before, continued }: (typeof b.rows)[0]) => ({ text, sgr, before, continued });
+    expect(b.rows.map(seen)).toEqual(once.rows.map(seen));
+  }
+});
+
+test("rows that went at the front and are put there again are no longer counted as gone", () => {
+  const b = new Buffer(100);
+  const all = Array.from({ length: 150 }, (_, i) => line(i, String(i)));
+  b.append(all);
+  const { dropped } = b;
+  b.limit = 1000;
+  b.prepend("c9", all.slice(10, dropped));
+  expect([b.dropped, b.rows.length]).toEqual([10, 140]);
+  b.prepend("", all.slice(0, 10));
+  expect([b.dropped, b.rows.length]).toEqual([0, 150]);
+});

@@ -31,6 +31,8 @@ export class Buffer {
   rows: Row[] = [];
   // dropped counts rows that were let go at the front.
   dropped = 0;
+  // added counts rows that were put in front of those held.
+  added = 0;
   // cursor is the position after the last line taken.
   cursor = "";
   private next = 0;
@@ -43,9 +45,23 @@ export class Buffer {
   reset(cursor = ""): void {
     this.rows = [];
     this.dropped = 0;
+    this.added = 0;
     this.cursor = cursor;
     this.open.clear();
     this.colours.clear();
+  }
+
+  // prepend puts lines in front of those held; before is the position in front of the
+  // first. Rows keep their keys, so that whoever shows them knows them again.
+  prepend(before: string, lines: LogLine[]): void {
+    const { rows, cursor, dropped, added } = this;
+    this.reset(before);
+    for (const line of lines) this.add(line);
+    for (const row of rows) this.again(row);
+    this.cursor = cursor;
+    const came = this.rows.length - rows.length;
+    this.dropped = before === "" ? 0 : Math.max(0, dropped - came);
+    this.added = added + came;
   }
 
   append(lines: LogLine[]): void {
@@ -60,39 +76,56 @@ export class Buffer {
   }
 
   private add(line: LogLine): void {
-    const cell = `${line.node}\u0000${line.step}\u0000${line.try}\u0000${line.stream}`;
-    const open = this.open.get(cell);
     const before = this.cursor;
     this.cursor = line.cursor;
-    if (open && open.text.length + line.text.length <= joinLimit) {
-      this.grow(open, cell, line);
-      return;
-    }
+    if (this.grow(line, line.text)) return;
+    const cell = cellOf(line);
     const sgr = this.colours.get(cell) ?? "";
-    const row: Row = { key: this.next++, before, line, sgr, continued: open !== undefined, text: line.text };
-    this.rows.push(row);
-    this.settle(row, cell, line);
+    const continued = this.open.has(cell);
+    this.settle({ key: this.next++, before, line, sgr, continued, text: line.text });
   }
 
-  private grow(row: Row, cell: string, line: LogLine): void {
-    row.text += line.text;
+  // again takes a row anew: what is in front of it now may leave colours on, or a line open.
+  private again(row: Row): void {
+    if (this.grow(row.line, row.text)) return;
+    const cell = cellOf(row.line);
+    const sgr = this.colours.get(cell) ?? "";
+    const continued = this.open.has(cell);
+    this.settle(row.sgr === sgr && row.continued === continued ? row : { ...row, sgr, continued });
+  }
+
+  private settle(row: Row): void {
+    this.rows.push(row);
+    this.leave(row, row.text);
+  }
+
+  // grow joins text to the open row of its cell; false where there is none or it is full.
+  private grow(line: LogLine, text: string): boolean {
+    const row = this.open.get(cellOf(line));
+    if (!row || row.text.length + text.length > joinLimit) return false;
+    row.text += text;
     row.line = {
       ...row.line,
       masked: row.line.masked || line.masked,
       truncated: row.line.truncated || line.truncated,
       partial: line.partial,
     };
-    this.settle(row, cell, line);
+    this.leave(row, text);
+    return true;
   }
 
-  private settle(row: Row, cell: string, line: LogLine): void {
-    if (line.partial) this.open.set(cell, row);
+  // leave notes what a row leaves to the next of its cell, once text stands in it.
+  private leave(row: Row, text: string): void {
+    const cell = cellOf(row.line);
+    if (row.line.partial) this.open.set(cell, row);
     else this.open.delete(cell);
-    const sgr = carry(this.colours.get(cell) ?? "", line.text);
+    const sgr = carry(this.colours.get(cell) ?? "", text);
     if (sgr === "") this.colours.delete(cell);
     else this.colours.set(cell, sgr);
   }
 }
+
+const cellOf = (line: LogLine) => `${line.node}\u0000${line.step}\u0000${line.try}\u0000${line.stream}`;
 
 // find returns the indexes of rows whose text holds the words, any case.
 export function find(rows: Row[], words: string): number[] {

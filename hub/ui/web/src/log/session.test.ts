@@ -157,3 +157,112 @@ test("a hub that is away is tried again", async () => {
   }
   expect(session.view.get().state).toBe("reconnecting");
 });
+
+// aLog is a finished log, as a hub reads it; it returns what was asked for.
+function aLog(size: number, named = (n: number) => `c${n}`) {
+  const asked: Record<string, string>[] = [];
+  vi.stubGlobal("fetch", async (request: Request) => {
+    const query = new URL(request.url).searchParams;
+    asked.push(Object.fromEntries(query));
+    const number = (name: string) => Number(query.get(name) ?? 0);
+    const position = Number(query.get("cursor")?.slice(1) ?? 0);
+    const from = Math.max(0, query.has("tail") ? size - number("tail") : position - number("back"));
+    const to = Math.min(size, from + (number("lines") || size));
+    const lines = Array.from({ length: to - from }, (_, i) => ({ ...at(from + i + 1), cursor: named(from + i + 1) }));
+    const end = { cursor: named(to), status: "failed", logComplete: true, more: to < size };
+    return new Response([...lines, { end }].map(record).join(""));
+  });
+  return asked;
+}
+
+const span = (session: LogSession) => [texts(session)[0], texts(session).length, texts(session).at(-1)];
+
+test("going up from the end reads what is missing alone, to the first line", async () => {
+  const asked = aLog(9000);
+  const session = new LogSession({ execution: "e1", node: "web1", step: 2 });
+  await session.openEnd();
+  expect(span(session)).toEqual(["line 7001", 2000, "line 9000"]);
+  expect(session.view.get().before).toBe(true);
+  expect(session.buffer.rows[0]?.before).toBe("c7000");
+  await session.earlier();
+  expect(span(session)).toEqual(["line 5001", 4000, "line 9000"]);
+  await session.earlier();
+  expect(session.view.get().before).toBe(true);
+  await session.earlier();
+  expect(span(session)).toEqual(["line 1", 9000, "line 9000"]);
+  expect(session.buffer.rows.map((r) => r.before)).toEqual([
+    "",
+    ...texts(session)
+      .slice(0, -1)
+      .map((_, i) => `c${i + 1}`),
+  ]);
+  expect(session.view.get()).toMatchObject({ before: false, after: false, state: "idle" });
+  const where = { format: "ndjson", node: "web1", step: "2" };
+  expect(asked).toEqual([
+    { ...where, tail: "2001" },
+    { ...where, cursor: "c7000", back: "2001", lines: "2001" },
+    { ...where, cursor: "c5000", back: "4001", lines: "4001" },
+    { ...where, cursor: "c1000", back: "8001", lines: "8001" },
+  ]);
+});
+
+test("a log that fits is whole, and so is what stands around one of its first lines", async () => {
+  aLog(2000);
+  const session = new LogSession({ execution: "e1", node: "", step: -1 });
+  await session.openEnd();
+  expect(span(session)).toEqual(["line 1", 2000, "line 2000"]);
+  expect(session.view.get().before).toBe(false);
+  for (const position of ["", "c1", "c199"]) {
+    await session.openAround(position);
+    expect(span(session)).toEqual(["line 1", 2000, "line 2000"]);
+    expect(session.view.get().before).toBe(false);
+  }
+  await session.openAround("c500");
+  expect(session.buffer.rows[0]).toMatchObject({ text: "line 302", before: "c301" });
+  await session.earlier();
+  expect(span(session)).toEqual(["line 1", 2000, "line 2000"]);
+});
+
+test("following goes on while earlier lines are read, and two clicks are one reading", async () => {
+  const asked = aLog(5000);
+  const session = new LogSession({ execution: "e1", node: "", step: -1 });
+  await session.openEnd();
+  session.follow();
+  last().onopen?.();
+  const up = session.earlier();
+  await session.earlier();
+  last().say({ type: "lines", lines: [at(5001)] });
+  await up;
+  await vi.advanceTimersByTimeAsync(20);
+  expect(span(session)).toEqual(["line 1001", 4001, "line 5001"]);
+  expect(session.view.get().state).toBe("following");
+  expect([asked.length, FakeSocket.made.length, last().closed]).toEqual([2, 1, false]);
+});
+
+test("a window that is full moves, and so does one that the answer does not lead to", async () => {
+  const asked = aLog(9000);
+  const session = new LogSession({ execution: "e1", node: "", step: -1 }, 2000);
+  await session.openEnd();
+  await session.earlier();
+  expect(asked.at(-1)).toMatchObject({ cursor: "c7000", back: "200" });
+  expect(session.buffer.rows.some((r) => r.before === "c7000")).toBe(true);
+
+  const other = new LogSession({ execution: "e1", node: "", step: -1 });
+  await other.openEnd();
+  const elsewhere = aLog(9000, (n) => `d${n}`);
+  await other.earlier();
+  expect(elsewhere.map((q) => q.back)).toEqual(["2001", "200"]);
+  expect(new Set(texts(other)).size).toBe(texts(other).length);
+});
+
+test("what cannot be read leaves what is held, and may be tried again", async () => {
+  aLog(9000);
+  const session = new LogSession({ execution: "e1", node: "", step: -1 });
+  await session.openEnd();
+  vi.stubGlobal("fetch", async () => Response.json({ code: "unavailable", detail: "Not now." }, { status: 503 }));
+  await expect(session.earlier()).rejects.toThrow("Not now.");
+  expect(span(session)).toEqual(["line 7001", 2000, "line 9000"]);
+  aLog(9000);
+  await session.earlier();
+  expect(span(session)).toEqual(["line 5001", 4000, "line 9000"]);
+});

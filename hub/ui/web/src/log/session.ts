@@ -54,7 +54,8 @@ interface Range {
 
 const pageLines = 2000;
 const aroundLines = 200;
-const tailMax = 100_000;
+// backMax is how far in front of a position the hub goes in one answer.
+const backMax = 100_000;
 
 const blank: LogView = { version: 0, state: "loading", since: 0, before: false, after: false, received: 0 };
 
@@ -63,7 +64,8 @@ export class LogSession {
   readonly view = createStore<LogView>(blank);
   private socket: Connection | undefined;
   private abort: AbortController | undefined;
-  private tail = 0;
+  // up is the reading of lines in front of those held.
+  private up: AbortController | undefined;
   private closed = false;
   private queue: LogLine[] = [];
   private frame = 0;
@@ -83,6 +85,8 @@ export class LogSession {
   private stop(): void {
     this.abort?.abort();
     this.abort = undefined;
+    this.up?.abort();
+    this.up = undefined;
     this.socket?.close();
     this.socket = undefined;
     cancelAnimationFrame(this.frame);
@@ -100,17 +104,16 @@ export class LogSession {
   openStart(cursor = ""): Promise<void> {
     this.stop();
     this.buffer.reset(cursor);
-    this.tail = 0;
     this.tell({ ...blank, version: this.view.get().version, before: cursor !== "" });
     return this.page({ cursor, lines: pageLines });
   }
 
   // openAround reads what stands around a position.
   async openAround(before: string): Promise<void> {
+    if (before === "") return this.openStart();
     this.stop();
     this.buffer.reset(before);
-    this.tail = 0;
-    this.tell({ ...blank, version: this.view.get().version, before: before !== "" });
+    this.tell({ ...blank, version: this.view.get().version, before: true });
     await this.page({ cursor: before, back: aroundLines, lines: pageLines });
   }
 
@@ -124,18 +127,43 @@ export class LogSession {
     return answer.data.before;
   }
 
-  // openEnd reads the last lines.
-  openEnd(lines = pageLines): Promise<void> {
+  // openEnd reads the last lines, and one more: its own position is that in front of the next.
+  openEnd(): Promise<void> {
     this.stop();
-    this.tail = Math.min(tailMax, lines);
     this.tell({ ...blank, version: this.view.get().version });
-    return this.page({ tail: this.tail });
+    return this.page({ tail: pageLines + 1 });
   }
 
-  // earlier reads more lines in front of those of openEnd.
-  earlier(): Promise<void> {
-    if (this.tail === 0 || this.tail >= tailMax) return this.openStart();
-    return this.openEnd(this.tail * 4);
+  // earlier puts lines in front of those held, as many again; what is held is not read
+  // anew, and following goes on. It throws what the hub said when it cannot.
+  async earlier(): Promise<void> {
+    const { buffer } = this;
+    const first = buffer.rows[0];
+    if (this.up || !first) return;
+    const n = Math.min(Math.max(pageLines, buffer.rows.length), buffer.limit - buffer.rows.length, backMax - 1);
+    // The window is full: it moves.
+    if (n <= 0) return this.openAround(first.before);
+    const up = new AbortController();
+    this.up = up;
+    try {
+      const { lines } = await this.fetchPage({ cursor: first.before, back: n + 1, lines: n + 1 }, up.signal);
+      if (!up.signal.aborted && buffer.rows[0] === first) await this.putInFront(lines, n, first.before);
+    } catch (cause) {
+      if (!up.signal.aborted) throw cause;
+    } finally {
+      if (this.up === up) this.up = undefined;
+    }
+  }
+
+  // putInFront takes what was read in front of a position. Where several runners print,
+  // the hub may tell lines in another order than that in which they came live: what does
+  // not lead to the position cannot be put in front of it, and is read around it.
+  private async putInFront(lines: LogLine[], n: number, position: string): Promise<void> {
+    const taken = lines.slice(0, lines.findIndex((line) => line.cursor === position) + 1);
+    if (taken.length === 0) return this.openAround(position);
+    const before = taken.length > n ? (taken.shift()?.cursor ?? "") : "";
+    this.buffer.prepend(before, taken);
+    this.tell({ before: before !== "" });
   }
 
   // more reads the page behind the last line.
@@ -152,17 +180,14 @@ export class LogSession {
     try {
       const { lines, end } = await this.fetchPage(range, abort.signal);
       if (abort.signal.aborted) return;
-      if (range.tail !== undefined) this.buffer.reset();
-      const first = lines[0];
-      if (range.back !== undefined && first && first.cursor !== range.cursor) {
+      let { before } = this.view.get();
+      if (range.tail !== undefined || range.back !== undefined) {
+        before = !startsLog(lines, range);
         // The position in front of the first line is not told: it is given up for its own.
-        this.buffer.reset(first.cursor);
-        lines.shift();
+        this.buffer.reset(before ? (lines.shift()?.cursor ?? range.cursor) : "");
       }
       this.buffer.append(lines);
       if (end?.cursor) this.buffer.cursor = end.cursor;
-      // A tail that is full has something in front of it, unless it starts the log.
-      const before = range.tail !== undefined ? lines.length >= range.tail : this.view.get().before;
       this.tell({ state: "idle", before, after: end?.more ?? false, ...(end ? { end } : {}) });
     } catch (cause) {
       if (!abort.signal.aborted) this.tell({ state: "failed", error: errorOf(cause) });
@@ -290,4 +315,12 @@ export class LogSession {
     this.buffer.append(lines);
     this.tell({ received: this.view.get().received + lines.length });
   }
+}
+
+// startsLog tells whether a page that was asked for lines in front of the end, or of a
+// position, has fewer of them because there are no more.
+function startsLog(lines: LogLine[], range: Range): boolean {
+  if (range.tail !== undefined) return lines.length < range.tail;
+  const inFront = lines.findIndex((line) => line.cursor === range.cursor) + 1;
+  return inFront > 0 && inFront < (range.back ?? 0);
 }
