@@ -266,3 +266,17 @@ test("what cannot be read leaves what is held, and may be tried again", async ()
   await session.earlier();
   expect(span(session)).toEqual(["line 5001", 4000, "line 9000"]);
 });
+
+test("near the start the answer is left where what is held begins", async () => {
+  aLog(3000);
+  const session = new LogSession({ execution: "e1", node: "", step: -1 });
+  await session.openEnd();
+  const { stream, say } = body();
+  vi.stubGlobal("fetch", async () => new Response(stream));
+  const up = session.earlier();
+  // The hub has more to say, and does not end.
+  for (let n = 1; n <= 1500; n += 500) say(Array.from({ length: 500 }, (_, i) => record(at(n + i))).join(""));
+  await up;
+  expect(span(session)).toEqual(["line 1", 3000, "line 3000"]);
+  expect(session.view.get().before).toBe(false);
+});

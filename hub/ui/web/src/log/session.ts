@@ -146,7 +146,7 @@ export class LogSession {
     const up = new AbortController();
     this.up = up;
     try {
-      const { lines } = await this.fetchPage({ cursor: first.before, back: n + 1, lines: n + 1 }, up.signal);
+      const lines = await this.leading(first.before, n + 1, up.signal);
       if (!up.signal.aborted && buffer.rows[0] === first) await this.putInFront(lines, n, first.before);
     } catch (cause) {
       if (!up.signal.aborted) throw cause;
@@ -155,11 +155,22 @@ export class LogSession {
     }
   }
 
-  // putInFront takes what was read in front of a position. Where several runners print,
-  // the hub may tell lines in another order than that in which they came live: what does
-  // not lead to the position cannot be put in front of it, and is read around it.
-  private async putInFront(lines: LogLine[], n: number, position: string): Promise<void> {
-    const taken = lines.slice(0, lines.findIndex((line) => line.cursor === position) + 1);
+  // leading reads at most n lines that lead to a position. Near the start there are fewer:
+  // the answer is left at the position, for what follows is held. Where several runners
+  // print, the hub may tell lines in another order than that in which they came live, and
+  // none leads there.
+  private async leading(position: string, n: number, signal: AbortSignal): Promise<LogLine[]> {
+    const lines: LogLine[] = [];
+    for await (const part of readRecords(await this.ask({ cursor: position, back: n, lines: n }, signal)))
+      for (const line of part.lines) {
+        lines.push(line);
+        if (line.cursor === position) return lines;
+      }
+    return [];
+  }
+
+  // putInFront takes lines that lead to a position, and reads around it if there are none.
+  private async putInFront(taken: LogLine[], n: number, position: string): Promise<void> {
     if (taken.length === 0) return this.openAround(position);
     const before = taken.length > n ? (taken.shift()?.cursor ?? "") : "";
     this.buffer.prepend(before, taken);
@@ -195,6 +206,10 @@ export class LogSession {
   }
 
   private async fetchPage(range: Range, signal: AbortSignal) {
+    return parseRecords(await new Response(await this.ask(range, signal)).text());
+  }
+
+  private async ask(range: Range, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
     const { node, step, execution } = this.query;
     const query: Record<string, string | number> = { format: "ndjson" };
     if (node) query.node = node;
@@ -205,11 +220,11 @@ export class LogSession {
     if (range.back && range.cursor) query.back = range.back;
     const answer = await api.GET("/api/v1/executions/{id}/log", {
       params: { path: { id: execution }, query: query as { format: "ndjson" } },
-      parseAs: "text",
+      parseAs: "stream",
       signal,
     });
     if (!answer.response.ok) throw problemFrom(answer.error, answer.response.status);
-    return parseRecords(answer.data ?? "");
+    return answer.data ?? new ReadableStream({ start: (control) => control.close() });
   }
 
   // follow goes on live behind the last line held.
