@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// SegmentBytes is how much output one file holds.
+	// SegmentBytes is how much output one file holds at most.
 	SegmentBytes = 16 << 20
 	// OutLimit is how much may wait to be kept by the runner before the command blocks.
 	OutLimit = 64 << 20
@@ -46,9 +46,11 @@ type OutWriter struct {
 	base     uint64 // where file starts
 	offset   uint64
 	released uint64 // what the runner keeps elsewhere
-	closed   bool
-	err      error
-	scratch  []byte
+	// turning: the next record begins a segment, so that what is kept elsewhere can go.
+	turning bool
+	closed  bool
+	err     error
+	scratch []byte
 }
 
 // NewOutWriter makes a writer; notify is called behind each write and must not block.
@@ -97,7 +99,7 @@ func (w *OutWriter) record(stream wire.Stream, p []byte) error {
 // append writes a whole record, or nothing of it: the next one must stand where a reader
 // looks for it. The caller holds mu.
 func (w *OutWriter) append(stream wire.Stream, p []byte) error {
-	if w.file == nil || w.offset-w.base >= SegmentBytes {
+	if w.file == nil || w.offset-w.base >= SegmentBytes || w.turning {
 		if err := w.turn(); err != nil {
 			return err
 		}
@@ -125,7 +127,7 @@ func (w *OutWriter) turn() error {
 			return err
 		}
 	}
-	w.base, w.size = w.offset, 0
+	w.base, w.size, w.turning = w.offset, 0, false
 	file, err := os.OpenFile(filepath.Join(w.dir, segmentName(w.base)), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err == nil {
 		w.file = file
@@ -138,6 +140,7 @@ func (w *OutWriter) Release(offset uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.released = max(w.released, offset)
+	w.turning = w.turning || w.released > w.base
 	w.room.Broadcast()
 }
 
@@ -182,6 +185,8 @@ type outReader struct {
 	buf  *bufio.Reader // of file
 	base uint64        // where file starts
 	at   uint64        // offset of what buf gives next
+	// turned: another segment may follow before this one is full.
+	turned bool
 }
 
 // next returns the next piece, its stream and the offset behind it; io.EOF when no
@@ -259,9 +264,10 @@ func (r *outReader) begin(file *os.File, base uint64) {
 }
 
 // advance goes on to the segment behind this one, if there is one. None is begun before
-// the last is full, so that nothing is looked for in vain each time that all is read.
+// the last is full, unless something was released: so that nothing is looked for in vain
+// each time that all is read.
 func (r *outReader) advance() bool {
-	if r.at-r.base < SegmentBytes {
+	if r.at-r.base < SegmentBytes && !r.turned {
 		return false
 	}
 	next, err := os.Open(filepath.Join(r.dir, segmentName(r.at)))
@@ -270,6 +276,7 @@ func (r *outReader) advance() bool {
 	}
 	_ = r.file.Close()
 	r.begin(next, r.at)
+	r.turned = false
 	return true
 }
 

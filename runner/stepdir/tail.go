@@ -26,12 +26,27 @@ type Tail struct {
 
 	err      error
 	released uint64
+	since    time.Time // when that was told
 }
 
 // NewTail begins at an offset of the output in dir. Close ends it.
 func NewTail(dir string, offset uint64, out Output, synced func() uint64, log *slog.Logger) *Tail {
-	return &Tail{out: out, synced: synced, reader: outReader{dir: dir, offset: offset}, log: log}
+	return &Tail{
+		out: out, synced: synced, log: log, since: time.Now(),
+		// An earlier process may have released something last.
+		reader: outReader{dir: dir, offset: offset, turned: offset > 0},
+	}
 }
+
+// What is kept elsewhere is removed before the system writes it to the disk, by default
+// after 30 s: that would be for nothing, and what waits for the disk meanwhile would wait
+// for it. The segment in which it lies goes with the release behind it.
+const (
+	releaseBytes = SegmentBytes / 4
+	releaseAfter = 10 * time.Second
+	// releaseLeast is not worth a file of its own.
+	releaseLeast = 256 << 10
+)
 
 // releaseEvery is how often segments are looked at that wait to be synced elsewhere.
 const releaseEvery = 50 * time.Millisecond
@@ -97,7 +112,13 @@ func (t *Tail) Read() {
 
 // owes reports whether so much was read that the keeper is to be told once it is kept
 // elsewhere.
-func (t *Tail) owes() bool { return t.reader.offset >= t.released+SegmentBytes/4 }
+func (t *Tail) owes() bool { return t.worth(t.reader.offset) }
+
+// worth reports whether what is before offset is to be released now.
+func (t *Tail) worth(offset uint64) bool {
+	n := offset - min(offset, t.released)
+	return n >= releaseBytes || n >= releaseLeast && t.synced != nil && time.Since(t.since) >= releaseAfter
+}
 
 // release removes segments that are kept elsewhere and tells the keeper, which may wait
 // for room. An output that cannot tell how far it is synced keeps one segment's length.
@@ -110,10 +131,10 @@ func (t *Tail) release(link *Link) {
 	default:
 		offset -= min(offset, SegmentBytes)
 	}
-	if offset < t.released+SegmentBytes/4 {
+	if !t.worth(offset) {
 		return
 	}
-	t.released = offset
+	t.released, t.since, t.reader.turned = offset, time.Now(), true
 	if err := t.reader.drop(offset); err != nil {
 		t.log.Warn("output of a step stays until the step is forgotten", "dir", t.reader.dir, "error", err)
 	}
