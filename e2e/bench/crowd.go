@@ -3,22 +3,25 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	crowdSize = 200
 	crowdRate = 1000 // lines a second of each
-	// crowdBlock is how many lines a program writes at once: each time that it wakes costs
-	// some 0.1 ms of CPU in it alone, and there are two hundred.
+	// crowdBlock is how many lines each writes at once.
 	crowdBlock = 100
 	// crowdWatched is how many of them somebody watches.
 	crowdWatched = 5
@@ -49,6 +52,50 @@ func pour(w io.Writer, n int) {
 	}
 }
 
+// pourInto pours into every named pipe of a folder once somebody reads it. One process does
+// so for all: two hundred that wake ten times a second would take a third of the machine,
+// and what is to be measured is who takes their lines.
+func pourInto(dir string, n int) error {
+	pipes, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("finding the pipes: %w", err)
+	}
+	errs := make([]error, len(pipes))
+	var pouring sync.WaitGroup
+	for i, p := range pipes {
+		pouring.Go(func() {
+			f, err := os.OpenFile(filepath.Join(dir, p.Name()), os.O_WRONLY, 0)
+			if errs[i] = err; err == nil {
+				pour(f, n)
+				errs[i] = f.Close()
+			}
+		})
+	}
+	pouring.Wait()
+	return errors.Join(errs...)
+}
+
+// startPouring makes a named pipe for each of the crowd, of which the names are returned,
+// and starts what pours into them.
+func (b *bench) startPouring(step, name string, lines int) (pipes []string, pouring *exec.Cmd, err error) {
+	dir := filepath.Join(b.dir, name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("making a folder for pipes: %w", err)
+	}
+	for i := range crowdSize {
+		pipes = append(pipes, filepath.Join(dir, strconv.Itoa(i)))
+		if err := unix.Mkfifo(pipes[i], 0o600); err != nil {
+			return nil, nil, fmt.Errorf("making a pipe: %w", err)
+		}
+	}
+	pouring = exec.CommandContext(b.ctx, step, "-pour", strconv.Itoa(lines), "-into", dir)
+	pouring.Stderr = os.Stderr
+	if err := pouring.Start(); err != nil {
+		return nil, nil, fmt.Errorf("starting the program: %w", err)
+	}
+	return pipes, pouring, nil
+}
+
 // crowd measures many executions that all print at once for some minutes: how late their
 // lines are at who watches, what storing them costs the database, how an empty job fares
 // beside them, and that no line is lost.
@@ -63,7 +110,7 @@ func (b *bench) crowd() error {
 	}
 	defer r.stop()
 	lines := int(b.minutes * 60 * crowdRate)
-	jobs := job("pour", fmt.Sprintf("%s -pour %d", step, lines), "name: here", 1) + job("noop", "/bin/true", "name: here", 1)
+	jobs := job("pour", "/bin/cat ${option.from}", "name: here", 1) + "  options:\n  - name: from\n" + job("noop", "/bin/true", "name: here", 1)
 	if err := r.hub.ImportJobs(b.ctx, "p", jobs); err != nil {
 		return err
 	}
@@ -74,8 +121,12 @@ func (b *bench) crowd() error {
 	if err != nil {
 		return err
 	}
+	pipes, pouring, err := b.startPouring(step, "pipes", lines)
+	if err != nil {
+		return err
+	}
 	begun := time.Now()
-	ids, err := b.startCrowd(r)
+	ids, err := b.startCrowd(r, pipes)
 	if err != nil {
 		return err
 	}
@@ -89,6 +140,9 @@ func (b *bench) crowd() error {
 		return err
 	}
 	held := time.Since(begun)
+	if err := pouring.Wait(); err != nil {
+		return fmt.Errorf("running the program: %w", err)
+	}
 	late, err := watching()
 	if err != nil {
 		return err
@@ -99,17 +153,17 @@ func (b *bench) crowd() error {
 	p99 := quantile(late, 0.99)
 	b.add(fmt.Sprintf("%d executions, %d lines/s each, %g minutes: a line at who watches", crowdSize, crowdRate, b.minutes), "p99 1 s",
 		fmt.Sprintf("p50 %s, p99 %s, longest %s; ended after %.0f s, all %d lines stored", ms(quantile(late, 0.5)), ms(p99), ms(quantile(late, 1)), held.Seconds(), crowdSize*lines),
-		fmt.Sprintf("CPU: %s; the programs alone, into pipes: %.2f cores", beside.cpu, alone), p99 <= time.Second)
+		fmt.Sprintf("CPU: %s; the programs alone, all of them: %.2f cores", beside.cpu, alone), p99 <= time.Second)
 	b.add("transactions of the database a second then", "300/s", fmt.Sprintf("%.0f/s", beside.transactions), "all that it counts, those of the empty jobs too", beside.transactions <= 300)
 	p50 := quantile(beside.noop, 0.5)
 	b.add("no-op job beside it", "p50 30 ms", fmt.Sprintf("p50 %s, p99 %s", ms(p50), ms(quantile(beside.noop, 0.99))), fmt.Sprintf("%d jobs, one each %v", len(beside.noop), noopEvery), p50 <= 30*time.Millisecond)
 	return nil
 }
 
-func (b *bench) startCrowd(r *rig) ([]string, error) {
+func (b *bench) startCrowd(r *rig, pipes []string) ([]string, error) {
 	ids := make([]string, crowdSize)
 	err := share(crowdSize, 8, func(i int) error {
-		e, err := r.hub.Run(b.ctx, "p", "pour", nil)
+		e, err := r.hub.Run(b.ctx, "p", "pour", map[string]string{"from": pipes[i]})
 		ids[i] = e.ID
 		return err
 	})
@@ -240,8 +294,7 @@ func (b *bench) wholeCrowd(r *rig, ids []string, lines int) error {
 	})
 }
 
-// crowdAlone is how many cores the programs take that print into pipes which this program
-// empties.
+// crowdAlone is how many cores the programs take whose output nobody keeps.
 func (b *bench) crowdAlone(step string) (cores float64, err error) {
 	const seconds = 5
 	start := time.Now()
@@ -249,26 +302,21 @@ func (b *bench) crowdAlone(step string) (cores float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	var wg sync.WaitGroup
-	errs := make([]error, crowdSize)
-	for i := range crowdSize {
-		cmd := exec.CommandContext(b.ctx, step, "-pour", strconv.Itoa(seconds*crowdRate))
-		out, err := cmd.StdoutPipe()
-		if err == nil {
-			err = cmd.Start()
-		}
-		if err != nil {
-			return 0, fmt.Errorf("starting the program: %w", err)
-		}
-		wg.Go(func() {
-			_, _ = io.Copy(io.Discard, out)
-			errs[i] = cmd.Wait()
-		})
+	pipes, pouring, err := b.startPouring(step, "alone", seconds*crowdRate)
+	if err != nil {
+		return 0, err
 	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return 0, fmt.Errorf("running the program: %w", err)
+	programs := []*exec.Cmd{pouring}
+	for _, p := range pipes {
+		cat := exec.CommandContext(b.ctx, "/bin/cat", p)
+		if err := cat.Start(); err != nil {
+			return 0, fmt.Errorf("starting a program: %w", err)
+		}
+		programs = append(programs, cat)
+	}
+	for _, p := range programs {
+		if err := p.Wait(); err != nil {
+			return 0, fmt.Errorf("running the programs: %w", err)
 		}
 	}
 	now, err := cpuOf(os.Getpid())

@@ -41,7 +41,8 @@ type bench struct {
 func main() {
 	gen := flag.Int("loggen", 0, "print so many numbered lines of 100 bytes and end (used as a step)")
 	ticks := flag.Int("ticker", 0, "print the time so often, every 10 ms, and end (used as a step)")
-	pours := flag.Int("pour", 0, "print so many numbered lines, a thousand a second, and end (used as a step)")
+	pours := flag.Int("pour", 0, "pour so many numbered lines, a thousand a second, into each named pipe of the folder -into, and end (used beside steps)")
+	into := flag.String("into", "", "folder of named pipes, for -pour")
 	minutes := flag.Float64("minutes", 10, "minutes for which the crowd prints")
 	runs := flag.Int("runs", 3, "runs of which the median counts")
 	only := flag.String("only", "", "only benchmarks whose name contains this")
@@ -56,7 +57,10 @@ func main() {
 		tick(os.Stdout, *ticks)
 		return
 	case *pours > 0:
-		pour(os.Stdout, *pours)
+		if err := pourInto(*into, *pours); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
