@@ -42,7 +42,7 @@ func (q *Quota) Admit() error {
 		return nil
 	}
 	return Errorf(CodeQuotaExceeded,
-		"Nothing new starts: logs hold %s, and the quota is %s. Let executions go earlier by the retention of their projects, or have an administrator raise the quota (fairlead quota set --log-bytes).",
+		"Nothing new starts: logs hold %s, and the quota is %s. Let executions go earlier by the retention of their projects, or have an administrator raise the quota, on the page Cluster or by fairlead quota set --log-bytes.",
 		bytesText(q.UsedBytes), bytesText(q.LogBytes))
 }
 
@@ -54,7 +54,7 @@ func (q *Quota) Check() []FieldError {
 		bytes int64
 	}{{"logBytes", q.LogBytes}, {"executionLogBytes", q.ExecutionLogBytes}} {
 		if limit.bytes != 0 && (limit.bytes < MinQuota || limit.bytes > MaxQuota) {
-			wrong = append(wrong, FieldError{Path: limit.path, Message: fmt.Sprintf("must be a number of bytes from %d (1 MB) to %d, or 0 for no limit", int64(MinQuota), int64(MaxQuota))})
+			wrong = append(wrong, FieldError{Path: limit.path, Message: fmt.Sprintf("must be from %s to %s, or 0 for no limit", bytesText(MinQuota), bytesText(MaxQuota))})
 		}
 	}
 	return wrong

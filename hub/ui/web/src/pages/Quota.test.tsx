@@ -85,7 +85,7 @@ test("an empty field takes the limit away", async () => {
 });
 
 test("a size that may not be is told at its field in the hub's words", async () => {
-  const words = "must be a number of bytes from 1048576 (1 MB)";
+  const words = "must be from 1 MB to 1048576 TB";
   const wrong = [{ path: "executionLogBytes", message: words }];
   open(
     "/cluster",
