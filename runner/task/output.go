@@ -20,7 +20,7 @@ import (
 const (
 	cutQuiet    = 10 * time.Millisecond  // nothing before it is unacknowledged
 	cutFollowed = 25 * time.Millisecond  // somebody watches
-	cutBusy     = 200 * time.Millisecond // nobody does: one chunk in this time is enough
+	cutBusy     = 400 * time.Millisecond // nobody does: one chunk in this time is enough
 	// frameRoom is kept free in a chunk for the head of one more frame.
 	frameRoom = 64
 	// markEvery is how much is dropped before that is noted, also while the spool is
