@@ -7,8 +7,12 @@ import (
 	"github.com/fairlead/fairlead/hub"
 )
 
-// subscriberBuffer is how many events a subscriber may be behind.
-const subscriberBuffer = 256
+// subscriberBuffer is how many events a subscriber may be behind, oneBuffer one of a single
+// execution: each who waits for a job has such a one, and most for some milliseconds.
+const (
+	subscriberBuffer = 256
+	oneBuffer        = 32
+)
 
 // subscribers are those who follow events on this member.
 type subscribers struct {
@@ -98,7 +102,11 @@ func (d *Dispatcher) Deliver(e hub.Event) {
 }
 
 func (d *Dispatcher) subscribe(i hub.Interest, other bool) (events <-chan hub.Event, cancel func()) {
-	s := &subscriber{organisationID: i.OrganisationID, executionID: i.ExecutionID, events: make(chan hub.Event, subscriberBuffer), other: other}
+	size := subscriberBuffer
+	if i.ExecutionID != "" {
+		size = oneBuffer
+	}
+	s := &subscriber{organisationID: i.OrganisationID, executionID: i.ExecutionID, events: make(chan hub.Event, size), other: other}
 	d.subs.mu.Lock()
 	defer d.subs.mu.Unlock()
 	if d.subs.list == nil {
