@@ -143,6 +143,19 @@ export function Note({
   );
 }
 
+// Overtaken tells that somebody changed meanwhile what is being edited. What is typed stays
+// until whoever typed it wants the newer state.
+export function Overtaken({ text, onReload }: { text: string; onReload: () => void }) {
+  return (
+    <Note kind="warn">
+      <div>{text}</div>
+      <Button size="compact-xs" variant="default" mt={6} onClick={onReload}>
+        {t("overtaken.reload")}
+      </Button>
+    </Note>
+  );
+}
+
 // ErrorNote says what happened and lists everything wrong at once.
 export function ErrorNote({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
   const e = errorOf(error);

@@ -7,7 +7,7 @@ import { type ApiError, api, type Calendar, errorOf, must } from "../api/client"
 import { keys, useCalendars, useMe } from "../api/queries";
 import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
-import { Ago, Answer, Empty, ErrorNote, Note, Panel, Table, Tags } from "../base/parts";
+import { Ago, Answer, Empty, ErrorNote, Note, Overtaken, Panel, Table, Tags } from "../base/parts";
 import { t } from "../text/t";
 
 type Mode = Calendar["mode"];
@@ -178,12 +178,7 @@ function Opened({
     <div className="stack">
       {start && !now ? <Note kind="warn">{t("calendars.deleted")}</Note> : null}
       {start && now && now.revision !== start.revision ? (
-        <Note kind="warn">
-          <div>{t("calendars.overtaken")}</div>
-          <Button size="compact-xs" variant="default" mt={6} onClick={() => setStart(now)}>
-            {t("calendars.reload")}
-          </Button>
-        </Note>
+        <Overtaken text={t("calendars.overtaken")} onReload={() => setStart(now)} />
       ) : null}
       {start ? (
         <div className="muted">

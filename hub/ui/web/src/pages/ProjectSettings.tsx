@@ -5,7 +5,7 @@ import { useParams } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { api, errorOf, must, type Project, type RetentionPlan } from "../api/client";
 import { keys, useMe, useProject, useRetention } from "../api/queries";
-import { Answer, ErrorNote, Note, Page, Panel, When } from "../base/parts";
+import { Answer, ErrorNote, Overtaken, Page, Panel, When } from "../base/parts";
 import { sizeOf, sizeText, sizeTyped } from "../base/size";
 import { t } from "../text/t";
 
@@ -36,12 +36,7 @@ function Opened({ now, admin }: { now: Project; admin: boolean }) {
   return (
     <div className="stack">
       {now.revision > start.revision ? (
-        <Note kind="warn">
-          <div>{t("settings.overtaken")}</div>
-          <Button size="compact-xs" variant="default" mt={6} onClick={() => setStart(now)}>
-            {t("settings.reload")}
-          </Button>
-        </Note>
+        <Overtaken text={t("settings.overtaken")} onReload={() => setStart(now)} />
       ) : null}
       <Form key={start.revision} start={start} admin={admin} onSaved={setStart} />
     </div>

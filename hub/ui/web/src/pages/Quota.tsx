@@ -4,7 +4,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, type Cluster, errorOf, must, type Quota } from "../api/client";
 import { keys } from "../api/queries";
-import { ErrorNote, Note } from "../base/parts";
+import { ErrorNote, Overtaken } from "../base/parts";
 import { sizeOf, sizeTyped } from "../base/size";
 import { t } from "../text/t";
 
@@ -22,14 +22,7 @@ function Opened({ now, onDone }: { now: Quota; onDone: () => void }) {
   const [start, setStart] = useState(now);
   return (
     <div className="stack">
-      {now.revision > start.revision ? (
-        <Note kind="warn">
-          <div>{t("quota.overtaken")}</div>
-          <Button size="compact-xs" variant="default" mt={6} onClick={() => setStart(now)}>
-            {t("settings.reload")}
-          </Button>
-        </Note>
-      ) : null}
+      {now.revision > start.revision ? <Overtaken text={t("quota.overtaken")} onReload={() => setStart(now)} /> : null}
       <Form key={start.revision} start={start} onDone={onDone} />
     </div>
   );

@@ -338,7 +338,6 @@ export const en = {
   "calendars.deleted": "Somebody deleted this calendar meanwhile. What you see here is not stored.",
   "calendars.overtaken":
     "Somebody changed this calendar since you opened it, so it cannot be saved like this. Take over what it is now; what you typed here is lost by that.",
-  "calendars.reload": "Show what it is now",
   "schedules.fires": "Fires",
   "schedules.firesOf": "Fires of {name}",
   "schedules.coming": "comes",
@@ -642,7 +641,7 @@ export const en = {
   "settings.saved": "The settings are saved.",
   "settings.overtaken":
     "Somebody changed this project since you opened it, so it cannot be saved like this. Take over what it is now; what you typed here is lost by that.",
-  "settings.reload": "Show what it is now",
+  "overtaken.reload": "Show what it is now",
   "retention.title": "How long executions stay",
   "retention.days": "Days",
   "retention.daysHint": "After its end an execution goes with its log. 0: never for its age.",
