@@ -256,22 +256,40 @@ func (p *process) copyStream(mu *sync.Mutex, out task.Output, stream wire.Stream
 	}
 }
 
-// filter is for the stream on which the marks come; nil for the other one.
+// filter takes our marks out of a stream: the shell's process id comes over stdout, and
+// what sudo asks over stderr. It is nil where none can come.
 func (p *process) filter(stream wire.Stream) *filter {
-	if p.target.bare || (stream == wire.Stdout) != p.target.pty {
+	switch {
+	case p.target.bare:
 		return nil
+	case stream == wire.Stdout:
+		return p.pidFilter()
+	case p.target.sudo.expected > 0 && !p.target.pty:
+		return p.sudoFilter()
 	}
+	return nil
+}
+
+func (p *process) pidFilter() *filter {
 	seen := false
 	return &filter{
 		mark: []byte(p.mark),
-		more: func() bool { return !seen || p.target.sudo.expected > 0 && !p.target.pty },
+		more: func() bool { return !seen },
 		onMark: func(kind byte, text string) {
+			if pid, err := strconv.Atoi(text); kind == markPid && err == nil && pid > 1 && !seen {
+				seen = true
+				p.pid <- pid
+			}
+		},
+	}
+}
+
+func (p *process) sudoFilter() *filter {
+	return &filter{
+		mark: []byte(p.mark),
+		more: func() bool { return true },
+		onMark: func(kind byte, _ string) {
 			switch kind {
-			case markPid:
-				if pid, err := strconv.Atoi(text); err == nil && pid > 1 && !seen {
-					seen = true
-					p.pid <- pid
-				}
 			case markSudo:
 				p.answers.calling()
 			case markQuestion:

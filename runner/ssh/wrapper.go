@@ -22,13 +22,15 @@ const (
 // request builds what the exec request asks for, and what is to be written to the
 // command's stdin first.
 //
-// The login shell tells its process id over stderr before all else, since sshd makes
-// it the leader of a session of its own: that is what a cancel ends. Variables are
+// The login shell tells its process id over stdout before all else, since sshd makes
+// it the leader of a session of its own: that is what a cancel ends. Over stderr it
+// would be a packet of its own, where most commands print to stdout alone, and each
+// packet wakes three processes. Variables are
 // exported here because most servers refuse env requests. What is secret goes over
 // stdin, or lies in a file where stdin is a terminal, which takes no long lines:
 // everybody on a node can read command lines.
 func (p *process) request() (exec string, stdin []byte) {
-	tell := "echo '" + p.mark + string(markPid) + "'$$ >&2\n"
+	tell := "echo '" + p.mark + string(markPid) + "'$$\n"
 	switch {
 	case p.target.bare:
 		return p.text, nil
@@ -43,7 +45,7 @@ func (p *process) request() (exec string, stdin []byte) {
 	end := p.mark + string(markEnd)
 	bootstrap := `E=; n=$(printf "\nx"); n=${n%x}; while IFS= read -r L; do case $L in ` + end +
 		`) break;; esac; E="$E$L$n"; done; case $L in ` + end + `) eval "$E";; *) exit 126;; esac`
-	return p.inShell("echo " + p.mark + string(markPid) + "$$ >&2; " + bootstrap),
+	return p.inShell("echo " + p.mark + string(markPid) + "$$; " + bootstrap),
 		[]byte(p.whole("E L n") + "\n" + end + "\n")
 }
 
