@@ -18,9 +18,8 @@ import (
 	"github.com/fairlead/fairlead/hub/store/storetest"
 )
 
-// work inserts an execution with one ready assignment.
-func work(t testing.TB, st *store.Store) (*store.ExecutionRow, *store.AssignmentRow) {
-	t.Helper()
+// newWork is an execution with one ready assignment, before it is inserted.
+func newWork(st *store.Store) (*store.ExecutionRow, *store.ExecutionSpec, *store.AssignmentRow) {
 	e := &store.ExecutionRow{
 		Execution: hub.Execution{
 			ID: store.NewID(), OrganisationID: hub.DefaultOrganisationID, ProjectID: "p", JobName: "job", Incarnation: 1,
@@ -36,6 +35,13 @@ func work(t testing.TB, st *store.Store) (*store.ExecutionRow, *store.Assignment
 		ID: store.NewID(), ExecutionID: e.ID, OrganisationID: e.OrganisationID, ProjectID: "p", Nodes: []int{0}, Steps: []int{0},
 		Threads: 1, State: hub.AssignmentReady, Incarnation: 1,
 	}}
+	return e, spec, a
+}
+
+// work inserts an execution with one ready assignment.
+func work(t testing.TB, st *store.Store) (*store.ExecutionRow, *store.AssignmentRow) {
+	t.Helper()
+	e, spec, a := newWork(st)
 	err := st.InTx(t.Context(), func(st *store.Store) error {
 		if err := st.InsertExecutions(t.Context(), []*store.ExecutionRow{e}, []*store.ExecutionSpec{spec}); err != nil {
 			return err
@@ -48,12 +54,17 @@ func work(t testing.TB, st *store.Store) (*store.ExecutionRow, *store.Assignment
 	return e, a
 }
 
-// offer makes an attempt of a ready assignment.
-func offer(ctx context.Context, st *store.Store, a *store.AssignmentRow, runnerID string) (*store.AttemptRow, error) {
-	t := &store.AttemptRow{Attempt: hub.Attempt{
+// newOffer is an attempt of an assignment, before it is inserted.
+func newOffer(a *store.AssignmentRow, runnerID string) *store.AttemptRow {
+	return &store.AttemptRow{Attempt: hub.Attempt{
 		Fence:        hub.Fence{Incarnation: 1, AttemptID: store.NewID(), Epoch: a.Attempts + 1},
 		AssignmentID: a.ID, ExecutionID: a.ExecutionID, OrganisationID: a.OrganisationID, RunnerID: runnerID,
 	}, OfferTick: 1}
+}
+
+// offer makes an attempt of a ready assignment.
+func offer(ctx context.Context, st *store.Store, a *store.AssignmentRow, runnerID string) (*store.AttemptRow, error) {
+	t := newOffer(a, runnerID)
 	err := st.InTx(ctx, func(st *store.Store) error {
 		won, err := st.OfferAssignments(ctx, []*store.AssignmentRow{a})
 		if err != nil {
