@@ -7,7 +7,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
@@ -85,22 +84,19 @@ func (g *Gateway) authorize(ctx context.Context, method string, stream bool) (co
 	return context.WithValue(ctx, callerKey{}, c), nil
 }
 
-// identify reads and checks the caller's certificate. The store is asked whether it
-// still counts; the first use of a new one ends the older ones there.
+// identify checks the caller's certificate, which the handshake has verified. The store is
+// asked whether it still counts; the first use of a new one ends the older ones there.
 func (g *Gateway) identify(ctx context.Context, needed who) (*caller, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return nil, errors.New("the connection has no peer")
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.PeerCertificates) == 0 {
+	conn, ok := p.AuthInfo.(connection)
+	if !ok || len(conn.State.PeerCertificates) == 0 {
 		return nil, hub.Errorf(hub.CodeUnauthenticated, "This call needs a runner's certificate; enrol first.")
 	}
-	id, err := g.ca.Verify(info.State.PeerCertificates)
-	if err != nil {
-		return nil, &hub.Error{Code: hub.CodeUnauthenticated, Message: "The certificate is not one of this hub.", Cause: err}
-	}
-	c := &caller{id: id, cert: info.State.PeerCertificates[0]}
+	id := conn.id
+	c := &caller{id: id, cert: conn.State.PeerCertificates[0]}
 	c.expired = g.st.Now().After(c.cert.NotAfter)
 	if c.expired && needed != oldRunner {
 		return nil, errExpired

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/fairlead/fairlead/hub"
@@ -117,7 +116,7 @@ func New(st *store.Store, authority *ca.CA, d *dispatch.Dispatcher, o *output.Ou
 // server makes the gRPC server with both services on it.
 func (g *Gateway) server() *grpc.Server {
 	s := grpc.NewServer(
-		grpc.Creds(newHandshakes(credentials.NewTLS(g.ca.ServerTLS(g.cfg.Certificate)))),
+		grpc.Creds(newHandshakes(g.ca, g.cfg.Certificate)),
 		grpc.UnaryInterceptor(g.unary),
 		grpc.StreamInterceptor(g.stream),
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes),

@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"net"
 	"runtime"
 	"sync"
 
 	"google.golang.org/grpc/credentials"
 
+	"github.com/fairlead/fairlead/hub/ca"
 	"github.com/fairlead/fairlead/proto/wire"
 )
 
@@ -16,21 +18,39 @@ import (
 // at once would have every one of them wait for nearly the last. Who waits for the
 // network holds up nobody.
 type handshakes struct {
-	credentials.TransportCredentials
+	credentials.TransportCredentials // of which the server's side is replaced
+
+	ca    *ca.CA
+	own   func() *tls.Certificate
 	turns *turns
 }
 
-func newHandshakes(c credentials.TransportCredentials) handshakes {
-	return handshakes{TransportCredentials: c, turns: &turns{free: runtime.GOMAXPROCS(0)}}
+func newHandshakes(authority *ca.CA, own func() *tls.Certificate) handshakes {
+	return handshakes{
+		TransportCredentials: credentials.NewTLS(authority.ServerTLS(own, func(wire.Identity) {})),
+		ca:                   authority, own: own, turns: &turns{free: runtime.GOMAXPROCS(0)},
+	}
+}
+
+// connection is what is known of who is at its other end. Its certificate is verified
+// once, in the handshake; whether that still counts is asked at each call.
+type connection struct {
+	credentials.TLSInfo
+
+	id wire.Identity // the zero value without a certificate
 }
 
 // ServerHandshake waits for its turns; the connection's deadline runs meanwhile.
 func (h handshakes) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	wire.LimitUnsent(c)
+	var id wire.Identity
 	t := &turnConn{Conn: c, turns: h.turns}
-	conn, info, err := h.TransportCredentials.ServerHandshake(t)
+	conn, info, err := credentials.NewTLS(h.ca.ServerTLS(h.own, func(i wire.Identity) { id = i })).ServerHandshake(t)
 	t.leave()
 	t.turns = nil
+	if info, ok := info.(credentials.TLSInfo); ok {
+		return conn, connection{TLSInfo: info, id: id}, err
+	}
 	return conn, info, err
 }
 
