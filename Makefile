@@ -88,7 +88,7 @@ faults: check-go ## Kill members of a cluster 200 times during 1,000 steps, and 
 	go test -tags $(TAGS),failpoints ./e2e/faults -count 1 -timeout 90m -v -run TestMembersKilledAtRandom -args -kills 200 -steps 1000
 	go test -tags $(TAGS),failpoints ./e2e/faults -count 1 -timeout 60m -v -run TestLeaderKilledWhileSchedulesFire -args -takeovers 100 -scheduled 20
 
-test-archive: check-go check-node ## Run the archive's tests against an Azure Blob server too, which takes minutes to install
+test-archive: check-go check-node ## Run the archive's tests against an Azure Blob server too (installs it)
 	cd .tools/azurite && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	go test -tags $(TAGS),azurite ./hub/archive
 

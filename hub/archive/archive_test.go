@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fairlead/fairlead/hub/archive"
 	"github.com/fairlead/fairlead/hub/archive/archivetest"
@@ -185,6 +189,54 @@ func TestS3ThatAnswersBadly(t *testing.T) {
 	ok(t, put())
 }
 
+// A server with a certificate of one's own CA is spoken to where its file is configured,
+// and nowhere else.
+func TestS3WithACertificateOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	s, caFile := archivetest.StartSecureS3(t)
+	o := s.Options(s.Endpoint)
+	err := archivetest.Open(t, o).Put(t.Context(), "x", 1, strings.NewReader("x"))
+	if err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
+		t.Errorf("without its CA: %v", err)
+	}
+	o.S3.CAFile = caFile
+	a := archivetest.Open(t, o)
+	ok(t, a.Put(t.Context(), "x", 3, strings.NewReader("abc")))
+	if got, err := get(t, a, "x", 1, 2); err != nil || got != "bc" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// Without keys the role of the container is asked for them, and again when they expire.
+func TestS3WithARole(t *testing.T) {
+	s := archivetest.StartS3(t)
+	var asked atomic.Int32
+	role := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"AccessKeyId": "key", "SecretAccessKey": "secret-of-tests", "Expiration": time.Now().Add(-time.Minute),
+		})
+	}))
+	defer role.Close()
+	for name, value := range map[string]string{
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI": role.URL, "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(t.TempDir(), "none"),
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_ACCESS_KEY": "", "AWS_SECRET_KEY": "",
+		"AWS_WEB_IDENTITY_TOKEN_FILE": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "",
+	} {
+		t.Setenv(name, value)
+	}
+	o := s.Options(s.Endpoint)
+	o.S3.AccessKey, o.S3.SecretKey = "", ""
+	a := archivetest.Open(t, o)
+	ok(t, a.Put(t.Context(), "x", 3, strings.NewReader("abc")))
+	if got, err := get(t, a, "x", 1, 2); err != nil || got != "bc" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if n := asked.Load(); n < 2 {
+		t.Errorf("keys that had expired were used again: the role was asked %d times", n)
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -203,7 +255,6 @@ func TestOptionsAreChecked(t *testing.T) {
 		{archive.Options{URL: "s3://bucket", S3: archive.S3Options{Encryption: "aes"}}, "s3.encryption"},
 		{archive.Options{URL: "s3://bucket", S3: archive.S3Options{KMSKey: "x"}}, "s3.kmsKey"},
 		{archive.Options{URL: "azblob://account"}, "account and container"},
-		{archive.Options{URL: "azblob://account/logs"}, "azure.accountKey"},
 		{archive.Options{URL: "azblob://account/logs", Azure: archive.AzureOptions{AccountKey: "a", SASToken: "b"}}, "azure.accountKey"},
 		{archive.Options{URL: "azblob://account/logs", Azure: archive.AzureOptions{AccountKey: "no base64"}}, "malformed"},
 		{archive.Options{URL: "azblob://account/logs", Azure: archive.AzureOptions{AccountKey: "YQ==", Endpoint: "x"}}, "azure.endpoint"},

@@ -41,8 +41,8 @@ func openAzure(u *url.URL, o AzureOptions) (*Azure, error) {
 	if err != nil || end.Host == "" || end.Scheme != "https" && end.Scheme != "http" {
 		return nil, fmt.Errorf("cannot be used: azure.endpoint %q is not an address like https://account.blob.core.windows.net", o.Endpoint)
 	}
-	if (o.AccountKey == "") == (o.SASToken == "") {
-		return nil, errors.New("cannot be used: give one of azure.accountKey and azure.sasToken")
+	if o.AccountKey != "" && o.SASToken != "" {
+		return nil, errors.New("cannot be used: give one of azure.accountKey and azure.sasToken, or neither for the identity of the machine or pod")
 	}
 	transport, err := secureTransport("azure.caFile", o.CAFile)
 	if err != nil {
@@ -53,19 +53,36 @@ func openAzure(u *url.URL, o AzureOptions) (*Azure, error) {
 		Retry:     policy.RetryOptions{MaxRetries: requestTries - 1},
 		Telemetry: policy.TelemetryOptions{Disabled: true},
 	}}
-	at := end.JoinPath(a.container).String()
-	if o.SASToken != "" {
-		a.client, err = container.NewClientWithNoCredential(at+"?"+strings.TrimPrefix(o.SASToken, "?"), options)
-	} else {
-		var key *container.SharedKeyCredential
-		if key, err = container.NewSharedKeyCredential(a.account, o.AccountKey); err == nil {
-			a.client, err = container.NewClientWithSharedKeyCredential(at, key, options)
-		}
-	}
-	if err != nil {
-		return nil, errors.New("cannot be used: azure.accountKey or azure.sasToken is malformed") // the cause might quote it
+	if a.client, err = containerClient(end.JoinPath(a.container).String(), a.account, o, options); err != nil {
+		return nil, err
 	}
 	return a, nil
+}
+
+// containerClient speaks to the container at an address with the credentials that were
+// given, else with those that the machine or pod has.
+func containerClient(at, account string, o AzureOptions, options *container.ClientOptions) (*container.Client, error) {
+	// What the library says of a key or a signature might quote it.
+	malformed := errors.New("cannot be used: azure.accountKey or azure.sasToken is malformed")
+	switch {
+	case o.SASToken != "":
+		client, err := container.NewClientWithNoCredential(at+"?"+strings.TrimPrefix(o.SASToken, "?"), options)
+		if err != nil {
+			return nil, malformed
+		}
+		return client, nil
+	case o.AccountKey != "":
+		key, err := container.NewSharedKeyCredential(account, o.AccountKey)
+		if err != nil {
+			return nil, malformed
+		}
+		return container.NewClientWithSharedKeyCredential(at, key, options)
+	}
+	identity, err := newAzureIdentity()
+	if err != nil {
+		return nil, fmt.Errorf("cannot be used: %w", err)
+	}
+	return container.NewClient(at, identity, options)
 }
 
 // Name implements Archive.

@@ -38,7 +38,7 @@ type S3 struct {
 type Azure struct {
 	Endpoint   string `key:"endpoint" help:"address of the account; empty: https://ACCOUNT.blob.core.windows.net"`
 	CAFile     string `key:"caFile" help:"PEM file of the CA that signed the server's certificate; empty: the system's"`
-	AccountKey string `key:"accountKey" help:"key of the storage account; or a SAS token" secret:"true"`
+	AccountKey string `key:"accountKey" help:"key of the storage account; or a SAS token; or neither: the identity of this machine or pod" secret:"true"`
 	SASToken   string `key:"sasToken" help:"shared access signature for the container; or the account's key" secret:"true"`
 }
 

@@ -32,6 +32,7 @@ type Server struct {
 
 	t       testing.TB
 	address string
+	tls     []string // arguments
 	command *exec.Cmd
 }
 
@@ -49,9 +50,21 @@ var binary = sync.OnceValues(func() (string, error) {
 // StartS3 starts a server with an empty bucket; it ends with the test.
 func StartS3(t testing.TB) *Server {
 	t.Helper()
+	return startS3(t, "http://")
+}
+
+// StartSecureS3 is StartS3 over TLS, with a certificate that only the file vouches for.
+func StartSecureS3(t testing.TB) (s *Server, caFile string) {
+	t.Helper()
+	caFile, keyFile := makeCertificate(t)
+	return startS3(t, "https://", "--cert", caFile, "--key", keyFile), caFile
+}
+
+func startS3(t testing.TB, scheme string, tls ...string) *Server {
+	t.Helper()
 	l := listen(t)
-	s := &Server{t: t, address: l.Addr().String(), Dir: filepath.Join(t.TempDir(), "objects", Bucket)}
-	s.Endpoint = "http://" + s.address
+	s := &Server{t: t, address: l.Addr().String(), tls: tls, Dir: filepath.Join(t.TempDir(), "objects", Bucket)}
+	s.Endpoint = scheme + s.address
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -87,8 +100,8 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatalf("building versitygw, which `make test-deps` does too: %v", err)
 	}
-	s.command = exec.CommandContext(context.Background(), path, "--quiet", "--port", s.address, "--access", "key", "--secret", "secret-of-tests",
-		"posix", "--sidecar", s.sidecar(), filepath.Dir(s.Dir))
+	arguments := append([]string{"--quiet", "--port", s.address, "--access", "key", "--secret", "secret-of-tests"}, s.tls...)
+	s.command = exec.CommandContext(context.Background(), path, append(arguments, "posix", "--sidecar", s.sidecar(), filepath.Dir(s.Dir))...)
 	if err := s.command.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -22,8 +22,22 @@ const (
 )
 
 // StartAzurite starts an Azure Blob server; it ends with the test. The archive that is
-// returned has a container that is there.
+// returned has a container that is to be made.
 func StartAzurite(t testing.TB) archive.Options {
+	t.Helper()
+	return startAzurite(t, "http://")
+}
+
+// StartSecureAzurite is StartAzurite over TLS, which takes tokens of an identity too.
+func StartSecureAzurite(t testing.TB) archive.Options {
+	t.Helper()
+	certificate, key := makeCertificate(t)
+	o := startAzurite(t, "https://", "--oauth", "basic", "--cert", certificate, "--key", key)
+	o.Azure.CAFile = certificate
+	return o
+}
+
+func startAzurite(t testing.TB, scheme string, more ...string) archive.Options {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
 	main := filepath.Join(filepath.Dir(here), "../../../.tools/azurite/node_modules/azurite/dist/src/blob/main.js")
@@ -32,8 +46,11 @@ func StartAzurite(t testing.TB) archive.Options {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.CommandContext(context.Background(), "node", main, "--location", t.TempDir(), "--blobHost", host, "--blobPort", port,
-		"--skipApiVersionCheck", "--disableTelemetry", "--silent")
+	arguments := append([]string{
+		main, "--location", t.TempDir(), "--blobHost", host, "--blobPort", port,
+		"--skipApiVersionCheck", "--disableTelemetry", "--silent",
+	}, more...)
+	c := exec.CommandContext(context.Background(), "node", arguments...)
 	c.Stderr = os.Stderr
 	if err := c.Start(); err != nil {
 		t.Fatalf("azurite, which `make test-archive` installs: %v", err)
@@ -44,6 +61,6 @@ func StartAzurite(t testing.TB) archive.Options {
 	})
 	dial(t, host+":"+port, time.Minute)
 	return archive.Options{URL: "azblob://" + azuriteAccount + "/logs/of/tests", Azure: archive.AzureOptions{
-		Endpoint: "http://" + host + ":" + port + "/" + azuriteAccount, AccountKey: azuriteKey,
+		Endpoint: scheme + host + ":" + port + "/" + azuriteAccount, AccountKey: azuriteKey,
 	}}
 }
