@@ -126,11 +126,7 @@ func (d *Dispatcher) job(ctx context.Context, st *store.Store, organisationID, i
 	if j != nil {
 		return j, nil
 	}
-	row, err := st.ExecutionRow(ctx, organisationID, id)
-	if err != nil {
-		return nil, err
-	}
-	spec, err := st.ExecutionSpec(ctx, id)
+	row, spec, err := st.ExecutionWithSpec(ctx, organisationID, id)
 	if err != nil {
 		return nil, err
 	}
@@ -149,16 +145,11 @@ func (d *Dispatcher) work(ctx context.Context, st *store.Store, attemptID string
 	if w != nil {
 		return w, nil
 	}
-	list, err := st.Attempts(ctx, []string{attemptID}, false)
-	if err != nil || len(list) == 0 {
+	t, a, err := st.AttemptWithAssignment(ctx, attemptID)
+	if err != nil || t == nil {
 		return nil, err
 	}
-	t := list[0]
 	j, err := d.job(ctx, st, t.OrganisationID, t.ExecutionID)
-	if err != nil {
-		return nil, err
-	}
-	a, err := st.Assignment(ctx, t.AssignmentID)
 	if err != nil {
 		return nil, err
 	}

@@ -80,15 +80,6 @@ func (s *Store) LockAssignments(ctx context.Context, ids []string) (map[string]h
 	return states, err
 }
 
-// Assignment reads one assignment.
-func (s *Store) Assignment(ctx context.Context, id string) (*AssignmentRow, error) {
-	a, err := scanAssignment(s.queryRow(ctx, `SELECT `+assignmentColumns+` FROM assignment WHERE id = $1`, id))
-	if missing(err) {
-		return nil, hub.Errorf(hub.CodeNotFound, "Assignment %s does not exist.", id)
-	}
-	return a, err
-}
-
 // ReadyAssignments lists assignments that wait for a runner, oldest first.
 func (s *Store) ReadyAssignments(ctx context.Context, after string, limit int) ([]*AssignmentRow, error) {
 	return collect(ctx, s, scanAssignment, `SELECT `+assignmentColumns+` FROM assignment WHERE state = 'ready' AND id > $1

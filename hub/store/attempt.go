@@ -63,6 +63,18 @@ func (s *Store) attempts(ctx context.Context, ids []string, tail string, all *[]
 	})
 }
 
+// AttemptWithAssignment reads an attempt and what it works at; nil when there is no such
+// attempt.
+func (s *Store) AttemptWithAssignment(ctx context.Context, id string) (*AttemptRow, *AssignmentRow, error) {
+	var t *AttemptRow
+	a, err := scanAssignment(beside(s.queryRow(ctx, `SELECT `+prefixed("t", attemptColumns)+`, `+prefixed("a", assignmentColumns)+`
+		FROM attempt t JOIN assignment a ON a.id = t.assignment_id WHERE t.id = $1`, id), &t, scanAttempt))
+	if missing(err) {
+		return nil, nil, nil
+	}
+	return t, a, err
+}
+
 // AttemptsOf reads the attempts of an execution in the order of the workflow.
 func (s *Store) AttemptsOf(ctx context.Context, executionID string) ([]*AttemptRow, error) {
 	return collect(ctx, s, scanAttempt, `SELECT `+prefixed("t", attemptColumns)+` FROM attempt t JOIN assignment g ON g.id = t.assignment_id

@@ -145,12 +145,33 @@ func (s *Store) ExecutionSpec(ctx context.Context, id string) (*ExecutionSpec, e
 	return spec, err
 }
 
-func (s *Store) startedSpec(ctx context.Context, id string) (*ExecutionSpec, error) {
+const specColumns = `definition, nodes, routes, node_routes, options, secure_options, node_filter, threads, strategy, sealed_options`
+
+func scanSpec(r scanner) (*ExecutionSpec, error) {
 	spec := &ExecutionSpec{}
-	err := s.queryRow(ctx, `SELECT definition, nodes, routes, node_routes, options, secure_options, node_filter, threads, strategy, sealed_options
-		FROM execution_spec WHERE execution_id = $1`, id).Scan(jsonInto(&spec.Definition), jsonInto(&spec.Nodes), jsonInto(&spec.Routes),
+	err := r.Scan(jsonInto(&spec.Definition), jsonInto(&spec.Nodes), jsonInto(&spec.Routes),
 		jsonInto(&spec.NodeRoutes), jsonInto(&spec.Options), jsonInto(&spec.SecureOptions), &spec.NodeFilter, &spec.Threads, &spec.Strategy, &spec.Sealed)
 	return spec, err
+}
+
+func (s *Store) startedSpec(ctx context.Context, id string) (*ExecutionSpec, error) {
+	return scanSpec(s.queryRow(ctx, `SELECT `+specColumns+` FROM execution_spec WHERE execution_id = $1`, id))
+}
+
+// ExecutionWithSpec is ExecutionRow by the id with ExecutionSpec.
+func (s *Store) ExecutionWithSpec(ctx context.Context, organisationID, id string) (*ExecutionRow, *ExecutionSpec, error) {
+	var spec *ExecutionSpec
+	row, err := scanExecution(beside(s.queryRow(ctx, `SELECT `+prefixed("s", specColumns)+`, e.*
+		FROM execution_spec s JOIN (SELECT `+executionColumns+` FROM execution WHERE purged_at = 0) e ON e.id = s.execution_id
+		WHERE s.execution_id = $2 AND e.organisation_id || '' = $1`, organisationID, id), &spec, scanSpec))
+	if !missing(err) {
+		return row, spec, err
+	}
+	// One that waits has its spec elsewhere.
+	if row, err = s.ExecutionRow(ctx, organisationID, id); err == nil {
+		spec, err = s.ExecutionSpec(ctx, id)
+	}
+	return row, spec, err
 }
 
 // SealedOptions returns the sealed values of secure options given to a run, nil if

@@ -96,6 +96,29 @@ func session(t testing.TB, st *store.Store, name string, epoch int64) string {
 	return r.ID
 }
 
+// What is read together is the same as what is read one by one.
+func TestReadTogether(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		e, a := work(t, st)
+		o := must(offer(ctx, st, a, session(t, st, "r", 1)))(t)
+		row, spec, err := st.ExecutionWithSpec(ctx, e.OrganisationID, e.ID)
+		ok(t, err)
+		same(t, row.Execution, must(st.ExecutionRow(ctx, e.OrganisationID, e.ID))(t).Execution)
+		same(t, spec, must(st.ExecutionSpec(ctx, e.ID))(t))
+		_, _, err = st.ExecutionWithSpec(ctx, "other", e.ID)
+		wantCode(t, err, hub.CodeNotFound)
+
+		attempt, assignment, err := st.AttemptWithAssignment(ctx, o.AttemptID)
+		ok(t, err)
+		same(t, attempt, must(st.Attempts(ctx, []string{o.AttemptID}, false))(t)[0])
+		same(t, assignment, must(st.AssignmentsOf(ctx, []string{e.ID}))(t)[0])
+		attempt, assignment, err = st.AttemptWithAssignment(ctx, "none")
+		if attempt != nil || assignment != nil || err != nil {
+			t.Errorf("no attempt: %v, %v, %v", attempt, assignment, err)
+		}
+	})
+}
+
 // transitions reads a fenced table of docs/state-machines.md as "from event to".
 func transitions(t *testing.T, name string) []string {
 	t.Helper()

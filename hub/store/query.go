@@ -176,6 +176,32 @@ func into[T any](all *[]T, scan func(scanner) (T, error)) func(rows) error {
 	}
 }
 
+// before scans columns that stand before those of another scan.
+type before struct {
+	scanner
+	columns []any
+}
+
+// Scan implements scanner.
+func (b before) Scan(dest ...any) error { return b.scanner.Scan(append(b.columns, dest...)...) }
+
+// columnsOf notes where a scan wants its columns.
+type columnsOf []any
+
+// Scan implements scanner.
+func (c *columnsOf) Scan(dest ...any) error {
+	*c = append(*c, dest...)
+	return nil
+}
+
+// beside scans v, by a scan that does nothing behind its Scan, from the columns that stand
+// before those of another scan of the same row.
+func beside[T any](r scanner, v *T, scan func(scanner) (T, error)) before {
+	var columns columnsOf
+	*v, _ = scan(&columns) // which never fails
+	return before{r, columns}
+}
+
 // missing reports whether err says that there was no row.
 func missing(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 

@@ -30,15 +30,6 @@ func scanSchedule(r scanner) (*hub.Schedule, error) {
 	return s, nil
 }
 
-// before scans columns that stand before those of another scan.
-type before struct {
-	scanner
-	columns []any
-}
-
-// Scan implements scanner.
-func (b before) Scan(dest ...any) error { return b.scanner.Scan(append(b.columns, dest...)...) }
-
 // putSchedule keeps the row of a job's schedule in step with its definition. Fires are
 // looked for anew only if they may have changed: those that are due by now stay due.
 func (s *Store) putSchedule(ctx context.Context, j, old *hub.Job) error {

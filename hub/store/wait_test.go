@@ -67,6 +67,10 @@ func TestWaiting(t *testing.T) {
 		}
 		w := must(st.Wait(ctx, e.ID))(t)
 		same(t, string(w.Spec.Sealed), "sealed")
+		row, spec, err := st.ExecutionWithSpec(ctx, org, e.ID)
+		ok(t, err)
+		same(t, row.Waits, hub.WaitsForTime)
+		same(t, spec, must(st.ExecutionSpec(ctx, e.ID))(t))
 		same(t, w.Choice, store.NodeChoice{Filter: "tags: web", Nodes: []string{"a"}})
 		same(t, must(st.EarliestWait(ctx))(t), e.RunAt)
 		same(t, waiting(must(st.DueWaits(ctx, 10))(t)), []string(nil))
