@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
+	"fmt"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/store"
@@ -37,18 +38,32 @@ func (c *Cluster) learnHold(ctx context.Context, tick int64, hold hub.Hold) {
 	}
 }
 
-// wentBack holds the cluster when the lease clock is behind what this member saw
-// committed: on a connection that lived through it nothing else tells.
+// wentBack holds the cluster when the lease clock or the incarnation is behind what this
+// member saw committed: on a connection that lived through it nothing else tells.
 func (c *Cluster) wentBack(ctx context.Context, tick int64, hold hub.Hold) (hub.Hold, error) {
 	known := c.Hold()
-	if tick >= c.Tick() || hold.Incarnation > known.Incarnation {
+	behind := func() bool {
+		return hold.Incarnation < known.Incarnation || hold.Incarnation == known.Incarnation && tick < c.Tick()
+	}
+	if !behind() {
 		return hold, nil
 	}
-	_, err := c.st.HoldCluster(ctx, hub.HoldRestore, "The lease clock of the database went back.", known.Incarnation)
-	if err != nil {
-		return hold, err
-	}
-	return c.st.ReadHold(ctx)
+	err := c.st.InTx(ctx, func(st *store.Store) (err error) {
+		// What is known may be newer than what was read. And of two servers the one that is
+		// behind must be held, whichever the next connection is to.
+		if hold, err = st.ReadHold(ctx); err != nil || !behind() {
+			return err
+		}
+		why := "The lease clock of the database went back."
+		if hold.Incarnation < known.Incarnation {
+			why = fmt.Sprintf("The database is in incarnation %d; this hub saw %d committed, by another server.", hold.Incarnation, known.Incarnation)
+		}
+		if _, err = st.HoldCluster(ctx, hub.HoldRestore, why, known.Incarnation); err == nil {
+			hold, err = st.ReadHold(ctx)
+		}
+		return err
+	})
+	return hold, err
 }
 
 // HoldForMove holds the cluster so that the database can be moved (docs/recovery.md).

@@ -26,8 +26,9 @@ const (
 // the database that it was in.
 type seenTick struct{ tick, incarnation int64 }
 
-// Saw notes a tick that is committed: a connection to a database behind it shows that
-// that one went back. Tick and incarnation must have been read in one transaction.
+// Saw notes a tick that is committed: a connection to a database behind it, or in an
+// earlier incarnation, shows that that one went back, or that there are two. Tick and
+// incarnation must have been read in one transaction.
 func (s *Store) Saw(tick, incarnation int64) { s.seen.Store(&seenTick{tick, incarnation}) }
 
 // server is what tells one history of a PostgreSQL from another.
@@ -54,8 +55,10 @@ func (s *Store) checkHistory(ctx context.Context, c *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	// Taken before the row is read: what is committed and seen after that proves nothing.
+	seen := s.seen.Load()
 	row, ok, err := readHistory(ctx, c, "")
-	if err != nil || !ok || s.verdict(row, now) == verdictSame {
+	if err != nil || !ok || s.verdict(seen, row, now) == verdictSame {
 		return err
 	}
 	tx, err := c.Begin(ctx)
@@ -66,7 +69,7 @@ func (s *Store) checkHistory(ctx context.Context, c *pgx.Conn) error {
 	if row, ok, err = readHistory(ctx, tx, " FOR UPDATE OF c"); err != nil || !ok {
 		return err
 	}
-	if err := s.judge(ctx, tx, row, now); err != nil {
+	if err := s.judge(ctx, tx, seen, row, now); err != nil {
 		return fmt.Errorf("noting that the database is on another server: %w", err)
 	}
 	return tx.Commit(ctx)
@@ -121,6 +124,12 @@ func readHistory(ctx context.Context, q interface {
 	return h, true, nil
 }
 
+// ahead reports whether the row is behind what this process saw committed. Of two
+// primaries the clocks run side by side: then the incarnation alone tells.
+func (t *seenTick) ahead(row history) bool {
+	return t != nil && (row.Incarnation < t.incarnation || row.Incarnation == t.incarnation && row.tick < t.tick)
+}
+
 // verdict is what a connection shows.
 type verdict int
 
@@ -133,9 +142,8 @@ const (
 )
 
 // verdict is the table "How it is noticed" of docs/recovery.md, for connections.
-func (s *Store) verdict(row history, now server) verdict {
-	seen := s.seen.Load()
-	behind := seen != nil && row.tick < seen.tick && row.Incarnation <= seen.incarnation
+func (s *Store) verdict(seen *seenTick, row history, now server) verdict {
+	behind := seen.ahead(row)
 	otherSystem := row.systemID != "" && now.systemID != "" && row.systemID != now.systemID
 	otherTimeline := row.timeline != 0 && row.timeline != now.timeline
 	moved := otherSystem || otherTimeline
@@ -156,13 +164,13 @@ func (s *Store) verdict(row history, now server) verdict {
 }
 
 // judge acts on the verdict, with the row locked.
-func (s *Store) judge(ctx context.Context, tx pgx.Tx, row history, now server) error {
-	v := s.verdict(row, now)
+func (s *Store) judge(ctx context.Context, tx pgx.Tx, seen *seenTick, row history, now server) error {
+	v := s.verdict(seen, row, now)
 	if v == verdictSame {
 		return nil // another member was first
 	}
 	if v == verdictPromote || v == verdictRestore {
-		if err := s.holdFor(ctx, tx, v, row, now); err != nil {
+		if err := s.holdFor(ctx, tx, v, seen, row, now); err != nil {
 			return err
 		}
 	}
@@ -176,11 +184,17 @@ func (s *Store) judge(ctx context.Context, tx pgx.Tx, row history, now server) e
 	return err
 }
 
-func (s *Store) holdFor(ctx context.Context, tx pgx.Tx, v verdict, row history, now server) error {
+func (s *Store) holdFor(ctx context.Context, tx pgx.Tx, v verdict, seen *seenTick, row history, now server) error {
 	if failpoint.Mutant("M9") {
 		return nil
 	}
 	kind, reason := hub.HoldRestore, fmt.Sprintf("The database came up with lease tick %d, behind one that this hub saw committed.", row.tick)
+	incarnation := row.Incarnation
+	if seen != nil && seen.incarnation > incarnation {
+		// Above both: marks and grants of the other history must not count as this one's.
+		incarnation = seen.incarnation
+		reason = fmt.Sprintf("The database is in incarnation %d; this hub saw %d committed, by another server.", row.Incarnation, incarnation)
+	}
 	if row.timeline != now.timeline {
 		reason = fmt.Sprintf("The database server is on timeline %d; it was on %d.", now.timeline, row.timeline)
 	}
@@ -190,8 +204,8 @@ func (s *Store) holdFor(ctx context.Context, tx pgx.Tx, v verdict, row history, 
 	if v == verdictPromote {
 		kind = hub.HoldPromotion
 	}
-	s.log.Error("the database went back in time; all work of before is held", "kind", kind, "why", reason, "incarnation", row.Incarnation+1)
-	if _, err := tx.Exec(ctx, holdSQL, row.Incarnation, string(kind), reason, row.now.UnixMicro()); err != nil {
+	s.log.Error("the database went back in time; all work of before is held", "kind", kind, "why", reason, "incarnation", incarnation+1)
+	if _, err := tx.Exec(ctx, holdSQL, incarnation, string(kind), reason, row.now.UnixMicro()); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, s.dialect.skipNumbers)

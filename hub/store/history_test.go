@@ -98,6 +98,24 @@ func TestLosslessFailoverIsUndisturbed(t *testing.T) {
 	wantHold(t, st, hub.HoldRestore, 2)
 }
 
+// Of two primaries the clocks run side by side: a hub that comes from the promoted one to
+// the old one has nothing but the incarnation to tell them apart.
+func TestEarlierIncarnationIsNoticed(t *testing.T) {
+	t.Parallel()
+	st := usedBy(t, storetest.StartServer(t), nil)
+	tickOn(t, st, 3)
+	st.Saw(2, 1)
+	ok(t, st.NoteServer(t.Context()))
+	wantHold(t, st, "", 1)
+	st.Saw(2, 2)
+	ok(t, st.NoteServer(t.Context()))
+	// Marks and grants of the other one's incarnation 2 must not count as this one's.
+	h := wantHold(t, st, hub.HoldRestore, 3)
+	if !strings.Contains(h.Reason, "in incarnation 1; this hub saw 2") {
+		t.Errorf("held as %+v", h)
+	}
+}
+
 func TestAnotherServerIsNoticed(t *testing.T) {
 	t.Parallel()
 	old, fresh := storetest.StartServer(t), storetest.StartServer(t)
