@@ -22,12 +22,17 @@ func (s *server) cluster(ctx context.Context, _ *empty) (*body[Cluster], error) 
 	if err != nil {
 		return nil, err
 	}
+	// One reading for both: else a hold may be shown under the incarnation before it.
+	hold, err := s.Store.ReadHold(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := Cluster{
-		ID: status.Row.ID, Incarnation: status.Row.Incarnation, Tick: s.Cluster.Tick(), Database: s.Store.Dialect(), Time: s.timeNow(),
+		ID: status.Row.ID, Incarnation: hold.Incarnation, Tick: s.Cluster.Tick(), Database: s.Store.Dialect(), Time: s.timeNow(),
 		Mode: status.Mode, ExecutionMode: string(status.Row.ExecutionMode),
 		Members: mapped(status.Members, func(m *cluster.MemberStatus) Member { return s.toMember(m) }),
 	}
-	if out.Recovery, err = s.recovery(ctx); err != nil {
+	if out.Recovery, err = s.recovery(ctx, hold); err != nil {
 		return nil, err
 	}
 	if out.Archive, err = s.archive(ctx); err != nil {

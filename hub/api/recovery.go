@@ -101,10 +101,9 @@ func (s *server) releaseCluster(ctx context.Context, in *releaseInput) (*body[Cl
 }
 
 // recovery tells of the hold; nil when there is none.
-func (s *server) recovery(ctx context.Context) (*Recovery, error) {
-	hold, err := s.Store.ReadHold(ctx)
-	if err != nil || hold.Kind == "" {
-		return nil, err
+func (s *server) recovery(ctx context.Context, hold hub.Hold) (*Recovery, error) {
+	if hold.Kind == "" {
+		return nil, nil
 	}
 	out := &Recovery{Kind: string(hold.Kind), Since: Time(hold.Since), Reason: hold.Reason, Awaited: []AwaitedRunner{}}
 	awaited, err := s.Dispatch.Awaited(ctx, hold)
