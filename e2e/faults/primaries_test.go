@@ -64,17 +64,24 @@ func newPrimaries(t *testing.T) *primaries {
 	t.Cleanup(w.promoted.Stop)
 	w.second, err = w.a.Enrol(w.ctx, binaries.Runner, w.dir, "second", "p", "two")
 	w.must(err)
-	jobs := w.traced("across", fmt.Sprintf("; until [ -e %s ]; do sleep 0.1; done", w.over))
-	for _, job := range []string{"before", "queued", "theirs", "old", "new", "late", "after"} {
+	jobs := w.traced("across", fmt.Sprintf("; until [ -e %s ]; do sleep 0.1; done", w.over)) +
+		w.traced("theirs", "", "two") + w.traced("lone", "", "none")
+	for _, job := range []string{"before", "queued", "old", "new", "late", "after"} {
 		jobs += w.traced(job, "")
 	}
-	w.must(w.a.ImportJobs(w.ctx, "p", strings.Replace(jobs, "name: theirs\n", "name: theirs\n  runnerTags: [two]\n", 1)))
+	w.must(w.a.ImportJobs(w.ctx, "p", jobs))
 	return w
 }
 
-// traced is a job whose command leaves traces of the job's name on each node.
-func (w *primaries) traced(job, more string) string {
-	return jobYAML(job, 2, true, "node-first", fmt.Sprintf("sh %s/witness %s %s-${node.name} 50 0%s", w.dir, w.dir, job, more))
+// traced is a job whose command leaves traces of the job's name on each node, and does more
+// after that, for runners with these tags.
+func (w *primaries) traced(job, more string, tags ...string) string {
+	step := fmt.Sprintf("sh %s/witness %s %s-${node.name} 50 0%s", w.dir, w.dir, job, more)
+	yaml := jobYAML(job, 2, true, "node-first", step)
+	if len(tags) > 0 {
+		yaml += "  runnerTags: [" + strings.Join(tags, ", ") + "]\n"
+	}
+	return yaml
 }
 
 // split leaves one job running, and two that wait for their runners, in both databases;
@@ -163,9 +170,14 @@ func (w *primaries) runnersComeToOld() {
 	}
 }
 
-// oldIsPutAway goes on with the promoted one alone, as the documentation says.
+// oldIsPutAway goes on with the promoted one alone, by the steps of docs/recovery.md.
 func (w *primaries) oldIsPutAway() {
 	w.Helper()
+	lone, err := w.a.Run(w.ctx, "p", "lone", nil)
+	w.must(err)
+	if out := w.cli(w.a, "executions", "list", "-p", "p", "--status", "queued"); !strings.Contains(out, fmt.Sprint(lone.Number)) || !strings.Contains(out, "lone") {
+		w.Errorf("the old side does not list what goes away with it:\n%s", out)
+	}
 	w.first.Process.Kill()
 	w.second.Process.Kill()
 	w.a.Database.SetTarget(w.promoted.Addr())
@@ -190,6 +202,9 @@ func (w *primaries) oldIsPutAway() {
 		for job := range w.ids {
 			w.succeeds(m, job)
 		}
+	}
+	if e, err := w.a.Execution(w.ctx, lone.ID); err == nil {
+		w.Errorf("what no runner had is there, as %+v; the documentation says that it is not", e)
 	}
 	runners, err := w.hub.Runners(w.ctx)
 	if err != nil || len(runners) != 3 || slices.ContainsFunc(runners, func(r lab.RunnerInfo) bool { return r.Quarantined != "" }) {
