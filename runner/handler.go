@@ -114,9 +114,10 @@ func (r *Runner) answer(link *session.Link, h *holding, a *runnerv1.HoldingAnswe
 	phase, t := h.phase, h.task
 	h.mu.Unlock()
 	if a.GetLost() && phase == granted {
-		h.begin(link, 0, 0)
+		// At once: on a link that is in use, what is told before the hub has taken the spec
+		// in is refused for good.
 		h.mu.Lock()
-		h.wanted, h.tell.muted = true, true
+		h.wanted, h.tell = true, telling{link: link, muted: true}
 		h.mu.Unlock()
 		return
 	}
