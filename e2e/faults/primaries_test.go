@@ -64,7 +64,8 @@ func newPrimaries(t *testing.T) *primaries {
 	t.Cleanup(w.promoted.Stop)
 	w.second, err = w.a.Enrol(w.ctx, binaries.Runner, w.dir, "second", "p", "two")
 	w.must(err)
-	jobs := w.traced("across", fmt.Sprintf("; until [ -e %s ]; do sleep 0.1; done", w.over)) +
+	// Also at the end of a test that failed, which removes the directory.
+	jobs := w.traced("across", fmt.Sprintf("; until [ -e %s ] || [ ! -d %s ]; do sleep 0.1; done", w.over, w.dir)) +
 		w.traced("theirs", "", "two") + w.traced("lone", "", "none")
 	for _, job := range []string{"before", "queued", "old", "new", "late", "after"} {
 		jobs += w.traced(job, "")
@@ -118,7 +119,7 @@ func (w *primaries) eachSideAlone() {
 	w.Helper()
 	w.runnersAt(w.a)
 	w.speak(w.a)
-	w.must(w.first.Start(w.ctx))
+	w.begin(w.first, w.a)
 	w.succeeds(w.a, "queued")
 	w.run(w.a, "old")
 	w.succeeds(w.a, "old")
