@@ -17,7 +17,6 @@ import (
 // clusterState is what GET /cluster tells of a recovery.
 type clusterState struct {
 	Incarnation int64 `json:"incarnation"`
-	Tick        int64 `json:"tick"`
 	Recovery    *struct {
 		Kind    string `json:"kind"`
 		Reason  string `json:"reason"`
