@@ -48,31 +48,78 @@ func (e *Executor) openChannel(ctx context.Context, t *target) (*channel, error)
 			out.NewHostKey = newKey(h, conn)
 			return nil, out
 		}
+		if ctx.Err() != nil {
+			conn.release()
+			return nil, asNotStarted(ctx, h, err)
+		}
 		// A pooled connection may have died unnoticed: then nothing was sent that
 		// mattered, and a new one tells the truth about the node.
-		conn.closeFor(errBroken)
+		conn.retire()
 		conn.release()
-		if fresh || ctx.Err() != nil {
+		if fresh {
 			return nil, asNotStarted(ctx, h, err)
 		}
 	}
 }
 
 // openOn opens a channel on one connection, waiting no longer for the answer than for
-// a new connection.
+// a new connection. Others may run on it: they go on when this one gives up waiting, and
+// when the server is slow with this one; whether it is there at all keepAlive finds out.
 func openOn(ctx context.Context, t *target, conn *connection) (*channel, error) {
-	ctx, cancel := context.WithTimeout(ctx, t.connectTimeout)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { conn.closeFor(errSilent) })
-	ch, requests, err := conn.client.OpenChannel("session", nil)
-	if !stop() && err == nil {
-		_ = ch.Close()
-		err = context.Cause(ctx)
+	o := &opening{conn: conn, answer: make(chan opened, 1), limit: time.NewTimer(t.connectTimeout)}
+	go func() {
+		ch, requests, err := conn.client.OpenChannel("session", nil)
+		o.answer <- opened{ch, requests, err}
+	}()
+	a := o.wait(ctx)
+	if a.err != nil {
+		return nil, a.err
 	}
-	if err != nil {
-		return nil, err
+	return &channel{Channel: a.channel, requests: a.requests, on: conn}, nil
+}
+
+// opening is a channel that a server was asked for.
+type opening struct {
+	conn   *connection
+	answer chan opened
+	limit  *time.Timer
+}
+
+type opened struct {
+	channel  xssh.Channel
+	requests <-chan *xssh.Request
+	err      error
+}
+
+// wait returns the server's answer, or errSilent when none came in time, or why ctx ended.
+func (o *opening) wait(ctx context.Context) opened {
+	select {
+	case a := <-o.answer:
+		o.limit.Stop()
+		return a
+	case <-ctx.Done():
+		o.conn.hold() // until the server has answered it counts this channel
+		go o.giveUp()
+		return opened{err: context.Cause(ctx)}
+	case <-o.limit.C:
+		o.conn.retire()
+		go o.discard()
+		return opened{err: errSilent}
 	}
-	return &channel{Channel: ch, requests: requests, on: conn}, nil
+}
+
+func (o *opening) giveUp() {
+	if a := o.wait(context.Background()); a.err == nil {
+		_ = a.channel.Close()
+	}
+	o.conn.release()
+}
+
+// discard closes a channel that came too late.
+func (o *opening) discard() {
+	if a := <-o.answer; a.err == nil {
+		_ = a.channel.Close()
+	}
 }
 
 func newKey(h *hop, conn *connection) string {

@@ -145,14 +145,14 @@ func background(t *testing.T, s *sshd, e *Executor, c *task.Command) (func(error
 	return cancel, end, out
 }
 
-func within(t *testing.T, end <-chan task.End) task.End {
+func within[T any](t *testing.T, came <-chan T) T {
 	t.Helper()
 	select {
-	case x := <-end:
+	case x := <-came:
 		return x
 	case <-time.After(60 * time.Second):
-		t.Fatal("no end came")
-		return task.End{}
+		t.Fatalf("no %T came", *new(T))
+		return *new(T)
 	}
 }
 

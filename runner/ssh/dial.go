@@ -119,7 +119,7 @@ func dialError(ctx context.Context, h *hop, err error) error {
 	var dns *net.DNSError
 	var refused *xssh.OpenChannelError
 	switch {
-	case ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT):
+	case ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, errSilent):
 		return timeoutError(ctx, h, err)
 	case errors.As(err, &dns):
 		return notStarted("host_not_found", err, "%s: the host name of %s cannot be resolved on the runner: %v", h.name, h.address, dns.Err)

@@ -44,8 +44,10 @@ type connection struct {
 	uses  int // channels and tunnels
 	limit int // channels that the server grants; 0: not known yet
 	idle  *time.Timer
-	cause error // why we closed it; nil: the peer did or it broke
-	asked *time.Timer
+	// retired is set when it did not open a channel: nobody new uses it.
+	retired bool
+	cause   error // why we closed it; nil: the peer did or it broke
+	asked   *time.Timer
 }
 
 var errPoolClosed = errors.New("the runner is ending")
@@ -116,7 +118,7 @@ func (p *pool) addLocked(en *entry, c *connection, key string) error {
 // pick takes a use of a connection that fits and has room.
 func (en *entry) pick(fits func(*connection) bool) *connection {
 	for _, c := range en.connections {
-		if c.cause != nil || (c.limit > 0 && c.uses >= c.limit) || !fits(c) {
+		if c.cause != nil || c.retired || (c.limit > 0 && c.uses >= c.limit) || !fits(c) {
 			continue
 		}
 		c.uses++
@@ -136,7 +138,11 @@ func (c *connection) release() {
 	if c.uses--; c.uses > 0 || c.cause != nil {
 		return
 	}
-	c.idle = time.AfterFunc(c.pool.idleTimeout, func() {
+	after := c.pool.idleTimeout
+	if c.retired {
+		after = 0
+	}
+	c.idle = time.AfterFunc(after, func() {
 		c.pool.mu.Lock()
 		unused := c.uses == 0
 		if unused {
@@ -147,6 +153,20 @@ func (c *connection) release() {
 			_ = c.client.Close()
 		}
 	})
+}
+
+// hold counts one more use of a connection in use.
+func (c *connection) hold() {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.uses++
+}
+
+// retire lets nobody new use the connection. Those who do go on; the last one closes it.
+func (c *connection) retire() {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.retired = true
 }
 
 var errIdle = errors.New("closed because nobody used it")

@@ -1,7 +1,9 @@
 package ssh
 
 import (
+	"context"
 	"encoding/pem"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -25,6 +27,16 @@ type oddServer struct {
 // serveOdd serves sessions with handle, which gets the channel and its requests.
 func serveOdd(t *testing.T, config *xssh.ServerConfig, handle func(xssh.Channel, <-chan *xssh.Request, *xssh.ServerConn)) *oddServer {
 	t.Helper()
+	return serveChannels(t, config, func(asked xssh.NewChannel, conn *xssh.ServerConn) {
+		if ch, requests, err := asked.Accept(); err == nil {
+			go handle(ch, requests, conn)
+		}
+	})
+}
+
+// serveChannels has channel called for each channel that a client asks for, in turn.
+func serveChannels(t *testing.T, config *xssh.ServerConfig, channel func(xssh.NewChannel, *xssh.ServerConn)) *oddServer {
+	t.Helper()
 	private, public := newKeyPair(t)
 	signer, err := xssh.ParsePrivateKey(private)
 	if err != nil {
@@ -37,12 +49,8 @@ func serveOdd(t *testing.T, config *xssh.ServerConfig, handle func(xssh.Channel,
 			return
 		}
 		go xssh.DiscardRequests(reqs)
-		for open := range chans {
-			ch, requests, err := open.Accept()
-			if err != nil {
-				return
-			}
-			go handle(ch, requests, conn)
+		for asked := range chans {
+			channel(asked, conn)
 		}
 	})
 	return &oddServer{address: address, hostKey: public}
@@ -203,6 +211,72 @@ func TestSilentNode(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
+}
+
+// A command that is given up while the node opens its channel, and a node that does not
+// open it in time, take nothing from the command that runs on the same connection.
+func TestOpeningHarmsNoOther(t *testing.T) {
+	t.Parallel()
+	for _, stopped := range []bool{true, false} {
+		t.Run(fmt.Sprintf("stopped %v", stopped), func(t *testing.T) {
+			t.Parallel()
+			opens := make(chan xssh.NewChannel, 3)
+			s := serveChannels(t, &xssh.ServerConfig{PasswordCallback: byPassword}, func(asked xssh.NewChannel, _ *xssh.ServerConn) { opens <- asked })
+			e := newExecutor(t)
+			command := s.command(func(c *task.Command) { c.Settings["ssh-connection-timeout"] = "1000" })
+			prepared := prepare(t.Context(), e, command)
+			ch, requests := accept(t, opens)
+			first, end := within(t, prepared), make(chan task.End, 1)
+			go func() { end <- first.Run(t.Context(), newRecorder()) }()
+			_ = within(t, requests).Reply(true, nil)
+
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			second := prepare(ctx, e, command)
+			late := within(t, opens)
+			if stopped {
+				stop()
+			} else {
+				accept(t, opens) // on a connection of its own
+			}
+			if p := within(t, second); (p == nil) != stopped {
+				t.Errorf("prepared %v, want %v", p != nil, !stopped)
+			}
+			_, requests, err := late.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range requests { // until the client closes it
+			}
+			_, _ = ch.SendRequest("exit-status", false, []byte{0, 0, 0, 0})
+			_ = ch.Close()
+			if got := within(t, end); got.Outcome != succeeded {
+				t.Errorf("the first command: %+v", got)
+			}
+		})
+	}
+}
+
+// prepare tells the command once it is prepared, nil if it is not.
+func prepare(ctx context.Context, e *Executor, c *task.Command) <-chan task.Process {
+	prepared := make(chan task.Process, 1)
+	go func() {
+		p, err := e.Prepare(ctx, c)
+		if err != nil {
+			p = nil
+		}
+		prepared <- p
+	}()
+	return prepared
+}
+
+func accept(t *testing.T, opens <-chan xssh.NewChannel) (xssh.Channel, <-chan *xssh.Request) {
+	t.Helper()
+	ch, requests, err := within(t, opens).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch, requests
 }
 
 // proxy passes bytes until it is frozen.
