@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,11 @@ type clusterWorld struct {
 	*world
 	cluster *lab.Cluster
 }
+
+// starting is held by the test that starts a cluster: a database that is made and three
+// members that migrate it take a small machine for seconds, and from several at once other
+// tests' members would miss their leases.
+var starting sync.Mutex
 
 type clusterSetup struct {
 	ctx       context.Context //nolint:containedctx // of the test; nil: three minutes
@@ -56,7 +62,7 @@ func newClusterWorld(t *testing.T, s clusterSetup) *clusterWorld {
 		}
 		w.cluster.Stop()
 	})
-	w.must(w.cluster.Start(ctx))
+	w.must(startAlone(ctx, w.cluster))
 	w.pg, w.hub = w.cluster.Postgres, w.cluster.Members[0].Hub
 	w.project(setup{nodes: s.nodes, nodesYAML: cmp.Or(s.nodesYAML, mixedNodes(s.nodes))})
 	w.runner, err = w.hub.Enrol(ctx, s.programs.Runner, w.dir, "runner", "p")
@@ -65,6 +71,12 @@ func newClusterWorld(t *testing.T, s clusterSetup) *clusterWorld {
 	// Members learn of one another with their heartbeats, and tell it on.
 	w.await("the runner knows all members", 30*time.Second, func() bool { return len(w.runner.Knows()) >= s.members })
 	return w
+}
+
+func startAlone(ctx context.Context, c *lab.Cluster) error {
+	starting.Lock()
+	defer starting.Unlock()
+	return c.Start(ctx)
 }
 
 // mixedNodes has every second node on the runner's own host.

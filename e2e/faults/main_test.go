@@ -37,7 +37,7 @@ var pours = flag.Int("pour", 0, "print so many lines, a thousand a second, and e
 
 // sideBySide is how many tests run at once: most of them wait for real time to pass,
 // and would do so one after another on a machine with two cores.
-const sideBySide = "8"
+const sideBySide = "6"
 
 func TestMain(m *testing.M) {
 	flag.Parse()

@@ -17,6 +17,7 @@ import (
 // clusterState is what GET /cluster tells of a recovery.
 type clusterState struct {
 	Incarnation int64 `json:"incarnation"`
+	Tick        int64 `json:"tick"`
 	Recovery    *struct {
 		Kind    string `json:"kind"`
 		Reason  string `json:"reason"`
@@ -54,7 +55,7 @@ func (w *world) freeAgain() {
 // named imports a job whose witness on each node leaves traces of the job's name.
 func (w *world) named(job, pause string, lines int) {
 	w.Helper()
-	step := fmt.Sprintf("sh %s/witness %s %s-${node.name} %d %s", w.dir, w.dir, job, lines, pause)
+	step := fmt.Sprintf("bash %s/witness %s %s-${node.name} %d %s", w.dir, w.dir, job, lines, pause)
 	w.must(w.hub.ImportJobs(w.ctx, "p", jobYAML(job, 2, true, "node-first", step)))
 }
 

@@ -248,7 +248,7 @@ func alive(pid string) bool {
 func TestHostReboots(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, setup{nodes: 3, local: true, runnerEnv: []string{"FAIRLEAD_TEST_HOST=one", "FAIRLEAD_TEST_BOOT=one"}})
-	step := "echo $$ > " + w.dir + "/${node.name}.shell; sh " + w.dir + "/witness " + w.dir + " ${node.name} 3 0 && case ${node.name} in node002) sleep 300;; esac"
+	step := "echo $$ > " + w.dir + "/${node.name}.shell; bash " + w.dir + "/witness " + w.dir + " ${node.name} 3 0 && case ${node.name} in node002) sleep 300;; esac"
 	w.job(1, true, "node-first", step)
 	id := w.run()
 	w.await("node 2 is in mid-step", 20*time.Second, func() bool { return len(w.lines("node002.ends")) == 1 })
@@ -272,7 +272,7 @@ func TestHostReboots(t *testing.T) {
 func TestDiskOnAnotherHost(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, setup{nodes: 3, local: true, runnerEnv: []string{"FAIRLEAD_TEST_HOST=one", "FAIRLEAD_TEST_BOOT=one"}})
-	step := "echo $$ > " + w.dir + "/${node.name}.shell; sh " + w.dir + "/witness " + w.dir + " ${node.name} 3 0 && case ${node.name} in node002) sleep 300;; esac"
+	step := "echo $$ > " + w.dir + "/${node.name}.shell; bash " + w.dir + "/witness " + w.dir + " ${node.name} 3 0 && case ${node.name} in node002) sleep 300;; esac"
 	w.job(1, true, "node-first", step)
 	id := w.run()
 	w.await("node 2 is in mid-step", 20*time.Second, func() bool { return len(w.lines("node002.ends")) == 1 })

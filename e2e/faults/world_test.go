@@ -45,17 +45,17 @@ type setup struct {
 	hubArgs    []string
 }
 
-// witness notes its start, prints numbered lines and keeps a copy of them.
-const witness = `#!/bin/sh
+// witness notes its start, prints numbered lines and keeps a copy of them. It waits and
+// counts within the shell: a process for each line would be most of what these tests do.
+const witness = `#!/bin/bash
 # usage: witness DIR NAME LINES PAUSE
 echo $$ >> "$1/$2.starts"
-i=0
-while [ $i -lt "$3" ]; do
-  i=$((i+1))
-  line="$2 line $i of $3 $(printf '%0*d' $((i % 60 + 1)) $i)"
+exec 3<> <(:) # nothing comes from there
+for ((i = 1; i <= $3; i++)); do
+  printf -v line '%s line %d of %d %0*d' "$2" $i "$3" $((i % 60 + 1)) $i
   echo "$line"
   echo "$line" >> "$1/$2.copy"
-  [ "$4" = 0 ] || sleep "$4"
+  [ "$4" = 0 ] || read -rt "$4" -u 3
 done
 echo $$ >> "$1/$2.ends"
 `
@@ -176,7 +176,7 @@ func jobYAML(name string, threads int, keepgoing bool, strategy string, steps ..
 }
 
 func (w *world) witnessStep(lines int, pause string) string {
-	return fmt.Sprintf("sh %s/witness %s ${node.name} %d %s", w.dir, w.dir, lines, pause)
+	return fmt.Sprintf("bash %s/witness %s ${node.name} %d %s", w.dir, w.dir, lines, pause)
 }
 
 func (w *world) run() string {

@@ -137,28 +137,25 @@ func (pg *Postgres) Start(ctx context.Context) error {
 // Transactions is how many the server has committed and rolled back so far, whoever's they
 // are.
 func (pg *Postgres) Transactions(ctx context.Context) (n int64, err error) {
-	db, err := sql.Open("pgx", pg.URL())
-	if err != nil {
-		return 0, fmt.Errorf("opening the database: %w", err)
-	}
-	defer func() { _ = db.Close() }()
-	if err := db.QueryRowContext(ctx, "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database").Scan(&n); err != nil {
-		return 0, fmt.Errorf("counting transactions: %w", err)
-	}
-	return n, nil
+	return n, pg.ask(ctx, &n, "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database")
 }
 
 // OutputRows reports whether output is stored in rows, and not in an archive alone.
 func (pg *Postgres) OutputRows(ctx context.Context) (some bool, err error) {
+	return some, pg.ask(ctx, &some, "SELECT EXISTS (SELECT FROM output_chunk)")
+}
+
+// ask reads the one value of a query.
+func (pg *Postgres) ask(ctx context.Context, value any, query string, args ...any) error {
 	db, err := sql.Open("pgx", pg.URL())
 	if err != nil {
-		return false, fmt.Errorf("opening the database: %w", err)
+		return fmt.Errorf("opening the database: %w", err)
 	}
 	defer func() { _ = db.Close() }()
-	if err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM output_chunk)").Scan(&some); err != nil {
-		return false, fmt.Errorf("looking for stored output: %w", err)
+	if err := db.QueryRowContext(ctx, query, args...).Scan(value); err != nil {
+		return fmt.Errorf("asking the server (%s): %w", query, err)
 	}
-	return some, nil
+	return nil
 }
 
 // StopImmediate ends the server as pg_ctl stop -m immediate does: no checkpoint, so

@@ -151,10 +151,13 @@ func free(addr string) bool {
 	return err == nil
 }
 
-// Poll calls try until it returns nil, and returns its last error when ctx ends.
+// Poll calls try until it returns nil, and returns its last error when ctx ends. It begins
+// with so much time between two calls, and goes on with a twentieth of what has passed, a
+// fifth of a second at most: many that wait at once would else have hub and database
+// answer nobody but them.
 func Poll(ctx context.Context, every time.Duration, try func() error) error {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+	const seldom = 200 * time.Millisecond
+	began := time.Now()
 	for {
 		err := try()
 		if err == nil {
@@ -163,7 +166,7 @@ func Poll(ctx context.Context, every time.Duration, try func() error) error {
 		select {
 		case <-ctx.Done():
 			return errors.Join(err, ctx.Err())
-		case <-ticker.C:
+		case <-time.After(max(every, min(time.Since(began)/20, seldom))):
 		}
 	}
 }
