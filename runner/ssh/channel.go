@@ -99,7 +99,7 @@ func (o *opening) wait(ctx context.Context) opened {
 		return a
 	case <-ctx.Done():
 		o.conn.hold() // until the server has answered it counts this channel
-		go o.giveUp()
+		go o.giveUp(context.WithoutCancel(ctx))
 		return opened{err: context.Cause(ctx)}
 	case <-o.limit.C:
 		o.conn.retire()
@@ -108,8 +108,9 @@ func (o *opening) wait(ctx context.Context) opened {
 	}
 }
 
-func (o *opening) giveUp() {
-	if a := o.wait(context.Background()); a.err == nil {
+// giveUp gives the channel's place back; ctx does not end.
+func (o *opening) giveUp(ctx context.Context) {
+	if a := o.wait(ctx); a.err == nil {
 		_ = a.channel.Close()
 	}
 	o.conn.release()
