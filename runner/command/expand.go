@@ -20,7 +20,7 @@ func Expand(text string, c Context) (string, error) {
 	if !strings.Contains(text, "${") {
 		return text, nil
 	}
-	e := expander{text: text, context: c, frames: []frame{{kind: bare}}, wordStart: true}
+	e := expander{text: text, context: c, frames: []frame{{kind: bare}}, wordStart: true, named: -1}
 	for e.pos < len(e.text) {
 		if err := e.step(); err != nil {
 			return "", err
@@ -57,6 +57,10 @@ type expander struct {
 	frames  []frame
 	// wordStart is whether a word may begin here: only there does # begin a comment.
 	wordStart bool
+	// named is where the last name behind a $ ends, and lone whether there is none: a
+	// value right there would be read as more of the name, or as what the $ begins.
+	named int
+	lone  bool
 	// unsure is why the quoting of what follows cannot be told; "" while it can.
 	unsure string
 }
@@ -109,12 +113,18 @@ func (e *expander) substitute(ref reference) error {
 	if e.unsure != "" && !ref.unquoted() {
 		return refuse(ref, e.unsure)
 	}
+	joined := e.pos == e.named
+	if joined && e.lone && e.top().kind == bare && !ref.unquoted() {
+		return refuse(ref, "right behind a $")
+	}
 	e.pos += ref.size
 	switch {
 	case ref.unquoted():
 		e.out.WriteString(v)
 	case e.top().kind == single:
 		e.out.WriteString(insideSingle(v))
+	case e.top().kind == double && joined:
+		e.out.WriteString(`"` + Quote(v) + `"`)
 	case e.top().kind == double:
 		e.out.WriteString(insideDouble(v))
 	default:
@@ -266,10 +276,43 @@ func (e *expander) dollar() error {
 		// Shells do not agree on where it ends.
 		e.unsure = "after $' '"
 		e.copyText(2)
+	case strings.HasPrefix(rest, "$$") && !references(rest[1:]):
+		if len(rest) > 2 && strings.IndexByte("({[", rest[2]) >= 0 {
+			// Shells do not agree on whether the second $ begins something, too.
+			e.unsure = "after $$ and a bracket"
+		}
+		e.copyText(2)
 	default:
 		e.copyText(1)
+		e.name()
 	}
 	return nil
+}
+
+func references(text string) bool {
+	_, ok := parseReference(text)
+	return ok
+}
+
+// name copies the name behind a $.
+func (e *expander) name() {
+	e.lone = true
+	for e.pos < len(e.text) {
+		switch c := e.text[e.pos]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_':
+			e.lone = false
+			e.copyText(1)
+			continue
+		case strings.HasPrefix(e.rest(), "\\\n"):
+			if e.lone {
+				e.unsure = "after a $ whose line is continued"
+			}
+			e.copyText(2)
+			continue
+		}
+		break
+	}
+	e.named = e.pos
 }
 
 // parameter copies the shell's own ${...}. Where it holds more than plain text, shells

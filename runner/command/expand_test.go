@@ -72,6 +72,9 @@ func TestExpandRefuses(t *testing.T) {
 		{`echo ${HOME:-"}"} ${option.x}`, "quotes or braces"},
 		{"echo $[1] ${option.x}", "after $[ ]"},
 		{"echo $((: a) ; : b) ${option.x}", "arithmetic"},
+		{"echo $${option.x}", `behind a $`},
+		{`echo "$$(${option.x})"`, "bracket"},
+		{"echo \"$\\\n(echo ${option.x})\"", "continued"},
 		{"echo \x00", "NUL"},
 	}
 	for _, test := range tests {

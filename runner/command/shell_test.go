@@ -24,7 +24,7 @@ func shells(t testing.TB) [][]string {
 // nasty are values that have broken out of quotes somewhere.
 func nasty() []string {
 	return []string{
-		"", " ", "a b", "; touch canary", "$(touch canary)", "`touch canary`", "| touch canary", "\ntouch canary\n",
+		"", " ", "a b", "; touch canary", "$(touch canary)", "(touch canary)", "`touch canary`", "| touch canary", "\ntouch canary\n",
 		"'", "''", `'"'"'`, `'; touch canary; '`, `"; touch canary; "`, `\`, `\'`, `\"`, `a\`, "\\\n", "*", "~", "~root",
 		"{a,b}", "-rf", "--upload-pack=x", "#", "# x", "$HOME", "${HOME}", "$'\\n'", "!x!", "%PATH%", "&", ">canary", "<x",
 		"\xff\xfe", "\x01\x1b[31m", "é世界", "EOF", "x\nEOF\ntouch canary", ")", "$((1))", "a[$(touch canary)]", "=ls", "}", "${x}", "esac",
@@ -134,6 +134,9 @@ func places() []place {
 		{"in a function", `f() { printf '%s.' "$1"; }; f ${option.x}`, between("", ".")},
 		{"in a case", `case ${option.x} in nothing) ;; *) printf '%s.' ${option.x};; esac`, between("", ".")},
 		{"continued line", "printf '%s.' \\\n${option.x}", between("", ".")},
+		{"after a dollar, double", `printf '%s.' "a$${option.x}b"`, between("a$", "b.")},
+		{"after a process id, double", `x="$$${option.x}"; printf '%s.' "${x#$$}"`, between("", ".")},
+		{"after a variable, double", `printf '%s.' "$HOME${option.x}b"`, between("/nowhere", "b.")},
 	}
 }
 
@@ -184,7 +187,7 @@ func TestExpandNeverRunsValues(t *testing.T) {
 		": \"${HOME:-'}\"\n", ": ${HOME:-'}'}\n", ": \"${HOME:-\"'\"}\"\n", ": ${HOME#\\'}\n", ": ${#HOME} ",
 		": $(case a in a) : \"'\";; esac)\n", ": $(: ')' \")\" # )\n)\n", ": `: \\`: \"'\"\\` \\'`\n", ": $'\\''\n",
 		": $((1+(2))) ", ": $((: 1) ; : 2) ", "((1)) ", ": $[1] ", ": \\' \\\" ", "if :; then : ${option.x}; fi\n", "{ :; } | cat\n",
-		"'", "\"", "`", "$(", ")", "}", "\\", " ",
+		"'", "\"", "`", "$(", ")", "}", "\\", " ", "$", "$$", "$x", ": $${option.x}\n", ": \"$${option.x}\"\n", "$\\\n", "(",
 	})
 	rapid.Check(t, func(r *rapid.T) {
 		template := strings.Join(rapid.SliceOfN(fragments, 1, 5).Draw(r, "fragments"), "") + ": ${option.x}"
