@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +104,32 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 		_, err := a.SignIn(ctx, name, "correct horse battery")
 		if hub.ErrorCode(err) != hub.CodeExhausted || !strings.Contains(err.Error(), "try again in") {
 			t.Errorf("%s, after %d wrong tries: %v", name, freeTries, err)
+		}
+	}
+}
+
+// Tries that come together are slowed down as those that follow one another: else as many
+// passwords could be tried as a hub takes connections.
+func TestGuessingTogetherIsSlowedDown(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	a := newAuth(t, storetest.New(t), Config{})
+	if _, err := a.CreateUser(ctx, org, "ann", "correct horse battery", false); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ann", "nobody"} {
+		var tried atomic.Int64
+		var guessing sync.WaitGroup
+		for range 30 {
+			guessing.Go(func() {
+				if _, err := a.SignIn(ctx, name, "wrong"); hub.ErrorCode(err) == hub.CodeUnauthenticated {
+					tried.Add(1)
+				}
+			})
+		}
+		guessing.Wait()
+		if n := tried.Load(); n < freeTries || n > freeTries+maxHashing {
+			t.Errorf("%s: %d passwords were tried", name, n)
 		}
 	}
 }

@@ -27,14 +27,15 @@ func (a *Auth) checkPassword(ctx context.Context, name, password string) (*hub.U
 	if known && u.PasswordHash != "" {
 		hash = u.PasswordHash
 	}
-	if err := a.slowedDown(ctx, u, known, name); err != nil {
-		return nil, err
-	}
 	select {
 	case a.hashing <- struct{}{}:
 		defer func() { <-a.hashing }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+	// Not before: of tries that come together, all would find that none was wrong yet.
+	if err := a.slowedDown(ctx, u, known, name); err != nil {
+		return nil, err
 	}
 	right, err := verifyPassword(hash, password)
 	if err != nil {
