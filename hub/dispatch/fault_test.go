@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -303,6 +304,61 @@ func TestStartRefusesWhatCannotRun(t *testing.T) {
 			t.Errorf("%d executions were left, %v", len(list), err)
 		}
 		b.wantEnd(b.run(&empty), hub.StatusSucceeded, true)
+	})
+}
+
+// The filter that a run gives may refer to options, as its job's may. One that is empty with
+// them would be all nodes: what an option that was left out must never mean.
+func TestFiltersOfOptions(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		b.nodes("a1", "a2", "b1")
+		by := func(filter, exclude string) *hub.Job {
+			j := onNodes(job("x"), "1", true)
+			j.Options = []hub.Option{{Name: "nodes"}, {Name: "not"}}
+			j.Dispatch.Filter, j.Dispatch.FilterExclude = filter, exclude
+			j.Dispatch.Editable, j.Dispatch.ExcludePrecedence = true, true
+			return j
+		}
+		for _, tt := range []struct {
+			filter, exclude, override, nodes, not string
+			want                                  string // "": refused
+		}{
+			{filter: "${option.nodes}", nodes: "tags: a", want: "a1 a2"},
+			{filter: "${option.nodes}", nodes: ".*", want: "a1 a2 b1"},
+			{filter: "${option.nodes}"},
+			{filter: "${option.nodes}", nodes: " "},
+			{filter: "${option.nodes}", exclude: "a1"},
+			{filter: "a.*", exclude: "${option.not}", want: "a1 a2"},
+			{filter: "a.*", exclude: "${option.not}", not: "a1", want: "a2"},
+			{filter: "a1", override: ".* !name: ${option.not}", not: "a2", want: "a1 b1"},
+			{filter: "a1", override: "${option.nodes}", nodes: "b1", want: "b1"},
+			{filter: "a1", override: "${option.nodes}"},
+			{filter: "a1", override: "name: ${option.other}"},
+			{filter: "a1", override: " "},
+			{filter: " "},
+		} {
+			row, err := b.d.Start(t.Context(), dispatch.StartRequest{
+				OrganisationID: hub.DefaultOrganisationID, ProjectID: "web", Definition: by(tt.filter, tt.exclude), NodeFilter: tt.override,
+				Options: map[string]string{"nodes": tt.nodes, "not": tt.not},
+			})
+			if tt.want == "" {
+				if hub.ErrorCode(err) != hub.CodeInvalid {
+					t.Errorf("%+v: %v", tt, err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%+v: %v", tt, err)
+				continue
+			}
+			var names []string
+			for _, n := range row.Nodes {
+				names = append(names, n.Name)
+			}
+			if got := strings.Join(names, " "); got != tt.want {
+				t.Errorf("%+v selects %q", tt, got)
+			}
+		}
 	})
 }
 

@@ -242,10 +242,15 @@ func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.J
 		return []hub.Node{hub.LocalNode()}, nil
 	}
 	dispatch := def.Dispatch
-	for _, text := range []*string{&dispatch.Filter, &dispatch.FilterExclude} {
+	for _, text := range []*string{&dispatch.Filter, &dispatch.FilterExclude, &choice.Filter} {
+		given := *text
 		var err error
-		if *text, err = nodefilter.Expand(*text, def.Options, plain); err != nil {
+		if *text, err = nodefilter.Expand(given, def.Options, plain); err != nil {
 			return nil, err
+		}
+		// A blank filter selects all there is, which an option that was left out must not do.
+		if given != "" && strings.TrimSpace(*text) == "" && text != &dispatch.FilterExclude {
+			return nil, hub.Errorf(hub.CodeInvalid, "The node filter %q is empty with the options of this run, and would select every node. Give its option a value; all nodes are .*", given)
 		}
 	}
 	all, err := d.nodeLists.nodes(ctx, d.st, project)
