@@ -22,7 +22,13 @@ func (r *reader) toEnd() {
 func (r *reader) back(ctx context.Context, n int64) error {
 	for _, s := range slices.Backward(r.order) {
 		k := keyOf(s.log.AttemptID)
-		for at := r.pos[k]; n > 0 && (at.seq > 0 || at.skip > 0); {
+		at := r.pos[k]
+		// A cursor may lie far behind the end: a forged one, or one that a log which was lost
+		// in part has given. All the way from there would be chunks that nobody has.
+		if at.seq > s.log.Next {
+			at = position{seq: s.log.Next}
+		}
+		for n > 0 && (at.seq > 0 || at.skip > 0) {
 			var err error
 			if at, n, err = r.backInto(ctx, s, at, n); err != nil {
 				return err

@@ -1,6 +1,8 @@
 package output_test
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -118,6 +120,25 @@ func mustRead(r *rig, q output.Query) []string {
 	r.t.Helper()
 	lines, _ := r.read(q)
 	return lines
+}
+
+// A cursor that lies behind the end of its log, and as far as a number goes, is the end.
+func TestBackFromBehindTheEnd(t *testing.T) {
+	both(t, func(t *testing.T, st *store.Store) {
+		r := newRig(t, st, []int{0}, []int{0})
+		s := r.attempts[0]
+		r.send(s.print("0.0 a", "0.0 b", "0.0 c"))
+		_, cursors := r.read(output.Query{})
+		raw, err := base64.RawURLEncoding.DecodeString(cursors[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		const version, key = 1, 6
+		far := append(binary.AppendUvarint(raw[:version+key:version+key], 1<<62), 0)
+		if got := mustRead(r, output.Query{Cursor: base64.RawURLEncoding.EncodeToString(far), Back: 2}); !slices.Equal(got, []string{"0.0 b", "0.0 c"}) {
+			t.Errorf("it reads %q", got)
+		}
+	})
 }
 
 // Chunks that lie elsewhere, or are of other nodes, are not read: those here would fail.
