@@ -79,6 +79,14 @@ func TestEnds(t *testing.T) {
 			c.Settings["ssh-shell"] = "/bin/dash"
 			c.Env = []string{"RD_X=1"}
 		}, want: task.End{Outcome: failed, Code: 4, Exited: true, EndProven: true, Reason: "non_zero_exit"}, stdout: "/bin/dash 1\n"},
+		{
+			name: "another shell, in a terminal", text: `echo "$RD_X"; tr '\0' ' ' </proc/$$/cmdline | grep -c "hun[t]"`,
+			change: func(c *task.Command) {
+				c.Settings["ssh-shell"], c.Settings["always-set-pty"] = "/bin/dash", "true"
+				c.Env = []string{"RD_X=hunter"} // which the login shell is not to read
+			},
+			want: task.End{Outcome: failed, Code: 1, Exited: true, EndProven: true, Reason: "non_zero_exit"}, stdout: "hunter\r\n0\r\n",
+		},
 		{name: "bare", text: "echo $FAIRLEAD_STEP.", change: set("ssh-command-wrapper", "none"), want: task.End{Outcome: succeeded, Exited: true, EndProven: true}, stdout: ".\n"},
 		{name: "terminal", text: "test -t 0 && test -t 1 && echo tty; exit 5", change: set("always-set-pty", "true"), want: task.End{Outcome: failed, Code: 5, Exited: true, EndProven: true, Reason: "non_zero_exit"}, stdout: "tty\r\n"},
 		{name: "syntax error", text: "if", want: task.End{Outcome: failed, Code: 2, Exited: true, EndProven: true, Reason: "non_zero_exit"}, stderr: "*"},

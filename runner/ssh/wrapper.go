@@ -36,7 +36,7 @@ func (p *process) request() (exec string, stdin []byte) {
 		return p.text, nil
 	case p.byFile():
 		return p.inShell(tell + p.export("") + p.fromFile()), nil
-	case p.inline() && (p.target.shell == "" || p.target.pty):
+	case p.inline() && p.target.shell == "":
 		return p.inShell(tell + p.whole("")), nil
 	}
 	// The whole rest over stdin, read line by line by the shell itself, and run only if
@@ -70,8 +70,12 @@ func (p *process) inline() bool {
 	return hidden == "" && !p.command.LineHoldsSecret() && len(p.whole("")) < maxInline
 }
 
-// byFile reports whether the command comes in a file on the node.
-func (p *process) byFile() bool { return p.target.pty && !p.target.bare && !p.inline() }
+// byFile reports whether the command comes in a file on the node. A login shell that needs
+// another one to run commands is not to read them: fish takes a backslash within single
+// quotes for more than itself, and so a value for commands.
+func (p *process) byFile() bool {
+	return p.target.pty && !p.target.bare && (p.target.shell != "" || !p.inline())
+}
 
 // fromFile runs the command that lies in the file, which is gone before it begins.
 func (p *process) fromFile() string {
