@@ -319,11 +319,21 @@ func (e *expander) name() {
 // disagree on its quotes, so nothing after it is sure.
 func (e *expander) parameter() error {
 	e.copyText(2)
-	for e.pos < len(e.text) {
+	for depth := 0; e.pos < len(e.text); {
 		if ref, ok := parseReference(e.rest()); ok {
 			return refuse(ref, "inside another ${ }")
 		}
-		switch e.text[e.pos] {
+		c := e.text[e.pos]
+		if depth > 0 && (c == '}' || c == '#' || startsWord(e.rest(), "case")) {
+			// Of a command in it, whose end cannot be told then.
+			e.unsure = "after a ${ } that holds such a command"
+			return nil
+		}
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			depth = max(0, depth-1)
 		case '}':
 			e.copyText(1)
 			return nil
@@ -365,6 +375,10 @@ func (e *expander) arithmetic() error {
 				return err
 			}
 			continue
+		}
+		if startsWord(e.rest(), "case") {
+			e.unsure = "in or after arithmetic that cannot be told from commands"
+			return nil
 		}
 		switch e.text[e.pos] {
 		case '\'', '"', '\\', '`', '{', '#':

@@ -134,6 +134,7 @@ func places() []place {
 		{"in a function", `f() { printf '%s.' "$1"; }; f ${option.x}`, between("", ".")},
 		{"in a case", `case ${option.x} in nothing) ;; *) printf '%s.' ${option.x};; esac`, between("", ".")},
 		{"continued line", "printf '%s.' \\\n${option.x}", between("", ".")},
+		{"after a command in the shell's own", `printf '%s' "$(printf '%s.' ${HOME:+$(echo /a)}${option.x})"`, between("/a", ".")},
 		{"after a dollar, double", `printf '%s.' "a$${option.x}b"`, between("a$", "b.")},
 		{"after a process id, double", `x="$$${option.x}"; printf '%s.' "${x#$$}"`, between("", ".")},
 		{"after a variable, double", `printf '%s.' "$HOME${option.x}b"`, between("/nowhere", "b.")},
