@@ -100,7 +100,7 @@ func (w *lineWriter) record(v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding the log: %w", err)
 	}
-	_, err = w.out.Write(append(b, '\n'))
+	_, err = w.out.Write(append(inert(b), '\n'))
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
@@ -593,6 +594,37 @@ func TestHarmless(t *testing.T) {
 	} {
 		if got := string(harmless([]byte(in))); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
+// What others named or printed steers no terminal as JSON either, nor in what a search finds.
+func TestNothingSteersTheTerminal(t *testing.T) {
+	t.Parallel()
+	const hostile = "a\u009b2J\u202eb\x7f\x1b[2Jü"
+	var out bytes.Buffer
+	l := rest.LogLine{Node: hostile, Text: hostile}
+	m := rest.LogMatch{Node: hostile, Parts: []rest.LogPart{{Text: hostile}}, Ahead: &[]rest.LogLine{l}}
+	for name, write := range map[string]func() error{
+		"ndjson": func() error { return (&lineWriter{out: &out, records: true}).line(l) },
+		"json":   func() error { return (&app{out: &out, flags: flags{output: "json"}}).encode(l) },
+		"yaml":   func() error { return (&app{out: &out, flags: flags{output: "yaml"}}).encode(l.Text[:8]) },
+		"search": func() error { return (&matchWriter{out: &out, terminal: true}).match(m) },
+	} {
+		out.Reset()
+		if err := write(); err != nil {
+			t.Fatal(err)
+		}
+		text := out.String()
+		if strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && unicode.IsControl(r) || name != "yaml" && r == '\u202e' }) {
+			t.Errorf("%s writes %q", name, text)
+		}
+		if !strings.Contains(name, "json") {
+			continue
+		}
+		var back rest.LogLine
+		if err := json.Unmarshal(out.Bytes(), &back); err != nil || back.Text != hostile || back.Node != hostile {
+			t.Errorf("%s is read as %q, %v", name, back.Text, err)
 		}
 	}
 }

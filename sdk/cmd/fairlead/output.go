@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -89,8 +90,29 @@ func (a *app) print(b []byte) error {
 		return fmt.Errorf("encoding the answer: %w", err)
 	}
 	out.WriteByte('\n')
-	_, err := a.out.Write(out.Bytes())
+	_, err := a.out.Write(inert(out.Bytes()))
 	return err
+}
+
+// inert writes characters of a JSON text that may steer a terminal by their numbers, which
+// mean the same to who reads it. JSON has the others so already.
+func inert(text []byte) []byte {
+	if bytes.IndexFunc(text, steers) < 0 {
+		return text
+	}
+	out := make([]byte, 0, len(text)+len(text)/8)
+	for _, r := range string(text) {
+		if steers(r) {
+			out = fmt.Appendf(out, "\\u%04x", r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
+}
+
+func steers(r rune) bool {
+	return r >= 0x7f && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
 }
 
 func (a *app) printYAML(b []byte) error {

@@ -99,7 +99,7 @@ func (w *matchWriter) match(m rest.LogMatch) error {
 		}
 	}
 	w.last = &m
-	text := fmt.Appendf(nil, "%s:%d:", m.Node, m.Line+1)
+	text := fmt.Appendf(nil, "%s:%d:", oneLine(m.Node), m.Line+1)
 	for _, p := range m.Parts {
 		piece := []byte(p.Text)
 		if w.terminal {
@@ -142,7 +142,7 @@ func (w *matchWriter) line(l rest.LogLine) error {
 	if w.terminal {
 		text = harmless(text)
 	}
-	_, err := w.out.Write(append(append(fmt.Appendf(nil, "%s-%d-", l.Node, l.Line+1), text...), '\n'))
+	_, err := w.out.Write(append(append(fmt.Appendf(nil, "%s-%d-", oneLine(l.Node), l.Line+1), text...), '\n'))
 	return err
 }
 
