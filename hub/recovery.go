@@ -18,6 +18,9 @@ const (
 	HoldPlanned HoldKind = "planned"
 )
 
+// ProofLife is how old a mark or a grant may be that proves that the database went back.
+const ProofLife = 30 * 24 * time.Hour
+
 // Hold says whether the cluster is held, and since when and why.
 type Hold struct {
 	// Incarnation of the database, also when it is not held.

@@ -17,7 +17,7 @@ import (
 const (
 	// proofLife is how old a mark or a grant may be that proves that the database went
 	// back, and how long ago a runner may have been here to be waited for after a restore.
-	proofLife = 30 * 24 * time.Hour
+	proofLife = hub.ProofLife
 	// maxIncarnations bounds how far above the database's own a runner's incarnation may
 	// be for its marks to be looked at.
 	maxIncarnations = 1000

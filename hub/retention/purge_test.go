@@ -215,6 +215,56 @@ func TestAge(t *testing.T) {
 	})
 }
 
+// lost gives the attempt of an execution to its runner, which is not heard of again.
+func (r *rig) lost(e ran) {
+	r.t.Helper()
+	ctx := r.t.Context()
+	r.ok(r.st.AdoptAttempt(ctx, e.attempt, 1, []byte("boot"), nil, 1))
+	r.ok(r.st.InTx(ctx, func(st *store.Store) error {
+		gone, err := st.LoseAttempts(ctx, []string{e.attempt}, 100, "nothing was heard of its runner")
+		if err == nil && !gone[e.attempt] {
+			r.t.Error("it is not lost")
+		}
+		return err
+	}))
+}
+
+// tells is the late result of an attempt that was lost.
+func (r *rig) tells(e ran, chunks int64) {
+	r.t.Helper()
+	ctx := r.t.Context()
+	r.ok(r.st.InTx(ctx, func(st *store.Store) error {
+		_, err := st.StepAttempts(ctx, []store.AttemptStep{{ID: e.attempt, State: hub.AttemptUnknown, Event: "late_result", LogTotal: chunks, LateResult: "failed"}})
+		return err
+	}))
+}
+
+// A runner that comes back after weeks shows the grant that it still has. Had its rows gone
+// by then, that would prove a database that went back, and hold the whole cluster.
+func TestUnresolvedGrantsStay(t *testing.T) {
+	both(t, map[string]string{"retention.days": "7"}, func(t *testing.T, r *rig) {
+		edge := &hub.Runner{ID: "r", OrganisationID: org, Name: "edge"} // that of all attempts here
+		r.ok(r.st.CreateRunner(t.Context(), edge))
+		var list []ran
+		for i := range 4 {
+			e := r.run("", hub.StatusUnknown, 10*day, i)
+			r.lost(e)
+			list = append(list, e)
+		}
+		list = append(list, r.run("", hub.StatusSucceeded, 10*day, 1))
+		r.tells(list[2], 2)
+		r.tells(list[3], 5) // two more chunks than came
+		r.purge()
+		r.want("while its runner may come back", list, 0, 1, 3)
+		r.tells(list[1], 1)
+		r.purge()
+		r.want("once it has told", list, 0, 3)
+		r.ok(r.st.RevokeRunner(t.Context(), org, edge.ID))
+		r.purge()
+		r.want("once it was revoked", list)
+	})
+}
+
 // A number that went is not given again, also when it was the highest.
 func TestNumbersAreNotReused(t *testing.T) {
 	both(t, nil, func(t *testing.T, r *rig) {

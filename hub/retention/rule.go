@@ -28,7 +28,7 @@ func newRule(r hub.Retention, p *store.RetentionProject, now time.Time) *rule {
 // them, goes even when it is a failure: a disk that is full helps nobody.
 func (r *rule) goes(e *store.EndedExecution) bool {
 	r.seen[e.JobID]++
-	stays := e.Kept || e.EndedAt.After(r.now.Add(-hub.MinRetention)) || r.jobs[e.JobID] && r.seen[e.JobID] <= hub.MinRetained
+	stays := e.Kept || e.Unresolved || e.EndedAt.After(r.now.Add(-hub.MinRetention)) || r.jobs[e.JobID] && r.seen[e.JobID] <= hub.MinRetained
 	if !stays && (r.tooOld(e) || r.tooMany(e)) {
 		return true
 	}

@@ -14,22 +14,36 @@ type EndedExecution struct {
 	ID     string
 	Number int64
 	// JobID is "" for a command.
-	JobID   string
-	Status  hub.Status
-	Kept    bool
-	EndedAt time.Time
+	JobID  string
+	Status hub.Status
+	Kept   bool
+	// Unresolved: the runner of a grant in it has not told all of it, and may still show that
+	// grant as proof of what the database has forgotten.
+	Unresolved bool
+	EndedAt    time.Time
 	// TextBytes of its log.
 	TextBytes int64
 }
+
+// clocksApart is how far the clock by which a grant got its id may be behind the
+// database's.
+const clocksApart = time.Hour
+
+// unresolvedGrant is whether a runner may still show a grant in execution e that was made
+// after $4. One that was revoked shows nothing any more.
+const unresolvedGrant = `EXISTS (SELECT 1 FROM attempt t JOIN runner r ON r.id = t.runner_id LEFT JOIN attempt_log l ON l.attempt_id = t.id
+	WHERE t.execution_id = e.id AND t.claimed_at > 0 AND t.offered_at > $4 AND NOT r.revoked
+		AND (t.state = 'unknown' AND t.steps_total < 0 OR t.log_total > COALESCE(l.log_next, 0)))`
 
 // EndedExecutions returns at most limit ended executions of a project below a number, the
 // newest first.
 func (s *Store) EndedExecutions(ctx context.Context, projectID string, below int64, limit int) ([]EndedExecution, error) {
 	list, err := collect(ctx, s, func(r scanner) (e EndedExecution, err error) {
-		return e, r.Scan(&e.ID, &e.Number, &e.JobID, &e.Status, &e.Kept, timeInto(&e.EndedAt), &e.TextBytes)
-	}, `SELECT e.id, e.number, e.job_id, e.status, e.kept, e.ended_at,
+		return e, r.Scan(&e.ID, &e.Number, &e.JobID, &e.Status, &e.Kept, &e.Unresolved, timeInto(&e.EndedAt), &e.TextBytes)
+	}, `SELECT e.id, e.number, e.job_id, e.status, e.kept, `+unresolvedGrant+`, e.ended_at,
 			CAST(COALESCE((SELECT SUM(l.text_bytes) FROM attempt_log l WHERE l.execution_id = e.id), 0) AS BIGINT)
-		FROM execution e WHERE e.project_id = $1 AND e.number < $2 AND e.ended_at > 0 AND e.purged_at = 0 ORDER BY e.number DESC LIMIT $3`, projectID, below, limit)
+		FROM execution e WHERE e.project_id = $1 AND e.number < $2 AND e.ended_at > 0 AND e.purged_at = 0 ORDER BY e.number DESC LIMIT $3`,
+		projectID, below, limit, at(s.Now().Add(-hub.ProofLife-clocksApart)))
 	if err != nil {
 		return nil, fmt.Errorf("listing ended executions: %w", err)
 	}
