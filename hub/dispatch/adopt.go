@@ -68,6 +68,11 @@ func (a *adoption) run(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	x := states[a.lost.ExecutionID]
+	if x == nil {
+		if gone, err := a.purged(ctx); err != nil || gone {
+			return false, err
+		}
+	}
 	if len(rows) > 0 {
 		return a.known(ctx, rows[0], x)
 	}
@@ -76,6 +81,23 @@ func (a *adoption) run(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return true, a.insert(ctx, row)
+}
+
+// purged reports whether retention has taken the execution, and is about to delete its rows.
+func (a *adoption) purged(ctx context.Context) (bool, error) {
+	rows, err := a.st.ExecutionRows(ctx, []string{a.lost.ExecutionID})
+	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	_, err = a.st.ExecutionRow(ctx, rows[0].OrganisationID, rows[0].ID)
+	switch hub.ErrorCode(err) {
+	case "":
+		return false, hub.Errorf(hub.CodeUnavailable, "Another runner has just shown a part of the same execution; show this again.")
+	case hub.CodeNotFound:
+		return true, nil
+	default:
+		return false, err
+	}
 }
 
 // known takes an attempt whose row is there.

@@ -84,6 +84,9 @@ func (d *Dispatcher) locked(ctx context.Context, st *store.Store, r *store.Repor
 	out := make(map[string]*executionState, len(r.Executions))
 	for _, row := range r.Executions {
 		j, err := d.job(ctx, st, row.OrganisationID, row.ID)
+		if hub.ErrorCode(err) == hub.CodeNotFound {
+			continue // retention has taken it: it is gone, though its row is not yet
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -150,6 +150,9 @@ func (d *Dispatcher) work(ctx context.Context, st *store.Store, attemptID string
 		return nil, err
 	}
 	j, err := d.job(ctx, st, t.OrganisationID, t.ExecutionID)
+	if hub.ErrorCode(err) == hub.CodeNotFound {
+		return nil, nil // retention has taken its execution, and its own row goes next
+	}
 	if err != nil {
 		return nil, err
 	}

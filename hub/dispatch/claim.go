@@ -233,6 +233,9 @@ func (d *Dispatcher) whyRefused(ctx context.Context, st *store.Store, r *claimRe
 		return say(hub.RefusedGone, "The database does not have this attempt any more.")
 	}
 	row, err := st.ExecutionRow(ctx, w.job.base.OrganisationID, w.job.base.ID)
+	if hub.ErrorCode(err) == hub.CodeNotFound {
+		return say(hub.RefusedGone, "Retention has taken the execution.")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/store"
 )
 
 func TestSilentRunnerIsOnlyAWorry(t *testing.T) {
@@ -205,5 +206,49 @@ func TestLostBehindAFailure(t *testing.T) {
 		a.report()
 		b.tick.Add(700)
 		b.wantEnd(e, hub.StatusFailed, false)
+	})
+}
+
+// What retention has taken away is gone for its runner too, though rows of it are still
+// there: an archive that does not delete may keep them for days. An error in place of that
+// answer would end the runner's session each time it tells of it again.
+func TestReportsOfWhatRetentionTook(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		e := b.run(job("x"))
+		a := r.claim()
+		b.tick.Add(700)
+		b.wantEnd(e, hub.StatusUnknown, false)
+		other := b.run(job("y"))
+		neighbour := r.claim()
+		err := b.st.InTx(t.Context(), func(st *store.Store) error {
+			gone, err := st.Purge(t.Context(), []string{e.ID})
+			if err == nil && len(gone) != 1 {
+				t.Errorf("purged %v", gone)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.runAll(hub.StatusSucceeded)
+		result := a.result(hub.StatusSucceeded, 0, 0)
+		_, err = b.d.Resume(t.Context(), r.ref, a.fence)
+		wantRefused(t, err, hub.RefusedGone)
+		_, err = b.d.Result(t.Context(), result)
+		wantRefused(t, err, hub.RefusedGone)
+		// Another member remembers nothing of it.
+		b.start()
+		r.d = b.d
+		if w := r.connect(a.holding(hub.HoldingClosed), neighbour.holding(hub.HoldingGranted)); len(w.Holdings) != 2 {
+			t.Errorf("welcomed with %+v", w)
+		}
+		_, err = b.d.Steps(t.Context(), a.steps(0))
+		wantRefused(t, err, hub.RefusedGone)
+		_, err = b.d.Result(t.Context(), result)
+		wantRefused(t, err, hub.RefusedGone)
+		neighbour.runAll(hub.StatusSucceeded)
+		neighbour.finish(hub.StatusSucceeded)
+		b.wantEnd(other, hub.StatusSucceeded, true)
 	})
 }
