@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/store/storetest"
 )
 
 func TestSilentRunnerIsOnlyAWorry(t *testing.T) {
@@ -251,4 +252,46 @@ func TestReportsOfWhatRetentionTook(t *testing.T) {
 		neighbour.finish(hub.StatusSucceeded)
 		b.wantEnd(other, hub.StatusSucceeded, true)
 	})
+}
+
+// Attempts that wait for ever for their runner stay in the list of the silent: however
+// many they are, those of other jobs are given up at their time.
+func TestManyThatWaitForEver(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, storetest.New(t))
+	const many = 1000
+	var rows []*store.ExecutionRow
+	var specs []*store.ExecutionSpec
+	var assignments []*store.AssignmentRow
+	var attempts []*store.AttemptRow
+	for range many {
+		x := &store.ExecutionRow{Execution: hub.Execution{ID: store.NewID(), OrganisationID: hub.DefaultOrganisationID, ProjectID: b.project.ID, CreatedAt: b.st.Now(), Incarnation: 1}, Slices: 1, NodeCount: 1}
+		g := &store.AssignmentRow{Assignment: hub.Assignment{ID: store.NewID(), ExecutionID: x.ID, OrganisationID: x.OrganisationID, Nodes: []int{0}, Steps: []int{0}, State: hub.AssignmentActive, Attempts: 1}}
+		rows, specs, assignments = append(rows, x), append(specs, &store.ExecutionSpec{Definition: job("x"), Nodes: []hub.Node{hub.LocalNode()}}), append(assignments, g)
+		attempts = append(attempts, &store.AttemptRow{Attempt: hub.Attempt{
+			Fence: hub.Fence{Incarnation: 1, AttemptID: store.NewID(), Epoch: 1}, AssignmentID: g.ID, ExecutionID: x.ID, OrganisationID: x.OrganisationID, RunnerID: "away",
+		}})
+	}
+	ctx := t.Context()
+	err := b.st.InTx(ctx, func(st *store.Store) error {
+		err := st.InsertExecutions(ctx, rows, specs)
+		if err == nil {
+			err = st.InsertAssignments(ctx, assignments)
+		}
+		if err == nil {
+			err = st.InsertAttempts(ctx, attempts)
+		}
+		for i := 0; err == nil && i < many; i++ {
+			err = st.AdoptAttempt(ctx, attempts[i].AttemptID, 1, []byte("boot"), nil, 1)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := b.runner("one", 1)
+	e := b.run(job("y"))
+	r.claim()
+	b.tick.Add(700)
+	b.wantEnd(e, hub.StatusUnknown, false)
 }

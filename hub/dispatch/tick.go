@@ -168,11 +168,22 @@ func (d *Dispatcher) expireOffers(ctx context.Context, tick int64) error {
 // loseSilent flags attempts whose lease is over, and gives up those whose runner was
 // not heard of for lost_after more. A runner that was revoked is not waited for, not even
 // by what waits for ever: nobody will hear it again.
+//
+// It looks at all of them: those that wait for ever stay in the list, and must not keep it
+// from the others.
 func (d *Dispatcher) loseSilent(ctx context.Context, tick int64) error {
-	silent, err := d.st.SilentAttempts(ctx, tick-d.cfg.LeaseTicks, atOnce)
-	if err != nil || len(silent) == 0 {
-		return err
+	var all []error
+	for after := ""; ; {
+		silent, err := d.st.SilentAttempts(ctx, tick-d.cfg.LeaseTicks, after, atOnce)
+		if err != nil || len(silent) == 0 {
+			return errors.Join(append(all, err)...)
+		}
+		all = append(all, d.loseSome(ctx, silent, tick))
+		after = silent[len(silent)-1].AttemptID
 	}
+}
+
+func (d *Dispatcher) loseSome(ctx context.Context, silent []store.Silent, tick int64) error {
 	barred, err := d.st.BarredRunners(ctx)
 	if err != nil {
 		return err

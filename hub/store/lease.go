@@ -37,15 +37,16 @@ type Silent struct {
 	Disconnected bool
 }
 
-// SilentAttempts lists live attempts not renewed since a tick.
-func (s *Store) SilentAttempts(ctx context.Context, before int64, limit int) ([]Silent, error) {
+// SilentAttempts lists live attempts not renewed since a tick. after and limit page by
+// id.
+func (s *Store) SilentAttempts(ctx context.Context, before int64, after string, limit int) ([]Silent, error) {
 	return collect(ctx, s, func(r scanner) (Silent, error) {
 		var a Silent
 		err := r.Scan(&a.AttemptID, &a.ExecutionID, &a.RunnerID, &a.Tick, &a.LostAfter, &a.Disconnected)
 		return a, err
 	}, `SELECT t.id, t.execution_id, t.runner_id, COALESCE(l.tick, t.claim_tick), e.lost_after, COALESCE(l.disconnected, FALSE)
 		FROM attempt t JOIN execution e ON e.id = t.execution_id LEFT JOIN attempt_lease l ON l.attempt_id = t.id
-		WHERE t.state IN ('claimed', 'running') AND COALESCE(l.tick, t.claim_tick) < $1 ORDER BY t.id LIMIT $2`, before, limit)
+		WHERE t.state IN ('claimed', 'running') AND COALESCE(l.tick, t.claim_tick) < $1 AND t.id > $2 ORDER BY t.id LIMIT $3`, before, after, limit)
 }
 
 // HeardAgain ends the wait of executions for runners that hold attempts of them, if none of
