@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -354,5 +355,7 @@ func told(err error) string {
 	if len(text) > most {
 		text = text[:most]
 	}
-	return text
+	// Cut within a letter, or with bytes of a path or an answer that are no text, no database
+	// would take it: and then this log would be tried first for ever, and none behind it.
+	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }

@@ -351,6 +351,32 @@ func TestArchiveThatIsFullOrReadOnly(t *testing.T) {
 	}
 }
 
+// What an archive says of itself is kept for people, also where it is cut within a letter:
+// else the log would be tried again at once, for ever, and the others not.
+func TestArchiveWithALongName(t *testing.T) {
+	t.Parallel()
+	st := storetest.New(t)
+	r := newRig(t, st, []int{0})
+	r.send(r.attempts[0].print("0.0 line"))
+	r.finish(0)
+	term := lead(t, st, "m")
+	for _, first := range []string{"", "x"} { // the letters behind it have two bytes
+		dir := filepath.Join(t.TempDir(), first+strings.Repeat("ä", 100))
+		for range 3 {
+			dir = filepath.Join(dir, strings.Repeat("ä", 100)+"x")
+		}
+		in := archivetest.Open(t, archive.Options{URL: "file://" + dir})
+		p := packer(t, st, "m", in)
+		pack(t, p, term, 0, 1)
+		if b, err := p.Backlog(t.Context()); err != nil || b.Failing != 1 || !strings.Contains(b.Error, "ää") {
+			t.Errorf("told %+v, %v", b, err)
+		}
+		if _, err := st.RetryArchive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // unreadable reads until an error.
 func (r *rig) unreadable() error {
 	r.t.Helper()
