@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/dispatch"
+	"github.com/fairlead/fairlead/hub/store/storetest"
 )
 
 func (b *bench) cancel(e *hub.Execution, nodes ...string) {
@@ -257,6 +258,64 @@ func TestRunnerTimeout(t *testing.T) {
 			}
 		}
 		b.wantEnd(e, hub.StatusFailed, true)
+	})
+}
+
+// What a later part of an execution waited for is over once a runner has taken it: else
+// people would read for all of its time that it waits, and the next part would find its
+// runnerTimeout used up.
+func TestLaterPartWaitsNoMore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, open storetest.Opener) {
+		b := newBench(t, open(t), func(c *dispatch.Config) { c.Poll = patience }) // hints alone
+		b.nodes("a1", "b1")
+		b.routes("a", "b")
+		one, two := b.runner("one", 1, "a"), b.runner("two", 1, "b")
+		first := job("first")
+		first.RunnerTags = []string{"b"}
+		other := b.run(first)
+		busy := two.claim()
+		e := b.run(onNodes(job("x"), "1", true))
+		a := one.claim()
+		a.runAll(hub.StatusSucceeded)
+		a.finish(hub.StatusSucceeded)
+		if w := b.get(e).WaitingFor; w == nil || w.Kind != "queue" {
+			t.Errorf("behind a busy runner it waits for %+v", w)
+		}
+		busy.runAll(hub.StatusSucceeded)
+		busy.finish(hub.StatusSucceeded)
+		b.wantEnd(other, hub.StatusSucceeded, true)
+		a = two.claim()
+		if w := b.get(e).WaitingFor; w != nil {
+			t.Errorf("it runs and waits for %+v", w)
+		}
+		a.runAll(hub.StatusSucceeded)
+		a.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusSucceeded, true)
+	})
+}
+
+// A runner that refuses whatever it is offered does not begin the wait anew: else a job
+// would never come to the end of its runnerTimeout.
+func TestRefusalsDoNotProlongTheWait(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		e := b.run(job("a"))
+		began := b.get(e).WaitingFor
+		if began == nil {
+			t.Fatal("it waits for nothing")
+		}
+		r := b.runner("full", 1)
+		for range 3 {
+			o := receive(t, "offer", r.offers)
+			if err := b.d.Refuse(t.Context(), r.ref, o.Fence, "disk", "no room"); err != nil {
+				t.Fatal(err)
+			}
+			if w := b.get(e).WaitingFor; w == nil || !w.Since.Equal(began.Since) {
+				t.Errorf("refused, it waits for %+v; it began with %+v", w, began)
+			}
+			b.later(t)
+			b.tick.Add(10) // it is asked again
+		}
 	})
 }
 

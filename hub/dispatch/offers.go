@@ -186,30 +186,23 @@ func (d *Dispatcher) insertOffers(ctx context.Context, st *store.Store, fx *effe
 	return st.InsertAttempts(ctx, rows)
 }
 
-// noteWaiting keeps what executions say that they wait for.
+// noteWaiting keeps what executions say that they wait for. An offer ends no wait, a claim
+// does: a runner that refuses again and again must not begin runnerTimeout anew each time.
 func (d *Dispatcher) noteWaiting(ctx context.Context, st *store.Store, fx *effects, started map[string]bool, lacking map[string]*hub.WaitingFor) error {
-	ids := slices.Collect(maps.Keys(started))
-	ids = slices.AppendSeq(ids, maps.Keys(lacking))
-	rows, err := st.ExecutionRows(ctx, unique(ids))
+	rows, err := st.ExecutionRows(ctx, slices.Collect(maps.Keys(lacking)))
 	if err != nil {
 		return err
 	}
 	same := make(map[hub.WaitingFor][]string) // the executions that wait for one thing
 	for _, row := range rows {
 		want := lacking[row.ID]
-		switch {
-		case started[row.ID]:
-			want = nil
-		case want != nil && row.Status == hub.StatusRunning && d.anyActive(ctx, st, row.ID):
-			continue // something of it runs; what may be said of that one's runner stays
-		}
-		if sameWait(row.WaitingFor, want) {
+		if started[row.ID] || sameWait(row.WaitingFor, want) {
 			continue
 		}
-		key := hub.WaitingFor{}
-		if want != nil {
-			key = hub.WaitingFor{Kind: want.Kind, Since: want.Since, Message: want.Message}
+		if row.Status == hub.StatusRunning && d.anyActive(ctx, st, row.ID) {
+			continue // something of it runs; what may be said of that one's runner stays
 		}
+		key := hub.WaitingFor{Kind: want.Kind, Since: want.Since, Message: want.Message}
 		same[key] = append(same[key], row.ID)
 		fx.event(hub.EventExecution, &row.Execution, row.Status)
 	}

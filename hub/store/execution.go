@@ -334,12 +334,17 @@ func (s *Store) DueExecutions(ctx context.Context, after string, limit int) ([]*
 		ORDER BY id LIMIT $3`, after, at(s.Now()), limit)
 }
 
-// MarkRunning begins executions: the first claim of each does.
+// MarkRunning begins executions: the first claim of each does. A later one ends what its
+// execution waits for, unless a runner that holds something of it is not heard of.
 func (s *Store) MarkRunning(ctx context.Context, ids []string) error {
 	return inPieces(len(ids), func(from, to int) error {
 		args := append([]any{at(s.Now())}, anys(ids[from:to])...)
-		return s.later(ctx, `UPDATE execution SET status = 'running', started_at = $1, waiting_kind = '', waiting_since = 0, waiting_message = ''
-			WHERE id IN (`+params(2, to-from)+`) AND status = 'queued' AND NOT `+heldExecution, args...)
+		return s.later(ctx, `UPDATE execution SET status = 'running', started_at = CASE WHEN status = 'queued' THEN $1 ELSE started_at END,
+				waiting_kind = '', waiting_since = 0, waiting_message = ''
+			WHERE id IN (`+params(2, to-from)+`) AND (status = 'queued' OR status = 'running' AND waiting_kind <> ''
+					AND NOT EXISTS (SELECT 1 FROM attempt t JOIN attempt_lease l ON l.attempt_id = t.id
+						WHERE t.execution_id = execution.id AND t.state IN ('claimed', 'running') AND l.disconnected))
+				AND NOT `+heldExecution, args...)
 	})
 }
 
