@@ -319,6 +319,23 @@ func TestRefusalsDoNotProlongTheWait(t *testing.T) {
 	})
 }
 
+// A claim that comes behind the end of its offer begins nothing: the job's time would run
+// while it waits for a runner.
+func TestLateClaimBeginsNothing(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 1)
+		e := b.run(job("a"))
+		o := receive(t, "offer", r.offers)
+		b.tick.Add(25)
+		b.later(t)
+		_, err := b.d.Claim(t.Context(), r.ref, o.Fence)
+		wantRefused(t, err, hub.RefusedGone)
+		if got := b.get(e); got.Status != hub.StatusQueued || !got.StartedAt.IsZero() {
+			t.Errorf("it is %s since %v", got.Status, got.StartedAt)
+		}
+	})
+}
+
 func TestTimeLeftComesWithTheGrant(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		r := b.runner("one", 10)

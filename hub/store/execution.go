@@ -334,8 +334,9 @@ func (s *Store) DueExecutions(ctx context.Context, after string, limit int) ([]*
 		ORDER BY id LIMIT $3`, after, at(s.Now()), limit)
 }
 
-// MarkRunning begins executions: the first claim of each does. A later one ends what its
-// execution waits for, unless a runner that holds something of it is not heard of.
+// MarkRunning begins executions that have an offer: the first claim of each does. A later
+// one ends what its execution waits for, unless a runner that holds something of it is not
+// heard of. A claim that came too late finds no offer: it begins nothing.
 func (s *Store) MarkRunning(ctx context.Context, ids []string) error {
 	return inPieces(len(ids), func(from, to int) error {
 		args := append([]any{at(s.Now())}, anys(ids[from:to])...)
@@ -344,6 +345,7 @@ func (s *Store) MarkRunning(ctx context.Context, ids []string) error {
 			WHERE id IN (`+params(2, to-from)+`) AND (status = 'queued' OR status = 'running' AND waiting_kind <> ''
 					AND NOT EXISTS (SELECT 1 FROM attempt t JOIN attempt_lease l ON l.attempt_id = t.id
 						WHERE t.execution_id = execution.id AND t.state IN ('claimed', 'running') AND l.disconnected))
+				AND EXISTS (SELECT 1 FROM attempt t WHERE t.execution_id = execution.id AND t.state = 'offered')
 				AND NOT `+heldExecution, args...)
 	})
 }
