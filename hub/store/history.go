@@ -209,6 +209,12 @@ func (s *Store) holdFor(ctx context.Context, tx pgx.Tx, v verdict, seen *seenTic
 		return err
 	}
 	_, err := tx.Exec(ctx, s.dialect.skipNumbers)
+	if err == nil {
+		_, err = tx.Exec(ctx, lostFiresSQL, row.now.UnixMicro(), whyLostFire(row.now))
+	}
+	if err == nil {
+		_, err = tx.Exec(ctx, resumeSchedulesSQL, row.now.UnixMicro())
+	}
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/store"
@@ -119,12 +120,18 @@ func TestEarlierIncarnationIsNoticed(t *testing.T) {
 func TestAnotherServerIsNoticed(t *testing.T) {
 	t.Parallel()
 	old, fresh := storetest.StartServer(t), storetest.StartServer(t)
-	st := usedBy(t, old, nil)
+	ctx, st := t.Context(), usedBy(t, old, nil)
 	tickOn(t, st, 1)
+	due := put(ctx, t, st, scheduledJob(makeProject(ctx, t, st, "web"), "due", "0 0 12 * * ?"), store.JobCreated)
+	same(t, must(st.MoveSchedule(ctx, must(st.Schedule(ctx, due))(t), later(st, -time.Hour), time.Time{}))(t), true)
 	old.Dump(t, "postgres", fresh, "postgres")
-	h := wantHold(t, usedBy(t, fresh, func(c *store.Config) { c.Lossless = true }), hub.HoldRestore, 2)
+	st = usedBy(t, fresh, func(c *store.Config) { c.Lossless = true })
+	h := wantHold(t, st, hub.HoldRestore, 2)
 	if !strings.Contains(h.Reason, "another server") {
 		t.Errorf("held as %+v", h)
+	}
+	if s, fires := must(st.Schedule(ctx, due))(t), must(st.Fires(ctx, due.ID, 10))(t); s.Planned || len(fires) != 1 {
+		t.Errorf("what was due is %+v, recorded as %+v", s, fires)
 	}
 }
 

@@ -44,6 +44,21 @@ const holdSQL = `UPDATE cluster SET incarnation = $1 + 1, held_kind = $2, held_r
 		held_from = COALESCE((SELECT max(ticked_at) FROM tick_history), $4)
 	WHERE singleton = 1 AND incarnation <= $1`
 
+// What was due by the moment of the hold ($1) may have been started in what the database
+// lost: it is not started, whatever the job says of fires that were missed. The first of
+// each job is recorded ($2 is why), and schedules go on from there.
+const (
+	lostFiresSQL = `INSERT INTO job_fire (job_id, fire_at, status, reason, recorded_at)
+		SELECT job_id, next_fire, 'missed', CAST($2 AS TEXT), CAST($1 AS BIGINT) FROM job_schedule WHERE next_fire > 0 AND next_fire <= $1 AND NOT paused
+		ON CONFLICT (job_id, fire_at) DO NOTHING`
+	resumeSchedulesSQL = `UPDATE job_schedule SET next_fire = 0, since = $1 WHERE next_fire > 0 AND next_fire <= $1`
+)
+
+// whyLostFire is what people read of such a fire.
+func whyLostFire(now time.Time) string {
+	return "The database went back in time, and may have lost that this was started. This record stands for all until " + now.UTC().Format(time.RFC3339) + "."
+}
+
 // HoldCluster holds the cluster for evidence of the given incarnation that the database
 // went back; false when a hold that came first explains it.
 func (s *Store) HoldCluster(ctx context.Context, kind hub.HoldKind, reason string, incarnation int64) (bool, error) {
@@ -52,11 +67,17 @@ func (s *Store) HoldCluster(ctx context.Context, kind hub.HoldKind, reason strin
 	}
 	done := false
 	err := s.InTx(ctx, func(s *Store) error {
-		n, err := s.exec(ctx, holdSQL, incarnation, string(kind), reason, at(s.Now()))
+		now := s.Now()
+		n, err := s.exec(ctx, holdSQL, incarnation, string(kind), reason, at(now))
 		if done = n > 0; err != nil || !done {
 			return err
 		}
-		_, err = s.exec(ctx, s.dialect.skipNumbers)
+		if _, err = s.exec(ctx, s.dialect.skipNumbers); err == nil {
+			_, err = s.exec(ctx, lostFiresSQL, at(now), whyLostFire(now))
+		}
+		if err == nil {
+			_, err = s.exec(ctx, resumeSchedulesSQL, at(now))
+		}
 		return err
 	})
 	if err != nil {

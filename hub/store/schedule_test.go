@@ -94,6 +94,41 @@ func TestScheduleIsSwitched(t *testing.T) {
 	})
 }
 
+// What was due when the database went back may have been started in what it lost, so it is
+// not started again: schedules go on from there.
+func TestSchedulesGoOnWhenTheDatabaseWentBack(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		must(st.Cluster(ctx))(t)
+		p := makeProject(ctx, t, st, "web")
+		planned := func(name string, next time.Time) *hub.Job {
+			t.Helper()
+			j := scheduledJob(p, name, "0 0 12 * * ?")
+			j.Schedule.Missed = hub.MissedAll
+			put(ctx, t, st, j, store.JobCreated)
+			same(t, must(st.MoveSchedule(ctx, must(st.Schedule(ctx, j))(t), next, time.Time{}))(t), true)
+			return j
+		}
+		past, future := later(st, -72*time.Hour), later(st, time.Hour)
+		due, coming, paused := planned("due", past), planned("coming", future), scheduledJob(p, "paused", "0 0 12 * * ?")
+		put(ctx, t, st, paused, store.JobCreated)
+		ok(t, st.PauseSchedule(ctx, paused, true))
+		same(t, must(st.HoldCluster(ctx, hub.HoldRestore, "a test", 1))(t), true)
+		h := must(st.ReadHold(ctx))(t)
+
+		if s := must(st.Schedule(ctx, due))(t); s.Planned || !s.Since.Equal(h.Since) {
+			t.Errorf("what was due is %+v, want it looked for anew behind %v", s, h.Since)
+		}
+		fires := must(st.Fires(ctx, due.ID, 10))(t)
+		if len(fires) != 1 || fires[0].Status != hub.FireMissed || !fires[0].At.Equal(past) || fires[0].ExecutionID != "" {
+			t.Errorf("recorded %+v", fires)
+		}
+		same(t, must(st.Schedule(ctx, coming))(t).NextFire, future)
+		same(t, len(must(st.Fires(ctx, coming.ID, 10))(t))+len(must(st.Fires(ctx, paused.ID, 10))(t)), 0)
+		// The same evidence again changes nothing.
+		same(t, must(st.HoldCluster(ctx, hub.HoldRestore, "a test", 1))(t), false)
+	})
+}
+
 func TestSchedulesAreListed(t *testing.T) {
 	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
 		for _, project := range []string{"b", "a"} {
