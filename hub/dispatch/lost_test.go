@@ -295,3 +295,31 @@ func TestManyThatWaitForEver(t *testing.T) {
 	b.tick.Add(700)
 	b.wantEnd(e, hub.StatusUnknown, false)
 }
+
+// A result that meets the end of a hold may have found its execution held still, and the end
+// of the hold its attempt still open: then neither has moved it on, and a tick does.
+func TestResultAtTheEndOfAHold(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		if _, err := b.st.Cluster(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.nodes("a1", "b1")
+		b.routes("a", "b")
+		one, two := b.runner("one", 1, "a"), b.runner("two", 1, "b")
+		e := b.run(onNodes(job("x"), "1", true))
+		a := one.claim()
+		a.runAll(hub.StatusSucceeded)
+		if held, err := b.st.HoldCluster(t.Context(), hub.HoldPromotion, "a test", 1); err != nil || !held {
+			t.Fatalf("held %v, %v", held, err)
+		}
+		a.finish(hub.StatusSucceeded)
+		if ended, err := b.st.EndHold(t.Context(), 2); err != nil || !ended {
+			t.Fatalf("hold ended %v, %v", ended, err)
+		}
+		b.later(t)
+		a = two.claim()
+		a.runAll(hub.StatusSucceeded)
+		a.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusSucceeded, true)
+	})
+}

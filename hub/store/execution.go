@@ -325,12 +325,20 @@ func (s *Store) LockReported(ctx context.Context, executions, attempts, results 
 	return r, nil
 }
 
-// DueExecutions lists open executions that only time can move: with an outcome but no
-// end, past their time, or without a runner for too long. after and limit page by id.
+// stranded is whether an execution of before a fall-back has nothing that would move it on:
+// a report that came at the very moment at which it was released, or the hold ended, may
+// have found it held still. Nothing is left to do for it there, nor for who released it.
+const stranded = `waits_for = '' AND incarnation < (SELECT c.incarnation FROM cluster c WHERE c.singleton = 1)
+	AND NOT EXISTS (SELECT 1 FROM attempt t WHERE t.execution_id = execution.id AND t.state IN ('offered', 'claimed', 'running'))
+	AND NOT EXISTS (SELECT 1 FROM assignment a WHERE a.execution_id = execution.id AND a.state = 'ready')`
+
+// DueExecutions lists open executions that nothing but a look moves: with an outcome but no
+// end, past their time, without a runner for too long, or stranded. after and limit page by
+// id.
 func (s *Store) DueExecutions(ctx context.Context, after string, limit int) ([]*ExecutionRow, error) {
 	return collect(ctx, s, scanExecution, `SELECT `+executionColumns+` FROM execution WHERE ended_at = 0 AND id > $1
 		AND NOT `+heldExecution+` AND (outcome <> '' OR timeout_us > 0 AND started_at > 0 AND started_at + timeout_us < $2
-			OR runner_timeout_us > 0 AND waiting_since > 0 AND waiting_since + runner_timeout_us < $2)
+			OR runner_timeout_us > 0 AND waiting_since > 0 AND waiting_since + runner_timeout_us < $2 OR `+stranded+`)
 		ORDER BY id LIMIT $3`, after, at(s.Now()), limit)
 }
 
