@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +165,31 @@ func TestStepTimeoutBoundsThePreparation(t *testing.T) {
 		e := a.ends()[[3]uint32{0, 0, 1}]
 		if e.GetOutcome() != runnerv1.Outcome_OUTCOME_FAILED || !e.GetNotStarted() || e.GetReason() != task.ReasonPrepareTimedOut || !strings.Contains(e.GetMessage(), "3s") {
 			t.Errorf("ended %v", e)
+		}
+	})
+}
+
+// A probe that did not end by itself has not answered, whatever its status says.
+func TestProbeThatIsEndedTellsNothing(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		for i, outcome := range []runnerv1.Outcome{timedOut, runnerv1.Outcome_OUTCOME_CANCELLED, runnerv1.Outcome_OUTCOME_UNKNOWN} {
+			for code := range int32(2) {
+				w, h := newWorld(t), newFakeHub(t)
+				w.script = func(_ context.Context, c *task.Command, _ task.Output) task.End {
+					if c.Text == "s0" {
+						return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "connection_lost"}
+					}
+					return task.End{Outcome: outcome, Code: code, Exited: true, Message: "it was ended"}
+				}
+				probed := spec(1, 1)
+				probed.Steps[0].Probe = "probe"
+				w.boot(h)
+				a := h.offer(fmt.Sprintf("a%d", i), probed)
+				h.untilClosed(a)
+				if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_UNKNOWN || w.started("n0/s0") != 1 {
+					t.Errorf("a probe that ended %v with status %d: outcome %v, started %d times", outcome, code, a.result.GetOutcome(), w.started("n0/s0"))
+				}
+			}
 		}
 	})
 }

@@ -286,7 +286,8 @@ func (t *Attempt) probe(ctx context.Context, c Cell, out *cellOutput) (int32, er
 	end := p.Run(runCtx, systemOutput{out})
 	stop()
 	cancel(nil)
-	if !end.Exited {
+	// The status of one that was ended, as by its timeout, is no answer.
+	if own := end.Outcome == runnerv1.Outcome_OUTCOME_SUCCEEDED || end.Outcome == runnerv1.Outcome_OUTCOME_FAILED; !own || !end.Exited {
 		return 0, errors.New(end.Message)
 	}
 	return end.Code, nil
