@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -39,13 +40,21 @@ func TestMain(m *testing.M) {
 		switch os.Args[1] {
 		case ShimCommand:
 			os.Exit(Shim())
+		case hastyShim:
+			os.Exit(beShim(300 * time.Millisecond))
 		case "be-runner":
 			beRunner(os.Args[2], os.Args[3])
+			return
+		case "be-runner-of":
+			beRunnerOf(os.Args[2], os.Args[3], os.Args[4:])
 			return
 		}
 	}
 	os.Exit(m.Run())
 }
+
+// hastyShim makes the test binary a shim that does not wait long for what will not go.
+const hastyShim = "exec-hasty-shim"
 
 // beRunner runs one command and waits to be killed, in a process of its own.
 func beRunner(dir, text string) {
@@ -63,6 +72,27 @@ func beRunner(dir, text string) {
 	p.Run(context.Background(), out)
 	_, _ = fmt.Fprintln(os.Stdout, "ended")
 	select {}
+}
+
+// beRunnerOf runs commands one after another and tells their ends.
+func beRunnerOf(dir, attempt string, texts []string) {
+	e, err := New(Config{Dir: dir, Shim: []string{os.Args[0], hastyShim}, Env: os.Environ()})
+	if err != nil {
+		panic(err)
+	}
+	tell := json.NewEncoder(os.Stdout)
+	for i, text := range texts {
+		c := newCommand(text)
+		c.AttemptID, c.Cell = attempt, task.Cell{Try: uint32(i + 1)}
+		if strings.HasSuffix(text, "# until it is ended") {
+			c.Timeout, c.Grace = 200*time.Millisecond, 10*time.Millisecond
+		}
+		p, err := e.Prepare(context.Background(), c)
+		if err != nil {
+			panic(err)
+		}
+		_ = tell.Encode(p.Run(context.Background(), newRecorder()))
+	}
 }
 
 // told is how a shim says that its command ended.
@@ -342,6 +372,95 @@ func stoppedProcess(t *testing.T, p task.Process, cause error) task.End {
 	out.waitFor(t, "started")
 	cancel(cause)
 	return receive(t, "the end of the command", end)
+}
+
+// nobody is a user without rights.
+const nobody = 65534
+
+// forNobody makes a directory of nobody's with a copy of a file in it.
+func forNobody(t *testing.T, file string, mode os.FileMode) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "local") //nolint:usetesting // nobody could not look into a directory of the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = os.Chown(dir, nobody, nobody)
+	}
+	path := filepath.Join(dir, filepath.Base(file))
+	if err == nil {
+		err = os.WriteFile(path, data, 0o600)
+	}
+	if err == nil {
+		err = os.Chmod(path, mode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// withStubborn has a runner without rights run commands one after another, in which %s is
+// how to become a process that it may not end, as under sudo. It returns their ends; nil
+// where the tests cannot make such a one.
+func withStubborn(t *testing.T, texts ...string) <-chan task.End {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Log("only root can make a process that others may not end")
+		return nil
+	}
+	become := forNobody(t, "/usr/bin/setpriv", os.ModeSetuid|0o755)
+	dir := filepath.Join(filepath.Dir(become), "shim")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"be-runner-of", dir, t.Name()}
+	for _, text := range texts {
+		args = append(args, strings.ReplaceAll(text, "%s", become+" --reuid=0 --regid=0 --clear-groups"))
+	}
+	cmd := exec.CommandContext(t.Context(), forNobody(t, os.Args[0], 0o755), args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd.Stderr = os.Stderr
+	pipe, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Wait()
+		for _, pid := range alive(stepName(t.Name(), task.Cell{Try: 1})) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	ends := make(chan task.End, len(texts))
+	go func() {
+		defer close(ends)
+		for told := json.NewDecoder(pipe); ; {
+			var end task.End
+			if told.Decode(&end) != nil {
+				return
+			}
+			ends <- end
+		}
+	}()
+	return ends
+}
+
+// A command that could not be ended has no exit status.
+func TestCannotBeEnded(t *testing.T) {
+	t.Parallel()
+	ends := withStubborn(t, "exec %s sleep 1000 # until it is ended")
+	if ends == nil {
+		return
+	}
+	end := receive(t, "the end of the command", ends)
+	if end.Outcome != unknown || end.Exited || end.EndProven || !strings.Contains(end.Message, "would not go") {
+		t.Errorf("got %+v", end)
+	}
 }
 
 func alive(step string) []int { return orphans(started{Step: step}) }

@@ -93,14 +93,14 @@ func (f *follower) ended(x ended) task.End {
 	switch {
 	case x.NotStarted:
 		end = task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Reason: "start_failed", NotStarted: true, EndProven: true, Message: fmt.Sprintf("node %s: the command was not started: %s", node, x.Error)}
-	case !x.Exited && x.Signal == "":
-		end = task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "end_not_proven", Message: fmt.Sprintf("node %s: what became of the command is not known", node)}
-	case x.Cause != "" && x.Gone:
-		end.Outcome, end.Reason = stopOutcome(x.Cause)
-		end.Message = fmt.Sprintf("node %s: the command was ended (%s); nothing of it is left", node, end.Reason)
-	case x.Cause != "":
+	case x.Cause != "" && !x.Gone:
 		end.Outcome, end.Reason = runnerv1.Outcome_OUTCOME_UNKNOWN, "end_not_proven"
 		end.Message = fmt.Sprintf("node %s: the command was to be ended, but some of its processes would not go: look at the runner's host", node)
+	case !x.Exited && x.Signal == "":
+		end = task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "end_not_proven", Message: fmt.Sprintf("node %s: what became of the command is not known", node)}
+	case x.Cause != "":
+		end.Outcome, end.Reason = stopOutcome(x.Cause)
+		end.Message = fmt.Sprintf("node %s: the command was ended (%s); nothing of it is left", node, end.Reason)
 	case x.Signal != "":
 		end.Outcome, end.Reason = runnerv1.Outcome_OUTCOME_FAILED, "signal"
 		end.Message = fmt.Sprintf("node %s: the command was ended by signal %s", node, x.Signal)

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,7 +24,10 @@ const ShimCommand = "exec-shim"
 // stdin, one at a time, until the socket closes. If that happens while a command runs,
 // it goes on to the command's end, takes another runner in the meantime, and then
 // ends. It returns the exit status.
-func Shim() int {
+func Shim() int { return beShim(leaveWait) }
+
+// beShim is Shim; leave is how long killed processes may take to be gone.
+func beShim(leave time.Duration) int {
 	// It waits, nearly always for one thing: more threads would only look for work that
 	// is not there, each time that anything comes.
 	runtime.GOMAXPROCS(1)
@@ -39,7 +43,7 @@ func Shim() int {
 		fmt.Fprintf(os.Stderr, "becoming a subreaper: %v\n", err)
 		return 1
 	}
-	s := &shim{bootID: stepdir.BootID(), group: newCgroup(), runs: make(chan *request)}
+	s := &shim{leave: leave, bootID: stepdir.BootID(), group: newCgroup(), runs: make(chan *request)}
 	defer func() { s.group.remove() }() // whichever it is by then
 	self, _ := readProc(os.Getpid())
 	s.start = self.start
@@ -61,6 +65,7 @@ func Shim() int {
 
 // shim is the state of a shim process.
 type shim struct {
+	leave  time.Duration
 	bootID string
 	start  uint64
 	group  *cgroup

@@ -343,10 +343,14 @@ func (c *shimCommand) terminate(grace time.Duration) syscall.WaitStatus {
 	select {
 	case status := <-c.main:
 		return status
-	case <-time.After(leaveWait):
-		return 0
+	case <-time.After(c.shim.leave):
+		return unseen
 	}
 }
+
+// unseen is the status of a command that would not go: it neither exited nor was ended by
+// a signal.
+const unseen = syscall.WaitStatus(0x7f)
 
 // signal signals the command's group at once, then what left it.
 func (c *shimCommand) signal(sig syscall.Signal) {
@@ -368,7 +372,7 @@ func (c *shimCommand) killRest() bool {
 	// written, if it is started there from outside (seen with 6.18): the next command
 	// needs another group.
 	defer c.shim.renewGroup()
-	limit := time.NewTimer(leaveWait)
+	limit := time.NewTimer(c.shim.leave)
 	defer limit.Stop()
 	for {
 		if c.isEmpty() {
