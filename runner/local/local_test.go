@@ -828,6 +828,35 @@ func TestLinkIsLost(t *testing.T) {
 	}
 }
 
+// TestLeftToAnotherProcess is a runner that leaves its command to the next one, and lives
+// on: it has others that cannot be left.
+func TestLeftToAnotherProcess(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, t.TempDir())
+	p, err := e.Prepare(t.Context(), newCommand("echo started; sleep 1000; true"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	out := newRecorder()
+	end := make(chan task.End, 1)
+	go func() { end <- p.Run(ctx, out) }()
+	out.waitFor(t, "started")
+	cancel(task.ErrDetach)
+	if got := receive(t, "word that the command was left", end); got.Reason != "detached" {
+		t.Errorf("left: %+v", got)
+	}
+	limit, over := context.WithTimeout(t.Context(), 20*time.Second)
+	defer over()
+	next, found, err := newExecutor(t, e.config.Dir).Reattach(limit, newCommand(""), task.Offsets{})
+	if err != nil || !found {
+		t.Fatalf("reattach: %v %v", found, err)
+	}
+	if got := stoppedProcess(t, next, task.ErrStopped); got.Outcome != cancelled || !got.EndProven {
+		t.Errorf("cancelled by the next: %+v", got)
+	}
+}
+
 func TestRunnerAndShimAreKilled(t *testing.T) {
 	t.Parallel()
 	r := startRunner(t, "echo started $PPID; sleep 1000; true")

@@ -49,7 +49,11 @@ func (p *process) Run(ctx context.Context, out task.Output) task.End {
 	end, done := f.follow(ctx)
 	if done {
 		p.executor.pool.put(p.shim)
+		return end
 	}
+	// This process may live on for others of its commands. A shim whose command it has left
+	// waits for the next one only once this link is gone.
+	_ = p.shim.Close()
 	return end
 }
 
