@@ -450,6 +450,27 @@ func withStubborn(t *testing.T, texts ...string) <-chan task.End {
 	return ends
 }
 
+// The end of what will not go is not taken for the next command's.
+func TestSomethingIsLeft(t *testing.T) {
+	t.Parallel()
+	texts := []string{"%s sleep 1000 >/dev/null 2>&1 & true"}
+	for range 10 {
+		texts = append(texts, "exit 3")
+	}
+	ends := withStubborn(t, texts...)
+	if ends == nil {
+		return
+	}
+	if end := receive(t, "the end of the first command", ends); end.Outcome != succeeded || end.EndProven {
+		t.Errorf("the first command: %+v", end)
+	}
+	for range texts[1:] {
+		if end := receive(t, "the end of a command behind it", ends); end.Code != 3 || !end.EndProven {
+			t.Errorf("a command behind it: %+v", end)
+		}
+	}
+}
+
 // A command that could not be ended has no exit status.
 func TestCannotBeEnded(t *testing.T) {
 	t.Parallel()

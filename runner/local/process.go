@@ -87,7 +87,8 @@ func (f *follower) follow(ctx context.Context) (end task.End, done bool) {
 	if exit == nil || json.Unmarshal(exit, &x) != nil {
 		return f.died(ctx)
 	}
-	return f.ended(x), true
+	// A shim takes the end of what is left for the next command's, and misses that one's.
+	return f.ended(x), x.Gone
 }
 
 // ended translates what the shim told.
