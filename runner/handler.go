@@ -444,7 +444,7 @@ func (r *Runner) cleanUp(id string) {
 		if !ok {
 			continue
 		}
-		if err := x.Forget(id); err != nil {
+		if err := x.Forget(r.work, id); err != nil {
 			r.log.Warn("what is left of an attempt could not be removed", "attempt", id, "error", err)
 		}
 	}

@@ -29,6 +29,7 @@ type survivors struct {
 	never   bool                 // nothing that is looked for had started
 	onEnd   func(task.End)       // told of ends; may be nil
 	forgot  []string
+	hangs   chan struct{} // nil, or until when nothing can be removed
 }
 
 func newSurvivors(w *world) *survivors {
@@ -53,11 +54,26 @@ func (s *survivors) Reattach(_ context.Context, c *task.Command, from task.Offse
 	return &survivor{s: s, c: c, offset: from.Last(), again: true}, !s.never, nil
 }
 
-func (s *survivors) Forget(id string) error {
+func (s *survivors) Forget(ctx context.Context, id string) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.forgot = append(s.forgot, id)
-	return nil
+	s.mu.Unlock()
+	if s.hangs != nil {
+		select {
+		case <-s.hangs:
+		case <-ctx.Done():
+		}
+	}
+	return context.Cause(ctx)
+}
+
+func (s *survivors) untilForgotten(h *fakeHub) {
+	h.t.Helper()
+	h.until("forgotten", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.forgot) > 0
+	})
 }
 
 type survivor struct {
@@ -193,11 +209,31 @@ func TestReattached(t *testing.T) {
 	acrossRestarts(t, local, localSpec, nil, "before\nhalf of ", "a line\nafter\n", func(t *testing.T, x *restarted) {
 		x.h.until("connected again", func() bool { return len(x.h.streams) == 1 })
 		x.finish(t, "second\n", "before\nhalf of a line\nafter\nsecond\n")
-		x.h.until("forgotten", func() bool {
-			x.s.mu.Lock()
-			defer x.s.mu.Unlock()
-			return len(x.s.forgot) > 0
+		x.s.untilForgotten(x.h)
+	})
+}
+
+// Nodes on which something is to be removed, and that do not answer, hold up neither the
+// end of the runner nor its replacement.
+func TestCleaningUpEndsWithTheRunner(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		s := newSurvivors(w)
+		s.hangs = make(chan struct{})
+		p := w.boot(h, local(s))
+		a := h.offer("a1", localSpec())
+		for step := range uint32(2) {
+			w.untilStarted(fmt.Sprintf("n0/s%d", step))
+			close(s.over[task.Cell{Step: step, Try: 1}])
+		}
+		h.untilClosed(a)
+		s.untilForgotten(h)
+		late := time.AfterFunc(10*time.Second, func() {
+			t.Error("it waits for what cannot be removed")
+			close(s.hangs)
 		})
+		p.term()
+		late.Stop()
 	})
 }
 

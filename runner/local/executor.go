@@ -246,7 +246,7 @@ func (e *Executor) loadLocked() {
 
 // Forget removes what is left of an attempt's commands; one that still runs is kept and
 // told as an error.
-func (e *Executor) Forget(attemptID string) error {
+func (e *Executor) Forget(_ context.Context, attemptID string) error {
 	e.mu.Lock()
 	e.loadLocked()
 	names := e.cells[attemptID]

@@ -599,7 +599,7 @@ func TestShimsAreUsedAgain(t *testing.T) {
 	if len(pids) != 1 {
 		t.Errorf("five commands, one after another, had the shims %v", pids)
 	}
-	if err := e.Forget("0197-local"); err != nil {
+	if err := e.Forget(t.Context(), "0197-local"); err != nil {
 		t.Error(err)
 	}
 	if left := spares(t, e); len(left) != 5 {
@@ -638,7 +638,7 @@ func TestDirectoriesAreUsedAgain(t *testing.T) {
 		if end, out := run(t, e, newCommand("echo x", attempt)); end.Outcome != succeeded || out.out() != "x\n" {
 			t.Errorf("got %+v %q", end, out.out())
 		}
-		if err := e.Forget(fmt.Sprintf("again-%d", i)); err != nil {
+		if err := e.Forget(t.Context(), fmt.Sprintf("again-%d", i)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -1043,7 +1043,7 @@ func BenchmarkWarmShim(b *testing.B) {
 			b.Fatalf("%+v", end)
 		}
 		ours = append(ours, time.Since(began))
-		if err := e.Forget(c.AttemptID); err != nil {
+		if err := e.Forget(b.Context(), c.AttemptID); err != nil {
 			b.Fatal(err)
 		}
 		began = time.Now()

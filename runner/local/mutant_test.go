@@ -61,7 +61,7 @@ func TestShimDiesBehindItsScript(t *testing.T) {
 			}
 			return err
 		},
-		"with the attempt": func(e *Executor, c *task.Command) error { return e.Forget(c.AttemptID) },
+		"with the attempt": func(e *Executor, c *task.Command) error { return e.Forget(t.Context(), c.AttemptID) },
 		"when it is prepared anew": func(e *Executor, c *task.Command) error {
 			_, err := e.Prepare(t.Context(), c)
 			return err

@@ -105,7 +105,7 @@ func TestDetachedEnds(t *testing.T) {
 				t.Errorf("%d bytes of stdout, %d of stderr", len(out.out()), len(out.err()))
 			}
 			checkRaw(t, out)
-			if err := e.Forget(c.AttemptID); err != nil {
+			if err := e.Forget(t.Context(), c.AttemptID); err != nil {
 				t.Error(err)
 			}
 			if _, err := os.Stat(s.stepDir(c)); !os.IsNotExist(err) {
@@ -261,7 +261,7 @@ func TestDetachedReattach(t *testing.T) {
 				t.Errorf("%d bytes of stdout, want %d; %d of stderr, want %d", len(out.out()), len(stdout)-14, len(out.err()), len(stderr)-9)
 			}
 			checkRaw(t, out)
-			if err := e.Forget(c.AttemptID); err != nil {
+			if err := e.Forget(t.Context(), c.AttemptID); err != nil {
 				t.Error(err)
 			}
 			if _, err := os.Stat(s.stepDir(c)); !os.IsNotExist(err) {

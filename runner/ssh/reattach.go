@@ -3,6 +3,7 @@ package ssh
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/fairlead/fairlead/runner/task"
 )
@@ -31,14 +32,18 @@ func (e *Executor) remember(d *detached) {
 // Forget implements task.Reattacher: it removes the directories of an attempt's
 // detached steps. One that cannot be removed is told as an error, and goes with a later
 // step on its node.
-func (e *Executor) Forget(attemptID string) error {
+func (e *Executor) Forget(ctx context.Context, attemptID string) error {
 	e.mu.Lock()
 	steps := e.steps[attemptID]
 	delete(e.steps, attemptID)
 	e.mu.Unlock()
 	var errs []error
-	for _, d := range steps {
-		errs = append(errs, d.remove(context.Background()))
+	for i, d := range steps {
+		if ctx.Err() != nil {
+			errs = append(errs, fmt.Errorf("%d directories of detached steps stay on their nodes: %w", len(steps)-i, context.Cause(ctx)))
+			break
+		}
+		errs = append(errs, d.remove(ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -136,8 +136,9 @@ type Reattacher interface {
 	// on reading output at the offsets. ok is false when it is proven that the cell never
 	// started and never will (the tombstone is written); Run may find that out, too.
 	Reattach(ctx context.Context, c *Command, from Offsets) (p Process, ok bool, err error)
-	// Forget removes what is left of an attempt's commands.
-	Forget(attemptID string) error
+	// Forget removes what is left of an attempt's commands. When ctx ends, this process
+	// does, which is not to wait for nodes.
+	Forget(ctx context.Context, attemptID string) error
 }
 
 // Cleaner is an executor that has something lie on a node until its command ends.

@@ -36,7 +36,9 @@ func (x handedOver) Reattach(_ context.Context, c *Command, from Offsets) (Proce
 }
 
 // Forget implements Reattacher.
-func (x handedOver) Forget(attemptID string) error { return x.host.ForgetHandedOver(attemptID) }
+func (x handedOver) Forget(_ context.Context, attemptID string) error {
+	return x.host.ForgetHandedOver(attemptID)
+}
 
 // inherited is a command that an earlier process has.
 type inherited struct {

@@ -332,7 +332,7 @@ func (s *survivor) Reattach(_ context.Context, _ *Command, from Offsets) (Proces
 	return surviving{s, int(from.Last())}, true, nil
 }
 
-func (*survivor) Forget(string) error { return nil }
+func (*survivor) Forget(context.Context, string) error { return nil }
 
 type surviving struct {
 	*survivor

@@ -27,7 +27,7 @@ func (f *finder) Reattach(_ context.Context, c *Command, _ Offsets) (Process, bo
 	return found{c}, true, nil
 }
 
-func (*finder) Forget(string) error { return nil }
+func (*finder) Forget(context.Context, string) error { return nil }
 
 type found struct{ c *Command }
 

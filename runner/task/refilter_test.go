@@ -42,7 +42,7 @@ func (n *remoteNode) Reattach(_ context.Context, _ *Command, from Offsets) (Proc
 	return &remoteCommand{n, from}, true, nil
 }
 
-func (*remoteNode) Forget(string) error { return nil }
+func (*remoteNode) Forget(context.Context, string) error { return nil }
 
 type remoteCommand struct {
 	node *remoteNode
