@@ -329,17 +329,44 @@ func (k *knownFile) add(address string, remote net.Addr, key xssh.PublicKey) err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f, err := os.OpenFile(k.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(k.path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("recording a host key: %w", err)
 	}
 	defer f.Close()
-	if err := knownhosts.WriteKnownHost(f, address, remote, key); err != nil {
+	var line bytes.Buffer
+	err = knownhosts.WriteKnownHost(&line, address, remote, key)
+	if err == nil {
+		err = appendLine(f, line.Bytes())
+	}
+	if err != nil {
 		return fmt.Errorf("recording a host key: %w", err)
 	}
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("recording a host key: %w", err)
 	}
 	k.db = nil
+	return nil
+}
+
+// appendLine appends a line, whole or not at all, behind a last one that may lack its end:
+// with a line that cannot be read, no key could be checked any more.
+func appendLine(f *os.File, line []byte) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if size := info.Size(); size > 0 {
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' {
+			line = append([]byte{'\n'}, line...)
+		}
+	}
+	if _, err := f.Write(line); err != nil {
+		return errors.Join(err, f.Truncate(info.Size()))
+	}
 	return nil
 }

@@ -170,6 +170,34 @@ func TestAcceptNew(t *testing.T) {
 	}
 }
 
+// A key is recorded behind a last line that somebody left without its end.
+func TestKnownHostsWithoutALastLineEnd(t *testing.T) {
+	t.Parallel()
+	jump, node := startSSHD(t), startSSHD(t)
+	_, other := newKeyPair(t)
+	before := "other.example " + authorizedKey(other)
+	known := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(known, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	through := func(c *task.Command) {
+		c.Settings["ssh-proxy-jump"] = "127.0.0.1:" + jump.port
+		c.Settings["ssh-proxy-jump-key-storage-path"] = "keys/jump"
+		c.Keys["keys/jump"] = jump.clientKey
+	}
+	for range 2 {
+		e := New(Config{KnownHosts: known})
+		t.Cleanup(e.Close)
+		if end, _ := run(t, e, node.command("true", through)); end.Outcome != succeeded {
+			t.Fatalf("got %+v", end)
+		}
+	}
+	text, err := os.ReadFile(known)
+	if lines := strings.Split(string(text), "\n"); err != nil || len(lines) != 3 || lines[0] != before || !strings.Contains(lines[1], jump.port) {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
 func TestHostKeySources(t *testing.T) {
 	t.Parallel()
 	s := startSSHD(t)
