@@ -22,7 +22,7 @@ const clientVersion = "SSH-2.0-Fairlead"
 func (e *Executor) connect(ctx context.Context, t *target, hops []hop) (c *connection, fresh bool, err error) {
 	h := &hops[len(hops)-1]
 	fits := func(c *connection) bool { return e.fits(c, hops) }
-	return e.pool.get(ctx, poolKey(t, hops), fits, func() (*connection, error) {
+	c, fresh, err = e.pool.get(ctx, poolKey(t, hops), fits, func() (*connection, error) {
 		var via *connection
 		if len(hops) > 1 {
 			var err error
@@ -36,6 +36,12 @@ func (e *Executor) connect(ctx context.Context, t *target, hops []hop) (c *conne
 		}
 		return c, err
 	})
+	if err == nil && !fresh && h.rules.scope != "" && len(h.rules.known) == 0 {
+		// Perhaps it was accepted as new for another attempt. This one uses it now, and so
+		// keeps to its key when it connects again.
+		e.learned.put(h.learnKey(), string(c.hostKey.Marshal()))
+	}
+	return c, fresh, err
 }
 
 // fits reports whether the host keys on the whole way of a pooled connection satisfy

@@ -170,6 +170,30 @@ func TestAcceptNew(t *testing.T) {
 	}
 }
 
+// A key that was new to another attempt, whose connection is used, holds for the rest of
+// this one, too.
+func TestAcceptNewOnAnothersConnection(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t)
+	e := newExecutor(t)
+	by := func(attempt string) *task.Command {
+		return s.command("true", func(c *task.Command) { c.Node.HostKeys, c.AttemptID = nil, attempt })
+	}
+	for _, attempt := range []string{"first", "second"} {
+		if end, _ := run(t, e, by(attempt)); end.Outcome != succeeded || end.NewHostKey != authorizedKey(s.hostKey) {
+			t.Fatalf("got %+v", end)
+		}
+	}
+	private, _ := newKeyPair(t)
+	s.write(t, "host_key", private)
+	s.killConnections(t)
+	s.stop()
+	s.start(t)
+	if got := refused(t, e, by("second")); got.Reason != "host_key_changed" {
+		t.Errorf("%s: %s", got.Reason, got.Message)
+	}
+}
+
 // A key is recorded behind a last line that somebody left without its end.
 func TestKnownHostsWithoutALastLineEnd(t *testing.T) {
 	t.Parallel()
