@@ -23,8 +23,15 @@ type pool struct {
 // entry is the connections of one key. Guarded by pool.mu.
 type entry struct {
 	connections []*connection
-	// dialing is closed when the dial under way has ended; nil: none is.
-	dialing chan struct{}
+	// dialing is the dial under way; nil: none is.
+	dialing *dialing
+}
+
+// dialing is a dial that others wait for.
+type dialing struct {
+	done chan struct{} // closed when it has ended
+	// quit: who dialled did not want it any more, which says nothing about the node.
+	quit bool
 }
 
 // connection is one SSH connection. Fields below mu belong to the pool.
@@ -55,7 +62,7 @@ var errPoolClosed = errors.New("the runner is ending")
 // get returns a connection with a use counted, made by dial if none fits. fits tells
 // whether a pooled one satisfies the command's own rules.
 func (p *pool) get(ctx context.Context, key string, fits func(*connection) bool, dial func() (*connection, error)) (c *connection, fresh bool, err error) {
-	waited := false
+	patience := 2 // dials to wait for
 	for {
 		p.mu.Lock()
 		if p.closed {
@@ -72,13 +79,15 @@ func (p *pool) get(ctx context.Context, key string, fits func(*connection) bool,
 			return c, false, nil
 		}
 		// One dial at a time for a key: others would mostly find room on its connection.
-		// Who has waited once goes ahead alone, so that failures do not add up.
-		if en.dialing != nil && !waited {
+		// Who has waited for one that failed goes ahead alone, so that failures do not add up.
+		if en.dialing != nil && patience > 0 {
 			wait := en.dialing
 			p.mu.Unlock()
-			waited = true
 			select {
-			case <-wait:
+			case <-wait.done:
+				if patience--; !wait.quit {
+					patience = 0
+				}
 				continue
 			case <-ctx.Done():
 				return nil, false, context.Cause(ctx)
@@ -86,13 +95,14 @@ func (p *pool) get(ctx context.Context, key string, fits func(*connection) bool,
 		}
 		mine := en.dialing == nil
 		if mine {
-			en.dialing = make(chan struct{})
+			en.dialing = &dialing{done: make(chan struct{})}
 		}
 		p.mu.Unlock()
 		c, err := dial()
 		p.mu.Lock()
 		if mine {
-			close(en.dialing)
+			en.dialing.quit = err != nil && ctx.Err() != nil
+			close(en.dialing.done)
 			en.dialing = nil
 		}
 		if err == nil {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -255,6 +257,40 @@ func TestOpeningHarmsNoOther(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Commands that wait for another one's connection do not all dial when that one is stopped.
+func TestDialIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pool{entries: map[string]*entry{}}
+		var dials atomic.Int64
+		get := func(ctx context.Context) {
+			_, _, err := p.get(ctx, "node", func(*connection) bool { return true }, func() (*connection, error) {
+				dials.Add(1)
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			})
+			if err == nil {
+				t.Error("there is a connection")
+			}
+		}
+		first, stop := context.WithCancel(t.Context())
+		go get(first)
+		synctest.Wait()
+		others, stopOthers := context.WithCancel(t.Context())
+		for range 10 {
+			go get(others)
+		}
+		synctest.Wait()
+		stop()
+		synctest.Wait()
+		if n := dials.Load(); n != 2 {
+			t.Errorf("%d dials, want the first and one more", n)
+		}
+		stopOthers()
+		synctest.Wait()
+	})
 }
 
 // prepare tells the command once it is prepared, nil if it is not.
