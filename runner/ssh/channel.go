@@ -227,9 +227,50 @@ func (ch *channel) call(ctx context.Context, command string, stdin io.Reader) (s
 	defer ch.close()
 	stop := context.AfterFunc(ctx, func() { _ = ch.Close() })
 	defer stop()
+	r, ok := unlessItHangs(ctx, func() reply { return ch.ask(command, stdin) })
+	if !ok {
+		r.err = errNoExit
+	}
+	if r.err != nil {
+		r.err = errors.Join(r.err, context.Cause(ctx))
+	}
+	return r.stdout, r.stderr, r.exit, r.err
+}
+
+// closeWait is how long a server may take to close a channel that was closed from here.
+const closeWait = time.Second
+
+// unlessItHangs returns what f does, which a closed channel ends, where ctx closes one. A
+// server goes on to answer and keeps the channel open while a process hangs on its node,
+// as on a disk that does not answer: that is not waited for, and ok is false.
+func unlessItHangs[T any](ctx context.Context, f func() T) (v T, ok bool) {
+	done := make(chan T, 1)
+	go func() { done <- f() }()
+	select {
+	case v = <-done:
+		return v, true
+	case <-ctx.Done():
+	}
+	select {
+	case v = <-done:
+		return v, true
+	case <-time.After(closeWait):
+		return v, false
+	}
+}
+
+// reply is what a helper command printed, and how it ended.
+type reply struct {
+	stdout, stderr []byte
+	exit           exit
+	err            error
+}
+
+// ask runs a helper command until the channel is closed.
+func (ch *channel) ask(command string, stdin io.Reader) (r reply) {
 	ok, err := ch.exec(command)
 	if err != nil || !ok {
-		return nil, nil, exit{}, errors.Join(err, errNotAccepted, context.Cause(ctx))
+		return reply{err: errors.Join(err, errNotAccepted)}
 	}
 	read := func(r io.Reader) <-chan []byte {
 		out := make(chan []byte, 1)
@@ -247,12 +288,12 @@ func (ch *channel) call(ctx context.Context, command string, stdin io.Reader) (s
 		}
 		_ = ch.CloseWrite()
 	}()
-	ch.waitExit(func(e exit) { x = e })
-	stdout, stderr = <-outs, <-errs
-	if !x.told {
-		err = errors.Join(errNoExit, context.Cause(ctx))
+	ch.waitExit(func(e exit) { r.exit = e })
+	r.stdout, r.stderr = <-outs, <-errs
+	if !r.exit.told {
+		r.err = errNoExit
 	}
-	return stdout, stderr, x, err
+	return r
 }
 
 var (

@@ -32,6 +32,9 @@ type follower struct {
 	buf    []byte
 	killed *killed // what became of an orphaned command
 
+	giving sync.Mutex // held while output is handed on; guards left
+	left   bool       // nothing more is: the command's end may be recorded
+
 	mu     sync.Mutex // guards the following fields
 	outErr error
 	// at is how much of each stream was handed on, kept how much of it is safe.
@@ -95,6 +98,27 @@ func (f *follower) once(ctx context.Context) (task.End, error) {
 	if key := newKey(f.node(), ch.on); key != "" {
 		f.newHostKey = key
 	}
+	h, ok := unlessItHangs(ctx, func() (h heard) {
+		h.end, h.err = f.listen(ch)
+		return h
+	})
+	if !ok {
+		f.giving.Lock()
+		f.left = true
+		f.giving.Unlock()
+		return task.End{}, errSilent
+	}
+	return h.end, h.err
+}
+
+// heard is what a node told of a command's end.
+type heard struct {
+	end task.End
+	err error
+}
+
+// listen has the node tell what there is, until the channel is closed.
+func (f *follower) listen(ch *channel) (task.End, error) {
 	if ok, err := ch.exec(f.shell()); err != nil || !ok {
 		return task.End{}, errors.Join(errNotAccepted, err)
 	}
@@ -192,13 +216,22 @@ func (f *follower) hand(stream wire.Stream, p []byte) {
 	f.mu.Unlock()
 	if failed == nil && len(p) > 0 {
 		f.handing.Store(true)
-		failed = f.out.WriteRaw(stream, p, offset)
+		failed = f.give(stream, p, offset)
 		f.handing.Store(false)
 	}
 	f.mu.Lock()
 	f.outErr = failed
 	f.mu.Unlock()
 	f.moved.Add(int64(len(p)))
+}
+
+func (f *follower) give(stream wire.Stream, p []byte, offset uint64) error {
+	f.giving.Lock()
+	defer f.giving.Unlock()
+	if f.left {
+		return nil
+	}
+	return f.out.WriteRaw(stream, p, offset)
 }
 
 // tellKept tells the node what it need not keep any more.

@@ -5,8 +5,12 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,6 +261,55 @@ func TestOpeningHarmsNoOther(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNodeHangs is a node that goes on to answer while every process on it hangs, as on a
+// disk that does not answer.
+func TestNodeHangs(t *testing.T) {
+	t.Parallel()
+	t.Run("before the command is there", func(t *testing.T) {
+		t.Parallel()
+		hangs := filepath.Join(t.TempDir(), "hangs")
+		s := startSSHD(t, "ForceCommand touch "+hangs+"; while [ -e "+hangs+" ]; do sleep 0.1; done")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		prepared := prepare(ctx, newExecutor(t), s.command("true", detach))
+		waitForFile(t, hangs)
+		cancel(task.ErrStopped)
+		if within(t, prepared) != nil {
+			t.Error("it was prepared")
+		}
+	})
+	t.Run("while its output is read", func(t *testing.T) {
+		t.Parallel()
+		s := startSSHD(t)
+		c := s.command("echo started; while [ -e "+s.dir+" ]; do sleep 0.1; done", detach)
+		cancel, end, _ := background(t, s, newExecutor(t), c)
+		for _, pid := range running(t, "fairlead."+c.Name()) {
+			must(t, syscall.Kill(pid, syscall.SIGSTOP))
+			t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+		}
+		cancel(task.ErrDetach)
+		if got := within(t, end); got.Reason != "detached" {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+// running are the processes with word in their command lines.
+func running(t *testing.T, word string) (pids []int) {
+	t.Helper()
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil && strings.Contains(string(text), word) {
+			pids = append(pids, pid)
+		}
+	}
+	if len(pids) == 0 {
+		t.Fatalf("no process has %s in its command line", word)
+	}
+	return pids
 }
 
 // Commands that wait for another one's connection do not all dial when that one is stopped.
