@@ -40,8 +40,11 @@ func (e *Executor) openChannel(ctx context.Context, t *target) (*channel, error)
 		}
 		if refused, ok := errors.AsType[*xssh.OpenChannelError](err); ok {
 			others := conn.full()
+			if !fresh && others == 0 {
+				conn.retire() // the server has sessions left that nobody here uses any more
+			}
 			conn.release()
-			if others > 0 && ctx.Err() == nil {
+			if (others > 0 || !fresh) && ctx.Err() == nil {
 				continue
 			}
 			out := notStarted("session_refused", err, "%s (%s) grants no session: %s (check MaxSessions of its sshd)", h.name, h.address, refused.Message)

@@ -312,6 +312,20 @@ func running(t *testing.T, word string) (pids []int) {
 	return pids
 }
 
+// Sessions that a server goes on to have, and that nobody here uses any more, keep no
+// command from a connection of its own.
+func TestSessionsThatStay(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t, "MaxSessions 1")
+	e := newExecutor(t)
+	cancel, end, _ := background(t, s, e, s.command("echo started; while [ -e "+s.dir+" ]; do sleep 0.1; done"))
+	cancel(task.ErrDetach)
+	within(t, end)
+	if got, out := run(t, e, s.command("echo second")); got.Outcome != succeeded || out.out() != "second\n" {
+		t.Errorf("got %+v %q", got, out.out())
+	}
+}
+
 // Commands that wait for another one's connection do not all dial when that one is stopped.
 func TestDialIsGivenUp(t *testing.T) {
 	t.Parallel()
