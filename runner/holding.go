@@ -40,6 +40,7 @@ type holding struct {
 	disk    *spool.Attempt
 	task    *task.Attempt
 	claimed *session.Link       // the link that the claim or resume went out on
+	asked   time.Duration       // the boot time at which it did
 	stop    *runnerv1.StopScope // came before the grant was taken
 	tell    telling
 	lost    bool // stopped because no hub answered
@@ -100,7 +101,7 @@ func (h *holding) claim(link *session.Link) {
 	if h.phase != offered || h.claimed == link {
 		return
 	}
-	h.claimed = link
+	h.claimed, h.asked = link, h.r.c.Boottime()
 	failpoint.Hit("runner.claim.before-send")
 	link.Send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Claim{Claim: &runnerv1.Claim{Fence: h.fence}}})
 	failpoint.Hit("runner.claim.after-send")
@@ -115,6 +116,7 @@ func (h *holding) granted(link *session.Link, g *runnerv1.Grant) {
 		return // repeated, or of an earlier session: void
 	}
 	h.phase = granting
+	h.r.heard(h.asked)
 	h.r.spawn(func() { h.grant(link, g) })
 }
 
@@ -204,7 +206,7 @@ func (h *holding) resume(link *session.Link) {
 	if h.claimed == link || h.task == nil || !h.task.Waits() {
 		return
 	}
-	h.claimed = link
+	h.claimed, h.asked = link, h.r.c.Boottime()
 	link.Send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Resume{Resume: &runnerv1.Resume{Fence: h.fence}}})
 }
 
@@ -212,6 +214,9 @@ func (h *holding) resumed(link *session.Link, f *runnerv1.Resumed) {
 	h.mu.Lock()
 	t := h.task
 	ok := t != nil && h.claimed == link && f.GetSessionEpoch() == link.Epoch
+	if ok {
+		h.r.heard(h.asked)
+	}
 	h.mu.Unlock()
 	if !ok {
 		return

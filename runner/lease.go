@@ -85,9 +85,17 @@ func (r *Runner) renewAcked(a *runnerv1.RenewAck) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.renewed) > 0 {
-		r.answered, r.renewed = r.renewed[0], r.renewed[1:]
+		r.answered, r.renewed = max(r.answered, r.renewed[0]), r.renewed[1:]
 	}
 	r.session.Learn(markOf(a.GetDbMark()))
+}
+
+// heard notes that a hub answered what was sent at a boot time. While nothing is held
+// there are no renewals to tell that a hub is there.
+func (r *Runner) heard(sent time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answered = max(r.answered, sent)
 }
 
 // saveMark keeps the newest mark, so that a later database can be asked for it.

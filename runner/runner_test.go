@@ -577,6 +577,32 @@ func TestHubLossStopsAsTheJobSays(t *testing.T) {
 	})
 }
 
+// A runner that had nothing to do has asked its hub nothing for long: that is no loss of the
+// hub to the attempt that it is given then.
+func TestIdleRunnerHasNotLostItsHub(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.script = func(ctx context.Context, _ *task.Command, _ task.Output) task.End {
+			select {
+			case <-ctx.Done():
+				return task.End{Outcome: runnerv1.Outcome_OUTCOME_CANCELLED, EndProven: true, Reason: task.ReasonStopped}
+			case <-time.After(12 * time.Second):
+				return succeeded()
+			}
+		}
+		w.boot(h)
+		h.until("connected", func() bool { return len(h.streams) == 1 })
+		<-time.After(time.Hour)
+		s := spec(1, 1)
+		s.StopAfterHubLossMs = (10 * time.Minute).Milliseconds()
+		a := h.offer("a1", s)
+		h.untilClosed(a)
+		if a.result.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED {
+			t.Errorf("outcome %v", a.result.GetOutcome())
+		}
+	})
+}
+
 func TestRefusesWhatItCannotTake(t *testing.T) {
 	simulate(t, func(t *testing.T) {
 		w, h := newWorld(t), newFakeHub(t)
