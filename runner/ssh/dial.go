@@ -82,7 +82,7 @@ func (e *Executor) dial(ctx context.Context, t *target, h *hop, via *connection)
 	}
 	// A tunnel knows no deadlines: the handshake is bounded by closing what it runs on.
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	c := &connection{pool: &e.pool, raw: raw, via: via, dead: make(chan struct{})}
+	c := &connection{pool: &e.pool, raw: &listening{Conn: raw}, via: via, dead: make(chan struct{})}
 	var keyErr error
 	config := &xssh.ClientConfig{
 		User:              h.user,
@@ -98,7 +98,7 @@ func (e *Executor) dial(ctx context.Context, t *target, h *hop, via *connection)
 			return err
 		},
 	}
-	conn, chans, reqs, err := xssh.NewClientConn(raw, h.address, config)
+	conn, chans, reqs, err := xssh.NewClientConn(c.raw, h.address, config)
 	if err == nil && !stop() {
 		err = context.Cause(ctx)
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -39,7 +40,7 @@ type connection struct {
 	pool   *pool
 	key    string
 	client *xssh.Client
-	raw    net.Conn
+	raw    *listening
 	// hostKey was shown in the handshake; newKey that it was taken on first use.
 	hostKey xssh.PublicKey
 	newKey  bool
@@ -242,19 +243,59 @@ func (c *connection) watch() {
 	}
 }
 
+// listening is a connection that notes when something came last.
+type listening struct {
+	net.Conn
+	heard atomic.Int64 // Unix nanoseconds
+}
+
+// Read implements net.Conn.
+func (l *listening) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if n > 0 {
+		l.heard.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
 // keepAlive asks the server every interval whether it is there, and closes the
-// connection when a question stays unanswered for count intervals.
+// connection when nothing has come for count intervals. The answer itself may take longer:
+// over a slow link it stands behind what commands print.
 func (c *connection) keepAlive(interval time.Duration, count int) {
 	if interval <= 0 || count <= 0 {
 		return
 	}
 	c.schedule(interval, func() {
-		lost := time.AfterFunc(interval*time.Duration(count), func() { c.closeFor(errSilent) })
+		stop := c.watchSilence(interval * time.Duration(count))
 		_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
-		if lost.Stop() && err == nil {
+		stop()
+		if err == nil {
 			c.keepAlive(interval, count)
 		}
 	})
+}
+
+// watchSilence closes the connection when nothing comes for limit, until stop is called.
+func (c *connection) watchSilence(limit time.Duration) (stop func()) {
+	asked, done := time.Now(), make(chan struct{})
+	go func() {
+		for wait := limit; ; {
+			select {
+			case <-done:
+				return
+			case <-time.After(wait):
+			}
+			last := time.Unix(0, c.raw.heard.Load())
+			if last.Before(asked) {
+				last = asked
+			}
+			if wait = limit - time.Since(last); wait <= 0 {
+				c.closeFor(errSilent)
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
 }
 
 var errSilent = errors.New("the node did not answer any more")

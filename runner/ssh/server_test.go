@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -216,6 +217,33 @@ func TestSilentNode(t *testing.T) {
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v", took)
+	}
+}
+
+// TestSlowLink has the answer to a keepalive come late, behind what a command prints.
+func TestSlowLink(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t)
+	const size, second = 4 << 20, 1 << 20
+	address := listen(t, func(in net.Conn) {
+		out, err := net.Dial("tcp", "127.0.0.1:"+s.port)
+		if err != nil {
+			return
+		}
+		defer out.Close()
+		go func() { _, _ = io.Copy(out, in) }()
+		for {
+			_, err := io.CopyN(in, out, second/50)
+			if err != nil {
+				return
+			}
+			<-time.After(time.Second / 50)
+		}
+	})
+	c := s.command(fmt.Sprintf("head -c %d /dev/zero", size), set("keep-alive-interval", "1"), set("keep-alive-max-alive-count", "1"))
+	c.Node.Hostname = address
+	if end, out := run(t, newExecutor(t), c); end.Outcome != succeeded || len(out.out()) != size {
+		t.Errorf("got %+v, %d bytes", end, len(out.out()))
 	}
 }
 
