@@ -24,8 +24,7 @@ const (
 //
 // The login shell tells its process id over stdout before all else, since sshd makes
 // it the leader of a session of its own: that is what a cancel ends. Over stderr it
-// would be a packet of its own, where most commands print to stdout alone, and each
-// packet wakes three processes. Variables are
+// would be a packet of its own, where most commands print to stdout alone. Variables are
 // exported here because most servers refuse env requests. What is secret goes over
 // stdin, or lies in a file where stdin is a terminal, which takes no long lines:
 // everybody on a node can read command lines.
