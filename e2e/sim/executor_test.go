@@ -293,6 +293,9 @@ func (s *shim) copied() *shim {
 	return &shim{w: s.w, start: s.start, out: append([]byte(nil), s.out...), exited: s.exited, lost: !s.exited, end: s.end, change: make(chan struct{}), gone: make(chan struct{})}
 }
 
+// A runner asks its executors for this, and takes one without for one that reattaches nothing.
+var _ task.Reattacher = local{}
+
 func (e local) Prepare(ctx context.Context, c *task.Command) (task.Process, error) {
 	if err := e.p.prepare(ctx); err != nil {
 		return nil, err
@@ -323,7 +326,7 @@ func (e local) Reattach(_ context.Context, c *task.Command, from task.Offsets) (
 }
 
 // Forget implements task.Reattacher.
-func (e local) Forget(attempt string) error {
+func (e local) Forget(_ context.Context, attempt string) error {
 	w := e.p.h.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
