@@ -30,6 +30,7 @@ type survivors struct {
 	onEnd   func(task.End)       // told of ends; may be nil
 	forgot  []string
 	hangs   chan struct{} // nil, or until when nothing can be removed
+	hanging chan struct{} // gets what hangs
 }
 
 func newSurvivors(w *world) *survivors {
@@ -59,6 +60,7 @@ func (s *survivors) Forget(ctx context.Context, id string) error {
 	s.forgot = append(s.forgot, id)
 	s.mu.Unlock()
 	if s.hangs != nil {
+		s.hanging <- struct{}{}
 		select {
 		case <-s.hangs:
 		case <-ctx.Done():
@@ -219,7 +221,7 @@ func TestCleaningUpEndsWithTheRunner(t *testing.T) {
 	simulate(t, func(t *testing.T) {
 		w, h := newWorld(t), newFakeHub(t)
 		s := newSurvivors(w)
-		s.hangs = make(chan struct{})
+		s.hangs, s.hanging = make(chan struct{}), make(chan struct{}, 1)
 		p := w.boot(h, local(s))
 		a := h.offer("a1", localSpec())
 		for step := range uint32(2) {
@@ -227,7 +229,7 @@ func TestCleaningUpEndsWithTheRunner(t *testing.T) {
 			close(s.over[task.Cell{Step: step, Try: 1}])
 		}
 		h.untilClosed(a)
-		s.untilForgotten(h)
+		<-s.hanging
 		late := time.AfterFunc(10*time.Second, func() {
 			t.Error("it waits for what cannot be removed")
 			close(s.hangs)
