@@ -5,7 +5,9 @@ package archive
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"path"
@@ -69,6 +71,26 @@ func NameOf(address string) string {
 		return address
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(path.Clean("/"+u.Path), "/")}).String()
+}
+
+// Same reports whether two archives are one place under two names, such as a directory and
+// a link to it: what is put into the one is then found in the other, and to delete it there
+// is to lose it.
+func Same(ctx context.Context, to, from Archive) (bool, error) {
+	key := "probe-" + rand.Text()
+	if err := to.Put(ctx, key, int64(len(key)), strings.NewReader(key)); err != nil {
+		return false, fmt.Errorf("trying whether the archives %s and %s are one place: %w", to.Name(), from.Name(), err)
+	}
+	defer func() { _ = to.Delete(context.WithoutCancel(ctx), key) }() // some bytes stay if this fails
+	found, err := from.Get(ctx, key, 0, int64(len(key)))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("trying whether the archives %s and %s are one place: %w", to.Name(), from.Name(), err)
+	}
+	_ = found.Close() // that it is there was the question
+	return true, nil
 }
 
 // Archives are those that a member knows.

@@ -77,16 +77,17 @@ func (p *Packer) Move(ctx context.Context, to string, tell func(Moved)) error {
 	if err != nil {
 		return err
 	}
+	m := mover{p: p, target: target, same: make(map[string]bool)}
 	return p.eachArchived(ctx, "", func(a *store.LogArchive) error {
 		if a.Archive == target.Name() {
 			return nil
 		}
-		m := Moved{LogArchive: a}
-		m.Left, m.Err = p.move(ctx, a, target)
+		moved := Moved{LogArchive: a}
+		moved.Left, moved.Err = m.move(ctx, a)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		tell(m)
+		tell(moved)
 		return nil
 	})
 }
@@ -106,18 +107,26 @@ func (p *Packer) target(to string) (archive.Archive, error) {
 	return nil, hub.Errorf(hub.CodeInvalid, "The archive %s is not configured (known: %s). Configure it on all members as archive.other first, so that each can read what lies there.", to, known)
 }
 
+// mover moves logs into one archive.
+type mover struct {
+	p      *Packer
+	target archive.Archive
+	// same tells of other archives, by name, whether they are the target under another name.
+	same map[string]bool
+}
+
 // move copies one object, unless it is there already, and writes down where it lies now.
-func (p *Packer) move(ctx context.Context, a *store.LogArchive, target archive.Archive) (left, err error) {
-	from, unknown := p.cfg.Archives.Named(a.Archive)
-	if archive.Compare(ctx, target, a.Path, a.Size, a.SHA256) != nil {
+func (m *mover) move(ctx context.Context, a *store.LogArchive) (left, err error) {
+	from, unknown := m.p.cfg.Archives.Named(a.Archive)
+	if archive.Compare(ctx, m.target, a.Path, a.Size, a.SHA256) != nil {
 		if unknown != nil {
 			return nil, unknown
 		}
-		if err := copyObject(ctx, from, target, a); err != nil {
+		if err := copyObject(ctx, from, m.target, a); err != nil {
 			return nil, err
 		}
 	}
-	moved, err := p.st.MoveArchived(ctx, a, target.Name())
+	moved, err := m.p.st.MoveArchived(ctx, a, m.target.Name())
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +136,23 @@ func (p *Packer) move(ctx context.Context, a *store.LogArchive, target archive.A
 	if unknown != nil {
 		return unknown, nil
 	}
-	return from.Delete(ctx, a.Path), nil
+	return m.drop(ctx, from, a), nil
+}
+
+// drop deletes the old object of a log that was moved, unless it is the new one, too.
+func (m *mover) drop(ctx context.Context, from archive.Archive, a *store.LogArchive) error {
+	same, known := m.same[from.Name()]
+	if !known {
+		var err error
+		if same, err = archive.Same(ctx, m.target, from); err != nil {
+			return err
+		}
+		m.same[from.Name()] = same
+	}
+	if same {
+		return nil
+	}
+	return from.Delete(ctx, a.Path)
 }
 
 func copyObject(ctx context.Context, from, to archive.Archive, a *store.LogArchive) error {

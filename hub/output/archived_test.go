@@ -80,6 +80,35 @@ func TestMove(t *testing.T) {
 	})
 }
 
+// A place that was given another name has its logs called by that one, and keeps them: the
+// old object of each is the new one.
+func TestMoveToTheSamePlace(t *testing.T) {
+	t.Parallel()
+	st := storetest.New(t)
+	r := busy(t, st)
+	r.finish(0)
+	old, dir := archivetest.OpenDirectory(t)
+	pack(t, packer(t, st, "m", old), lead(t, st, "m"), 2, 0)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	next := archivetest.Open(t, archive.Options{URL: "file://" + link})
+	r.archives = archive.Archives{Current: next, Other: old}
+	p := output.NewPacker(st, output.PackerConfig{MemberID: "m", Archives: &r.archives}, storetest.Logger(t))
+	for _, m := range move(t, p, next.Name()) {
+		if m.Err != nil || m.Left != nil {
+			t.Errorf("%+v", m)
+		}
+	}
+	if told := verify(t, p, 2); told != nil || r.object(0).Archive != next.Name() {
+		t.Errorf("told %q, in %s", told, r.object(0).Archive)
+	}
+	if list := files(t, dir); len(list) != 2 {
+		t.Errorf("files: %v", list)
+	}
+}
+
 // What was copied by other means is compared and taken, without the old archive.
 func TestMoveOfWhatIsThere(t *testing.T) {
 	t.Parallel()
