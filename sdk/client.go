@@ -143,7 +143,7 @@ func done(ctx context.Context, c *Client, as ...rest.RequestEditorFn) func(*http
 // unreachable says of a transport's error what it means.
 func unreachable(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		if errors.Is(u.Err, context.Canceled) || errors.Is(u.Err, context.DeadlineExceeded) {
+		if !networkTimeout(u.Err) && (errors.Is(u.Err, context.Canceled) || errors.Is(u.Err, context.DeadlineExceeded)) {
 			return u.Err
 		}
 		at, perr := url.Parse(u.URL)

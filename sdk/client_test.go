@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -101,6 +102,45 @@ func TestFollowLogThroughFaults(t *testing.T) {
 	defer text.Close()
 	if b, err := io.ReadAll(text); err != nil || string(b) != fmt.Sprintf("line %d again\n", lines-1) {
 		t.Errorf("tail %q, %v", b, err)
+	}
+}
+
+// A host that is switched off answers no dial at all. That is an outage like any other, and
+// not the caller's giving up, though such a timeout also passes for a deadline that is over.
+func TestDialsThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	h.Runner(t, "r1", nil)
+	filter, command := ".*", "x"
+	e, err := client(t, h).RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter}, 20*time.Second)
+	if err != nil || e.Status != rest.StatusSucceeded {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	// away makes a client without patience whose first dials are answered by nobody.
+	away := func(dials int32) *sdk.Client {
+		c, err := sdk.New(sdk.Config{URL: h.URL, Token: apitest.Token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n atomic.Int32
+		c.DialBy(func(ctx context.Context, network, address string) (net.Conn, error) {
+			var d net.Dialer
+			if n.Add(1) <= dials {
+				d.Timeout = time.Nanosecond
+			}
+			return d.DialContext(ctx, network, address)
+		})
+		return c
+	}
+	if got, err := away(2).Wait(t.Context(), e.ID); err != nil || got.Status != rest.StatusSucceeded {
+		t.Errorf("Wait: %+v, %v", got, err)
+	}
+	if end, err := away(2).FollowLog(t.Context(), e.ID, sdk.LogOptions{}, func(rest.LogLine) error { return nil }); err != nil || end.Status != rest.StatusSucceeded {
+		t.Errorf("FollowLog: %+v, %v", end, err)
+	}
+	if _, err := away(1).Execution(t.Context(), e.ID); err == nil || !strings.Contains(err.Error(), "cannot reach the hub at "+h.URL) {
+		t.Errorf("Execution: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -101,11 +102,21 @@ func transient(err error) bool {
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	switch {
+	case networkTimeout(err):
+		return true
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
 		return false
 	}
 	return true
+}
+
+// networkTimeout reports whether err is a timeout of the network's own: of a dial or a look-up
+// that nothing answered. It passes for context.DeadlineExceeded, too, as if the caller had
+// given up; but a host that is switched off, or a network that is cut, comes back.
+func networkTimeout(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Timeout()
 }
 
 // pause waits before try+1: full jitter, up to 0.1 s at first, doubling to 2 s.
