@@ -119,6 +119,24 @@ func TestLoadTellsAllThatIsWrong(t *testing.T) {
 	}
 }
 
+// A service in Kubernetes that is called as the hub is puts variables under its prefix.
+func TestVariablesOfKubernetes(t *testing.T) {
+	t.Parallel()
+	var environ []string
+	for _, service := range []string{"FAIRLEAD_HUB", "FAIRLEAD_HUB_GATEWAY", "FAIRLEAD_HUB_0"} {
+		environ = append(environ,
+			service+"_SERVICE_HOST=10.96.0.7", service+"_SERVICE_PORT=8440", service+"_SERVICE_PORT_HTTPS=8440",
+			service+"_PORT=tcp://10.96.0.7:8440", service+"_PORT_8440_TCP=tcp://10.96.0.7:8440", service+"_PORT_8440_TCP_PROTO=tcp",
+			service+"_PORT_8440_TCP_PORT=8440", service+"_PORT_8440_TCP_ADDR=10.96.0.7")
+	}
+	if _, _, err := load(t, Source{Environ: environ}); err != nil {
+		t.Errorf("the hub does not start beside its service: %v", err)
+	}
+	if _, _, err := load(t, Source{Environ: []string{"FAIRLEAD_HUB_HTTP_PORT=8440"}}); hub.ErrorCode(err) != hub.CodeInvalid {
+		t.Errorf("a mistyped setting: %v", err)
+	}
+}
+
 func errorsAs(err error, to **hub.Error) bool {
 	e, ok := err.(*hub.Error) //nolint:errorlint // Load returns it bare
 	*to = e

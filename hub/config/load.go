@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -187,6 +188,9 @@ func (l *loader) environment(environ []string) {
 		}
 		base, ok := strings.CutSuffix(name, "_FILE")
 		i := slices.IndexFunc(l.fields, func(f Field) bool { return f.Secret && f.Env == base })
+		if (!ok || i < 0) && ofKubernetes(name, text) {
+			continue
+		}
 		if !ok || i < 0 {
 			l.bad(name, "is not known%s", l.nearest(name, func(f Field) string { return f.Env }))
 			continue
@@ -198,6 +202,18 @@ func (l *loader) environment(environ []string) {
 		}
 		l.set(&l.fields[i], strings.TrimSpace(string(content)), name)
 	}
+}
+
+// Kubernetes gives every container variables of the services beside it. One that is called
+// fairlead-hub, or begins so, has them begin with our prefix: FAIRLEAD_HUB_SERVICE_HOST. They
+// are no settings, and a hub that took them for mistyped ones would never start there.
+var (
+	serviceName = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	servicePort = regexp.MustCompile(`^(tcp|udp|sctp)://`)
+)
+
+func ofKubernetes(name, value string) bool {
+	return serviceName.MatchString(name) || strings.HasSuffix(name, "_PORT") && servicePort.MatchString(value)
 }
 
 // file takes a YAML file of nested keys.
