@@ -1,6 +1,7 @@
 // @vitest-environment jsdom
 import { fireEvent, screen, waitFor } from "@testing-library/react";
 import { expect, test } from "vitest";
+import { signedOut } from "../api/client";
 import { open, refused } from "../test-page";
 
 test("a token that was refused is asked for anew, not repeated", async () => {
@@ -20,4 +21,18 @@ test("a token that was refused is asked for anew, not repeated", async () => {
   const keys = asked.filter((a) => a.method === "POST").map((a) => a.key);
   await waitFor(() => expect(keys).toHaveLength(2));
   expect(keys[0]).not.toBe(keys[1]);
+});
+
+test("who could not be signed out is not told that he is", async () => {
+  let away = true;
+  open("/profile", {
+    "GET /api/v1/tokens": { items: [] },
+    "DELETE /api/v1/sessions/current": () => (away ? refused(503, "unavailable", "The database is away.") : {}),
+  });
+  fireEvent.click(await screen.findByText("Sign out"));
+  await screen.findByText("The database is away.");
+  expect(signedOut.get()).toBe(false);
+  away = false;
+  fireEvent.click(screen.getByText("Sign out"));
+  await waitFor(() => expect(signedOut.get()).toBe(true));
 });

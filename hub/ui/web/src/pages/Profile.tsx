@@ -16,9 +16,15 @@ export function Profile() {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const leave = useMutation({
     mutationFn: () => must(api.DELETE("/api/v1/sessions/current")),
-    onSettled: () => {
+    onSuccess: () => {
       client.clear();
       signedOut.set(true);
+    },
+    // A hub that did not hear of it still knows this browser: who walks away must not be
+    // told that he is signed out.
+    onError: (cause) => {
+      const { code, message } = errorOf(cause);
+      if (code !== "unauthenticated") notifications.show({ color: "red", title: t("profile.signOutFailed"), message });
     },
   });
   return (

@@ -519,6 +519,7 @@ export const en = {
   "keyType.password": "Password",
 
   "profile.signOut": "Sign out",
+  "profile.signOutFailed": "You are still signed in",
   "profile.look": "This browser",
   "profile.colours": "Colours",
   "profile.auto": "As the system",
