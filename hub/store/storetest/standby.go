@@ -26,8 +26,19 @@ func (s *Server) Standby(t testing.TB) *Server {
 		t.Fatalf("setting the standby's port: %v", err)
 	}
 	twin.Start(t)
+	s.SQL(t, "postgres", untilStreaming)
 	return twin
 }
+
+// untilStreaming waits for the standby: a server that is stopped in good order sends all
+// that it has to a standby that is connected, and waits for no other.
+const untilStreaming = `DO $$ BEGIN
+	FOR i IN 1..3000 LOOP
+		IF EXISTS (SELECT 1 FROM pg_stat_replication WHERE state = 'streaming') THEN RETURN; END IF;
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+	RAISE EXCEPTION 'no standby streams';
+END $$`
 
 // Stop ends the server in good order.
 func (s *Server) Stop(t testing.TB) {
