@@ -381,7 +381,7 @@ func (s *server) matrix(ctx context.Context, e *hub.Execution) ([]ExecutionNode,
 	for i, n := range e.Nodes {
 		rows[i] = ExecutionNode{Node: n.Name, Position: i, Steps: []StepOn{}}
 	}
-	folded := workflow.Fold(&e.Definition.Workflow, steps)
+	folded := workflow.Fold(&e.Definition.Workflow, steps, nil)
 	for i := range steps {
 		n := &steps[i]
 		if n.Node < 0 || n.Node >= len(rows) {

@@ -418,7 +418,7 @@ func (d *Dispatcher) countNodes(ctx context.Context, st *store.Store, x *executi
 			return nil, err
 		}
 	}
-	folded := workflow.Fold(x.job.workflow, rows)
+	folded := workflow.Fold(x.job.workflow, rows, x.row.CancelledNodes)
 	counts := make(hub.NodeCounts)
 	for n := range x.job.base.Nodes {
 		status, ran := folded.Nodes[n]

@@ -123,11 +123,12 @@ func (d *Dispatcher) endEmpty(ctx context.Context, st *store.Store, fx *effects,
 			fx.released = append(fx.released, place{open[at].RunnerID, open[at].AttemptID})
 			fx.forgets = append(fx.forgets, forgetOrder{open[at].RunnerID, open[at].Fence})
 		}
-		end := store.AssignmentEnd{ID: a.ID, State: hub.AssignmentCancelled, Stops: true, Reason: reason}
+		// A cancel of nodes is for them alone; a doubt stops what a doubt does.
+		end := store.AssignmentEnd{ID: a.ID, State: hub.AssignmentCancelled, Reason: reason}
 		if a.OpenAttempt {
-			end.State = hub.AssignmentUnknown
+			end.State, end.Stops = hub.AssignmentUnknown, true
 		}
-		a.State, a.Stops = end.State, true
+		a.State, a.Stops = end.State, end.Stops
 		ends = append(ends, end)
 	}
 	return st.EndAssignments(ctx, ends)

@@ -190,6 +190,30 @@ func TestHubIsTheBarrier(t *testing.T) {
 	})
 }
 
+// TestCancelOfOneNodeStopsNoOther: also without keepgoing a cancel is no failure.
+func TestCancelOfOneNodeStopsNoOther(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		b.routes("a", "b", "c")
+		b.nodes("a1", "b1", "c1")
+		first, third := b.runner("first", 10, "a"), b.runner("third", 10, "c")
+		e := b.run(onNodes(job("x"), "1", false))
+		a := first.claim()
+		a.started(0, 0)
+		a.report()
+		b.cancel(e, "a1")
+		a.ended(0, 0, hub.StatusCancelled)
+		a.finish(hub.StatusCancelled)
+		b.cancel(e, "b1") // waits for a runner that is not there
+		c := third.claim()
+		c.run(0, 0, hub.StatusSucceeded)
+		c.finish(hub.StatusSucceeded)
+		got := b.wantEnd(e, hub.StatusCancelled, true)
+		if got.NodeCounts[hub.StatusSucceeded] != 1 || got.NodeCounts[hub.StatusCancelled] != 2 {
+			t.Errorf("counts are %v", got.NodeCounts)
+		}
+	})
+}
+
 func TestCancelOfOneNode(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		b.routes("a", "b")

@@ -85,7 +85,7 @@ func (t *turn) fold(ctx context.Context, m *moving, step *store.AttemptStep) (*s
 	if err != nil {
 		return nil, err
 	}
-	folded := workflow.Fold(m.work.job.workflow, rows)
+	folded := workflow.Fold(m.work.job.workflow, rows, m.x.row.CancelledNodes)
 	if failpoint.Mutant("NM11") && folded.Outcome == hub.StatusUnknown {
 		folded.Outcome = failedFirst(rows)
 	}

@@ -304,9 +304,9 @@ func (d *Dispatcher) endLost(ctx context.Context, st *store.Store, fx *effects, 
 			ended = append(ended, r)
 		}
 	}
-	folded := workflow.Fold(l.work.job.workflow, ended)
+	folded := workflow.Fold(l.work.job.workflow, ended, l.x.row.CancelledNodes)
 	if !again {
-		folded = workflow.Fold(l.work.job.workflow, append(ended, open...))
+		folded = workflow.Fold(l.work.job.workflow, append(ended, open...), l.x.row.CancelledNodes)
 	}
 	end := store.AssignmentEnd{ID: l.a.ID, State: hub.AssignmentState(folded.Outcome), Stops: folded.Stops, Reason: "nothing was heard of its runner"}
 	if again {

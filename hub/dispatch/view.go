@@ -185,7 +185,7 @@ func (d *Dispatcher) Counts(ctx context.Context, rows []*store.ExecutionRow) (ma
 // count counts the nodes of an execution that has not ended by their cells, which are
 // ordered by node.
 func count(j *job, cells []hub.NodeStep) hub.NodeCounts {
-	folded := workflow.Fold(j.workflow, cells)
+	folded := workflow.Fold(j.workflow, cells, nil)
 	counts := hub.NodeCounts{}
 	for first := 0; first < len(cells); {
 		node, statuses := cells[first].Node, []hub.Status(nil)

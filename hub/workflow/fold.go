@@ -19,8 +19,9 @@ type Folded struct {
 
 // Fold folds the node steps of an attempt or of an execution, in any order: of each step
 // on each node the newest try counts, a failure whose handler succeeded is a success,
-// and a cancel behind a try whose end nobody saw is unknown.
-func Fold(w *hub.Workflow, rows []hub.NodeStep) Folded {
+// and a cancel behind a try whose end nobody saw is unknown. cancelled are the nodes that
+// a person cancelled: their cancels stop no other node.
+func Fold(w *hub.Workflow, rows []hub.NodeStep, cancelled []int) Folded {
 	f := Folded{Outcome: hub.StatusSkipped, Nodes: make(map[int]hub.Status)}
 	newest := Newest(rows)
 	doubted := make(map[[2]int]bool)
@@ -50,8 +51,10 @@ func Fold(w *hub.Workflow, rows []hub.NodeStep) Folded {
 		f.Outcome = hub.Fold(f.Outcome, status)
 		f.Nodes[r.Node] = hub.Fold(orSkipped(f.Nodes[r.Node]), status)
 		switch status {
-		case hub.StatusFailed, hub.StatusTimedOut, hub.StatusCancelled:
+		case hub.StatusFailed, hub.StatusTimedOut:
 			f.Stops = true
+		case hub.StatusCancelled:
+			f.Stops = f.Stops || !slices.Contains(cancelled, r.Node)
 		case hub.StatusUnknown:
 			f.Stops = f.Stops || step == nil || !step.ContinueOnUnknown
 		}
