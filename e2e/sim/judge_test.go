@@ -56,7 +56,7 @@ func (w *world) judgeStart(s *start, step *stepPlan) {
 		if o.ended.IsZero() {
 			busy[o.node] = true
 		}
-		if job.sequential && !handler && o.step == previous && number > 0 && w.mustPrecede(s.job, number-1) && !o.seen {
+		if job.sequential && !handler && o.step == previous && number > 0 && w.mustPrecede(s.job, number-1) && !job.steps[number-1].idempotent && !o.seen {
 			w.brokeLocked("N5: %s starts on %s while start %d of the step before has no known end", s.label(), s.node, o.number)
 		}
 		if o.node != s.node {
@@ -81,7 +81,7 @@ func (w *world) judgeStart(s *start, step *stepPlan) {
 func (w *world) mustPrecede(job, number int) bool {
 	j := w.plan.jobs[job]
 	before := j.steps[number]
-	return !j.goOn && !before.idempotent && !before.onUnknown && !before.handler
+	return !j.goOn && !before.onUnknown
 }
 
 // judgeOrder: nothing before what it waits for; prev is the newest start of that.
@@ -93,6 +93,9 @@ func (w *world) judgeOrder(s *start, prev *start, number int, handler bool) {
 			w.brokeLocked("N5: handler %s starts on %s, but its step had seen end %v, outcome %v", s.label(), s.node, prev.seen, prev.outcome)
 		}
 	case number > 0 && w.mustPrecede(s.job, number-1):
+		if prev != nil && prev.attempt != s.attempt && w.plan.jobs[s.job].steps[number-1].idempotent {
+			return // another attempt may do it over while this one goes on
+		}
 		if prev == nil || !prev.seen || prev.outcome != runnerv1.Outcome_OUTCOME_SUCCEEDED {
 			w.brokeLocked("N5: %s starts on %s, but the step before had no good end there", s.label(), s.node)
 		}
@@ -358,6 +361,9 @@ func (c *verdictOf) judgeFold() {
 	for n := range c.e.Nodes {
 		for s := range c.w.plan.jobs[c.job].steps {
 			r := newest[[2]int{n, s}]
+			if r == nil && c.endedBefore(newest, n, s) {
+				continue // the hub, as the barrier, cut no slice of it for this node
+			}
 			if r == nil || r.Status != hub.StatusSucceeded && !c.answered(newest, r) && !c.w.plan.jobs[c.job].sequential {
 				c.broke("it succeeded, but node step %d/%d is %+v: %s", n, s, r, c.describe())
 			}
@@ -372,6 +378,19 @@ func (c *verdictOf) answered(newest map[[2]int]*hub.NodeStep, r *hub.NodeStep) b
 	}
 	// Behind a failure that was answered the rest of the node is left out.
 	return r.Status == hub.StatusSkipped
+}
+
+// endedBefore reports whether a node's way ended before a step of a sequential workflow,
+// behind a failure that was answered by a handler that does not say to go on.
+func (c *verdictOf) endedBefore(newest map[[2]int]*hub.NodeStep, node, step int) bool {
+	job := c.w.plan.jobs[c.job]
+	for s := range step {
+		r := newest[[2]int{node, s}]
+		if job.sequential && !job.goOn && r != nil && r.Status == hub.StatusFailed && c.answered(newest, r) {
+			return true
+		}
+	}
+	return false
 }
 
 // startOf finds the start that a row tells of.

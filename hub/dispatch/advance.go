@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -119,12 +120,21 @@ func (d *Dispatcher) advance(ctx context.Context, st *store.Store, fx *effects, 
 	if x.row.Outcome != "" {
 		return d.settle(ctx, st, fx, x, x.row.Outcome)
 	}
-	cut := x.job.plan.Next(x.have(), x.flow())
+	flow := x.flow()
+	if x.job.plan.MindsOver() {
+		rows, err := st.NodeSteps(ctx, x.row.ID)
+		if err != nil {
+			return err
+		}
+		flow.OverNodes = slices.Collect(maps.Keys(workflow.Over(x.job.workflow, rows)))
+	}
+	cut := x.job.plan.Next(x.have(), flow)
 	if cut.NoNew {
 		if err := d.stopNew(ctx, st, fx, x, nodeFailed); err != nil {
 			return err
 		}
-		cut = x.job.plan.Next(x.have(), x.flow())
+		flow.NoNew = true
+		cut = x.job.plan.Next(x.have(), flow)
 	}
 	if len(cut.Start) > 0 {
 		made := d.cutRows(st, fx, x, cut.Start)

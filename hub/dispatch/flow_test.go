@@ -190,6 +190,33 @@ func TestHubIsTheBarrier(t *testing.T) {
 	})
 }
 
+// TestBarrierHeedsHandlers: behind a handler that does not say to go on, the node has no
+// next step, whoever is the barrier between them.
+func TestBarrierHeedsHandlers(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		b.routes("a", "b")
+		b.nodes("a1", "b1")
+		first, second := b.runner("first", 10, "a"), b.runner("second", 10, "b")
+		j := onNodes(job("x", "y"), "2", false)
+		j.Workflow.Strategy = hub.StrategySequential
+		j.Workflow.Steps[0].ErrorHandler = &hub.Step{Exec: "fix"}
+		e := b.run(j)
+		one, two := first.claim(), second.claim()
+		one.run(0, 0, hub.StatusFailed)
+		one.run(0, 1, hub.StatusSucceeded) // the handler
+		one.finish(hub.StatusSucceeded)
+		two.run(0, 0, hub.StatusSucceeded)
+		two.finish(hub.StatusSucceeded)
+		two = second.claim()
+		if len(first.offers) > 0 {
+			t.Error("the second step is offered for the node that was not to go on")
+		}
+		two.run(0, 0, hub.StatusSucceeded)
+		two.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusSucceeded, true)
+	})
+}
+
 // TestCancelOfOneNodeStopsNoOther: also without keepgoing a cancel is no failure.
 func TestCancelOfOneNodeStopsNoOther(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {

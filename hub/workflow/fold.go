@@ -62,6 +62,39 @@ func Fold(w *hub.Workflow, rows []hub.NodeStep, cancelled []int) Folded {
 	return f
 }
 
+// Over finds the nodes on which no later step may start, each with the step at which its
+// way through the workflow ended: one that failed or is unknown, in a workflow that does
+// not keep going. A handler's success alone does not let the node go on.
+func Over(w *hub.Workflow, rows []hub.NodeStep) map[int]int {
+	over := make(map[int]int)
+	if w.Keepgoing {
+		return over
+	}
+	newest := make(map[[2]int]hub.Status)
+	for _, r := range Newest(rows) {
+		newest[[2]int{r.Node, r.Step}] = r.Status
+	}
+	for at, status := range newest {
+		node, position := at[0], at[1]
+		step, of := w.StepAt(position)
+		if step == nil || of != position {
+			continue
+		}
+		ends := false
+		switch status {
+		case hub.StatusFailed, hub.StatusTimedOut:
+			handled := newest[[2]int{node, w.HandlerOf(position)}] == hub.StatusSucceeded
+			ends = !handled || !step.ErrorHandler.KeepgoingOnSuccess
+		case hub.StatusUnknown:
+			ends = !step.ContinueOnUnknown
+		}
+		if first, is := over[node]; ends && (!is || position < first) {
+			over[node] = position
+		}
+	}
+	return over
+}
+
 func orSkipped(s hub.Status) hub.Status {
 	if s == "" {
 		return hub.StatusSkipped

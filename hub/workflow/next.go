@@ -23,6 +23,8 @@ type Flow struct {
 	NoNew     bool
 	// CancelledNodes are left out of what is cut from now on.
 	CancelledNodes []int
+	// OverNodes have no step to come (Over), and are left out too.
+	OverNodes []int
 }
 
 // Start is a slice that may start now, with its share of the threads.
@@ -137,12 +139,14 @@ func (p *Plan) start(all []Slice, have []Have, flow Flow, stage int) []Start {
 	return out
 }
 
-// nodesOf are the nodes of a slice that nobody cancelled.
+// nodesOf are the nodes of a slice that nobody cancelled and that have steps to come.
 func nodesOf(s *Slice, flow Flow) []int {
-	if len(flow.CancelledNodes) == 0 {
+	if len(flow.CancelledNodes) == 0 && len(flow.OverNodes) == 0 {
 		return s.Nodes
 	}
-	return slices.DeleteFunc(slices.Clone(s.Nodes), func(n int) bool { return slices.Contains(flow.CancelledNodes, n) })
+	return slices.DeleteFunc(slices.Clone(s.Nodes), func(n int) bool {
+		return slices.Contains(flow.CancelledNodes, n) || slices.Contains(flow.OverNodes, n)
+	})
 }
 
 // outcome folds the assignments, and what was never cut.

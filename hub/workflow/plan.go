@@ -54,6 +54,15 @@ func (p *Plan) Slices() []Slice {
 	return all
 }
 
+// MindsOver reports whether the cut needs Flow.OverNodes: the hub is the barrier between
+// steps, so no runner sees that the success of a handler did not let its node go on.
+func (p *Plan) MindsOver() bool {
+	return p.Strategy == hub.StrategySequential && !p.oneRoute() && !p.Workflow.Keepgoing &&
+		slices.ContainsFunc(p.Workflow.Steps, func(s hub.Step) bool {
+			return s.ErrorHandler != nil && !s.ErrorHandler.KeepgoingOnSuccess
+		})
+}
+
 func (p *Plan) oneRoute() bool {
 	return !slices.ContainsFunc(p.NodeRoutes, func(r int) bool { return r != p.NodeRoutes[0] })
 }

@@ -343,10 +343,11 @@ func TestFold(t *testing.T) {
 		return hub.NodeStep{Node: node, Step: step, Try: try, Status: s}
 	}
 	tests := []struct {
-		name  string
-		rows  []hub.NodeStep
-		want  hub.Status
-		stops bool
+		name      string
+		rows      []hub.NodeStep
+		cancelled []int
+		want      hub.Status
+		stops     bool
 	}{
 		{name: "nothing", want: hub.StatusSkipped},
 		{name: "good", rows: []hub.NodeStep{row(0, 0, 1, "succeeded"), row(0, 1, 1, "succeeded")}, want: "succeeded"},
@@ -358,17 +359,50 @@ func TestFold(t *testing.T) {
 		{name: "a handler answers no doubt", rows: []hub.NodeStep{row(0, 0, 1, "unknown"), row(0, 2, 1, "succeeded")}, want: "unknown", stops: true},
 		{name: "unknown over all", rows: []hub.NodeStep{row(0, 0, 1, "cancelled"), row(1, 0, 1, "unknown"), row(2, 0, 1, "failed")}, want: "unknown", stops: true},
 		{name: "cancelled over timed out", rows: []hub.NodeStep{row(0, 0, 1, "cancelled"), row(1, 0, 1, "timed_out")}, want: "cancelled", stops: true},
+		{name: "a cancel by a runner of its own stops the others", rows: []hub.NodeStep{row(0, 0, 1, "cancelled")}, cancelled: []int{1}, want: "cancelled", stops: true},
+		{name: "a cancel of one node stops no other", rows: []hub.NodeStep{row(0, 0, 1, "cancelled")}, cancelled: []int{0}, want: "cancelled"},
 		{name: "unknown that may go on", rows: []hub.NodeStep{row(0, 1, 1, "unknown")}, want: "unknown"},
 		{name: "skipped counts for nothing", rows: []hub.NodeStep{row(0, 0, 1, "succeeded"), row(1, 0, 1, "skipped")}, want: "succeeded"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := workflow.Fold(w, tt.rows)
+			got := workflow.Fold(w, tt.rows, tt.cancelled)
 			if got.Outcome != tt.want || got.Stops != tt.stops {
 				t.Errorf("fold: %s, stops %v; want %s, %v", got.Outcome, got.Stops, tt.want, tt.stops)
 			}
 		})
+	}
+}
+
+func TestOver(t *testing.T) {
+	t.Parallel()
+	w := steps(2)
+	w.Steps[0].ErrorHandler = &hub.Step{Exec: "fix"}
+	w.Steps[1].ContinueOnUnknown = true
+	goesOn := steps(1)
+	goesOn.Steps[0].ErrorHandler = &hub.Step{Exec: "fix", KeepgoingOnSuccess: true}
+	row := func(step, try int, s hub.Status) hub.NodeStep {
+		return hub.NodeStep{Node: 3, Step: step, Try: try, Status: s}
+	}
+	for _, c := range []struct {
+		name string
+		w    *hub.Workflow
+		rows []hub.NodeStep
+		want map[int]int
+	}{
+		{"succeeded", w, []hub.NodeStep{row(0, 1, "succeeded"), row(1, 1, "succeeded")}, map[int]int{}},
+		{"failed", w, []hub.NodeStep{row(0, 1, "succeeded"), row(1, 1, "failed")}, map[int]int{3: 1}},
+		{"a retry succeeded", w, []hub.NodeStep{row(1, 1, "failed"), row(1, 2, "succeeded")}, map[int]int{}},
+		{"handled", w, []hub.NodeStep{row(0, 1, "failed"), row(2, 1, "succeeded")}, map[int]int{3: 0}},
+		{"handled, to go on", goesOn, []hub.NodeStep{row(0, 1, "failed"), row(1, 1, "succeeded")}, map[int]int{}},
+		{"not handled", goesOn, []hub.NodeStep{row(0, 1, "failed"), row(1, 1, "failed")}, map[int]int{3: 0}},
+		{"unknown", w, []hub.NodeStep{row(0, 1, "unknown")}, map[int]int{3: 0}},
+		{"unknown that may go on", w, []hub.NodeStep{row(1, 1, "unknown")}, map[int]int{}},
+	} {
+		if diff := cmp.Diff(c.want, workflow.Over(c.w, c.rows)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
 	}
 }
 
