@@ -447,6 +447,21 @@ func (b *bench) wantEnd(e *hub.Execution, want hub.Status, logComplete bool) *hu
 	return got
 }
 
+// cell is the newest try of a step on a node, or none.
+func (b *bench) cell(e *hub.Execution, node, step int) (newest hub.NodeStep) {
+	b.t.Helper()
+	rows, err := b.st.NodeSteps(b.t.Context(), e.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, r := range rows {
+		if r.Node == node && r.Step == step && r.Try > newest.Try {
+			newest = r
+		}
+	}
+	return newest
+}
+
 // text reads a log whole.
 func (b *bench) text(q output.Query) (text string, cursor string) {
 	b.t.Helper()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/workflow"
 	"github.com/fairlead/fairlead/proto/wire"
 )
 
@@ -20,26 +21,37 @@ type loss struct {
 
 // open are the node steps without an acknowledged end, as unknown ones: also those
 // never reported as started, since the report may be what was lost. Behind a failure
-// that was told, the next try or the handler may have started.
-func (l *loss) open() []hub.NodeStep {
-	var out []hub.NodeStep
+// that was told, the next try or the handler may have started. Where nothing may start
+// behind one, the rest of its node never does: barred, as its runner would have told.
+func (l *loss) open() (open, barred []hub.NodeStep) {
 	for _, n := range l.a.Nodes {
+		over := false
 		for _, s := range l.a.Steps {
 			row := l.newest(n, s)
+			if over && row.Status == "" {
+				barred = append(barred, l.skipped(row))
+				continue
+			}
 			if !row.Status.Final() || l.comesAgain(&row) {
-				out = append(out, l.unknown(row))
+				open = append(open, l.unknown(row))
 				continue
 			}
-			h := l.work.job.workflow.HandlerOf(s)
-			if h < 0 || row.Status != hub.StatusFailed && row.Status != hub.StatusTimedOut {
+			if row.Status != hub.StatusFailed && row.Status != hub.StatusTimedOut {
 				continue
 			}
-			if row = l.newest(n, h); !row.Status.Final() || l.comesAgain(&row) {
-				out = append(out, l.unknown(row))
+			goesOn := l.work.job.workflow.Keepgoing
+			if h := l.work.job.workflow.HandlerOf(s); h >= 0 {
+				answer := l.newest(n, h)
+				if !answer.Status.Final() || l.comesAgain(&answer) {
+					open = append(open, l.unknown(answer))
+				}
+				handler, _ := l.work.job.workflow.StepAt(h)
+				goesOn = goesOn || handler.KeepgoingOnSuccess
 			}
+			over = over || !goesOn
 		}
 	}
-	return out
+	return open, barred
 }
 
 // newest is the last try of a step on a node that was told of, or the first one.
@@ -87,6 +99,14 @@ func (l *loss) unknown(row hub.NodeStep) hub.NodeStep {
 	return row
 }
 
+// skipped is a row behind a failure that ended its node's way.
+func (l *loss) skipped(row hub.NodeStep) hub.NodeStep {
+	row.Status, row.Reason, row.NotStarted, row.EndProven = hub.StatusSkipped, "earlier_step_failed", true, true
+	row.Message = "An earlier step failed on this node."
+	row.EndedAt = l.now
+	return row
+}
+
 // has reports whether a list has a newer try of a row's step on its node.
 func has(list []hub.NodeStep, row hub.NodeStep) bool {
 	return slices.ContainsFunc(list, func(r hub.NodeStep) bool { return r.Node == row.Node && r.Step == row.Step })
@@ -98,9 +118,14 @@ func (l *loss) again(open []hub.NodeStep) bool {
 	if len(open) == 0 || l.a.Attempts >= maxAttempts || l.x.row.CancelRequested || l.x.row.NoNew {
 		return false
 	}
+	over := workflow.Over(l.work.job.workflow, slices.DeleteFunc(slices.Clone(l.rows), func(r hub.NodeStep) bool { return has(open, r) }))
 	for _, r := range open {
 		step, of := l.work.job.workflow.StepAt(r.Step)
 		if step == nil || of != r.Step || !step.Idempotent {
+			return false
+		}
+		// Behind an unknown that ends the node's way it was never to run at all.
+		if at, is := over[r.Node]; is && at < r.Step {
 			return false
 		}
 	}

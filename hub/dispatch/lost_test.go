@@ -134,6 +134,59 @@ func TestLostAfterZeroWaitsForEver(t *testing.T) {
 	})
 }
 
+// TestNothingRunsBehindAFailure: what a failure barred on its node is not begun because
+// its runner was lost, though it may be run again; what is open on other nodes is.
+func TestNothingRunsBehindAFailure(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		b.nodes("a1", "a2", "a3")
+		j := onNodes(job("x", "y"), "3", true)
+		j.Workflow.Steps[0].ErrorHandler = &hub.Step{Exec: "fix"}
+		j.Workflow.Steps[1].Idempotent = true
+		e := b.run(j)
+		a := r.claim()
+		a.run(0, 0, hub.StatusFailed)
+		a.run(0, 2, hub.StatusFailed) // the handler
+		a.run(1, 0, hub.StatusSucceeded)
+		a.run(2, 0, hub.StatusFailed)
+		a.run(2, 2, hub.StatusSucceeded)
+		a.report()
+		b.tick.Add(700)
+		again := r.claim()
+		if got := again.offer.Assignment; !slices.Equal(got.Nodes, []int{1}) || !slices.Equal(got.Steps, []int{1}) {
+			t.Errorf("what is left is cut as %+v, want the second step of the second node", got)
+		}
+		again.runAll(hub.StatusSucceeded)
+		again.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusFailed, false)
+		for _, node := range []int{0, 2} {
+			if got := b.cell(e, node, 1); got.Status != hub.StatusSkipped {
+				t.Errorf("the step behind the failure of node %d is %s, want skipped", node, got.Status)
+			}
+		}
+	})
+}
+
+// TestHandlerMayHaveLetTheNodeGoOn: what stands behind a failure whose handler was not
+// told of is in doubt, if its success lets the node go on.
+func TestHandlerMayHaveLetTheNodeGoOn(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		b.nodes("a1")
+		j := onNodes(job("x", "y"), "1", true)
+		j.Workflow.Steps[0].ErrorHandler = &hub.Step{Exec: "fix", KeepgoingOnSuccess: true}
+		e := b.run(j)
+		a := r.claim()
+		a.run(0, 0, hub.StatusFailed)
+		a.report()
+		b.tick.Add(700)
+		b.wantEnd(e, hub.StatusUnknown, false)
+		if got := b.cell(e, 0, 1); got.Status != hub.StatusUnknown {
+			t.Errorf("the second step is %s, want unknown", got.Status)
+		}
+	})
+}
+
 func TestIdempotentIsTriedAgain(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		r := b.runner("one", 10)

@@ -286,10 +286,11 @@ func (d *Dispatcher) giveUp(ctx context.Context, s store.Silent, before int64, w
 			return err
 		}
 		l := &loss{work: w, a: a, rows: rows[s.AttemptID], x: x, now: st.Now()}
-		open := l.open()
-		if err := st.PutNodeSteps(ctx, open); err != nil {
+		open, barred := l.open()
+		if err := st.PutNodeSteps(ctx, append(barred, open...)); err != nil {
 			return err
 		}
+		l.rows = append(l.rows, barred...)
 		fx.event(hub.EventNodeSteps, &x.row.Execution, x.row.Status)
 		return d.endLost(ctx, st, fx, l, open)
 	})
