@@ -46,6 +46,9 @@ type Dispatcher struct {
 	doubt atomic.Bool
 	// shown is what sessions have shown of their runners' disks.
 	shown inventories
+	// ownMark and remoteMark are the marks that the rows of this member's runners, and of
+	// others', were read behind. The ticks alone use them.
+	ownMark, remoteMark store.RunnersMark
 	// looked counts the ticks that were looked at, for tests.
 	looked atomic.Int64
 }

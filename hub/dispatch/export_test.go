@@ -20,3 +20,6 @@ func (d *Dispatcher) Refresh(row *hub.Runner) {
 		sink.End(errReleased)
 	}
 }
+
+// ToRead are the runners whose rows the next tick reads though no row has changed.
+func (d *Dispatcher) ToRead() []string { return d.reg.toRead(false, false) }

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -15,6 +14,7 @@ import (
 type remoteRunner struct {
 	member string
 	row    *hub.Runner // nil until it was read
+	read   bool        // see toRead
 	slots  int
 	live   int // as its member told last
 	// protocol is the version that its session speaks.
@@ -112,18 +112,6 @@ func (g *registry) ownFleet() ([]hub.FleetRunner, int64) {
 		}
 	}
 	return out, version
-}
-
-// remoteIDs are the runners of other members.
-func (g *registry) remoteIDs() []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	ids := make([]string, 0, len(g.remote))
-	for id := range g.remote {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
 }
 
 // memberOf is the member that holds a runner's session; "" when it is this one, or none.

@@ -57,6 +57,7 @@ type refusal struct{ assignmentID, runnerID string }
 // runnerView is one runner; its fields are guarded by registry.mu.
 type runnerView struct {
 	row       *hub.Runner
+	read      bool  // row was read since the session began, see toRead
 	epoch     int64 // of the newest session; offers go to a confirmed one with a sink
 	confirmed bool
 	sink      Sink
@@ -119,6 +120,7 @@ func (g *registry) greet(row *hub.Runner, epoch int64, protocol uint32, slots in
 		r.older[r.epoch] = r.sink
 	}
 	g.version.Add(1)
+	r.read = false
 	r.row, r.epoch, r.protocol, r.confirmed, r.sink, r.slots, r.paused = row, epoch, protocol, false, nil, slots, false
 	r.live, r.stopTold, r.stopAcked = make(map[string]bool), make(map[string]hub.StopScope), make(map[string]hub.StopScope)
 	for _, id := range live {
@@ -172,8 +174,8 @@ func (g *registry) refresh(rows []*hub.Runner) (released []Sink) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, row := range rows {
-		if r := g.remote[row.ID]; r != nil {
-			r.row = row
+		if r := g.remote[row.ID]; r != nil && (r.row == nil || row.Revision >= r.row.Revision) {
+			r.row, r.read = row, true
 		}
 		r := g.runners[row.ID]
 		if r == nil || row.Revision < r.row.Revision {
@@ -186,9 +188,48 @@ func (g *registry) refresh(rows []*hub.Runner) (released []Sink) {
 			}
 			r.older = nil
 		}
-		r.row = row
+		r.row, r.read = row, true
 	}
 	return released
+}
+
+// toRead are the runners whose rows are to be read: all with a session here, or at other
+// members, if the mark of their rows has changed since; else those that have come since:
+// the row that a session began with may be older than the mark.
+func (g *registry) toRead(own, remote bool) []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var ids []string
+	for id, r := range g.runners {
+		if (own || !r.read) && (r.connected() || len(r.older) > 0) {
+			ids = append(ids, id)
+		}
+	}
+	for id, r := range g.remote {
+		if remote || !r.read {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// quarantined are the rows of the known runners that are under quarantine.
+func (g *registry) quarantined() []*hub.Runner {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var rows []*hub.Runner
+	for _, r := range g.runners {
+		if r.row.Quarantined != "" && (r.connected() || len(r.older) > 0) {
+			rows = append(rows, r.row)
+		}
+	}
+	for id, r := range g.remote {
+		if r.row != nil && r.row.Quarantined != "" && g.runners[id] == nil {
+			rows = append(rows, r.row)
+		}
+	}
+	return rows
 }
 
 // ids of runners with a session here, be it one that another instance took the place of:

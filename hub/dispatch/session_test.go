@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -52,6 +53,33 @@ func TestSessions(t *testing.T) {
 		row, err := b.st.Runner(t.Context(), r.row.ID)
 		if err != nil || row.Quarantined != "" {
 			t.Fatalf("an old frame of the same process: runner %+v, %v", row, err)
+		}
+	})
+}
+
+// TestChangedRunnerIsReadAtATick: what is changed about a runner with a session counts by
+// the next tick, also between the read that its session begins with and the session.
+func TestChangedRunnerIsReadAtATick(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		if got := b.d.ToRead(); !slices.Equal(got, []string{r.row.ID}) {
+			t.Errorf("behind the begin of its session %v are read again, want the runner", got)
+		}
+		b.later(t)
+		if got := b.d.ToRead(); len(got) > 0 {
+			t.Errorf("%v are read at each tick, though nothing has changed", got)
+		}
+		row, err := b.st.Runner(t.Context(), r.row.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row.Draining = true
+		if err := b.st.UpdateRunner(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+		b.later(t)
+		if e := b.run(job("a")); e.WaitingFor == nil || e.WaitingFor.Kind != "runner" || len(r.offers) > 0 {
+			t.Errorf("a runner that drains is offered work: %+v", e.WaitingFor)
 		}
 	})
 }

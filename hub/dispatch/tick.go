@@ -18,9 +18,12 @@ const (
 	maxAttempts = 3
 	// atOnce bounds how much one look at the rows takes.
 	atOnce = 1000
-	// remoteEvery so many ticks the rows of other members' runners are read again: those
-	// members look at each tick, and refuse what a person barred.
+	// remoteEvery so many ticks the rows of other members' runners are read again, if any
+	// has changed: those members look at each tick, and refuse what a person barred.
 	remoteEvery = 5
+	// readAllEvery so many ticks all are, whatever the mark says: in a database that went
+	// back it may be as it was, over other rows.
+	readAllEvery = 60
 	// overdue is how long behind the job's time a runner may be before it is told again.
 	overdue = time.Minute
 )
@@ -58,23 +61,33 @@ func (d *Dispatcher) runTicks(ctx context.Context) error {
 // lapse looks once at everything that time decides.
 func (d *Dispatcher) lapse(ctx context.Context, tick int64, mayExpire bool) error {
 	d.reg.forgetRefusals(tick)
-	var all []error
-	ids := d.reg.ids()
-	if tick%remoteEvery == 0 {
-		ids = append(ids, d.reg.remoteIDs()...)
-	}
-	if rows, err := d.st.RunnersByID(ctx, ids); err != nil {
-		all = append(all, err)
-	} else {
-		for _, sink := range d.reg.refresh(rows) {
-			sink.End(errReleased)
-		}
-		all = append(all, d.sayQuarantined(ctx, rows))
-	}
+	all := []error{d.readRunners(ctx, tick), d.sayQuarantined(ctx, d.reg.quarantined())}
 	if mayExpire {
 		all = append(all, d.expireOffers(ctx, tick), d.loseSilent(ctx, tick))
 	}
 	return errors.Join(append(all, d.lookAtOpen(ctx))...)
+}
+
+// readRunners takes over what has changed about runners.
+func (d *Dispatcher) readRunners(ctx context.Context, tick int64) error {
+	mark, err := d.st.RunnersMark(ctx)
+	if err != nil {
+		return err
+	}
+	own := mark != d.ownMark || tick%readAllEvery == 0
+	remote := tick%remoteEvery == 0 && (mark != d.remoteMark || tick%readAllEvery == 0)
+	rows, err := d.st.RunnersByID(ctx, d.reg.toRead(own, remote))
+	if err != nil {
+		return err
+	}
+	for _, sink := range d.reg.refresh(rows) {
+		sink.End(errReleased)
+	}
+	d.ownMark = mark
+	if remote {
+		d.remoteMark = mark
+	}
+	return nil
 }
 
 // tellStops tells the runners of this member again what they have to stop and have not

@@ -38,6 +38,36 @@ func TestRunners(t *testing.T) {
 	})
 }
 
+// TestRunnersMark: every change that a person or a quarantine makes to a runner changes
+// the mark, what the runner itself reports does not.
+func TestRunnersMark(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		r, gone := makeRunner(ctx, t, st, "r"), makeRunner(ctx, t, st, "gone")
+		mark := must(st.RunnersMark(ctx))(t)
+		changes := func(what string, want bool) {
+			t.Helper()
+			now := must(st.RunnersMark(ctx))(t)
+			if (now != mark) != want {
+				t.Errorf("%s: the mark went from %+v to %+v", what, mark, now)
+			}
+			mark = now
+		}
+		ok(t, st.ReportRunner(ctx, r))
+		changes("a report", false)
+		r.Draining = true
+		ok(t, st.UpdateRunner(ctx, r))
+		changes("an edit", true)
+		must(st.QuarantineRunner(ctx, r.ID, "copied"))(t)
+		changes("a quarantine", true)
+		ok(t, st.ReleaseRunner(ctx, org, r.ID))
+		changes("a release", true)
+		ok(t, st.RevokeRunner(ctx, org, gone.ID))
+		changes("a revocation", true)
+		makeRunner(ctx, t, st, "new")
+		changes("an enrolment", true)
+	})
+}
+
 // A runner is connected while the member that holds its session lives, and has not
 // been started anew since.
 func TestRunnersAreConnectedThroughALiveMember(t *testing.T) {

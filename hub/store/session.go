@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/fairlead/fairlead/hub"
 )
@@ -86,9 +87,22 @@ func (s *Store) Session(ctx context.Context, runnerID string) (hub.RunnerSession
 	return r, err
 }
 
+// RunnersMark changes with what a person or a quarantine changes about any runner.
+type RunnersMark struct{ inService, revisions int64 }
+
+// RunnersMark reads the present mark. It was read before the runners that are held
+// against a later one, or a change between the two is never seen.
+func (s *Store) RunnersMark(ctx context.Context) (m RunnersMark, err error) {
+	err = s.queryRow(ctx, `SELECT COUNT(*), CAST(COALESCE(SUM(revision), 0) AS BIGINT) FROM runner WHERE NOT revoked`).Scan(&m.inService, &m.revisions)
+	if err != nil {
+		return m, fmt.Errorf("reading whether runners have changed: %w", err)
+	}
+	return m, nil
+}
+
 // RunnersByID reads runners, revoked ones too, without the key that secrets are sealed to,
-// their host and the end of their certificates: a member reads all that are connected each
-// second, and keeps them.
+// their host and the end of their certificates: a member reads all that are connected when
+// their mark has changed, and keeps them.
 func (s *Store) RunnersByID(ctx context.Context, ids []string) ([]*hub.Runner, error) {
 	var all []*hub.Runner
 	err := inPieces(len(ids), func(from, to int) error {
