@@ -335,7 +335,7 @@ func (s *server) run(ctx context.Context) error {
 		s.cluster.Leave()
 		stopEdges()
 	})()
-	for _, run := range []func(context.Context) error{s.cluster.Run, s.peers.Run, s.dispatch.Run, s.output.Run, s.archive, s.schedule.Run, s.auth.Run} {
+	for _, run := range []func(context.Context) error{s.cluster.Run, s.peers.Run, s.dispatch.Run, s.output.Run, s.archive, s.schedule.Run, s.auth.Run, paceCollector} {
 		g.Go(func() error { return run(services) })
 	}
 	for _, k := range s.keepers {
