@@ -80,7 +80,7 @@ type searcher struct {
 	// open are lines that are to be continued, of one attempt.
 	open  map[cell]*openLine
 	of    *source
-	near  *reader // reads what stands around
+	near  *reader // reads what stands around, if that is asked for
 	found Found
 	bytes int
 	// done: the page is full; late: its time is over. It ends once it has moved, else the
@@ -114,6 +114,9 @@ func (o *Output) Search(ctx context.Context, q *Search) (*Found, error) {
 		return nil, err
 	}
 	s := &searcher{r: r, q: q, m: m, from: maps.Clone(r.pos)}
+	if q.Context > 0 {
+		s.near = r.near() // now, as the scan writes to the sources that it copies
+	}
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
@@ -355,9 +358,6 @@ func boundary(text []byte, at int) int {
 
 // around reads what stands around a match.
 func (s *searcher) around(ctx context.Context, m *Match, before positions, k key) error {
-	if s.near == nil {
-		s.near = s.r.near()
-	}
 	s.near.pos, s.near.left, s.near.stopped = maps.Clone(before), int64(2*s.q.Context+1), false
 	behind := false
 	s.near.yield = func(b *Batch, err error) bool {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/archive/archivetest"
 	"github.com/fairlead/fairlead/hub/output"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -222,6 +223,26 @@ func TestSearchRefuses(t *testing.T) {
 			_, err := r.o.Search(t.Context(), &output.Search{OrganisationID: org, ExecutionID: r.e.ID, Pattern: p, Limit: 1, Within: time.Second})
 			if hub.ErrorCode(err) != hub.CodeInvalid {
 				t.Errorf("%.20q: %v", p.Text, err)
+			}
+		}
+	})
+}
+
+// What stands around a match is read beside the chunks that are looked through next: of an
+// archived log, the second attempt's place is found while the first one's end is shown.
+func TestSearchContextBesideScan(t *testing.T) {
+	both(t, func(t *testing.T, st *store.Store) {
+		r := busy(t, st)
+		r.send(r.attempts[0].says("0 before", "0 needle"))
+		r.send(r.attempts[1].says("1 behind"))
+		r.finish(0)
+		in, _ := archivetest.OpenDirectory(t)
+		pack(t, packer(t, st, "m", in), lead(t, st, "m"), 2, 0)
+		r.archives.Current = in
+		for range 20 {
+			found, _ := r.search(output.Search{Filter: output.Filter{Nodes: []int{0, 1}}, Pattern: output.Pattern{Text: "needle"}, Context: 1})
+			if len(found) != 1 || len(found[0].Ahead) != 1 || string(found[0].Ahead[0].Data) != "before" || len(found[0].Behind) != 1 {
+				t.Fatalf("%+v", found)
 			}
 		}
 	})
