@@ -18,3 +18,9 @@ func Sealed(b []byte) []byte {
 	}
 	return b
 }
+
+// Readable is what Pack asks of a log whose index may have so many bytes.
+func (l *Log) Readable(most int) error { return l.readable(l.index(), most) }
+
+// IndexBytes is how large the index of a log is.
+func (l *Log) IndexBytes() int { return len(l.index()) }

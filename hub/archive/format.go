@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/proto/wire"
 )
 
@@ -21,12 +22,16 @@ const (
 	footBytes = 2*sha256.Size + 3*8 + headBytes
 	// minEntry is what the index takes for a chunk at least.
 	minEntry = 4 + sha256.Size + 4
+	// maxID bounds the id of an attempt or an execution.
+	maxID = 100
 	// maxIndex bounds what a reader allocates for an index, of which it has read no more
 	// than that it says so: some 5 million chunks.
 	maxIndex = 256 << 20
-	// maxChunk bounds a compressed chunk: zstd makes what it cannot compress larger by
+	// MaxChunk bounds a compressed chunk: zstd makes what it cannot compress larger by
 	// less than a hundredth.
-	maxChunk = wire.MaxChunkBytes + wire.MaxChunkBytes/64 + 1024
+	MaxChunk = wire.MaxChunkBytes + wire.MaxChunkBytes/64 + 1024
+	// MaxNode bounds the position of a node.
+	MaxNode = 1 << 31
 )
 
 // castagnoli is made once by the library too.
@@ -115,12 +120,35 @@ type Packing struct {
 
 // Pack makes the object of a log whose chunks have their Size, and all else but CRC and
 // what their place tells. next gives their compressed bytes in order; what it returned
-// is not kept beyond the next call.
-func Pack(l *Log, next func() ([]byte, error)) *Packing {
-	ends := l.place()
-	p := &Packing{log: l, next: next, size: ends + int64(len(l.index())) + int64(footBytes), rest: head(), sum: sha256.New()}
+// is not kept beyond the next call. A log that no reader would take as an object is an
+// error.
+func Pack(l *Log, next func() ([]byte, error)) (*Packing, error) {
+	ends, index := l.place(), l.index()
+	if err := l.readable(index, maxIndex); err != nil {
+		return nil, err
+	}
+	p := &Packing{log: l, next: next, size: ends + int64(len(index)) + int64(footBytes), rest: head(), sum: sha256.New()}
 	p.sum.Write(p.rest)
-	return p
+	return p, nil
+}
+
+// readable says what in an index of the log parseFoot, which takes most bytes of it, or
+// parseIndex would refuse. Its rows go once the object is there: nobody could read it any
+// more.
+func (l *Log) readable(index []byte, most int) error {
+	if len(index) > most {
+		return hub.Errorf(hub.CodeExhausted, "The log of attempt %s is too large for an object: its index would have %d bytes, and at most %d are read. It stays in the database until its retention is over.", l.AttemptID, len(index), most)
+	}
+	p := &parser{b: index}
+	for range 2 {
+		p.bytes(p.number(maxID))
+	}
+	for i := range l.Chunks {
+		if p.chunk(&Chunk{}); p.bad {
+			return hub.Errorf(hub.CodeInternal, "Chunk %d of attempt %s is none that an object can hold. The log stays in the database until its retention is over.", i, l.AttemptID)
+		}
+	}
+	return nil
 }
 
 // Size of the whole object in bytes.
@@ -207,7 +235,7 @@ func parseIndex(b []byte, f foot) (*Log, error) {
 		return nil, errIndex
 	}
 	p := &parser{b: b}
-	l := &Log{AttemptID: string(p.bytes(p.number(100))), ExecutionID: string(p.bytes(p.number(100)))}
+	l := &Log{AttemptID: string(p.bytes(p.number(maxID))), ExecutionID: string(p.bytes(p.number(maxID)))}
 	l.Chunks = make([]Chunk, f.chunks)
 	for i := range l.Chunks {
 		p.chunk(&l.Chunks[i])
@@ -246,14 +274,14 @@ func (p *parser) bytes(n int64) []byte {
 }
 
 func (p *parser) chunk(c *Chunk) {
-	c.Size = int(p.number(maxChunk))
+	c.Size = int(p.number(MaxChunk))
 	c.Lines = int(p.number(wire.MaxChunkBytes))
 	c.TextBytes = p.number(2 * wire.MaxChunkBytes)
 	if nodes := p.number(int64(len(p.b))); nodes > 0 { // each takes a byte at least
 		c.Nodes = make([]int, nodes)
 	}
 	for i := range c.Nodes {
-		c.Nodes[i] = int(p.number(1 << 31))
+		c.Nodes[i] = int(p.number(MaxNode))
 	}
 	c.Hash = [32]byte(p.bytes(sha256.Size))
 	c.CRC = binary.BigEndian.Uint32(p.bytes(4))

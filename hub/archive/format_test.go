@@ -39,16 +39,21 @@ func sample(t testing.TB, n int) (*archive.Log, [][]byte) {
 	return l, data
 }
 
-func pack(l *archive.Log, data [][]byte) *archive.Packing {
+func pack(t testing.TB, l *archive.Log, data [][]byte) *archive.Packing {
+	t.Helper()
 	i := -1
-	return archive.Pack(l, func() ([]byte, error) { i++; return data[i], nil })
+	p, err := archive.Pack(l, func() ([]byte, error) { i++; return data[i], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // put packs a log into a directory and returns its file.
 func put(t testing.TB, l *archive.Log, data [][]byte) (a archive.Archive, p *archive.Packing, file string) {
 	t.Helper()
 	a, dir := archivetest.OpenDirectory(t)
-	p = pack(l, data)
+	p = pack(t, l, data)
 	if err := a.Put(t.Context(), "x", p.Size(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +94,10 @@ func TestObjectIsReadAsItWasPacked(t *testing.T) {
 func TestPackingIsDeterministic(t *testing.T) {
 	t.Parallel()
 	l, data := sample(t, 10)
-	one, err := io.ReadAll(pack(l, data))
+	one, err := io.ReadAll(pack(t, l, data))
 	ok(t, err)
 	l, data = sample(t, 10)
-	two, err := io.ReadAll(pack(l, data))
+	two, err := io.ReadAll(pack(t, l, data))
 	ok(t, err)
 	if !bytes.Equal(one, two) {
 		t.Error("two objects of one log differ")
@@ -146,6 +151,27 @@ func TestEachTruncationIsFound(t *testing.T) {
 	}
 }
 
+// What no reader would take as an object is not made one: its rows would go for it.
+func TestPackRefusesWhatNobodyCouldRead(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(c *archive.Chunk){
+		"chunk too large": func(c *archive.Chunk) { c.Size = archive.MaxChunk + 1 },
+		"no such node":    func(c *archive.Chunk) { c.Nodes = []int{archive.MaxNode + 1} },
+		"negative node":   func(c *archive.Chunk) { c.Nodes = []int{-1} },
+	} {
+		l, _ := sample(t, 3)
+		change(&l.Chunks[1])
+		if _, err := archive.Pack(l, nil); err == nil || !strings.Contains(err.Error(), "Chunk 1 of attempt") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	l, _ := sample(t, 3)
+	if err := l.Readable(l.IndexBytes() - 1); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("index too large: %v", err)
+	}
+	ok(t, l.Readable(l.IndexBytes()))
+}
+
 // memory is an archive of one object, for the fuzzer.
 type memory []byte
 
@@ -162,7 +188,7 @@ func (m memory) Get(_ context.Context, _ string, offset, length int64) (io.ReadC
 func FuzzObject(f *testing.F) {
 	for _, n := range []int{1, 3} {
 		l, data := sample(f, n)
-		b, err := io.ReadAll(pack(l, data))
+		b, err := io.ReadAll(pack(f, l, data))
 		if err != nil {
 			f.Fatal(err)
 		}

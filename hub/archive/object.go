@@ -139,7 +139,7 @@ func Verify(ctx context.Context, in Archive, key string, size int64, sum [32]byt
 
 // check walks along the chain of an object that is read from its beginning.
 func (o *Object) check(r io.Reader) error {
-	buf := make([]byte, maxChunk)
+	buf := make([]byte, MaxChunk)
 	if _, err := io.ReadFull(r, buf[:headBytes]); err != nil || !isHead(buf[:headBytes]) {
 		return fmt.Errorf("the object %s %w", o.key, errNoObject)
 	}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/archive"
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/proto/failpoint"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -41,6 +43,9 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 func Prepare(c hub.Chunk) (*Prepared, error) {
 	if c.Bytes < 0 || c.Bytes > wire.MaxChunkBytes || c.Seq < 0 {
 		return nil, fmt.Errorf("chunk %d states %d bytes, more than %d", c.Seq, c.Bytes, wire.MaxChunkBytes)
+	}
+	if len(c.Data) > archive.MaxChunk || len(c.Nodes) > c.Lines || slices.ContainsFunc(c.Nodes, func(n int) bool { return n < 0 || n > archive.MaxNode }) {
+		return nil, fmt.Errorf("chunk %d has %d compressed bytes, or nodes, that no chunk has", c.Seq, len(c.Data))
 	}
 	frames, err := decoder().DecodeAll(c.Data, make([]byte, 0, c.Bytes))
 	if err != nil {

@@ -2,6 +2,7 @@ package output_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -232,6 +233,9 @@ func TestAppendRefuses(t *testing.T) {
 			"another epoch":      change(func(c *hub.Chunk) { c.Fence.Epoch = 2 }),
 			"an unknown attempt": change(func(c *hub.Chunk) { c.Fence.AttemptID = "x" }),
 			"another chain":      change(func(c *hub.Chunk) { c.Hash[0]++ }),
+			"padded":             change(func(c *hub.Chunk) { c.Data = padded(c.Data, 300<<10) }),
+			"no such node":       change(func(c *hub.Chunk) { c.Nodes = []int{1<<31 + 1} }),
+			"too many nodes":     change(func(c *hub.Chunk) { c.Nodes = slices.Repeat([]int{0}, 1000) }),
 		} {
 			if ack := r.send(c); !ack.Nack || !ack.Lasting || ack.Message == "" {
 				t.Errorf("%s: %+v", name, ack)
@@ -248,6 +252,12 @@ func TestAppendRefuses(t *testing.T) {
 		}
 		receive(t, r.accused)
 	})
+}
+
+// padded makes compressed bytes more by a frame that decoders skip.
+func padded(data []byte, more uint32) []byte {
+	head := binary.LittleEndian.AppendUint32([]byte{0x50, 0x2a, 0x4d, 0x18}, more)
+	return slices.Concat(head, make([]byte, more), data)
 }
 
 func receive(t *testing.T, from <-chan string) string {

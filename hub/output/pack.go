@@ -300,7 +300,10 @@ func (p *packing) heads(ctx context.Context, w *store.WaitingLog) (*archive.Log,
 // take is found while the rows are there.
 func (p *packing) put(ctx context.Context, w *store.WaitingLog, l *archive.Log) error {
 	in := p.cfg.Archives.Current
-	object := archive.Pack(l, p.data(ctx, w.AttemptID))
+	object, err := archive.Pack(l, p.data(ctx, w.AttemptID))
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, tryTime+time.Duration(object.Size()/slowest)*time.Second)
 	defer cancel()
 	if err := in.Put(ctx, w.Path, object.Size(), object); err != nil {

@@ -181,6 +181,35 @@ func TestPackedLogReadsTheSame(t *testing.T) {
 	})
 }
 
+// A log that no reader would take as an object stays in the database, and is told of; its
+// rows went, and then nobody could read it any more.
+func TestPackKeepsWhatNoObjectHolds(t *testing.T) {
+	both(t, func(t *testing.T, st *store.Store) {
+		r := newRig(t, st, []int{0, 1})
+		s := r.attempts[0]
+		c := s.print("0.0 x")
+		row := store.ChunkRow{AttemptID: s.fence.AttemptID, Lines: 1, TextBytes: 6, Nodes: []int{0, 1<<31 + 1}, Hash: c.Hash, Data: c.Data}
+		err := st.InTx(t.Context(), func(st *store.Store) error {
+			_, err := st.AppendChunks(t.Context(), []store.LogAppend{{AttemptID: row.AttemptID, ExecutionID: r.e.ID, To: 1, Hash: c.Hash, Lines: 1, TextBytes: 6, Chunks: []store.ChunkRow{row}}}, 1, "m")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.finish(0)
+		in, _ := archivetest.OpenDirectory(t)
+		r.archives.Current = in
+		p := packer(t, st, "m", in)
+		pack(t, p, lead(t, st, "m"), 0, 1)
+		if got, _ := r.read(output.Query{}); !slices.Equal(got, []string{"0.0 x"}) || r.rows() != 1 {
+			t.Errorf("%q, %d rows", got, r.rows())
+		}
+		if b, err := p.Backlog(t.Context()); err != nil || b.Failing != 1 || !strings.Contains(b.Error, "Chunk 0 of attempt") {
+			t.Errorf("%+v, %v", b, err)
+		}
+	})
+}
+
 // Who reads while the log is packed, or goes on with a cursor of before, misses nothing.
 func TestReadingAcrossPacking(t *testing.T) {
 	both(t, func(t *testing.T, st *store.Store) {
