@@ -131,12 +131,22 @@ func (m *mover) move(ctx context.Context, a *store.LogArchive) (left, err error)
 		return nil, err
 	}
 	if !moved {
-		return nil, errors.New("retention or another move took it meanwhile")
+		return nil, errors.Join(errors.New("retention or another move took it meanwhile"), m.dropCopy(ctx, a))
 	}
 	if unknown != nil {
 		return unknown, nil
 	}
 	return m.drop(ctx, from, a), nil
+}
+
+// dropCopy deletes the new object of a log that retention took meanwhile: it found the old
+// one alone.
+func (m *mover) dropCopy(ctx context.Context, a *store.LogArchive) error {
+	now, err := m.p.st.ArchivedLog(ctx, a.AttemptID)
+	if err == nil && now == nil {
+		err = m.target.Delete(ctx, a.Path)
+	}
+	return err
 }
 
 // drop deletes the old object of a log that was moved, unless it is the new one, too.

@@ -236,6 +236,8 @@ func (p *pass) delete(ctx context.Context, id string) error {
 	return nil
 }
 
+// deleteObjects deletes all objects of an execution, also one that is moved meanwhile: its
+// row then has another place, and is listed again.
 func (p *pass) deleteObjects(ctx context.Context, id string) (gone bool, err error) {
 	for {
 		list, err := p.st.ObjectsOf(ctx, id, objectsAtOnce)
@@ -254,7 +256,7 @@ func (p *pass) deleteObjects(ctx context.Context, id string) (gone bool, err err
 		failpoint.Hit("hub.purge.after-objects")
 		err = p.inTx(ctx, func(st *store.Store) error {
 			for _, a := range list {
-				if err := st.ForgetObject(ctx, a.AttemptID); err != nil {
+				if err := st.ForgetObject(ctx, a); err != nil {
 					return err
 				}
 			}

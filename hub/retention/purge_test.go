@@ -1,8 +1,10 @@
 package retention_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -396,6 +398,60 @@ func TestArchivedLogs(t *testing.T) {
 		}
 		r.ok(os.RemoveAll(dir))
 		r.want("the other", archived, 1)
+	})
+}
+
+// beside is an archive at which something else happens meanwhile, once each.
+type beside struct {
+	archive.Archive
+
+	onDelete, onPut func()
+}
+
+func (b *beside) Delete(ctx context.Context, key string) error {
+	once(&b.onDelete)
+	return b.Archive.Delete(ctx, key)
+}
+
+func (b *beside) Put(ctx context.Context, key string, size int64, body io.Reader) error {
+	err := b.Archive.Put(ctx, key, size, body)
+	once(&b.onPut)
+	return err
+}
+
+func once(f *func()) {
+	if do := *f; do != nil {
+		*f = nil
+		do()
+	}
+}
+
+// A log that is moved to another archive while its execution is deleted is left in neither.
+func TestMoveBesidePurge(t *testing.T) {
+	both(t, nil, func(t *testing.T, r *rig) {
+		in, oldDir := archivetest.OpenDirectory(t)
+		to, newDir := archivetest.OpenDirectory(t)
+		path, err := archive.ParsePath(archive.DefaultPath)
+		r.ok(err)
+		for name, hook := range map[string]func(from, to *beside, move, purge func()){
+			"moved before the object was deleted": func(from, _ *beside, move, purge func()) { from.onDelete = move; purge() },
+			"deleted before the move was noted":   func(_, to *beside, move, purge func()) { to.onPut = purge; move() },
+		} {
+			from, next := &beside{Archive: in}, &beside{Archive: to}
+			e := r.run("", hub.StatusSucceeded, 91*day, 3)
+			packed := output.PackerConfig{MemberID: "m", Archives: &archive.Archives{Current: in}, Path: path}
+			if packed, failed, err := output.NewPacker(r.st, packed, storetest.Logger(t)).Pack(t.Context(), r.term); err != nil || packed != 1 || failed != 0 {
+				t.Fatalf("%d packed, %d failed, %v", packed, failed, err)
+			}
+			r.archives = archive.Archives{Current: next, Other: from}
+			mover := output.NewPacker(r.st, output.PackerConfig{Archives: &r.archives}, storetest.Logger(t))
+			hook(from, next, func() {
+				r.ok(mover.Move(t.Context(), next.Name(), func(output.Moved) {}))
+			}, func() { r.purge() })
+			if n := r.rows(e); n != 0 || files(t, oldDir) != 0 || files(t, newDir) != 0 {
+				t.Errorf("%s: %d rows, %d old objects, %d new ones", name, n, files(t, oldDir), files(t, newDir))
+			}
+		}
 	})
 }
 

@@ -161,9 +161,10 @@ func (s *Store) ObjectsOf(ctx context.Context, executionID string, limit int) ([
 	return list, nil
 }
 
-// ForgetObject deletes the row of a log whose object is gone. It belongs in a transaction.
-func (s *Store) ForgetObject(ctx context.Context, attemptID string) error {
-	return s.later(ctx, `DELETE FROM log_archive WHERE attempt_id = $1`, attemptID)
+// ForgetObject deletes the row of a log whose object is gone, unless it has another place by
+// now. It belongs in a transaction.
+func (s *Store) ForgetObject(ctx context.Context, a *LogArchive) error {
+	return s.later(ctx, `DELETE FROM log_archive WHERE attempt_id = $1 AND archive = $2 AND path = $3`, a.AttemptID, a.Archive, a.Path)
 }
 
 const (
