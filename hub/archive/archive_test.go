@@ -314,3 +314,52 @@ func ExamplePath() {
 	fmt.Println(p.Key(archive.Subject{Organisation: "default", Project: "shop", Job: "web/deploy", Number: 7, Attempt: "0192"}))
 	// Output: default/shop/web/deploy/0001-01-01/7/0192.flog
 }
+
+// counted counts what is read of an archive.
+type counted struct {
+	archive.Archive
+
+	size int64 // of its object
+	gets atomic.Int64
+}
+
+func (c *counted) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	c.gets.Add(1)
+	return c.Archive.Get(ctx, key, offset, length)
+}
+
+// However long a log is, its index is read once by who reads it from end to end, and not once
+// for each of its parts.
+func TestCacheKeepsTheLastIndex(t *testing.T) {
+	t.Parallel()
+	var cache archive.Cache
+	open := func(in *counted) (requests int64) {
+		before := in.gets.Load()
+		_, err := cache.Open(t.Context(), in, "x", in.size)
+		ok(t, err)
+		return in.gets.Load() - before
+	}
+	small, large := object(t, 1), object(t, 200_000)
+	for _, in := range []*counted{small, large} {
+		if open(in) == 0 || open(in) != 0 {
+			t.Errorf("the index of an object of %d bytes is not read once", in.size)
+		}
+	}
+	if open(small) == 0 {
+		t.Error("more is kept than one index that is too large")
+	}
+}
+
+// object is one of so many chunks.
+func object(t *testing.T, chunks int) *counted {
+	t.Helper()
+	l := &archive.Log{Chunks: make([]archive.Chunk, chunks)}
+	for i := range l.Chunks {
+		l.Chunks[i] = archive.Chunk{Lines: 1, TextBytes: 1, Size: 1}
+	}
+	p, err := archive.Pack(l, func() ([]byte, error) { return []byte{0}, nil })
+	ok(t, err)
+	b, err := io.ReadAll(p)
+	ok(t, err)
+	return &counted{Archive: memory(b), size: int64(len(b))}
+}

@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// cachedChunks bounds the index entries that are kept, some 20 MB.
+// cachedChunks bounds the index entries that are kept, some 20 MB; one index is kept however
+// large it is, or each part of its log would cost it anew.
 const cachedChunks = 150_000
 
 // Cache keeps the indexes of objects that were read last, so that each part of a log
@@ -46,7 +47,7 @@ func (c *Cache) keep(o *Object) {
 	defer c.mu.Unlock()
 	c.list = append(c.list, o)
 	c.chunks += len(o.Chunks) + 1
-	for c.chunks > cachedChunks && len(c.list) > 0 {
+	for c.chunks > cachedChunks && len(c.list) > 1 {
 		c.chunks -= len(c.list[0].Chunks) + 1
 		c.list = slices.Delete(c.list, 0, 1)
 	}
