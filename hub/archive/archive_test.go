@@ -339,7 +339,7 @@ func TestCacheKeepsTheLastIndex(t *testing.T) {
 		ok(t, err)
 		return in.gets.Load() - before
 	}
-	small, large := object(t, 1), object(t, 200_000)
+	small, large := object(t, 1, 1), object(t, 200_000, 1)
 	for _, in := range []*counted{small, large} {
 		if open(in) == 0 || open(in) != 0 {
 			t.Errorf("the index of an object of %d bytes is not read once", in.size)
@@ -350,12 +350,37 @@ func TestCacheKeepsTheLastIndex(t *testing.T) {
 	}
 }
 
-// object is one of so many chunks.
-func object(t *testing.T, chunks int) *counted {
+// Nodes that speak in a chunk take more memory than the rest of its entry, and count.
+func TestCacheCountsNodes(t *testing.T) {
+	t.Parallel()
+	var cache archive.Cache
+	list := make([]*counted, 24)
+	for i := range list {
+		list[i] = object(t, 100, 1000)
+		_, err := cache.Open(t.Context(), list[i], "x", list[i].size)
+		ok(t, err)
+	}
+	kept := 0
+	for _, in := range list {
+		before := in.gets.Load()
+		_, err := cache.Open(t.Context(), in, "x", in.size)
+		ok(t, err)
+		if in.gets.Load() > before {
+			break
+		}
+		kept++
+	}
+	if kept == len(list) {
+		t.Errorf("%d indexes with 100,000 nodes each are kept", kept)
+	}
+}
+
+// object is one of so many chunks, in each of which so many nodes speak.
+func object(t *testing.T, chunks, nodes int) *counted {
 	t.Helper()
 	l := &archive.Log{Chunks: make([]archive.Chunk, chunks)}
 	for i := range l.Chunks {
-		l.Chunks[i] = archive.Chunk{Lines: 1, TextBytes: 1, Size: 1}
+		l.Chunks[i] = archive.Chunk{Lines: 1, TextBytes: 1, Size: 1, Nodes: make([]int, nodes)}
 	}
 	p, err := archive.Pack(l, func() ([]byte, error) { return []byte{0}, nil })
 	ok(t, err)

@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// cachedChunks bounds the index entries that are kept, some 20 MB; one index is kept however
+// cachedEntries bounds the index entries that are kept, some 20 MB; one index is kept however
 // large it is, or each part of its log would cost it anew.
-const cachedChunks = 150_000
+const cachedEntries = 150_000
 
 // Cache keeps the indexes of objects that were read last, so that each part of a log
 // costs one request.
 type Cache struct {
-	mu     sync.Mutex
-	list   []*Object // the last used at the end
-	chunks int
+	mu      sync.Mutex
+	list    []*Object // the last used at the end
+	entries int
 }
 
 // Open is OpenObject, from the cache if the object is in it.
@@ -46,9 +46,20 @@ func (c *Cache) keep(o *Object) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list = append(c.list, o)
-	c.chunks += len(o.Chunks) + 1
-	for c.chunks > cachedChunks && len(c.list) > 1 {
-		c.chunks -= len(c.list[0].Chunks) + 1
+	c.entries += o.entries()
+	for c.entries > cachedEntries && len(c.list) > 1 {
+		c.entries -= c.list[0].entries()
 		c.list = slices.Delete(c.list, 0, 1)
 	}
+}
+
+// entries is how many entries an index counts for: what it has, and one for as many nodes as
+// take the memory of one.
+func (o *Object) entries() int {
+	const nodesOfEntry = 14
+	nodes := 0
+	for i := range o.Chunks {
+		nodes += len(o.Chunks[i].Nodes)
+	}
+	return 1 + len(o.Chunks) + nodes/nodesOfEntry
 }
