@@ -73,32 +73,39 @@ func lasting(fence hub.Fence, message string) hub.ChunkAck {
 	return hub.ChunkAck{Fence: fence, Nack: true, Lasting: true, Message: message}
 }
 
-// merged are the chunks of one attempt in a batch.
-type merged struct {
+// sender is who sends chunks of an attempt: of those who say so, one at most is the runner
+// that has it.
+type sender struct {
 	fence    hub.Fence
 	runnerID string
-	chunks   []*Prepared
-	ack      hub.ChunkAck
+}
+
+func senderOf(p *Prepared) sender { return sender{p.Fence, p.RunnerID} }
+
+// merged are the chunks of one sender in a batch.
+type merged struct {
+	sender
+
+	chunks []*Prepared
+	ack    hub.ChunkAck
 	// stored are those that this batch added.
 	stored []store.ChunkRow
 	log    *store.LogState
 	accuse string
 }
 
-// merge gathers a batch by attempt.
+// merge gathers a batch by sender.
 func merge(calls []*appendCall) (order []*merged) {
-	byFence := make(map[hub.Fence]*merged)
+	bySender := make(map[sender]*merged)
 	for _, c := range calls {
 		for _, p := range c.Request.chunks {
-			m := byFence[p.Fence]
+			m := bySender[senderOf(p)]
 			if m == nil {
-				m = &merged{fence: p.Fence, runnerID: p.RunnerID}
-				byFence[p.Fence] = m
+				m = &merged{sender: senderOf(p)}
+				bySender[m.sender] = m
 				order = append(order, m)
 			}
-			if p.RunnerID == m.runnerID {
-				m.chunks = append(m.chunks, p)
-			}
+			m.chunks = append(m.chunks, p)
 		}
 	}
 	for _, m := range order {
@@ -126,13 +133,13 @@ func (o *Output) commit(ctx context.Context, calls []*appendCall) error {
 		return err
 	}
 	failpoint.Hit("hub.chunks.after-commit")
-	acks := make(map[hub.Fence]hub.ChunkAck, len(order))
+	acks := make(map[sender]hub.ChunkAck, len(order))
 	for _, m := range order {
 		if m.log != nil {
 			m.ack.Followed = o.followers.follows(m.log.ExecutionID)
 			o.followers.push(m.log.ExecutionID, m.stored, false, false)
 		}
-		acks[m.fence] = m.ack
+		acks[m.sender] = m.ack
 		if m.accuse != "" && o.cfg.Accuse != nil {
 			o.cfg.Accuse(ctx, m.fence, m.runnerID, m.accuse)
 		}
@@ -149,11 +156,11 @@ func (o *Output) commit(ctx context.Context, calls []*appendCall) error {
 	return nil
 }
 
-func answer(chunks []*Prepared, acks map[hub.Fence]hub.ChunkAck) []hub.ChunkAck {
+func answer(chunks []*Prepared, acks map[sender]hub.ChunkAck) []hub.ChunkAck {
 	var out []hub.ChunkAck
 	for _, p := range chunks {
 		if !slices.ContainsFunc(out, func(a hub.ChunkAck) bool { return a.Fence == p.Fence }) {
-			out = append(out, acks[p.Fence])
+			out = append(out, acks[senderOf(p)])
 		}
 	}
 	return out
@@ -163,23 +170,26 @@ func answer(chunks []*Prepared, acks map[hub.Fence]hub.ChunkAck) []hub.ChunkAck 
 // whole.
 func (o *Output) store(ctx context.Context, st *store.Store, order []*merged) (whole []string, err error) {
 	ids := make([]string, len(order))
-	byID := make(map[string]*merged, len(order))
 	for i, m := range order {
-		ids[i], byID[m.fence.AttemptID] = m.fence.AttemptID, m
+		ids[i] = m.fence.AttemptID
 	}
-	logs, err := st.Logs(ctx, ids)
+	list, err := st.Logs(ctx, slices.Compact(ids))
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range logs {
-		byID[l.AttemptID].log = l
+	logs := make(map[string]*store.LogState, len(list))
+	for _, l := range list {
+		logs[l.AttemptID] = l
 	}
 	var adds []store.LogAppend
 	var repeats []string
+	byID := make(map[string]*merged, len(order))
 	for _, m := range order {
+		m.log = logs[m.fence.AttemptID]
 		switch add := m.extend(); {
 		case add != nil:
 			adds = append(adds, *add)
+			byID[add.AttemptID] = m
 		case m.log != nil && !m.ack.Lasting:
 			repeats = append(repeats, m.log.AttemptID)
 		}

@@ -254,6 +254,41 @@ func TestAppendRefuses(t *testing.T) {
 	})
 }
 
+// What comes in one commit with what somebody else sends under the attempt's id, whatever
+// fence that bears, is stored and answered as if it had come alone.
+func TestAppendBesideForged(t *testing.T) {
+	both(t, func(t *testing.T, st *store.Store) {
+		for name, forge := range map[string]func(c *hub.Chunk){
+			"another runner":      func(c *hub.Chunk) { c.RunnerID = "another" },
+			"another epoch":       func(c *hub.Chunk) { c.Fence.Epoch = 2 },
+			"another incarnation": func(c *hub.Chunk) { c.Fence.Incarnation = 7 },
+		} {
+			for _, first := range []bool{true, false} {
+				r := newRig(t, st, []int{0})
+				good := r.attempts[0].print("0.0 x")
+				forged := good
+				forge(&forged)
+				list := []hub.Chunk{good, forged}
+				if first {
+					slices.Reverse(list)
+				}
+				acks, err := r.o.Append(t.Context(), list)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, a := range acks {
+					if a.Fence == good.Fence && forged.Fence != good.Fence && (a.Nack || a.NextSeq != 1) {
+						t.Errorf("%s, first: %v: %+v", name, first, a)
+					}
+				}
+				if got, _ := r.read(output.Query{}); len(got) != 1 {
+					t.Errorf("%s, first: %v: %q is stored", name, first, got)
+				}
+			}
+		}
+	})
+}
+
 // padded makes compressed bytes more by a frame that decoders skip.
 func padded(data []byte, more uint32) []byte {
 	head := binary.LittleEndian.AppendUint32([]byte{0x50, 0x2a, 0x4d, 0x18}, more)
