@@ -49,6 +49,8 @@ type logPage struct {
 	// order is that of the cells whose lines are open.
 	order  []logCell
 	styles map[logCell]terminal.Style
+	// now is what each node does, without a stream: of what it did before nothing is held.
+	now map[int]logCell
 }
 
 // logCell is where lines come from, one behind the other.
@@ -65,7 +67,7 @@ type openText struct {
 
 // writeHTML writes the page of a log.
 func (s *server) writeHTML(ctx context.Context, e *hub.Execution, q output.Query, out *streamWriter) error {
-	p := &logPage{e: e, open: make(map[logCell]*openText), styles: make(map[logCell]terminal.Style)}
+	p := &logPage{e: e, open: make(map[logCell]*openText), styles: make(map[logCell]terminal.Style), now: make(map[int]logCell)}
 	title := html.EscapeString(visible("#" + strconv.FormatInt(e.Number, 10) + " " + e.JobName))
 	if err := out.write(fmt.Appendf(nil, htmlHead, title, colourClasses(), title)); err != nil {
 		return err
@@ -94,6 +96,7 @@ func (s *server) writeHTML(ctx context.Context, e *hub.Execution, q output.Query
 // take adds a line, or a piece of one.
 func (p *logPage) take(l *output.Line) {
 	c := logCell{l.Node, l.Step, l.Try, l.Stream}
+	p.turn(logCell{node: l.Node, step: l.Step, try: l.Try})
 	open := p.open[c]
 	partial := l.Flags&wire.FlagPartial != 0
 	switch {
@@ -106,10 +109,33 @@ func (p *logPage) take(l *output.Line) {
 	default:
 		open.text = append(open.text, l.Data...)
 		if !partial || len(open.text) > maxHTMLLine {
-			p.line(c, &open.first, open.text)
-			delete(p.open, c)
-			p.forget(c)
+			p.end(c)
 		}
+	}
+}
+
+// turn notes what a node does. What it left open before has no end, and comes first.
+func (p *logPage) turn(to logCell) {
+	before, known := p.now[to.node]
+	if before == to && known {
+		return
+	}
+	p.now[to.node] = to
+	if !known {
+		return
+	}
+	for before.stream = range wire.Stream(4) { // it has two bits, whatever they say
+		p.end(before)
+		delete(p.styles, before)
+	}
+}
+
+// end writes the line of a cell as far as it came, if one is open.
+func (p *logPage) end(c logCell) {
+	if open := p.open[c]; open != nil {
+		p.line(c, &open.first, open.text)
+		delete(p.open, c)
+		p.forget(c)
 	}
 }
 

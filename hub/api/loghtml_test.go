@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,4 +54,35 @@ func TestLogAsHTML(t *testing.T) {
 		t.Error("the page has what a terminal or a browser would act on")
 	}
 	wrong(t, h, 400, "bytes", call{method: "GET", path: "/api/v1/executions/" + id + "/log?format=html&bytes=0-"})
+}
+
+// A line that a step leaves without its end stands in front of what the node says next, not
+// at the end of the page; so of each node only the lines of one step are held.
+func TestLogAsHTMLKeepsTheOrderOfSteps(t *testing.T) {
+	t.Parallel()
+	h, id := started(t, func(_ context.Context, a *apitest.Attempt) error {
+		a.Started(0, 0)
+		for try := range uint32(3) {
+			a.Frames(wire.Frame{Try: try + 1, Flags: wire.FlagPartial, Data: []byte("\x1b[31mleft open")})
+			a.Frames(wire.Frame{Try: try + 1, Stream: wire.Stderr, Flags: wire.FlagPartial, Data: []byte("of errors too")})
+			a.Frames(wire.Frame{Node: 1, Try: try + 1, Data: []byte("meanwhile")})
+		}
+		a.Frames(wire.Frame{Try: 4, Data: []byte("at last")})
+		a.Ended(0, 0, hub.StatusSucceeded, 0)
+		a.Started(1, 0)
+		a.Ended(1, 0, hub.StatusSucceeded, 0)
+		return nil
+	}, "web1", "web2")
+	get[api.Execution](t, h, 200, call{method: "GET", path: "/api/v1/executions/" + id + "?wait=20s"})
+	page := string(do(t, h, call{method: "GET", path: "/api/v1/executions/" + id + "/log?format=html"}).body)
+	var got []string
+	for _, m := range regexp.MustCompile(`(?m)<bdi[^>]*>(.*)</bdi>$`).FindAllStringSubmatch(page, -1) {
+		got = append(got, regexp.MustCompile("<[^>]*>").ReplaceAllString(m[1], ""))
+	}
+	want := []string{
+		"meanwhile", "left open", "of errors too", "meanwhile", "left open", "of errors too", "meanwhile", "left open", "of errors too", "at last",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
 }
