@@ -123,6 +123,9 @@ func (o *Output) Export(ctx context.Context, e *hub.Execution, ca Authority, wri
 			return err
 		}
 	}
+	if err := r.still(ctx); err != nil {
+		return err
+	}
 	return x.tell(exportRecord{End: &x.end})
 }
 

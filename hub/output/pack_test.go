@@ -640,3 +640,54 @@ func TestChunkThatWasChangedInTheArchive(t *testing.T) {
 		t.Errorf("reading from an archive that is not configured: %v", err)
 	}
 }
+
+// Who reads a log while retention takes its execution away is told: else what it has would
+// look like all there was.
+func TestReadingAcrossPurge(t *testing.T) {
+	both(t, func(t *testing.T, st *store.Store) {
+		text := func(r *rig) func(func([]byte, error) bool) {
+			return r.o.ReadText(t.Context(), output.Query{OrganisationID: org, ExecutionID: r.e.ID}, output.ByteRange{End: -1})
+		}
+		export := func(r *rig) func(func([]byte, error) bool) {
+			return func(yield func([]byte, error) bool) {
+				e, err := st.GetExecution(t.Context(), org, r.e.ID)
+				if err == nil {
+					err = r.o.Export(t.Context(), e, output.Authority{}, func(line []byte) error { yield(line, nil); return nil })
+				}
+				yield(nil, err)
+			}
+		}
+		for name, read := range map[string]func(r *rig) func(func([]byte, error) bool){"text": text, "export": export} {
+			r := busy(t, st)
+			r.finish(25 * time.Hour)
+			parts, err := 0, error(nil)
+			for _, err = range read(r) {
+				if parts++; parts == 1 {
+					r.purge()
+				}
+			}
+			if hub.ErrorCode(err) != hub.CodeNotFound {
+				t.Errorf("%s: %d parts, then %v", name, parts, err)
+			}
+		}
+	})
+}
+
+// purge takes the execution of a rig away, as retention does.
+func (r *rig) purge() {
+	r.t.Helper()
+	more, ctx := true, r.t.Context()
+	err := r.st.InTx(ctx, func(st *store.Store) error {
+		_, err := st.Purge(ctx, []string{r.e.ID})
+		return err
+	})
+	for more && err == nil {
+		err = r.st.InTx(ctx, func(st *store.Store) (err error) {
+			more, err = st.DeletePurged(ctx, r.e.ID)
+			return err
+		})
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}

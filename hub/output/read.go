@@ -176,10 +176,20 @@ func (r *reader) read(ctx context.Context) error {
 			defer cancel()
 		}
 	}
-	if err := r.history(ctx); err != nil || r.stopped || one == nil {
+	if err := r.history(ctx); err != nil || r.stopped {
 		return err
 	}
+	if one == nil {
+		return r.still(ctx)
+	}
 	return r.follow(ctx, one, events)
+}
+
+// still is an error when the execution is gone behind a reading: what retention took
+// meanwhile lacks in it, and nobody would see that.
+func (r *reader) still(ctx context.Context) error {
+	_, err := r.o.st.ExecutionRow(ctx, r.q.OrganisationID, r.row.ID)
+	return err
 }
 
 // history tells what is stored, attempt after attempt.
