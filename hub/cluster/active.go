@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -20,7 +21,7 @@ func (c *Cluster) note(m *hub.Member) {
 func (c *Cluster) beActive() Leads {
 	return Leads{
 		Lease: hub.LeaseActive,
-		May:   func() bool { return c.Ready(context.Background()) == nil },
+		May:   func() bool { return canBeActive(c.cfg.Roles) && c.Ready(context.Background()) == nil },
 		Inherits: func() bool {
 			return !c.cfg.ManualTakeover && (len(c.cfg.Successors) == 0 || slices.Contains(c.cfg.Successors, c.cfg.Name))
 		},
@@ -31,6 +32,12 @@ func (c *Cluster) beActive() Leads {
 			return nil
 		},
 	}
+}
+
+// canBeActive reports whether a member of these roles is of use as the active one: beside it
+// nobody serves runners or fires schedules.
+func canBeActive(roles []string) bool {
+	return slices.Contains(roles, hub.RoleGateway) && slices.Contains(roles, hub.RoleScheduler)
 }
 
 func (c *Cluster) become(term int64) {
@@ -93,6 +100,8 @@ func (c *Cluster) MayBePromoted(m *hub.Member) error {
 	switch {
 	case !c.cfg.ActivePassive:
 		return hub.Errorf(hub.CodeConflict, "All members of this cluster are active (cluster.mode active-active); there is nobody to promote.")
+	case !canBeActive(m.Roles):
+		return hub.Errorf(hub.CodeConflict, "Member %s has the roles %s; the active one needs gateway and scheduler. Promote another.", m.Name, strings.Join(m.Roles, ", "))
 	case c.State(m) == Dead:
 		return hub.Errorf(hub.CodeConflict, "Member %s is dead; start it first, or promote another.", m.Name)
 	case m.Draining:

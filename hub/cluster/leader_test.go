@@ -133,6 +133,30 @@ func TestActivePassive(t *testing.T) {
 	until(t, "the second member takes over", func() bool { return b.Active(t.Context()) == nil })
 }
 
+// A member that serves people alone never becomes the active one: no runner would be served,
+// and no schedule fire.
+func TestFrontEndIsNeverActive(t *testing.T) {
+	t.Parallel()
+	roles := map[string][]string{"a": {hub.RoleAPI}, "b": hub.Roles()}
+	st, a, b := pair(t, func(c *Config) { c.ActivePassive, c.Roles = true, roles[c.Name] })
+	run(t, a)
+	until(t, "the front end has looked at the lease", func() bool { return a.Tick() > 2 })
+	if a.Active(t.Context()) == nil {
+		t.Fatal("the front end is the active member")
+	}
+	run(t, b)
+	until(t, "the back end is active", func() bool { return b.Serves(t.Context()) == nil && b.Schedules() })
+	for name, want := range map[string]hub.Code{"a": hub.CodeConflict, "b": ""} {
+		row, err := st.Member(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.MayBePromoted(row); hub.ErrorCode(err) != want {
+			t.Errorf("promoting %s: %v", name, err)
+		}
+	}
+}
+
 // With manual takeover nobody follows by itself.
 func TestManualTakeover(t *testing.T) {
 	t.Parallel()

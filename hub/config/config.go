@@ -234,6 +234,9 @@ func (c *Config) validateCluster(bad func(path, format string, args ...any)) {
 			bad("cluster.roles", "%q is none of %s", r, strings.Join(hub.Roles(), ", "))
 		}
 	}
+	if c.Cluster.Mode == ModeActivePassive && slices.Contains(roles, hub.RoleGateway) != slices.Contains(roles, hub.RoleScheduler) {
+		bad("cluster.roles", "%s: in an active-passive cluster one member serves runners and schedules; name gateway and scheduler, or neither", c.Cluster.Roles)
+	}
 	if c.Database == "" && len(roles) < len(hub.Roles()) {
 		bad("cluster.roles", "a hub on SQLite has no other members that could do what it leaves out; set --database, or leave the roles away")
 	}

@@ -173,10 +173,13 @@ func TestValidate(t *testing.T) {
 		"log.format":                 func(c *Config) { c.Log.Format = "xml" },
 		"cluster.heartbeat.interval": func(c *Config) { c.Cluster.Heartbeat.Interval = time.Millisecond },
 		"cluster.heartbeat":          func(c *Config) { c.Cluster.Heartbeat.ConsiderDead = time.Second },
-		"attempts.lostAfterTicks":    func(c *Config) { c.Attempts.LostAfterTicks = 0 },
-		"metrics.listen":             func(c *Config) { c.Metrics.Listen = "9090" },
-		"output.retention":           func(c *Config) { c.Output.Retention = -1 },
-		"sessions":                   func(c *Config) { c.Sessions.Idle = 0 },
+		"cluster.roles": func(c *Config) {
+			c.Database, c.Cluster.Mode, c.Cluster.Roles = "postgres://x", ModeActivePassive, "api,gateway"
+		},
+		"attempts.lostAfterTicks": func(c *Config) { c.Attempts.LostAfterTicks = 0 },
+		"metrics.listen":          func(c *Config) { c.Metrics.Listen = "9090" },
+		"output.retention":        func(c *Config) { c.Output.Retention = -1 },
+		"sessions":                func(c *Config) { c.Sessions.Idle = 0 },
 	} {
 		c := good
 		change(&c)
