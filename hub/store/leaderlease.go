@@ -70,9 +70,10 @@ func (s *Store) TakeLeaderLease(ctx context.Context, name, member string, ticks 
 }
 
 // RenewLeaderLease keeps a lease for so many more ticks. false: it is another's, or a
-// person gave it to another.
+// person gave it to another. That a person gave it to this member is done with: nobody
+// waits for it when it dies.
 func (s *Store) RenewLeaderLease(ctx context.Context, name, member string, term, ticks int64) (bool, error) {
-	n, err := s.exec(ctx, `UPDATE leader_lease SET until_tick = `+tickNow+` + $4
+	n, err := s.exec(ctx, `UPDATE leader_lease SET until_tick = `+tickNow+` + $4, wanted = ''
 		WHERE name = $1 AND holder = $2 AND term = $3 AND wanted IN ('', $2)`, name, member, term, ticks)
 	if err != nil {
 		return false, fmt.Errorf("renewing the lease %s: %w", name, err)

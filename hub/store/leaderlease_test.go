@@ -54,12 +54,19 @@ func TestLeaderLease(t *testing.T) {
 		if third == nil || third.Term != 3 || third.Wanted != "" {
 			t.Fatalf("got %+v", third)
 		}
+		// Given to who has it: nobody else is waited for, then or later.
+		ok(t, st.GiveLeaderLease(ctx, name, "c"))
+		same(t, must(st.RenewLeaderLease(ctx, name, "c", 3, 6))(t), true)
+		tick(ctx, t, st, 7)
+		if fourth := take("a", true); fourth == nil || fourth.Term != 4 {
+			t.Fatalf("got %+v", fourth)
+		}
 		// Given to one that never comes: after as many ticks again another may.
 		ok(t, st.GiveLeaderLease(ctx, name, "gone"))
 		tick(ctx, t, st, 7)
-		same(t, take("a", true), (*hub.LeaderLease)(nil))
+		same(t, take("b", true), (*hub.LeaderLease)(nil))
 		tick(ctx, t, st, 7)
-		same(t, take("a", true).Term, int64(4))
+		same(t, take("b", true).Term, int64(5))
 	})
 }
 
