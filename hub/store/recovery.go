@@ -46,12 +46,13 @@ const holdSQL = `UPDATE cluster SET incarnation = $1 + 1, held_kind = $2, held_r
 
 // What was due by the moment of the hold ($1) may have been started in what the database
 // lost: it is not started, whatever the job says of fires that were missed. The first of
-// each job is recorded ($2 is why), and schedules go on from there.
+// each job is recorded ($2 is why), and schedules go on from there; so do those whose next
+// fire nobody had looked for yet (0).
 const (
 	lostFiresSQL = `INSERT INTO job_fire (job_id, fire_at, status, reason, recorded_at)
 		SELECT job_id, next_fire, 'missed', CAST($2 AS TEXT), CAST($1 AS BIGINT) FROM job_schedule WHERE next_fire > 0 AND next_fire <= $1 AND NOT paused
 		ON CONFLICT (job_id, fire_at) DO NOTHING`
-	resumeSchedulesSQL = `UPDATE job_schedule SET next_fire = 0, since = $1 WHERE next_fire > 0 AND next_fire <= $1`
+	resumeSchedulesSQL = `UPDATE job_schedule SET next_fire = 0, since = $1 WHERE next_fire <= $1`
 )
 
 // whyLostFire is what people read of such a fire.

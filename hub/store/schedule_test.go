@@ -112,9 +112,15 @@ func TestSchedulesGoOnWhenTheDatabaseWentBack(t *testing.T) {
 		due, coming, paused := planned("due", past), planned("coming", future), scheduledJob(p, "paused", "0 0 12 * * ?")
 		put(ctx, t, st, paused, store.JobCreated)
 		ok(t, st.PauseSchedule(ctx, paused, true))
+		// One whose next fire nobody had looked for yet: what came since may have run, too.
+		fresh := scheduledJob(p, "fresh", "* * * * * ?")
+		put(ctx, t, st, fresh, store.JobCreated)
 		same(t, must(st.HoldCluster(ctx, hub.HoldRestore, "a test", 1))(t), true)
 		h := must(st.ReadHold(ctx))(t)
 
+		if s := must(st.Schedule(ctx, fresh))(t); s.Planned || !s.Since.Equal(h.Since) {
+			t.Errorf("what was not planned is %+v, want it looked for behind %v", s, h.Since)
+		}
 		if s := must(st.Schedule(ctx, due))(t); s.Planned || !s.Since.Equal(h.Since) {
 			t.Errorf("what was due is %+v, want it looked for anew behind %v", s, h.Since)
 		}
