@@ -137,10 +137,10 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	health(w, http.StatusOK, "ready")
 }
 
-// active answers whether a balancer should send requests here: in an active-passive
-// cluster one member alone says yes, else every one that is ready.
+// active answers whether a balancer should send runners here: in an active-passive
+// cluster one member alone says yes, else every one that is ready and serves them.
 func (s *server) active(w http.ResponseWriter, r *http.Request) {
-	if s.Cluster.Active(r.Context()) != nil {
+	if s.Cluster.Serves(r.Context()) != nil {
 		health(w, http.StatusServiceUnavailable, "not active")
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,9 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api"
 	"github.com/fairlead/fairlead/hub/api/apitest"
+	"github.com/fairlead/fairlead/hub/cluster"
+	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/store"
 )
 
@@ -330,6 +335,34 @@ func wantSumOncePerVersion(t *testing.T, h *apitest.Hub, want string) {
 		}
 		if a := do(t, h, call{method: "GET", path: "/install/fairlead-runner.sha256", token: "-"}); string(a.body) != version.want {
 			t.Errorf("sum of the version of %v: %q, want %q", version.changed, a.body, version.want)
+		}
+	}
+}
+
+// A balancer in front of runners asks /health/active: it must send none to a member that
+// refuses them, whose few connections would draw all that are new.
+func TestFrontEndWantsNoRunners(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	deps := h.Deps
+	deps.Metrics = prometheus.NewRegistry() // one takes each metric once
+	master, err := keys.NewMaster(bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps.Cluster = cluster.New(h.Store, master, cluster.Config{ID: store.NewID(), Name: "front", Roles: []string{hub.RoleAPI}}, deps.Log)
+	if err := deps.Cluster.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	handler, err := api.New(deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/health/ready": 200, "/health/active": 503} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+		if w.Code != want {
+			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, want)
 		}
 	}
 }
