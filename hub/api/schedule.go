@@ -47,16 +47,32 @@ func (s *server) listSchedules(ctx context.Context, in *listSchedulesInput) (*bo
 	if err != nil {
 		return nil, err
 	}
-	row, err := s.Store.Cluster(ctx)
+	nobody, err := s.nobodyFires(ctx)
 	if err != nil {
 		return nil, err
 	}
-	items := mapped(found, func(f *hub.Schedule) Schedule { return toSchedule(f, row, s.Store.Now()) })
+	items := mapped(found, func(f *hub.Schedule) Schedule { return toSchedule(f, nobody, s.Store.Now()) })
 	return &body[ScheduleList]{ScheduleList{Items: items, Next: next}}, nil
 }
 
+// nobodyFires tells why no schedule fires at all, "" if a member is there for them.
+func (s *server) nobodyFires(ctx context.Context) (why string, err error) {
+	status, err := s.Cluster.Status(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case status.Row.ExecutionMode == hub.ModePassive:
+		return "The cluster fires no schedules (execution mode passive).", nil
+	case !status.Fires():
+		return "No member fires schedules now: each is dead, drained, passive or without the role scheduler; see `fairlead cluster status`.", nil
+	default:
+		return "", nil
+	}
+}
+
 // toSchedule tells when a schedule comes next, also before the scheduler has planned it.
-func toSchedule(f *hub.Schedule, row *hub.Cluster, now time.Time) Schedule {
+// nobody is why none fires.
+func toSchedule(f *hub.Schedule, nobody string, now time.Time) Schedule {
 	out := Schedule{
 		JobID: f.Job.ID, Project: f.Project, Name: f.Job.Name, Group: f.Job.Group, Expression: f.Job.Schedule.Expression,
 		TimeZone: f.Zone(), Missed: string(f.Job.Schedule.Missed), Paused: f.Paused, Calendars: list(f.Job.Calendars), LastFireAt: timePtr(f.LastFire), WhyNot: f.Off(),
@@ -78,8 +94,8 @@ func toSchedule(f *hub.Schedule, row *hub.Cluster, now time.Time) Schedule {
 		if len(f.Calendars) > 0 {
 			out.WhyNot = "The expression has no time left that its calendars allow."
 		}
-	case row.ExecutionMode == hub.ModePassive:
-		out.WhyNot = "The cluster fires no schedules (execution mode passive)."
+	default:
+		out.WhyNot = nobody
 	}
 	return out
 }
@@ -163,11 +179,11 @@ func (s *server) setPaused(ctx context.Context, in *JobPath, paused bool, action
 	if err != nil {
 		return nil, err
 	}
-	row, err := s.Store.Cluster(ctx)
+	nobody, err := s.nobodyFires(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &body[Schedule]{toSchedule(f, row, s.Store.Now())}, nil
+	return &body[Schedule]{toSchedule(f, nobody, s.Store.Now())}, nil
 }
 
 // checkSettings refuses settings of a project that its schedules or retention could not go by.

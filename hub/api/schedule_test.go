@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,17 @@ func TestSchedules(t *testing.T) {
 	if len(p.Errors) != 2 || p.Errors[0].Path != "body.settings.schedule-time-zone" {
 		t.Errorf("errors %+v", p.Errors)
 	}
+	// Of members, the only one fires nothing; then the cluster does not.
+	for _, change := range [][2]string{{"/members/test", "No member fires schedules"}, {"", "The cluster fires no schedules"}} {
+		get[api.Cluster](t, h, 200, call{method: "PATCH", path: "/api/v1/cluster" + change[0], body: `{"executionMode":"passive"}`})
+		list = get[api.ScheduleList](t, h, 200, call{method: "GET", path: "/api/v1/schedules"}).Items
+		if len(list) != 2 || !strings.HasPrefix(list[1].WhyNot, change[1]) || list[1].NextFireAt == nil || list[0].WhyNot != "The expression has no time left." {
+			t.Errorf("schedules that nobody fires: %+v", list)
+		}
+	}
+	get[api.Cluster](t, h, 200, call{method: "PATCH", path: "/api/v1/cluster", body: `{"executionMode":"active"}`})
+	get[api.Cluster](t, h, 200, call{method: "PATCH", path: "/api/v1/cluster/members/test", body: `{"executionMode":"active"}`})
+
 	get[api.Project](t, h, 200, call{method: "PATCH", path: "/api/v1/projects/web", body: `{"settings":{"schedule-enabled":"false"}}`, header: anyRevision})
 	list = get[api.ScheduleList](t, h, 200, call{method: "GET", path: "/api/v1/schedules"}).Items
 	if len(list) != 2 || list[1].WhyNot == "" || list[1].NextFireAt != nil {

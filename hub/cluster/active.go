@@ -118,6 +118,13 @@ type Status struct {
 	Leases  []*hub.LeaderLease
 }
 
+// Fires reports whether there is a member that may fire schedules.
+func (s *Status) Fires() bool {
+	return s.Row.ExecutionMode != hub.ModePassive && slices.ContainsFunc(s.Members, func(m *MemberStatus) bool {
+		return m.Active && m.ExecutionMode != hub.ModePassive && slices.Contains(m.Roles, hub.RoleScheduler)
+	})
+}
+
 // MemberStatus is a member, how it looks, and whether it serves runners and schedules.
 type MemberStatus struct {
 	*hub.Member
