@@ -213,6 +213,27 @@ func TestActiveMemberPaused(t *testing.T) {
 	w.finished(id, 60*time.Second)
 }
 
+// The active member of an active-passive cluster keeps its runners: they are not spread over
+// members that refuse them.
+func TestPassiveMembersDrawNoRunners(t *testing.T) {
+	t.Parallel()
+	w := newClusterWorld(t, clusterSetup{nodes: 1, members: 2, env: []string{"FAIRLEAD_HUB_CLUSTER_MODE=active-passive"}})
+	active, runners := w.holder(), []*lab.Runner{w.runner}
+	for _, name := range []string{"two", "three", "four", "five"} { // more than a surplus that is let be
+		r, err := active.Enrol(w.ctx, binaries.Runner, w.dir, name, "p")
+		w.must(err)
+		w.runner = r
+		w.startRunner()
+		runners = append(runners, r)
+	}
+	pause(t, 15*time.Second) // it looks every 10 s
+	for _, r := range runners {
+		if at := r.At(); at != active.Advertised() || len(r.Knows()) < 2 {
+			t.Errorf("runner %s is at %q, and knows %v; the active member is %s at %s", r.Name, at, r.Knows(), active.Name, active.Advertised())
+		}
+	}
+}
+
 // activeAlone checks that one member is the active one, for all of them.
 func (w *clusterWorld) activeAlone(name string) {
 	w.Helper()

@@ -202,6 +202,15 @@ func (c *Cluster) OtherMembers() []*hub.Member {
 	return c.others
 }
 
+// Sharing returns the other members that share the runners with this one: none where one
+// member alone serves them.
+func (c *Cluster) Sharing() []*hub.Member {
+	if c.cfg.ActivePassive {
+		return nil
+	}
+	return c.OtherMembers()
+}
+
 // LastCommit is how long ago this member committed something.
 func (c *Cluster) LastCommit() time.Duration {
 	c.mu.RLock()

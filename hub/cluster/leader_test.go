@@ -120,6 +120,9 @@ func TestActivePassive(t *testing.T) {
 	if b.Active(t.Context()) == nil || b.Serves(t.Context()) == nil || b.Schedules() || b.Ready(t.Context()) != nil {
 		t.Errorf("the passive member: active %v, serves %v, schedules %v, ready %v", b.Active(t.Context()), b.Serves(t.Context()), b.Schedules(), b.Ready(t.Context()))
 	}
+	if len(a.OtherMembers()) != 1 || len(a.Sharing()) != 0 {
+		t.Errorf("the active member knows of %v and shares its runners with %v", a.OtherMembers(), a.Sharing())
+	}
 	give := func(to *Cluster) {
 		if err := st.GiveLeaderLease(t.Context(), hub.LeaseActive, to.MemberID()); err != nil {
 			t.Fatal(err)

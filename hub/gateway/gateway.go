@@ -56,7 +56,8 @@ type Config struct {
 	Serves func(context.Context) error
 	// Better reports whether runners are better off at other members; nil: they never are.
 	Better func(context.Context) bool
-	// Members are the others, as their last heartbeats told; nil: there are none.
+	// Members are the others that share the runners, as their last heartbeats told; nil:
+	// there are none.
 	Members func() []*hub.Member
 	// LastCommit is how long ago this member committed something; nil: it is not known.
 	LastCommit func() time.Duration

@@ -240,7 +240,7 @@ func (s *server) edges(master *keys.Master) error {
 	s.schedule = schedule.New(s.st, s.dispatch, s.cluster, s.log)
 	s.gateway = gateway.New(s.st, s.ca, s.dispatch, s.output, gateway.Config{
 		Gateways: s.cluster.Gateways, Others: s.cluster.Others, Certificate: s.keepers[0].Certificate, LastCommit: s.cluster.LastCommit,
-		Serves: s.cluster.Serves, Better: s.better, Members: s.cluster.OtherMembers,
+		Serves: s.cluster.Serves, Better: s.better, Members: s.cluster.Sharing,
 	}, s.log)
 	s.registry = prometheus.NewRegistry()
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
