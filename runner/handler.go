@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -206,10 +207,13 @@ func (x *handler) Frame(link *session.Link, frame *runnerv1.SessionResponse) err
 	case *runnerv1.SessionResponse_RenewAck:
 		r.renewAcked(f.RenewAck)
 	case *runnerv1.SessionResponse_Drain:
-		if err := r.c.LearnAddresses(f.Drain.GetMembers()); err != nil {
+		// The others are kept: a member that is gone by now must not be the only one known.
+		to := f.Drain.GetMembers()
+		others := slices.DeleteFunc(slices.Clone(r.c.Addresses()), func(a string) bool { return slices.Contains(to, a) })
+		if err := r.c.LearnAddresses(slices.Concat(to, others)); err != nil {
 			r.log.Warn("the hub's addresses could not be kept", "error", err)
 		}
-		link.Leave()
+		link.Leave(to)
 	case *runnerv1.SessionResponse_Holdings:
 		r.inventoryAnswered(link, f.Holdings)
 	case *runnerv1.SessionResponse_Members:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -214,6 +215,48 @@ func spec(nodes, steps int) *runnerv1.Spec {
 func (h *fakeHub) untilClosed(a *hubAttempt) {
 	h.t.Helper()
 	h.until("the attempt is closed and its log whole", func() bool { return a.state == "closed" && a.whole() })
+}
+
+// A runner that is asked to move tries first where it was sent; if nobody serves it there,
+// it comes back to a member that it knew before.
+func TestAskedToMoveWhereNobodyServes(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		var mu sync.Mutex
+		known, tried := []string{"a", "b", "c"}, []string(nil)
+		w.boot(h, func(c *runner.Config) {
+			c.Addresses = func() []string { mu.Lock(); defer mu.Unlock(); return slices.Clone(known) }
+			c.LearnAddresses = func(told []string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if len(told) > 0 {
+					known = slices.Clone(told)
+				}
+				return nil
+			}
+			dial := c.Dial
+			c.Dial = func(address string) (session.Conn, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if tried = append(tried, address); address == "d" {
+					return nil, errors.New("nobody serves here")
+				}
+				return dial(address)
+			}
+		})
+		h.until("connected", func() bool { return len(h.streams) == 1 })
+		h.mu.Lock()
+		for s := range h.streams {
+			s.send(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Drain{Drain: &runnerv1.Drain{Members: []string{"d"}}}})
+		}
+		h.mu.Unlock()
+		h.until("connected again", func() bool { return h.epoch == 2 && len(h.streams) == 1 })
+		mu.Lock()
+		defer mu.Unlock()
+		if len(tried) != 3 || tried[1] != "d" {
+			t.Errorf("it went to %v", tried)
+		}
+	})
 }
 
 func TestJobFromOfferToSettled(t *testing.T) {

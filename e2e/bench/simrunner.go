@@ -155,7 +155,7 @@ func (r *simRunner) Frame(l *session.Link, f *runnerv1.SessionResponse) error {
 	switch {
 	case f.GetDrain() != nil:
 		r.gateways = f.GetDrain().GetMembers()
-		l.Leave()
+		l.Leave(r.gateways)
 	case f.GetMembers() != nil:
 		r.gateways = f.GetMembers().GetGateways()
 	}

@@ -105,10 +105,13 @@ func (c *Client) Run(ctx context.Context) error {
 			c.tried = map[string]bool{address: true}
 		}
 		failed++
-		if errors.Is(err, errLeave) {
+		if leave, ok := errors.AsType[*leaving](err); ok {
 			c.c.Log.Info("moving to another member", "address", address)
 			wait = firstWait
 			c.tried = map[string]bool{address: true}
+			for _, other := range without(c.c.Addresses(), set(leave.to)) {
+				c.tried[other] = true
+			}
 			continue
 		}
 		c.c.Log.Warn("session ended", "address", address, "error", err, "tries", failed)
@@ -116,8 +119,10 @@ func (c *Client) Run(ctx context.Context) error {
 	return nil
 }
 
-// errLeave ends a session because the member drains.
-var errLeave = errors.New("the member asked to leave")
+// leaving ends a session because the member asked to move to others.
+type leaving struct{ to []string }
+
+func (*leaving) Error() string { return "the member asked to leave" }
 
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
@@ -168,6 +173,14 @@ func (c *Client) pick() (string, error) {
 	c.last = left[rand.IntN(len(left))] //nolint:gosec // spread, not secrecy
 	c.tried[c.last] = true
 	return c.last, nil
+}
+
+func set(list []string) map[string]bool {
+	out := make(map[string]bool, len(list))
+	for _, a := range list {
+		out[a] = true
+	}
+	return out
 }
 
 func without(all []string, tried map[string]bool) []string {

@@ -54,8 +54,9 @@ func (l *Link) Pull(source func() []*runnerv1.OutputRequest) {
 // Fail ends the link.
 func (l *Link) Fail(err error) { l.end(err) }
 
-// Leave ends the link because its member asked to.
-func (l *Link) Leave() { l.end(errLeave) }
+// Leave ends the link because its member asked to move to one of some addresses, which
+// are tried before all others.
+func (l *Link) Leave(to []string) { l.end(&leaving{to}) }
 
 func signal(c chan struct{}) {
 	select {
