@@ -119,6 +119,22 @@ func TestLoadTellsAllThatIsWrong(t *testing.T) {
 	}
 }
 
+// A secret's file that is empty was not written yet, or not whole. Taken for a setting that
+// is not there, it would start another hub: on SQLite, under a master key of its own.
+func TestEmptySecretFile(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", " \n"} {
+		file := write(t, text)
+		for _, name := range []string{"FAIRLEAD_HUB_DATABASE_FILE", "FAIRLEAD_HUB_MASTER_KEY_FILE"} {
+			_, _, err := load(t, Source{Environ: []string{name + "=" + file}})
+			var coded *hub.Error
+			if !errorsAs(err, &coded) || len(coded.Fields) != 1 || coded.Fields[0].Path != name || !strings.Contains(coded.Fields[0].Message, file+" is empty") {
+				t.Errorf("%s of %q: error %+v", name, text, coded)
+			}
+		}
+	}
+}
+
 // A service in Kubernetes that is called as the hub is puts variables under its prefix.
 func TestVariablesOfKubernetes(t *testing.T) {
 	t.Parallel()

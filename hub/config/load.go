@@ -200,7 +200,14 @@ func (l *loader) environment(environ []string) {
 			l.bad(name, "%v", err)
 			continue
 		}
-		l.set(&l.fields[i], strings.TrimSpace(string(content)), name)
+		secret := strings.TrimSpace(string(content))
+		if secret == "" {
+			// Not as an empty variable: who names a file means to give a secret, and the hub
+			// would start without it, on SQLite or under a new master key.
+			l.bad(name, "%s is empty; write the secret into it, or leave the variable away", text)
+			continue
+		}
+		l.set(&l.fields[i], secret, name)
 	}
 }
 
