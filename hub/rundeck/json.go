@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"unicode/utf8"
 )
 
 // readJSON reads a file of one JSON value.
@@ -14,6 +15,9 @@ func readJSON(data []byte) (*value, error) {
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, fileErrorf(0, "the file is empty")
+	}
+	if !utf8.Valid(data) { // the decoder would put another character in place of what is not
+		return nil, fileErrorf(0, "the file is not UTF-8: save it as UTF-8")
 	}
 	r := &jsonReader{data: data, decoder: json.NewDecoder(bytes.NewReader(data)), budget: newBudget(), line: 1}
 	r.decoder.UseNumber()

@@ -106,6 +106,7 @@ func TestParseNodesRefuses(t *testing.T) {
 		{"deep JSON", rundeck.NodesJSON, strings.Repeat("[", 100_000), "deeper"},
 		{"10 MB of JSON", rundeck.NodesJSON, "[" + strings.Repeat("0,", 5_000_000) + "0]", "at most 8388608"},
 		{"many JSON values", rundeck.NodesJSON, "[" + strings.Repeat("0,", 2_000_000) + "0]", "more than 1000000 values"},
+		{"JSON that is not UTF-8", rundeck.NodesJSON, "[{\"nodename\": \"a\", \"hostname\": \"m\xfcnchen\"}]", "not UTF-8"},
 		{"empty XML", rundeck.NodesXML, "", "the file is empty"},
 		{"other root", rundeck.NodesXML, "<nodes/>", "must be <project>"},
 		{"other element", rundeck.NodesXML, "<project><host/></project>", "<project> holds <host>"},
