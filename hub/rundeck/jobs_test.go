@@ -327,6 +327,9 @@ func hostileFiles() map[string]struct{ file, want string } {
 	return map[string]struct{ file, want string }{
 		"10 MB":             {strings.Repeat("- name: x\n", 1_000_000), "10000000 bytes, at most 8388608 (8 MiB)"},
 		"commas":            {"[" + strings.Repeat(",", 8_000_000) + "]", "at most 1000000 are taken"},
+		"anchors":           {strings.Repeat("&a ", 2_700_000), "at most 1000000 are taken"},
+		"quotes":            {strings.Repeat(`""`, 4_000_000), "at most 1000000 are taken"},
+		"colons":            {"[" + strings.Repeat("x: ", 2_700_000), "at most 1000000 are taken"},
 		"laughs":            {laughs, "aliases"},
 		"alias to itself":   {"- &a\n  name: *a\n", "deeper"},
 		"alias of a text":   {"- &a " + strings.Repeat("x", 1<<20) + "\n" + strings.Repeat("- *a\n", 100), "text with its aliases expanded"},
@@ -375,7 +378,7 @@ func TestParseJobsRefusesHostileFiles(t *testing.T) {
 
 // TestHostileFilesCostLittle is not parallel: it measures what the process allocates.
 func TestHostileFilesCostLittle(t *testing.T) {
-	for _, name := range []string{"10 MB", "commas", "laughs", "alias to itself", "deep flow"} {
+	for _, name := range []string{"10 MB", "commas", "anchors", "quotes", "colons", "laughs", "alias to itself", "deep flow"} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		rundeck.ParseJobs([]byte(hostileFiles()[name].file))

@@ -155,16 +155,22 @@ func readYAML(data []byte) (*value, error) {
 }
 
 // structure counts what may begin a value, before anything is allocated for it: a file
-// of nothing but commas would take a hundred times its size.
+// of nothing but commas, or quotes, would take a hundred times its size and more. A line
+// is one value, or as many as it has marks.
 func structure(data []byte) int {
-	n := 0
+	n, marks, quotes := 0, 0, 0
 	for _, c := range data {
 		switch c {
-		case '\n', ',', '[', '{', '-', '?':
-			n++
+		case '\n':
+			n += max(marks+quotes/2, 1)
+			marks, quotes = 0, 0
+		case ',', '[', '{', '-', '?', ':', '&', '*', '!':
+			marks++
+		case '"', '\'':
+			quotes++ // two to a text
 		}
 	}
-	return n
+	return n + marks + quotes/2
 }
 
 // depthLimit ends a document that nests too deep while it is scanned.
