@@ -72,9 +72,9 @@ func openCopySource(ctx context.Context, path string) (lock *os.File, source *St
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, hub.Errorf(hub.CodeNotFound, "There is no SQLite file %s to copy from. Name it with --from sqlite:PATH, or its directory with --data-dir.", path)
 	}
-	// The hub locks the absolute path; an alias of it must end up at the same lock.
-	if path, err = filepath.Abs(path); err != nil {
-		return nil, nil, fmt.Errorf("finding the database file: %w", err)
+	// By whatever name: it must end up at the lock of the file's hub.
+	if path, err = fileBehind(path); err != nil {
+		return nil, nil, err
 	}
 	lock, err = lockFile(path + ".lock")
 	if hub.ErrorCode(err) == hub.CodeConflict {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -351,6 +353,28 @@ func TestCopyIsCompared(t *testing.T) {
 		err := store.CopyThenChange(t.Context(), from.Path, storetest.PostgresConfig(t), change)
 		if msg := hub.ErrorMessage(err); !strings.Contains(msg, "is not what the file has") {
 			t.Errorf("after %s it says %q", change, msg)
+		}
+	}
+}
+
+// A hub that was killed leaves its last commits in the log beside the file. They are found
+// there also when the data directory has a link to the file alone.
+func TestCopyByALink(t *testing.T) {
+	t.Parallel()
+	ctx, dir, from, to := t.Context(), t.TempDir(), storetest.Config(t), storetest.PostgresConfig(t)
+	st, err := store.Open(ctx, from)
+	ok(t, err)
+	makeProject(ctx, t, st, "web")
+	for _, suffix := range []string{"", "-wal"} {
+		content := must(os.ReadFile(from.Path + suffix))(t)
+		ok(t, os.WriteFile(filepath.Join(dir, "hub.db"+suffix), content, 0o600))
+	}
+	ok(t, st.Close())
+	link := filepath.Join(t.TempDir(), "fairlead.db")
+	ok(t, os.Symlink(filepath.Join(dir, "hub.db"), link))
+	for _, table := range must(store.Copy(ctx, link, to, func(store.CopyProgress) {}))(t) {
+		if table.Table == "project" {
+			same(t, table.Rows, int64(1))
 		}
 	}
 }

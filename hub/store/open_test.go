@@ -74,6 +74,41 @@ func TestSecondHubOnOneFileIsRefused(t *testing.T) {
 	}
 }
 
+// A data directory may hold a link to the file, on a larger disk. By which of its names a
+// file is called, and whether it is there yet, makes no difference.
+func TestSecondHubByAnotherNameIsRefused(t *testing.T) {
+	t.Parallel()
+	dir, ctx := t.TempDir(), t.Context()
+	file, link, again := filepath.Join(dir, "disk", "hub.db"), filepath.Join(dir, "data", "hub.db"), filepath.Join(dir, "again.db")
+	for _, d := range []string{file, link} {
+		ok(t, os.Mkdir(filepath.Dir(d), 0o700))
+	}
+	ok(t, os.Symlink(filepath.Join("..", "disk", "hub.db"), link))
+	ok(t, os.Symlink(link, again))
+	for _, first := range []string{link, file, again} { // the first time there is no file
+		st, err := store.Open(ctx, store.Config{Path: first, NoSync: true})
+		ok(t, err)
+		ok(t, st.Migrate(ctx))
+		for _, second := range []string{file, link, again} {
+			other, err := store.Open(ctx, store.Config{Path: second, NoSync: true})
+			if err == nil {
+				t.Errorf("a second hub uses %s beside one on %s", second, first)
+				ok(t, other.Close())
+			} else {
+				wantCode(t, err, hub.CodeConflict)
+			}
+			// What the first has not yet moved from the log beside the file is seen.
+			schema, err := store.LookAtSchema(ctx, store.Config{Path: second})
+			ok(t, err)
+			same(t, schema.Database, schema.Program)
+			// It refuses before it looks for a server.
+			_, err = store.Copy(ctx, second, store.Config{URL: "postgres://nobody@127.0.0.1:1/none"}, func(store.CopyProgress) {})
+			wantCode(t, err, hub.CodeConflict)
+		}
+		ok(t, st.Close())
+	}
+}
+
 func TestSQLiteFileIsPrivateAndMayHaveAnyName(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "50% of a?b#c d")

@@ -63,13 +63,41 @@ func sqliteCode(err error) int {
 	return 0
 }
 
+// fileBehind follows path to the file itself, also to one that is yet to be made. SQLite
+// follows links too: its log lies beside the file, and so must our lock, by whichever of
+// its names the file is called.
+func fileBehind(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	for links := 0; err == nil; links++ {
+		target, failed := os.Readlink(path)
+		if failed != nil {
+			return path, nil // no link, or nothing at all: who opens it says so
+		}
+		if links == maxLinks {
+			return "", hub.Errorf(hub.CodeInvalid, "The database file %s is a link that leads to no file; correct it.", path)
+		}
+		if filepath.IsAbs(target) {
+			path = target
+			continue
+		}
+		// A link in the way changes what .. means behind it.
+		var dir string
+		dir, err = filepath.EvalSymlinks(filepath.Dir(path))
+		path = filepath.Join(dir, target)
+	}
+	return "", fmt.Errorf("finding the database file: %w", err)
+}
+
+// maxLinks is how many links to links are followed; the kernel has about as many.
+const maxLinks = 40
+
 // openSQLite locks and opens the file: one connection that writes, some that read.
 func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	s.dialect = sqliteDialect()
 	s.gate = &gate{}
-	path, err := filepath.Abs(cfg.Path)
+	path, err := fileBehind(cfg.Path)
 	if err != nil {
-		return fmt.Errorf("finding the database file: %w", err)
+		return err
 	}
 	if err := refuseNetworkFS(filepath.Dir(path)); err != nil {
 		return err
@@ -106,9 +134,9 @@ func (s *Store) openSerial(cfg Config) {
 // a hub may be working on it.
 func openToRead(cfg Config) (*Store, error) {
 	s := &Store{base: &base{config: cfg, dialect: sqliteDialect(), log: cfg.logger(), clock: clock{start: time.Now()}}}
-	path, err := filepath.Abs(cfg.Path)
+	path, err := fileBehind(cfg.Path)
 	if err != nil {
-		return nil, fmt.Errorf("finding the database file: %w", err)
+		return nil, err
 	}
 	if err := refuseNetworkFS(filepath.Dir(path)); err != nil {
 		return nil, err
