@@ -46,7 +46,7 @@ func Open(ctx context.Context, st *store.Store, master *keys.Master) (*CA, error
 			return nil, err
 		}
 	}
-	plain, err := master.Open(c.place(), sealed)
+	plain, err := master.Open(place(c.clusterID), sealed)
 	if err != nil {
 		return nil, fmt.Errorf("opening the CA's key: %w", err)
 	}
@@ -63,7 +63,7 @@ func (c *CA) create(ctx context.Context, master *keys.Master) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := master.Seal(c.place(), plain)
+	sealed, err := master.Seal(place(c.clusterID), plain)
 	if err != nil {
 		return fmt.Errorf("sealing the CA's key: %w", err)
 	}
@@ -71,8 +71,16 @@ func (c *CA) create(ctx context.Context, master *keys.Master) error {
 	return err
 }
 
+// CheckMaster tells whether master is the key that a cluster's CA is sealed under.
+func CheckMaster(master *keys.Master, clusterID string, sealed []byte) error {
+	if _, err := master.Open(place(clusterID), sealed); err != nil {
+		return fmt.Errorf("opening the CA's key: %w", err)
+	}
+	return nil
+}
+
 // place is where the CA's envelope belongs.
-func (c *CA) place() string { return "ca\x00" + c.clusterID }
+func place(clusterID string) string { return "ca\x00" + clusterID }
 
 // ClusterID returns the id in every certificate.
 func (c *CA) ClusterID() string { return c.clusterID }

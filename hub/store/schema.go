@@ -56,22 +56,24 @@ func LookAtSchema(ctx context.Context, cfg Config) (schema *Schema, err error) {
 	return schema, err
 }
 
-// HasSecrets looks as LookAtSchema does whether there is a CA, whose key is sealed under
-// the master key.
-func HasSecrets(ctx context.Context, cfg Config) (sealed bool, err error) {
+// LookAtCA looks as LookAtSchema does for the key of the CA, as it is sealed under the
+// master key, and for the id of its cluster; sealed is nil where there is none yet.
+func LookAtCA(ctx context.Context, cfg Config) (clusterID string, sealed []byte, err error) {
 	err = lookAt(ctx, cfg, func(st *Store) error {
 		schema, err := st.Schema(ctx)
 		if err != nil || schema.Database == 0 {
 			return err
 		}
-		_, key, err := st.ClusterCA(ctx)
-		sealed = key != nil
-		return err
+		err = st.queryRow(ctx, `SELECT id, ca_key FROM cluster WHERE singleton = 1`).Scan(&clusterID, &sealed)
+		if err != nil && !missing(err) {
+			return fmt.Errorf("reading the CA: %w", err)
+		}
+		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return "", nil, nil
 	}
-	return sealed, err
+	return clusterID, sealed, err
 }
 
 // lookAt opens a database for do; fs.ErrNotExist when the file is not there.

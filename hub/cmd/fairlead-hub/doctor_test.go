@@ -49,6 +49,8 @@ func TestDoctorBesideAHub(t *testing.T) {
 	h.end()
 	ok(t, os.Remove(filepath.Join(dir, "master.key")))
 	says(t, exitOther, nil, args, "fail|master key|has secrets under a master key that is not at", "ok|listeners|is free for the gateway")
+	other := []string{"FAIRLEAD_HUB_MASTER_KEY=" + strings.Repeat("0f", 32)}
+	says(t, exitOther, other, args, "fail|master key|was stored under another master key")
 }
 
 func TestDoctorFindsWhatIsWrong(t *testing.T) {

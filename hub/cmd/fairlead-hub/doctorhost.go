@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/ca"
 	"github.com/fairlead/fairlead/hub/config"
 	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/store"
@@ -73,17 +74,21 @@ func exists(path string) bool {
 // checkMasterKey loads the key as the hub would, but makes none.
 func checkMasterKey(ctx context.Context, cfg *config.Config) []finding {
 	path := cfg.MasterKeyFile()
+	clusterID, sealed, err := store.LookAtCA(ctx, storeConfig(cfg, nil))
 	if cfg.MasterKey == "" && !exists(path) {
-		sealed, err := store.HasSecrets(ctx, storeConfig(cfg, nil))
 		if err != nil {
 			return []finding{warn("make the database readable, then look again", "%s is not there, and whether the database needs it cannot be told: %s", path, hub.ErrorMessage(err))}
 		}
-		if !sealed {
+		if sealed == nil {
 			return []finding{warn("keep a copy of it then, apart from the database's backups", "%s is not there yet; the first start makes it", path)}
 		}
 	}
-	if _, _, err := keys.LoadMaster(cfg.MasterKey, path, true); err != nil {
-		return []finding{failed(err)}
+	master, _, wrong := keys.LoadMaster(cfg.MasterKey, path, true)
+	if wrong == nil && sealed != nil {
+		wrong = ca.CheckMaster(master, clusterID, sealed)
+	}
+	if wrong != nil {
+		return []finding{failed(wrong)}
 	}
 	if cfg.MasterKey != "" {
 		return []finding{fine("given by the configuration")}
