@@ -29,7 +29,7 @@ func readXML(data []byte) (*value, error) {
 		return nil, r.errorf("the root must be <project>, not <%s>", brief(element.Name.Local))
 	}
 	for {
-		child, err := r.next()
+		child, err := r.nextIn("project")
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +45,7 @@ func readXML(data []byte) (*value, error) {
 		}
 		root.items = append(root.items, node)
 	}
-	if after, err := r.next(); err != nil || after != nil {
+	if after, err := r.nextIn("project"); err != nil || after != nil {
 		return nil, r.errorf("something follows </project>: remove it")
 	}
 	return root, nil
@@ -97,6 +97,15 @@ func (r *xmlReader) next() (*xml.StartElement, error) {
 	return nil, nil
 }
 
+// nextIn is next within an element that holds no text of its own: it would be lost.
+func (r *xmlReader) nextIn(element string) (*xml.StartElement, error) {
+	child, err := r.next()
+	if text := strings.TrimSpace(r.text.String()); err == nil && text != "" {
+		return nil, r.errorf("<%s> holds the text %q: write it as an attribute, or remove it", element, brief(text))
+	}
+	return child, err
+}
+
 // node reads a <node> up to its end.
 func (r *xmlReader) node(start *xml.StartElement) (*value, error) {
 	v := &value{shape: object, line: r.line()}
@@ -113,7 +122,7 @@ func (r *xmlReader) node(start *xml.StartElement) (*value, error) {
 		}
 	}
 	for {
-		child, err := r.next()
+		child, err := r.nextIn("node")
 		if err != nil {
 			return nil, err
 		}
@@ -152,8 +161,11 @@ func (r *xmlReader) attribute(node *value, start *xml.StartElement) error {
 	if inner != nil {
 		return r.errorf("<attribute> holds <%s>: only text may stand there", brief(inner.Name.Local))
 	}
-	if !given {
-		text = strings.TrimSpace(r.text.String())
+	switch inside := strings.TrimSpace(r.text.String()); {
+	case !given:
+		text = inside
+	case inside != "":
+		return r.errorf("<attribute> has a value and the text %q: remove one", brief(inside))
 	}
 	return r.add(node, name, text)
 }
