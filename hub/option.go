@@ -136,6 +136,9 @@ func shorten(s string) string {
 
 // Pattern returns the compiled Regex, which a value must match whole.
 func (o *Option) Pattern() (*regexp.Regexp, error) {
+	if IntersectsClasses(o.Regex) {
+		return nil, fmt.Errorf("its pattern %q cannot be used (patterns are RE2: no intersection of classes, &&)", shorten(o.Regex))
+	}
 	// Parsed on its own: "a)(?:b" must not become valid by our parentheses.
 	tree, err := syntax.Parse(o.Regex, syntax.Perl)
 	if err != nil {

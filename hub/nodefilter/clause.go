@@ -106,7 +106,13 @@ func newTest(value string) (test, error) {
 	return test{literal: value, pattern: pattern}, nil
 }
 
+// errIntersection is of a pattern that RE2 would take for another one.
+var errIntersection = errors.New("it has an intersection of classes (&&)")
+
 func compile(pattern string) (*regexp.Regexp, error) {
+	if hub.IntersectsClasses(pattern) {
+		return nil, errIntersection
+	}
 	// Parsed on its own: "a)(?:b" must not become valid by our parentheses.
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -123,7 +129,7 @@ type patternError struct {
 func (p *patternError) Error() string {
 	text := "\"" + p.pattern + "\": " + strings.TrimPrefix(p.cause.Error(), "error parsing regexp: ")
 	if javaOnly(p.cause) {
-		return text + " (patterns are RE2, which has no look-around, back-references, possessive quantifiers and atomic groups: say it without, for example with a negated key)"
+		return text + " (patterns are RE2, which has no look-around, back-references, possessive quantifiers, atomic groups and intersections of classes: say it without, for example with a negated key)"
 	}
 	return text
 }
@@ -132,8 +138,11 @@ func badPattern(pattern string, cause error) error {
 	return &patternError{pattern: pattern, cause: cause}
 }
 
-// javaOnly reports whether RE2 refuses what Java takes.
+// javaOnly reports whether Java takes what was refused.
 func javaOnly(err error) bool {
+	if errors.Is(err, errIntersection) {
+		return true
+	}
 	var e *syntax.Error
 	if !errors.As(err, &e) {
 		return false

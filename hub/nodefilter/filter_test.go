@@ -106,6 +106,8 @@ func TestParseRefuses(t *testing.T) {
 		{"tags: web+(?=x)y", "RE2"},
 		{`name: (a)\1`, "RE2"},
 		{"name: a++", "RE2"},
+		{"web.* !name: /web[0-9&&[^1]]/", "RE2"}, // else it would leave nobody out
+		{"tags: [a-z&&[^b]]+", "RE2"},
 		{"tags:", `no value for key "tags"`},
 		{`tags: ""`, `no value for key "tags"`},
 		{"!web1", "negates no key"},

@@ -149,6 +149,10 @@ func checkPattern(f fields, name string) *regexp.Regexp {
 	if text == "" {
 		return nil
 	}
+	if hub.IntersectsClasses(text) {
+		f.wrong(name, "holds an intersection of classes (&&), which Java has and RE2 does not: write the pattern without")
+		return nil
+	}
 	re, err := regexp.Compile(text)
 	if err == nil {
 		return re
@@ -171,7 +175,6 @@ func javaOnly(text string) string {
 		{`\(\?>`, "an atomic group (?>...)"},
 		{`\\[1-9]|\\k<`, "a reference back to a group"},
 		{`[*+?}]\+`, "a possessive quantifier (*+, ++, ?+)"},
-		{`&&\[`, "an intersection of classes (&&)"},
 		{`\\[GZhHRX]`, `an escape of Java alone (\G, \Z, \h, \R, \X)`},
 	} {
 		if regexp.MustCompile(known.mark).MatchString(text) {
