@@ -71,7 +71,7 @@ func fileBehind(path string) (string, error) {
 	for links := 0; err == nil; links++ {
 		target, failed := os.Readlink(path)
 		if failed != nil {
-			return path, nil // no link, or nothing at all: who opens it says so
+			return path, nil //nolint:nilerr // no link, or nothing at all: who opens it says so
 		}
 		if links == maxLinks {
 			return "", hub.Errorf(hub.CodeInvalid, "The database file %s is a link that leads to no file; correct it.", path)
