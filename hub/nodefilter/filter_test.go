@@ -98,6 +98,43 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// The pages write a filter for one node by its name; what they write is in
+// hub/ui/web/src/pages/named.test.ts.
+func TestMatchOneName(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, text string }{
+		{"web-1", "name: web-1"},
+		{"web.example", `name: web\.example`},
+		{"web.*", `name: web\.\*`},
+		{"a,b", `name: a\x{2c}b`},
+		{"/re/", `name: \x{2f}re\x{2f}`},
+		{"sp ace", `name: sp\x{20}ace`},
+		{"x+y", `name: x\x{2b}y`},
+		{`q"uo'te`, `name: q\"uo\'te`},
+		{"col:on", `name: col\:on`},
+		{"!bang", `name: \!bang`},
+		{"${option.x}", `name: \$\{option\.x\}`},
+		{"\u00fc\u202e", "name: \u00fc\\x{202e}"},
+	}
+	for _, test := range tests {
+		f, err := nodefilter.Parse(test.text)
+		if err != nil {
+			t.Errorf("%q: %v", test.text, err)
+			continue
+		}
+		for _, other := range tests {
+			if got := f.Match(&hub.Node{Name: other.name}); got != (other.name == test.name) {
+				t.Errorf("%q selects %q: %v", test.text, other.name, got)
+			}
+		}
+		for _, other := range []string{"a", "b", "re", "sp", "webxexample", "web1", "xxy"} {
+			if f.Match(&hub.Node{Name: other}) {
+				t.Errorf("%q selects %q", test.text, other)
+			}
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ text, want string }{

@@ -49,11 +49,39 @@ test("a command runs again as it was, with every line of it", async () => {
   expect(await sent(asked)).toEqual(definition);
 });
 
-test("a script runs again with arguments and interpreter, here on the nodes that failed", async () => {
+test("a script runs again with arguments and interpreter", async () => {
   const definition = { script: "#!/bin/sh\nmake $1\n", args: "install", interpreter: "sh -e", nodeFilter: "tags: web" };
-  const asked = again({ ...run, command: definition }, "/projects/web/command?from=7&filter=name:+web2");
+  const asked = again({ ...run, command: definition });
   await screen.findByText("Filled in from execution #7.");
-  expect(await sent(asked)).toMatchObject({ ...definition, nodeFilter: "name: web2" });
+  expect(await sent(asked)).toMatchObject(definition);
+});
+
+test("a command runs again where it failed by the nodes' names, whatever they are called", async () => {
+  const row = (node: string, status: string) => ({ node, position: 0, status, steps: [] });
+  const rows = [row("web.*", "failed"), row("a,b", "timed_out"), row("web1", "succeeded"), row("web2", "unknown")];
+  const asked = open("/executions/7", {
+    "GET /api/v1/executions/7": { ...run, command: { command: "uptime", nodeFilter: "tags: web" } },
+    "GET /api/v1/executions/7/nodes": { items: rows, total: 4 },
+    "GET /api/v1/executions/e7/log": "",
+    "GET /api/v1/projects/web/nodes": { items: [], total: 0 },
+    "POST /api/v1/projects/web/executions": { ...run, id: "e8", number: 8 },
+  });
+  fireEvent.click(await screen.findByRole("button", { name: "Run again", expanded: false }));
+  fireEvent.click(await screen.findByText("On the 2 nodes that failed"));
+  await screen.findByText(/Only on the 2 nodes that failed in execution #7: web.\*, a,b/);
+  expect(await sent(asked)).toMatchObject({ command: "uptime", nodeFilter: "tags: web", nodes: ["web.*", "a,b"] });
+});
+
+test("a command whose failed nodes are not known runs nowhere", async () => {
+  const asked = open("/projects/web/command?from=7&only=failed", {
+    "GET /api/v1/executions/7": { ...run, command: { command: "uptime", nodeFilter: "tags: web" } },
+    "GET /api/v1/executions/7/nodes": refused(500, "internal", "the matrix is away"),
+    "GET /api/v1/projects/web/nodes": { items: [], total: 0 },
+  });
+  await screen.findByText(/the matrix is away/);
+  fireEvent.keyDown(await screen.findByLabelText("Command line"), { key: "Enter" });
+  fireEvent.submit((await screen.findByLabelText("Command line")).closest("form") as HTMLFormElement);
+  expect(asked.some((a) => a.method === "POST")).toBe(false);
 });
 
 test.each([

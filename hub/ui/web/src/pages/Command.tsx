@@ -12,12 +12,14 @@ import { Copy, ErrorNote, Loading, Note, Page, Panel } from "../base/parts";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 import { NodePreview } from "./NodePreview";
+import { nowhere, type Only, OnlyNote, useOnly } from "./Only";
 import { isOver, runAt, StartAt } from "./StartAt";
 
 interface Address {
   from?: string;
   filter?: string;
   command?: string;
+  only?: string;
 }
 
 // runOnEnter lets one line be run as it is in a shell; Shift and Enter begin another line.
@@ -31,6 +33,7 @@ export function Command() {
   const { project } = useParams({ strict: false }) as { project: string };
   const search = useSearch({ strict: false }) as Address;
   const last = useExecution(search.from ?? "");
+  const only = useOnly(search.only === "failed", search.from ?? "");
   if (search.from !== undefined && !last.data && !last.isError)
     return (
       <Page title={t("nav.command")}>
@@ -39,11 +42,12 @@ export function Command() {
     );
   return (
     <Form
-      key={`${project} ${search.from ?? ""}`}
+      key={`${project} ${search.from ?? ""} ${search.only ?? ""}`}
       project={project}
       search={search}
       last={last.data}
       lastError={last.error}
+      only={only}
     />
   );
 }
@@ -53,11 +57,13 @@ function Form({
   search,
   last,
   lastError,
+  only,
 }: {
   project: string;
   search: Address;
   last: Execution | undefined;
   lastError: unknown;
+  only: Only | undefined;
 }) {
   const navigate = useNavigate();
   // Never a step's label in its place: that is one line of the command, cut short.
@@ -83,6 +89,7 @@ function Form({
           body: {
             ...(kind === "command" ? { command } : { script, ...given({ args, interpreter }) }),
             ...(filter.trim() ? { nodeFilter: filter } : {}),
+            ...(only ? { nodes: only.nodes ?? [] } : {}),
             ...(typeof threads === "number" ? { threadcount: threads } : {}),
             ...(typeof timeout === "number" ? { timeoutMs: timeout * 1000 } : {}),
             keepgoing,
@@ -96,7 +103,7 @@ function Form({
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (!isOver(startAt)) run.mutate();
+    if (!nowhere(only) && !isOver(startAt)) run.mutate();
   };
   const link = () => {
     const url = new URL(window.location.origin + window.location.pathname);
@@ -118,6 +125,7 @@ function Form({
                 )
               ) : null}
               {before && last ? <Note>{t("command.filledFrom", { number: String(last.number) })}</Note> : null}
+              {only ? <OnlyNote only={only} number={last?.number} /> : null}
               <SegmentedControl
                 size="xs"
                 w={220}
@@ -231,7 +239,13 @@ function Form({
           </Panel>
           {run.error ? <ErrorNote error={run.error} /> : null}
           <div className="row wrap form-end">
-            <Button type="submit" size="md" loading={run.isPending} leftSection={<Icon name="play" size={14} />}>
+            <Button
+              type="submit"
+              size="md"
+              loading={run.isPending}
+              disabled={nowhere(only)}
+              leftSection={<Icon name="play" size={14} />}
+            >
               {startAt ? t("run.later") : t("command.run")}
             </Button>
             <span className="spread" />

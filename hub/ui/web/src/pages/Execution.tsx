@@ -394,10 +394,7 @@ function Again({ execution: e, rows }: { execution: ExecutionType; rows: Executi
   const failed = rows.filter((r) => r.status === "failed" || r.status === "timed_out").map((r) => r.node);
   const doubtful = rows.filter((r) => r.status === "unknown").length;
   const go = (onlyFailed = false) => {
-    const from = String(e.number);
-    // A job has its own way to run on some of its nodes; a command takes a filter.
-    const more = !onlyFailed ? {} : e.job ? { only: "failed" } : { filter: `name: ${failed.join(",")}` };
-    const search = { from, ...more } as never;
+    const search = { from: String(e.number), ...(onlyFailed ? { only: "failed" } : {}) } as never;
     if (e.job)
       void navigate({ to: "/projects/$project/jobs/$job", params: { project: e.project, job: e.job.id }, search });
     else void navigate({ to: "/projects/$project/command", params: { project: e.project }, search });

@@ -17,24 +17,17 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useState } from "react";
 import { api, type Execution, errorOf, type JobOption, type JobStep, type Job as JobType, must } from "../api/client";
-import { keys, useExecution, useJob, useMatrix, useMe } from "../api/queries";
+import { keys, useExecution, useJob, useMe } from "../api/queries";
 import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
-import { Answer, Back, Copy, ErrorNote, Loading, Note, Page, Panel, Tags, When } from "../base/parts";
+import { Answer, Back, Copy, ErrorNote, Note, Page, Panel, Tags, When } from "../base/parts";
 import { duration } from "../base/time";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 import { NodePreview } from "./NodePreview";
+import { nowhere, type Only, OnlyNote, useOnly } from "./Only";
 import { formAddress, initialValues, join, missing, split, toSend, type Values } from "./options";
 import { isOver, runAt, StartAt } from "./StartAt";
-
-// Only is where a run goes again: those nodes of an earlier one that failed. While they
-// are not known nothing may run, since a run without its list goes to all nodes.
-interface Only {
-  nodes: string[] | undefined;
-  error: unknown;
-  retry: () => void;
-}
 
 export function JobPage() {
   const { project, job } = useParams({ strict: false }) as { project: string; job: string };
@@ -59,19 +52,6 @@ export function JobPage() {
       only={only}
     />
   );
-}
-
-// useOnly is undefined for a run on all nodes.
-function useOnly(wanted: boolean, from: string): Only | undefined {
-  const matrix = useMatrix(wanted ? from : "", false);
-  if (!wanted) return undefined;
-  // What still belongs to another execution is not known of this one.
-  const rows = from === "" ? [] : matrix.isPlaceholderData ? undefined : matrix.data;
-  return {
-    nodes: rows?.filter((r) => r.status === "failed" || r.status === "timed_out").map((r) => r.node),
-    error: matrix.error,
-    retry: () => void matrix.refetch(),
-  };
 }
 
 function Loaded({
@@ -216,7 +196,6 @@ function RunForm({
   const [tried, setTried] = useState(false);
   const { key, renew } = useRequestKey();
   const lacks = missing(job.options, values);
-  const nowhere = only !== undefined && !only.nodes?.length;
 
   const run = useMutation({
     mutationFn: () =>
@@ -238,7 +217,7 @@ function RunForm({
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (lacks.length === 0 && !nowhere && !isOver(startAt)) run.mutate();
+    if (lacks.length === 0 && !nowhere(only) && !isOver(startAt)) run.mutate();
   };
   const set = (name: string, value: string) => setValues((old) => ({ ...old, [name]: value }));
   const shown = job.options.filter((o) => !o.hidden);
@@ -283,7 +262,7 @@ function RunForm({
           type="submit"
           size="md"
           loading={run.isPending}
-          disabled={nowhere}
+          disabled={nowhere(only)}
           leftSection={<Icon name="play" size={14} />}
         >
           {startAt ? t("run.later") : t("run.now")}
@@ -301,14 +280,6 @@ function RunForm({
       </div>
     </form>
   );
-}
-
-function OnlyNote({ only, number }: { only: Only; number: number | undefined }) {
-  if (!only.nodes) return only.error ? <ErrorNote error={only.error} onRetry={only.retry} /> : <Loading />;
-  const n = only.nodes.length;
-  if (n === 0) return <Note kind="bad">{t("job.onlyNone")}</Note>;
-  const names = only.nodes.slice(0, 12).join(", ");
-  return <Note kind="warn">{t(n > 12 ? "job.onlySome" : "job.only", { n, number: String(number ?? ""), names })}</Note>;
 }
 
 function errorField(error: unknown, name: string): string | undefined {

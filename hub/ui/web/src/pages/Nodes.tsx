@@ -11,6 +11,7 @@ import { Icon } from "../base/icons";
 import { Answer, Back, Copy, Empty, More, Note, Page, Panel, Table, Tags, When } from "../base/parts";
 import { t } from "../text/t";
 import { ImportDialog } from "./ImportDialog";
+import { named } from "./named";
 
 export function Nodes() {
   const { project } = useParams({ strict: false }) as { project: string };
@@ -181,7 +182,7 @@ export function NodePage() {
       actions={
         <Button
           component={Link}
-          to={`/projects/${project}/command?filter=${encodeURIComponent(`name: ${name}`)}`}
+          to={`/projects/${project}/command?filter=${encodeURIComponent(named(name))}`}
           variant="default"
           leftSection={<Icon name="command" size={14} />}
         >
