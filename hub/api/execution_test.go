@@ -189,6 +189,20 @@ func TestCommandRunsAgain(t *testing.T) {
 	}
 }
 
+// Who names nodes means them, never the runner's own host, which has no node filter.
+func TestNamedNodesNeedAFilter(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1", "web2")
+	const path = "/api/v1/projects/web/executions"
+	wrong(t, h, 400, "has no node filter", call{method: "POST", path: path, body: `{"command":"reboot","nodes":["web1"]}`})
+	wrong(t, h, 400, "none of the nodes", call{method: "POST", path: path, body: `{"command":"x","nodeFilter":"tags: demo","nodes":["web9"]}`})
+	e := get[api.Execution](t, h, 201, call{method: "POST", path: path, body: `{"command":"x","nodes":["localhost"]}`})
+	if e.Nodes["queued"] != 1 {
+		t.Errorf("where it ran before it runs again: %v", e.Nodes)
+	}
+}
+
 // text is v as JSON.
 func text(t *testing.T, v any) string {
 	t.Helper()

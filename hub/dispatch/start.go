@@ -239,7 +239,7 @@ func (d *Dispatcher) seal(ctx context.Context, row *store.ExecutionRow, spec *st
 // nodes resolves the nodes of a run from the stored inventory, in rank order.
 func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.Job, choice store.NodeChoice, plain map[string]string) ([]hub.Node, error) {
 	if !def.Dispatch.Nodes && choice.Filter == "" {
-		return []hub.Node{hub.LocalNode()}, nil
+		return onHost(choice.Nodes)
 	}
 	dispatch := def.Dispatch
 	for _, text := range []*string{&dispatch.Filter, &dispatch.FilterExclude, &choice.Filter} {
@@ -262,7 +262,12 @@ func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.J
 		return nil, err
 	}
 	if choice.Nodes != nil {
+		given := len(selected)
 		selected = slices.DeleteFunc(selected, func(n hub.Node) bool { return !slices.Contains(choice.Nodes, n.Name) })
+		if given > 0 && len(selected) == 0 && !def.Dispatch.SuccessOnEmpty {
+			return nil, hub.Errorf(hub.CodeInvalid, "The node filter %q selects %d nodes of project %s, and none of the nodes that this run names. Name others, or change the filter.",
+				cmp.Or(choice.Filter, dispatch.Filter), given, project.Name)
+		}
 	}
 	if len(selected) == 0 && !def.Dispatch.SuccessOnEmpty {
 		filter := cmp.Or(choice.Filter, dispatch.Filter)
@@ -270,6 +275,16 @@ func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.J
 			project.Name, filter, len(all))
 	}
 	return selected, nil
+}
+
+// onHost is where a run without a node filter goes. Who names nodes means those, and
+// never the runner's own host in their place.
+func onHost(named []string) ([]hub.Node, error) {
+	host := hub.LocalNode()
+	if named != nil && !slices.Contains(named, host.Name) {
+		return nil, hub.Errorf(hub.CodeInvalid, "This run names nodes, but has no node filter, so it would run on the runner's own host. Give a node filter that selects them; all nodes are .*")
+	}
+	return []hub.Node{host}, nil
 }
 
 // route finds for each node which tags its runner must bear.
