@@ -160,9 +160,9 @@ func (s *Store) CountHeld(ctx context.Context) (n int, err error) {
 func (s *Store) AwaitedRunners(ctx context.Context, h hub.Hold, within time.Duration) ([]hub.AwaitedRunner, error) {
 	list, err := collect(ctx, s, func(r scanner) (a hub.AwaitedRunner, err error) {
 		return a, r.Scan(&a.ID, &a.OrganisationID, &a.Name, jsonInto(&a.ProjectIDs), timeInto(&a.LastSeenAt))
-	}, `SELECT r.id, r.organisation_id, r.name, r.project_ids, r.last_seen_at FROM runner r LEFT JOIN runner_session s ON s.runner_id = r.id
-		WHERE NOT r.revoked AND (s.closed_at = 0 OR s.closed_at >= $1 OR s.runner_id IS NULL AND r.enrolled_at >= $1)
-			AND NOT EXISTS (SELECT 1 FROM recovery_report p WHERE p.runner_id = r.id AND p.incarnation = $2) ORDER BY r.name, r.id`,
+	}, `SELECT runner.id, runner.organisation_id, runner.name, runner.project_ids, `+lastSeen+` FROM runner LEFT JOIN runner_session s ON s.runner_id = runner.id
+		WHERE NOT runner.revoked AND (s.closed_at = 0 OR s.closed_at >= $1 OR s.runner_id IS NULL AND runner.enrolled_at >= $1)
+			AND NOT EXISTS (SELECT 1 FROM recovery_report p WHERE p.runner_id = runner.id AND p.incarnation = $2) ORDER BY runner.name, runner.id`,
 		at(h.From.Add(-within)), h.Incarnation)
 	if err != nil {
 		return nil, fmt.Errorf("listing the runners that are awaited: %w", err)

@@ -16,8 +16,18 @@ const memberSilence = 10 * time.Second
 // The last column is when the newest certificate ends. Connected and LiveCount are
 // not of the row: addLive fills them in.
 const runnerColumns = `id, organisation_id, name, tags, project_ids, sealing_key, version, os, arch, hostname, slots,
-	draining, quarantined, revoked, revision, enrolled_at, last_seen_at,
+	draining, quarantined, revoked, revision, enrolled_at, ` + lastSeen + `,
 	(SELECT max(not_after) FROM runner_certificate c WHERE c.runner_id = runner.id)`
+
+// lastSeen is when a runner's session ended, or how long the member that holds it has
+// lived. A member that was killed ended no session: what it held before it was started
+// anew, it held until then at the latest. The row's own last_seen_at is of the first Hello,
+// and of one that told something new.
+const lastSeen = `COALESCE((SELECT CASE WHEN rs.closed_at > 0 THEN rs.closed_at
+		WHEN m.started_at > rs.connected_at THEN m.started_at
+		WHEN m.heartbeat_at > rs.connected_at THEN m.heartbeat_at
+		ELSE rs.connected_at END
+	FROM runner_session rs LEFT JOIN member m ON m.id = rs.member_id WHERE rs.runner_id = runner.id), last_seen_at)`
 
 func scanRunner(r scanner) (*hub.Runner, error) {
 	u := &hub.Runner{}

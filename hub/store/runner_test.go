@@ -93,6 +93,39 @@ func TestRunnersAreConnectedThroughALiveMember(t *testing.T) {
 	})
 }
 
+// What people are told of a runner that is gone is when it went, not when it first came.
+func TestRunnerIsSeenUntilItsSessionEnds(t *testing.T) {
+	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
+		r := makeRunner(ctx, t, st, "r")
+		ok(t, st.ReportRunner(ctx, r))
+		m := &hub.Member{ID: "m", Name: "m", Nonce: []byte("1")}
+		ok(t, st.JoinMember(ctx, m))
+		connect := func() time.Time {
+			s := hub.RunnerSession{RunnerID: r.ID, MemberID: "m", Confirmed: 1, Nonce: []byte("n"), BootID: []byte("b"), HostID: []byte("h"), ConnectedAt: st.Now()}
+			ok(t, st.PutSessions(ctx, []string{org}, []hub.RunnerSession{s}))
+			waitFor(t, func() bool { return st.Now().After(s.ConnectedAt) })
+			return s.ConnectedAt
+		}
+		seen := func() time.Time {
+			one, all := must(st.FindRunner(ctx, org, "r"))(t), must(st.Runners(ctx, org, false))(t)
+			same(t, one.LastSeenAt, all[0].LastSeenAt)
+			same(t, must(st.AwaitedRunners(ctx, hub.Hold{Incarnation: 1, From: st.Now()}, time.Hour))(t)[0].LastSeenAt, one.LastSeenAt)
+			return one.LastSeenAt
+		}
+		connected := connect()
+		same(t, seen().Before(connected), false)
+		ok(t, st.CloseSession(ctx, hub.SessionRef{RunnerID: r.ID, OrganisationID: org, Epoch: 1}))
+		closed := seen()
+		same(t, closed.After(connected), true)
+
+		// Its member is killed, and comes back without it.
+		again := connect()
+		m.Nonce = []byte("2")
+		ok(t, st.JoinMember(ctx, m))
+		same(t, seen().After(again), true)
+	})
+}
+
 func TestBarredRunners(t *testing.T) {
 	both(t, func(ctx context.Context, t *testing.T, st *store.Store) {
 		a, b, c := makeRunner(ctx, t, st, "a"), makeRunner(ctx, t, st, "b"), makeRunner(ctx, t, st, "c")
