@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
 import { fireEvent, screen, waitFor } from "@testing-library/react";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type Asked, open, refused } from "../test-page";
 
 const run = {
@@ -69,6 +69,10 @@ test("a command runs again where it failed by the nodes' names, whatever they ar
   fireEvent.click(await screen.findByRole("button", { name: "Run again", expanded: false }));
   fireEvent.click(await screen.findByText("On the 2 nodes that failed"));
   await screen.findByText(/Only on the 2 nodes that failed in execution #7: web.\*, a,b/);
+  const copied = vi.fn(async (_: string) => undefined);
+  Object.defineProperty(navigator, "clipboard", { configurable: true, value: { writeText: copied } });
+  fireEvent.click(screen.getByText("Copy link to this form"));
+  expect(copied.mock.calls[0]?.[0]).toMatch(/from=7&only=failed$/);
   expect(await sent(asked)).toMatchObject({ command: "uptime", nodeFilter: "tags: web", nodes: ["web.*", "a,b"] });
 });
 

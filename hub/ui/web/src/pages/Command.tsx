@@ -13,6 +13,7 @@ import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 import { NodePreview } from "./NodePreview";
 import { nowhere, type Only, OnlyNote, useOnly } from "./Only";
+import { onFailed } from "./options";
 import { isOver, runAt, StartAt } from "./StartAt";
 
 interface Address {
@@ -109,6 +110,7 @@ function Form({
     const url = new URL(window.location.origin + window.location.pathname);
     if (kind === "command" && command) url.searchParams.set("command", command);
     if (filter) url.searchParams.set("filter", filter);
+    if (only) onFailed(url, search.from ?? "");
     return url.toString();
   };
   return (

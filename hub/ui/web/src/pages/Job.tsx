@@ -273,7 +273,8 @@ function RunForm({
             window.location.origin + window.location.pathname,
             job.options,
             values,
-            filter === own ? "" : filter,
+            only || filter !== own ? filter : "",
+            only ? (address.get("from") ?? "") : "",
           )}
           label={t("job.copyLink")}
         />

@@ -43,13 +43,23 @@ export function join(option: JobOption, values: string[]): string {
   return values.join(option.delimiter || ",");
 }
 
-// formAddress is a link to the filled form; secure values never get into one.
-export function formAddress(base: string, options: JobOption[], values: Values, filter: string): string {
+// formAddress is a link to the filled form; secure values never get into one. again names
+// the execution on whose failed nodes the form runs: from it the form would be filled, so
+// what is as the job has it stands in the link too.
+export function formAddress(base: string, options: JobOption[], values: Values, filter: string, again = ""): string {
   const url = new URL(base);
   for (const option of options) {
     const value = values[option.name] ?? "";
-    if (!option.secure && value !== (option.value ?? "")) url.searchParams.set(`opt.${option.name}`, value);
+    if (!option.secure && (again !== "" || value !== (option.value ?? "")))
+      url.searchParams.set(`opt.${option.name}`, value);
   }
   if (filter) url.searchParams.set("filter", filter);
+  if (again) onFailed(url, again);
   return url.toString();
+}
+
+// onFailed makes a link to a form one that runs on the failed nodes of an execution alone.
+export function onFailed(url: URL, execution: string): void {
+  url.searchParams.set("from", execution);
+  url.searchParams.set("only", "failed");
 }

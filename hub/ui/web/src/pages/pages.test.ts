@@ -61,6 +61,17 @@ test("a form's link has no secure value in it", () => {
   expect(url.toString()).not.toContain("secret");
 });
 
+test("a link to a form that runs on failed nodes alone runs there alone, with the values it shows", () => {
+  const options = [option({ name: "a", value: "1" })];
+  const url = new URL(formAddress("http://h/projects/p/jobs/j", options, { a: "1" }, "tags: web", "7"));
+  expect(Object.fromEntries(url.searchParams)).toEqual({
+    "opt.a": "1",
+    filter: "tags: web",
+    from: "7",
+    only: "failed",
+  });
+});
+
 test.each([
   ["/runners?x=1", "/runners?x=1"],
   ["//evil.example", "/"],
