@@ -93,7 +93,8 @@ async function timedFetch(request: Request): Promise<Response> {
     response = await fetch(request);
   } catch (cause) {
     if (request.signal.aborted) throw cause;
-    throw new ApiError("unreachable", 0, t("error.unreachable"));
+    // Pages read again by themselves; what a person asked for waits until he asks again.
+    throw new ApiError("unreachable", 0, t(request.method === "GET" ? "error.unreachable" : "error.unanswered"));
   }
   learnClock(response.headers.get("Date"), sent, Date.now());
   return response;

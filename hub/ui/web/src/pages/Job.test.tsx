@@ -117,3 +117,21 @@ test("a run at a later time sends the instant, and one in the past nothing", asy
   await waitFor(() => expect(runs(asked)).toHaveLength(1));
   expect(runs(asked)[0]?.body).toEqual({ options: {}, runAt: new Date("2099-01-01T02:00").toISOString() });
 });
+
+test("a run that no hub answered is not said to be tried again by itself, and its repeat is the same request", async () => {
+  let tries = 0;
+  const asked = open("/projects/web/jobs/j1", {
+    ...hub(undefined),
+    "POST /api/v1/projects/web/jobs/j1/executions": () => {
+      if (tries++ === 0) throw new TypeError("Failed to fetch");
+      return { ...last, id: "e8", number: 8 };
+    },
+  });
+  fireEvent.click(await runNow());
+  const said = await screen.findByText(/The hub does not answer/);
+  expect(said.textContent).toMatch(/try again/);
+  expect(said.textContent).not.toMatch(/by itself/);
+  fireEvent.click(await runNow());
+  await waitFor(() => expect(runs(asked)).toHaveLength(2));
+  expect(runs(asked)[0]?.key).toBe(runs(asked)[1]?.key);
+});

@@ -42,9 +42,11 @@ export const en = {
 
   "error.internal": "Something went wrong. Try again; if it stays, the hub's log says more.",
   "error.status": "The hub answered with status {status} and no explanation.",
-  "error.unavailable": "The hub is not ready right now. It is tried again by itself.",
+  "error.unavailable": "The hub is not ready right now. Try again in a moment.",
   "error.unreachable":
     "The hub does not answer. Check the network, or whether it is running; it is tried again by itself.",
+  "error.unanswered":
+    "The hub does not answer, so it is not known whether it did this. Check the network, or whether the hub is running, and try again: what is done already is not done twice.",
 
   "nav.everywhere": "All projects",
   "nav.home": "Home",
