@@ -2,6 +2,7 @@ import "./log.css";
 import { ActionIcon, Button, Menu, TextInput, Tooltip } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import {
+  type CSSProperties,
   type KeyboardEvent,
   memo,
   type ReactNode,
@@ -21,7 +22,7 @@ import { Polite, useRarely } from "../base/polite";
 import { useStore } from "../base/store";
 import { duration, full, stamp } from "../base/time";
 import { t } from "../text/t";
-import { spans } from "./ansi";
+import { type Span, spans } from "./ansi";
 import { find, followLimit, type Row, readLimit } from "./buffer";
 import { FoundList } from "./FoundList";
 import { LogSearch } from "./found";
@@ -444,8 +445,8 @@ const Line = memo(function Line({
           <span
             // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line have no other name
             key={i}
-            className={s.mark ? "log-mark" : s.className}
-            style={s.color || s.background ? { color: s.color, backgroundColor: s.background } : undefined}
+            className={classOf(s)}
+            style={styleOf(s)}
           >
             {s.text}
           </span>
@@ -455,6 +456,16 @@ const Line = memo(function Line({
     </>
   );
 });
+
+function classOf(s: Span): string | undefined {
+  if (s.mark) return "log-mark";
+  return s.dark ? `ansi-own ${s.className ?? ""}` : s.className;
+}
+
+function styleOf(s: Span): CSSProperties | undefined {
+  if (s.dark) return { "--light": s.color, "--dark": s.dark } as CSSProperties;
+  return s.color || s.background ? { color: s.color, backgroundColor: s.background } : undefined;
+}
 
 const hues = [205, 265, 330, 20, 45, 95, 150, 180, 235, 300];
 

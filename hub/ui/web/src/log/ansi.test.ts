@@ -8,8 +8,34 @@ test("colours become classes that follow the theme", () => {
     { text: " b" },
   ]);
   expect(spans("\x1b[38;5;9mx")).toEqual([{ text: "x", className: "ansi-bright-red" }]);
-  expect(spans("\x1b[48;2;1;2;3mx")).toEqual([{ text: "x", background: "rgb(1, 2, 3)" }]);
-  expect(spans("\x1b[38;5;196mx")).toEqual([{ text: "x", color: "rgb(255, 0, 0)" }]);
+  expect(spans("\x1b[48;2;1;2;3mx")).toEqual([{ text: "x", background: "rgb(1, 2, 3)", color: "#fff" }]);
+  expect(spans("\x1b[38;2;1;2;3;48;2;9;9;9mx")).toEqual([
+    { text: "x", background: "rgb(9, 9, 9)", color: "rgb(1, 2, 3)" },
+  ]);
+});
+
+// contrast is that of WCAG between a colour and the page behind a log.
+function contrast(colour: string, page: number[]): number {
+  const light = (rgb: number[]) => {
+    const [r = 0, g = 0, b = 0] = rgb.map((v) =>
+      v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4,
+    );
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const [a, b] = [light(colour.match(/\d+/g)?.map(Number) ?? []), light(page)];
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+}
+
+test("a colour that a program chose can be read on a light and on a dark page", () => {
+  for (let n = 16; n < 256; n++) {
+    const [span] = spans(`\x1b[38;5;${n}mx`);
+    const ink = span?.color ?? "";
+    expect(contrast(ink, [251, 252, 252]), `${n}, light`).toBeGreaterThanOrEqual(4.5);
+    expect(contrast(span?.dark ?? ink, [15, 19, 24]), `${n}, dark`).toBeGreaterThanOrEqual(4.5);
+  }
+  // What can be read as it is stays as it is.
+  expect(spans("\x1b[38;2;0;90;0mx")[0]?.color).toBe("rgb(0, 90, 0)");
+  expect(spans("\x1b[38;2;255;255;0mx")[0]?.dark).toBe("rgb(255, 255, 0)");
 });
 
 test("what would move a cursor, set a title or make a link is taken out", () => {

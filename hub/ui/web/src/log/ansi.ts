@@ -7,6 +7,8 @@ export interface Span {
   text: string;
   className?: string;
   color?: string;
+  // dark is the colour where the page is dark, if it is another there.
+  dark?: string;
   background?: string;
   // mark is a character that would be invisible or turn the text around.
   mark?: boolean;
@@ -128,16 +130,18 @@ export function spans(text: string, before = ""): Span[] {
 function styleOf(piece: Anser.AnserJsonEntry): Omit<Span, "text" | "mark"> {
   const style: Omit<Span, "text" | "mark"> = {};
   const classes: string[] = [];
-  if (piece.fg) {
-    const [name, value] = colourOf(piece.fg, piece.fg_truecolor);
-    if (name) classes.push(name);
-    if (value) style.color = value;
-  }
-  if (piece.bg) {
-    const [name, value] = colourOf(piece.bg, piece.bg_truecolor);
-    if (name) classes.push(name.replace("ansi-", "ansi-bg-"));
-    if (value) style.background = value;
-  }
+  const [own, ink] = colourOf(piece.fg, piece.fg_truecolor);
+  const [bg, ground] = colourOf(piece.bg, piece.bg_truecolor);
+  if (ground) {
+    // The sixteen are made to be read on the page, and not on a colour that is another's.
+    style.background = css(ground);
+    style.color = ink ? css(ink) : luminance(ground) > 0.18 ? "#000" : "#fff";
+  } else if (ink) {
+    style.color = css(readable(ink, onLight));
+    const dark = css(readable(ink, onDark));
+    if (dark !== style.color) style.dark = dark;
+  } else if (own) classes.push(own);
+  if (bg) classes.push(bg.replace("ansi-", "ansi-bg-"));
   for (const decoration of piece.decorations) {
     if (decoration !== "blink" && decoration !== "hidden") classes.push(`ansi-${decoration}`);
   }
@@ -148,10 +152,16 @@ function styleOf(piece: Anser.AnserJsonEntry): Omit<Span, "text" | "mark"> {
 const named = /^ansi-(bright-)?(black|red|green|yellow|blue|magenta|cyan|white)$/;
 const base = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 
+type RGB = readonly [number, number, number];
+
 // colourOf returns a class for the sixteen colours that follow the theme, or a colour.
-function colourOf(name: string, truecolor: string | null): [string | undefined, string | undefined] {
+function colourOf(name: string | null, truecolor: string | null): [string | undefined, RGB | undefined] {
+  if (!name) return [undefined, undefined];
   if (named.test(name)) return [name, undefined];
-  if (name === "ansi-truecolor" && truecolor) return [undefined, `rgb(${truecolor})`];
+  if (name === "ansi-truecolor" && truecolor) {
+    const [r = 0, g = 0, b = 0] = truecolor.split(",").map((part) => Math.min(255, Number(part) || 0));
+    return [undefined, [r, g, b]];
+  }
   const palette = /^ansi-palette-(\d+)$/.exec(name);
   if (!palette) return [undefined, undefined];
   const n = Number(palette[1]);
@@ -159,12 +169,37 @@ function colourOf(name: string, truecolor: string | null): [string | undefined, 
   return [undefined, paletteColour(n)];
 }
 
-function paletteColour(n: number): string {
+function paletteColour(n: number): RGB {
   if (n >= 232) {
     const grey = 8 + (n - 232) * 10;
-    return `rgb(${grey}, ${grey}, ${grey})`;
+    return [grey, grey, grey];
   }
   const level = (v: number) => (v === 0 ? 0 : 55 + v * 40);
   const i = n - 16;
-  return `rgb(${level(Math.floor(i / 36))}, ${level(Math.floor(i / 6) % 6)}, ${level(i % 6)})`;
+  return [level(Math.floor(i / 36)), level(Math.floor(i / 6) % 6), level(i % 6)];
+}
+
+function css(colour: RGB): string {
+  return `rgb(${colour.join(", ")})`;
+}
+
+// luminance is that of WCAG, from 0 for black to 1 for white.
+function luminance([r, g, b]: RGB): number {
+  const [x, y, z] = [r, g, b].map((v) => (v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * (x ?? 0) + 0.7152 * (y ?? 0) + 0.0722 * (z ?? 0);
+}
+
+// Programs choose colours for the terminal of who wrote them: yellow on white, and blue on
+// black, cannot be read. What is too near to the page goes towards the other end until its
+// contrast is 4.5; these are the luminances at which it is.
+const onLight = { toward: 0, good: (y: number) => y <= 0.17 };
+const onDark = { toward: 255, good: (y: number) => y >= 0.22 };
+
+function readable(colour: RGB, page: typeof onLight): RGB {
+  for (let part = 0; part < 1; part += 0.05) {
+    const [r, g, b] = colour.map((v) => Math.round(v + (page.toward - v) * part));
+    const mixed: RGB = [r ?? 0, g ?? 0, b ?? 0];
+    if (page.good(luminance(mixed))) return mixed;
+  }
+  return [page.toward, page.toward, page.toward];
 }
