@@ -19,7 +19,10 @@ type Job struct {
 	Options  []Option
 	Workflow Workflow
 	Dispatch Dispatch
-	Schedule JobSchedule
+	// NodesNamed: of the nodes that the dispatch selects, the start named some. It is set
+	// when an execution starts, and else false.
+	NodesNamed bool `json:",omitempty"`
+	Schedule   JobSchedule
 	// Calendars name those of the project that its schedule goes by, sorted.
 	Calendars []string
 	// MultipleExecutions lets it run while it runs, MaxMultiple times at once; 0: any

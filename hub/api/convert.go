@@ -199,6 +199,7 @@ func withDetail(out Execution, e *hub.Execution) Execution {
 	if e.Definition == nil {
 		return out
 	}
+	out.NodesNamed = e.Definition.NodesNamed
 	if e.JobID == "" {
 		out.Command = commandOf(e)
 	}

@@ -397,6 +397,7 @@ type Execution struct {
 	StartedBy       string            `json:"startedBy"`
 	CancelledBy     string            `json:"cancelledBy,omitempty"`
 	NodeFilter      string            `json:"nodeFilter,omitempty" doc:"Only of a single execution, as is what follows up to steps"`
+	NodesNamed      bool              `json:"nodesNamed,omitempty" doc:"Of the nodes that the filter selects, the start named these; to run it again, name them too"`
 	Threadcount     int               `json:"threadcount,omitempty"`
 	Strategy        string            `json:"strategy,omitempty" enum:"node-first,sequential"`
 	Keepgoing       bool              `json:"keepgoing"`

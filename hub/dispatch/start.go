@@ -161,6 +161,7 @@ func newSpec(def *hub.Job, r *StartRequest, plain map[string]string, quota *hub.
 	running := *def
 	running.Source = ""
 	running.LogLimit.Quota = quota.ExecutionLogBytes
+	running.NodesNamed = r.Nodes != nil
 	spec = &store.ExecutionSpec{
 		Definition: &running, Options: plain, NodeFilter: cmp.Or(r.NodeFilter, def.Dispatch.Filter),
 		Strategy: cmp.Or(def.Workflow.Strategy, hub.StrategyNodeFirst),

@@ -1080,6 +1080,9 @@ type Execution struct {
 	// Nodes How many nodes are in which state
 	Nodes map[string]int64 `json:"nodes"`
 
+	// NodesNamed Of the nodes that the filter selects, the start named these; to run it again, name them too
+	NodesNamed *bool `json:"nodesNamed,omitempty"`
+
 	// Number Unique in the installation, never used again
 	Number int64 `json:"number"`
 

@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) rerunCommand() *cobra.Command {
-	return a.again("rerun ID", "Run again what an execution ran: same options, filter and limits", nil)
+	return a.again("rerun ID", "Run again what an execution ran: same options, filter and limits, and on the same nodes if its start named them", nil)
 }
 
 func (a *app) retryCommand() *cobra.Command {
@@ -44,9 +44,12 @@ func (a *app) again(use, short string, choose func(context.Context, *sdk.Client,
 			return err
 		}
 		if choose != nil {
-			if f.nodes, err = choose(c.Context(), client, old); err != nil {
-				return err
-			}
+			f.nodes, err = choose(c.Context(), client, old)
+		} else if len(f.nodes) == 0 && f.filter == "" && old.NodesNamed != nil && *old.NodesNamed {
+			f.nodes, err = a.allNodes(c.Context(), client, old)
+		}
+		if err != nil {
+			return err
 		}
 		var e *rest.Execution
 		if old.Job == nil {
@@ -66,6 +69,20 @@ func (a *app) again(use, short string, choose func(context.Context, *sdk.Client,
 	followFlag(c, &following)
 	optionFlag(c, &options)
 	return c
+}
+
+// allNodes are those that an execution was limited to by name, as a retry is: its filter
+// alone would select more.
+func (a *app) allNodes(ctx context.Context, client *sdk.Client, e *rest.Execution) ([]string, error) {
+	rows, err := client.ExecutionNodes(ctx, e.ID)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, n := range rows {
+		all = append(all, n.Node)
+	}
+	return all, nil
 }
 
 // failedNodes are the nodes to retry. One that is unknown may have run, and is never

@@ -1115,6 +1115,8 @@ export interface components {
             nodes: {
                 [key: string]: number;
             };
+            /** @description Of the nodes that the filter selects, the start named these; to run it again, name them too */
+            nodesNamed?: boolean;
             /**
              * Format: int64
              * @description Unique in the installation, never used again

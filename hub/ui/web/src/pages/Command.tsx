@@ -13,7 +13,7 @@ import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 import { NodePreview } from "./NodePreview";
 import { nowhere, type Only, OnlyNote, useOnly } from "./Only";
-import { onFailed } from "./options";
+import { onNodesOf } from "./options";
 import { isOver, runAt, StartAt } from "./StartAt";
 
 interface Address {
@@ -34,7 +34,7 @@ export function Command() {
   const { project } = useParams({ strict: false }) as { project: string };
   const search = useSearch({ strict: false }) as Address;
   const last = useExecution(search.from ?? "");
-  const only = useOnly(search.only === "failed", search.from ?? "");
+  const only = useOnly(search.only === "failed", last.data, search.from ?? "");
   if (search.from !== undefined && !last.data && !last.isError)
     return (
       <Page title={t("nav.command")}>
@@ -110,7 +110,7 @@ function Form({
     const url = new URL(window.location.origin + window.location.pathname);
     if (kind === "command" && command) url.searchParams.set("command", command);
     if (filter) url.searchParams.set("filter", filter);
-    if (only) onFailed(url, search.from ?? "");
+    if (only) onNodesOf(url, search.from ?? "", only.failed);
     return url.toString();
   };
   return (

@@ -63,6 +63,17 @@ test("running again where it failed sends exactly those nodes", async () => {
   expect(runs(asked)[0]?.body).toMatchObject({ nodes: ["web2", "web3"] });
 });
 
+test("running again what ran on named nodes runs on those", async () => {
+  const asked = open("/projects/web/jobs/j1?from=7", {
+    ...hub({ items: rows, total: 4 }),
+    "GET /api/v1/executions/7": { ...last, nodesNamed: true },
+  });
+  await screen.findByText(/Only on the 4 nodes of execution #7: web1, web2, web3, web4/);
+  fireEvent.click(await runNow());
+  await waitFor(() => expect(runs(asked)).toHaveLength(1));
+  expect(runs(asked)[0]?.body).toMatchObject({ nodes: ["web1", "web2", "web3", "web4"] });
+});
+
 test("when it is not known where it failed, nothing can be run", async () => {
   const asked = open(again, hub(refused(500, "internal", "the matrix is away")));
   await screen.findByText(/the matrix is away/);

@@ -34,7 +34,7 @@ export function JobPage() {
   const search = useSearch({ strict: false }) as { from?: string; tab?: string; only?: string };
   const query = useJob(project, job);
   const last = useExecution(search.from ?? "");
-  const only = useOnly(search.only === "failed", search.from ?? "");
+  const only = useOnly(search.only === "failed", last.data, search.from ?? "");
   const ready = search.from === undefined || last.data !== undefined || last.isError;
   if (!query.data || !ready)
     return (
@@ -275,6 +275,7 @@ function RunForm({
             values,
             only || filter !== own ? filter : "",
             only ? (address.get("from") ?? "") : "",
+            only?.failed,
           )}
           label={t("job.copyLink")}
         />

@@ -44,9 +44,16 @@ export function join(option: JobOption, values: string[]): string {
 }
 
 // formAddress is a link to the filled form; secure values never get into one. again names
-// the execution on whose failed nodes the form runs: from it the form would be filled, so
+// the execution on whose nodes, or failed ones, the form runs: from it the form would be filled, so
 // what is as the job has it stands in the link too.
-export function formAddress(base: string, options: JobOption[], values: Values, filter: string, again = ""): string {
+export function formAddress(
+  base: string,
+  options: JobOption[],
+  values: Values,
+  filter: string,
+  again = "",
+  failed = true,
+): string {
   const url = new URL(base);
   for (const option of options) {
     const value = values[option.name] ?? "";
@@ -54,12 +61,13 @@ export function formAddress(base: string, options: JobOption[], values: Values, 
       url.searchParams.set(`opt.${option.name}`, value);
   }
   if (filter) url.searchParams.set("filter", filter);
-  if (again) onFailed(url, again);
+  if (again) onNodesOf(url, again, failed);
   return url.toString();
 }
 
-// onFailed makes a link to a form one that runs on the failed nodes of an execution alone.
-export function onFailed(url: URL, execution: string): void {
+// onNodesOf makes a link to a form one that runs on the nodes of an execution alone, or on
+// those that failed.
+export function onNodesOf(url: URL, execution: string, failed: boolean): void {
   url.searchParams.set("from", execution);
-  url.searchParams.set("only", "failed");
+  if (failed) url.searchParams.set("only", "failed");
 }

@@ -72,6 +72,11 @@ test("a link to a form that runs on failed nodes alone runs there alone, with th
   });
 });
 
+test("a link to a form that runs on the nodes that a start named leads there", () => {
+  const url = new URL(formAddress("http://h/projects/p/jobs/j", [], {}, "tags: web", "7", false));
+  expect(Object.fromEntries(url.searchParams)).toEqual({ filter: "tags: web", from: "7" });
+});
+
 test.each([
   ["/runners?x=1", "/runners?x=1"],
   ["//evil.example", "/"],

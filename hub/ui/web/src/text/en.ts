@@ -277,6 +277,14 @@ export const en = {
     one: "Only on the node that failed in execution #{number}: {names}",
     other: "Only on the {n} nodes that failed in execution #{number}: {names} and others",
   },
+  "job.same": {
+    one: "Only on the node of execution #{number}: {names}",
+    other: "Only on the {n} nodes of execution #{number}: {names}",
+  },
+  "job.sameSome": {
+    one: "Only on the node of execution #{number}: {names}",
+    other: "Only on the {n} nodes of execution #{number}: {names} and others",
+  },
   "job.onlyNone": "No node failed in the execution that this was to repeat, so there is nowhere to run it.",
   "job.required": "A value is needed here.",
   "job.mustMatch": "Must match",
