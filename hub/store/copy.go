@@ -48,7 +48,7 @@ func Copy(ctx context.Context, from string, to Config, tell func(CopyProgress)) 
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, source.Close(), lock.Close()) }()
+	defer func() { err = errors.Join(err, source.Close(), unlockFile(lock)) }()
 	target, err := openCopyTarget(ctx, to)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func openCopySource(ctx context.Context, path string) (lock *os.File, source *St
 		}
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, lock.Close())
+		return nil, nil, errors.Join(err, unlockFile(lock))
 	}
 	return lock, source, nil
 }

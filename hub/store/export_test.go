@@ -14,7 +14,7 @@ func CopyThenChange(ctx context.Context, from string, to Config, statement strin
 	if err != nil {
 		return err
 	}
-	defer func() { _, _ = source.Close(), lock.Close() }()
+	defer func() { _, _ = source.Close(), unlockFile(lock) }()
 	conn := must(pgx.ConnectConfig(ctx, must(postgresConfig(to))))
 	defer func() { _ = conn.Close(ctx) }()
 	c := &copier{source: source, tx: must(conn.Begin(ctx)), tell: func(CopyProgress) {}}

@@ -41,6 +41,12 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockFile gives the lock back. Closing alone leaves it with a process that is being
+// started at that moment, until its program runs: it has the file as well.
+func unlockFile(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
 // holder reads who wrote the lock file.
 func holder(f *os.File) string {
 	b, err := io.ReadAll(io.LimitReader(f, 32))

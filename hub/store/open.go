@@ -45,7 +45,7 @@ func (s *Store) closeOpened() {
 		}
 	}
 	if s.lock != nil {
-		_ = s.lock.Close()
+		_ = unlockFile(s.lock)
 	}
 }
 

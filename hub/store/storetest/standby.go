@@ -31,11 +31,12 @@ func (s *Server) Standby(t testing.TB) *Server {
 }
 
 // untilStreaming waits for the standby: a server that is stopped in good order sends all
-// that it has to a standby that is connected, and waits for no other.
+// that it has to a standby that is connected, and waits for no other. Within a transaction
+// the view stays as it was at the first look, unless that is dropped.
 const untilStreaming = `DO $$ BEGIN
 	FOR i IN 1..3000 LOOP
 		IF EXISTS (SELECT 1 FROM pg_stat_replication WHERE state = 'streaming') THEN RETURN; END IF;
-		PERFORM pg_sleep(0.01);
+		PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
 	END LOOP;
 	RAISE EXCEPTION 'no standby streams';
 END $$`
