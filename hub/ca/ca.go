@@ -124,9 +124,8 @@ func (c *CA) Verify(chain []*x509.Certificate) (wire.Identity, error) {
 // ServerTLS is the configuration of the gateway's listener: TLS 1.3, no session
 // tickets (a resumed session would outlive a revocation), and a client certificate
 // that is asked for but only needed by those who do more than enrol. One that is
-// presented and does not verify ends the handshake; of one that does, verified gets the
-// identity.
-func (c *CA) ServerTLS(own func() *tls.Certificate, verified func(wire.Identity)) *tls.Config {
+// presented and does not verify ends the handshake.
+func (c *CA) ServerTLS(own func() *tls.Certificate) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true,
@@ -136,10 +135,7 @@ func (c *CA) ServerTLS(own func() *tls.Certificate, verified func(wire.Identity)
 			if len(cs.PeerCertificates) == 0 {
 				return nil
 			}
-			id, err := c.Verify(cs.PeerCertificates)
-			if err == nil {
-				verified(id)
-			}
+			_, err := c.Verify(cs.PeerCertificates)
 			return err
 		},
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"runtime"
 	"sync"
@@ -20,15 +21,13 @@ import (
 type handshakes struct {
 	credentials.TransportCredentials // of which the server's side is replaced
 
-	ca    *ca.CA
-	own   func() *tls.Certificate
 	turns *turns
 }
 
 func newHandshakes(authority *ca.CA, own func() *tls.Certificate) handshakes {
 	return handshakes{
-		TransportCredentials: credentials.NewTLS(authority.ServerTLS(own, func(wire.Identity) {})),
-		ca:                   authority, own: own, turns: &turns{free: runtime.GOMAXPROCS(0)},
+		TransportCredentials: credentials.NewTLS(authority.ServerTLS(own)),
+		turns:                &turns{free: runtime.GOMAXPROCS(0)},
 	}
 }
 
@@ -43,15 +42,19 @@ type connection struct {
 // ServerHandshake waits for its turns; the connection's deadline runs meanwhile.
 func (h handshakes) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	wire.LimitUnsent(c)
-	var id wire.Identity
 	t := &turnConn{Conn: c, turns: h.turns}
-	conn, info, err := credentials.NewTLS(h.ca.ServerTLS(h.own, func(i wire.Identity) { id = i })).ServerHandshake(t)
+	conn, info, err := h.TransportCredentials.ServerHandshake(t)
 	t.leave()
 	t.turns = nil
-	if info, ok := info.(credentials.TLSInfo); ok {
-		return conn, connection{TLSInfo: info, id: id}, err
+	of, ok := info.(credentials.TLSInfo)
+	if err != nil || !ok || len(of.State.PeerCertificates) == 0 {
+		return conn, info, err
 	}
-	return conn, info, err
+	id, err := wire.ParseIdentity(of.State.PeerCertificates[0])
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return conn, connection{TLSInfo: of, id: id}, nil
 }
 
 // turnConn is a connection that holds a turn between two readings of its handshake.
