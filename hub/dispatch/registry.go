@@ -76,6 +76,9 @@ type runnerView struct {
 
 func (r *runnerView) connected() bool { return r.confirmed && r.sink != nil }
 
+// heard: it has a session here, be it one that another instance took the place of.
+func (r *runnerView) heard() bool { return r.connected() || len(r.older) > 0 }
+
 // takes reports whether a runner may be given work of a project that needs tags.
 func takes(row *hub.Runner, organisationID, projectID string, tags []string) bool {
 	if row.OrganisationID != organisationID || row.Revoked || row.Quarantined != "" || row.Draining {
@@ -201,7 +204,7 @@ func (g *registry) toRead(own, remote bool) []string {
 	defer g.mu.Unlock()
 	var ids []string
 	for id, r := range g.runners {
-		if (own || !r.read) && (r.connected() || len(r.older) > 0) {
+		if (own || !r.read) && r.heard() {
 			ids = append(ids, id)
 		}
 	}
@@ -220,7 +223,7 @@ func (g *registry) quarantined() []*hub.Runner {
 	defer g.mu.Unlock()
 	var rows []*hub.Runner
 	for _, r := range g.runners {
-		if r.row.Quarantined != "" && (r.connected() || len(r.older) > 0) {
+		if r.row.Quarantined != "" && r.heard() {
 			rows = append(rows, r.row)
 		}
 	}
@@ -239,7 +242,7 @@ func (g *registry) ids() []string {
 	defer g.mu.Unlock()
 	var ids []string
 	for id, r := range g.runners {
-		if r.connected() || len(r.older) > 0 {
+		if r.heard() {
 			ids = append(ids, id)
 		}
 	}
