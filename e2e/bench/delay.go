@@ -62,7 +62,7 @@ func (b *bench) delayAlone(step, ticking string) error {
 		return err
 	}
 	return b.delayRow("a line printed until a follower has it", step, r.hub, func(id string, line func(string)) error {
-		_, err := b.follow(r, id, line)
+		err := b.follow(r, id, line)
 		return err
 	})
 }

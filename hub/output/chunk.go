@@ -132,7 +132,7 @@ func Extend(log *store.LogState, chunks []*Prepared) (add *store.LogAppend, gap 
 		}
 		a.Chunks = append(a.Chunks, store.ChunkRow{
 			AttemptID: log.AttemptID, Seq: c.Seq, FirstLine: a.Lines, Lines: c.Lines, FirstByte: a.TextBytes, TextBytes: size,
-			Nodes: nodes, Hash: c.Hash, Data: bytes.Clone(c.Data),
+			Nodes: nodes, Hash: c.Hash, Data: bytes.Clone(c.Data), Frames: c.frames,
 		})
 		a.To, a.Hash = c.Seq+1, c.Hash
 		a.Lines += int64(c.Lines)

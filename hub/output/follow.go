@@ -8,8 +8,14 @@ import (
 	"github.com/fairlead/fairlead/hub/store"
 )
 
-// pushLimit bounds the bytes that wait for one follower; a slower one reads the rows.
-const pushLimit = 4 << 20
+const (
+	// pushLimit bounds the compressed bytes that wait for one follower; a slower one reads
+	// the rows.
+	pushLimit = 4 << 20
+	// framesLimit bounds the uncompressed ones, which the check of a chunk left behind: a
+	// slower follower decompresses again.
+	framesLimit = 8 << 20
+)
 
 // followers are those who wait for the output of executions on this member.
 type followers struct {
@@ -21,7 +27,8 @@ type followers struct {
 type follower struct {
 	hint    chan struct{}
 	pushed  []store.ChunkRow
-	bytes   int
+	bytes   int  // compressed
+	frames  int  // bytes
 	dropped bool // pushes were lost: the rows tell
 	// other: it is another member, which gets what is committed here alone.
 	other bool
@@ -72,9 +79,10 @@ func (f *followers) push(executionID string, rows []store.ChunkRow, missed, came
 		}
 		one.dropped = one.dropped || missed
 		if one.bytes+size > pushLimit {
-			one.pushed, one.bytes, one.dropped = nil, 0, true
-		} else if len(rows) > 0 {
-			one.pushed = append(one.pushed, rows...)
+			one.clear()
+			one.dropped = true
+		} else {
+			one.add(rows)
 			one.bytes += size
 		}
 		select {
@@ -84,12 +92,26 @@ func (f *followers) push(executionID string, rows []store.ChunkRow, missed, came
 	}
 }
 
+// add queues rows, with their frames as long as there is room for them.
+func (one *follower) add(rows []store.ChunkRow) {
+	for _, row := range rows {
+		if one.other || one.frames+len(row.Frames) > framesLimit {
+			row.Frames = nil
+		}
+		one.frames += len(row.Frames)
+		one.pushed = append(one.pushed, row)
+	}
+}
+
+func (one *follower) clear() { one.pushed, one.bytes, one.frames = nil, 0, 0 }
+
 // take empties what was pushed to a follower.
 func (f *followers) take(one *follower) (rows []store.ChunkRow, dropped bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	rows, dropped = one.pushed, one.dropped
-	one.pushed, one.bytes, one.dropped = nil, 0, false
+	one.clear()
+	one.dropped = false
 	return rows, dropped
 }
 

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
@@ -112,6 +113,10 @@ type reader struct {
 	few bool
 	// text is what the lines are made to; nil: lines are told.
 	text *text
+	// lineRoom and afterRoom are the memory of the last batch that became text, for the
+	// next; lines that are told are their reader's.
+	lineRoom  []Line
+	afterRoom []int64
 }
 
 // Read returns the lines of a query in batches, in the order of the workflow; with
@@ -327,10 +332,14 @@ func (r *reader) tell(s *source, c *store.ChunkRow) error {
 		at = position{seq: c.Seq} // after a retention gap, or chunks that are not wanted
 	}
 	b := &Batch{before: r.pos, key: k, seq: c.Seq, end: position{seq: c.Seq + 1}, textBytes: c.TextBytes}
+	b.Lines, b.after = r.lineRoom, r.afterRoom
 	if s.sieve.speaks(c.Nodes) {
-		data, err := frames(c, nil)
-		if err != nil {
-			return err
+		data := c.Frames
+		if data == nil {
+			var err error
+			if data, err = frames(c, nil); err != nil {
+				return err
+			}
 		}
 		if err := r.lines(s, c, at.skip, data, b); err != nil {
 			return err
@@ -341,6 +350,9 @@ func (r *reader) tell(s *source, c *store.ChunkRow) error {
 	if len(b.Lines) > 0 && !r.yield(b, nil) {
 		r.stopped = true
 	}
+	if r.text != nil {
+		r.lineRoom, r.afterRoom = b.Lines[:0], b.after[:0]
+	}
 	r.pos = next
 	r.stopped = r.stopped || r.left == 0
 	return nil
@@ -348,8 +360,8 @@ func (r *reader) tell(s *source, c *store.ChunkRow) error {
 
 // lines decodes a chunk into a batch.
 func (r *reader) lines(s *source, c *store.ChunkRow, skip int64, data []byte, b *Batch) error {
-	b.Lines = make([]Line, 0, c.Lines)
-	b.after = make([]int64, 0, c.Lines)
+	b.Lines = slices.Grow(b.Lines, c.Lines)
+	b.after = slices.Grow(b.after, c.Lines)
 	for n := int64(0); len(data) > 0; n++ {
 		f, rest, err := wire.NextFrame(data)
 		if err != nil {

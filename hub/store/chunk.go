@@ -82,6 +82,9 @@ type ChunkRow struct {
 	Nodes     []int
 	Hash      [32]byte
 	Data      []byte
+	// Frames are what Data decompresses to, where the maker of the row has them at hand: no
+	// column has them. Whoever reads the row only reads them.
+	Frames []byte
 }
 
 // LogAppend moves the end of a log from Next to another, with the chunks between.

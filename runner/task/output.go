@@ -1,6 +1,7 @@
 package task
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -119,15 +120,24 @@ func encoder() (*zstd.Encoder, error) {
 // encoders are shared by all attempts of a Host: each costs some 300 KiB while in use.
 type encoders struct{ pool sync.Pool }
 
+// pooled is a compressor and the room that it writes to.
+type pooled struct {
+	*zstd.Encoder
+	room []byte
+}
+
 func (e *encoders) compress(data []byte) ([]byte, error) {
-	enc, ok := e.pool.Get().(*zstd.Encoder)
+	enc, ok := e.pool.Get().(*pooled)
 	if !ok {
-		var err error
-		if enc, err = encoder(); err != nil {
+		made, err := encoder()
+		if err != nil {
 			return nil, fmt.Errorf("making a compressor: %w", err)
 		}
+		enc = &pooled{Encoder: made}
 	}
-	out := enc.EncodeAll(data, make([]byte, 0, len(data)/4+64))
+	enc.room = enc.EncodeAll(data, enc.room[:0])
+	// A chunk lies in memory until the hub has it: as long as it is, not as it might be.
+	out := bytes.Clone(enc.room)
 	e.pool.Put(enc)
 	return out, nil
 }
