@@ -12,15 +12,16 @@ const (
 	// pushLimit bounds the compressed bytes that wait for one follower; a slower one reads
 	// the rows.
 	pushLimit = 4 << 20
-	// framesLimit bounds the uncompressed ones, which the check of a chunk left behind: a
-	// slower follower decompresses again.
-	framesLimit = 8 << 20
+	// framesLimit bounds the uncompressed ones that wait for all followers of this member,
+	// which the check of a chunk left behind: who is slower decompresses again.
+	framesLimit = 32 << 20
 )
 
 // followers are those who wait for the output of executions on this member.
 type followers struct {
-	mu   sync.Mutex
-	list map[string]map[*follower]struct{}
+	mu     sync.Mutex
+	list   map[string]map[*follower]struct{}
+	frames int // bytes that wait, uncompressed
 }
 
 // follower is one of them; its fields are guarded by followers.mu, but hint.
@@ -28,7 +29,7 @@ type follower struct {
 	hint    chan struct{}
 	pushed  []store.ChunkRow
 	bytes   int  // compressed
-	frames  int  // bytes
+	frames  int  // bytes, uncompressed
 	dropped bool // pushes were lost: the rows tell
 	// other: it is another member, which gets what is committed here alone.
 	other bool
@@ -51,6 +52,7 @@ func (f *followers) join(executionID string, other bool) *follower {
 func (f *followers) leave(executionID string, one *follower) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.clear(one)
 	delete(f.list[executionID], one)
 	if len(f.list[executionID]) == 0 {
 		delete(f.list, executionID)
@@ -79,10 +81,10 @@ func (f *followers) push(executionID string, rows []store.ChunkRow, missed, came
 		}
 		one.dropped = one.dropped || missed
 		if one.bytes+size > pushLimit {
-			one.clear()
+			f.clear(one)
 			one.dropped = true
 		} else {
-			one.add(rows)
+			f.add(one, rows)
 			one.bytes += size
 		}
 		select {
@@ -92,25 +94,30 @@ func (f *followers) push(executionID string, rows []store.ChunkRow, missed, came
 	}
 }
 
-// add queues rows, with their frames as long as there is room for them.
-func (one *follower) add(rows []store.ChunkRow) {
+// add queues rows, with their frames as long as there is room for them; the caller holds mu.
+func (f *followers) add(one *follower, rows []store.ChunkRow) {
 	for _, row := range rows {
-		if one.other || one.frames+len(row.Frames) > framesLimit {
+		if one.other || f.frames+len(row.Frames) > framesLimit {
 			row.Frames = nil
 		}
+		f.frames += len(row.Frames)
 		one.frames += len(row.Frames)
 		one.pushed = append(one.pushed, row)
 	}
 }
 
-func (one *follower) clear() { one.pushed, one.bytes, one.frames = nil, 0, 0 }
+// clear lets go of what waits for one; the caller holds mu.
+func (f *followers) clear(one *follower) {
+	f.frames -= one.frames
+	one.pushed, one.bytes, one.frames = nil, 0, 0
+}
 
 // take empties what was pushed to a follower.
 func (f *followers) take(one *follower) (rows []store.ChunkRow, dropped bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	rows, dropped = one.pushed, one.dropped
-	one.clear()
+	f.clear(one)
 	one.dropped = false
 	return rows, dropped
 }
