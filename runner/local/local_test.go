@@ -74,7 +74,8 @@ func beRunner(dir, text string) {
 	select {}
 }
 
-// beRunnerOf runs commands one after another and tells their ends.
+// beRunnerOf runs commands one after another and tells their ends. One that says that it
+// has started is ended.
 func beRunnerOf(dir, attempt string, texts []string) {
 	e, err := New(Config{Dir: dir, Shim: []string{os.Args[0], hastyShim}, Env: os.Environ()})
 	if err != nil {
@@ -83,15 +84,21 @@ func beRunnerOf(dir, attempt string, texts []string) {
 	tell := json.NewEncoder(os.Stdout)
 	for i, text := range texts {
 		c := newCommand(text)
-		c.AttemptID, c.Cell = attempt, task.Cell{Try: uint32(i + 1)}
-		if strings.HasSuffix(text, "# until it is ended") {
-			c.Timeout, c.Grace = 200*time.Millisecond, 10*time.Millisecond
-		}
+		c.AttemptID, c.Cell, c.Grace = attempt, task.Cell{Try: uint32(i + 1)}, 10*time.Millisecond
 		p, err := e.Prepare(context.Background(), c)
 		if err != nil {
 			panic(err)
 		}
-		_ = tell.Encode(p.Run(context.Background(), newRecorder()))
+		ctx, cancel := context.WithCancelCause(context.Background())
+		out := newRecorder()
+		go func() {
+			for range out.wrote { // not before it has said so: until then it may be ended
+				if strings.Contains(out.out(), "started") {
+					cancel(task.ErrTimedOut)
+				}
+			}
+		}()
+		_ = tell.Encode(p.Run(ctx, out))
 	}
 }
 
@@ -453,7 +460,7 @@ func withStubborn(t *testing.T, texts ...string) <-chan task.End {
 // The end of what will not go is not taken for the next command's.
 func TestSomethingIsLeft(t *testing.T) {
 	t.Parallel()
-	texts := []string{"%s sleep 1000 >/dev/null 2>&1 & true"}
+	texts := []string{"%s sh -c 'sleep 1000 >/dev/null 2>&1 &'"}
 	for range 10 {
 		texts = append(texts, "exit 3")
 	}
@@ -474,7 +481,7 @@ func TestSomethingIsLeft(t *testing.T) {
 // A command that could not be ended has no exit status.
 func TestCannotBeEnded(t *testing.T) {
 	t.Parallel()
-	ends := withStubborn(t, "exec %s sleep 1000 # until it is ended")
+	ends := withStubborn(t, "exec %s sh -c 'echo started; exec sleep 1000'")
 	if ends == nil {
 		return
 	}

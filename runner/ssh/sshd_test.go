@@ -262,13 +262,17 @@ func (r *recorder) WriteMasked(stream wire.Stream, p []byte, _ uint64) error {
 }
 
 func (r *recorder) WriteRaw(stream wire.Stream, p []byte, offset uint64) error {
+	r.count(stream, p, offset)
+	return r.Write(stream, p)
+}
+
+func (r *recorder) count(stream wire.Stream, p []byte, offset uint64) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if want := r.offsets[stream] + uint64(len(p)); offset != want && r.bad == "" {
 		r.bad = fmt.Sprintf("%d bytes of %v end at %d, want %d", len(p), stream, offset, want)
 	}
 	r.offsets[stream] = offset
-	r.mu.Unlock()
-	return r.Write(stream, p)
 }
 
 func (r *recorder) out() string {

@@ -197,7 +197,9 @@ ko=0 ke=0
 echo f $o $e
 drop() {
   for f in "$1".*; do
-    a=${f#*.} n=$(size "$f")
+    a=${f#*.}
+    [ "$a" -lt "$2" ] || continue
+    n=$(size "$f")
     [ "$n" -gt 0 ] && [ $((a+n)) -le "$2" ] && [ -e "$1.$((a+n))" ] && rm -f "$f"
   done
 }
