@@ -226,6 +226,8 @@ type testSession struct {
 	epoch  uint64
 	// members: recv returns those frames too, which come whenever a member joins.
 	members bool
+	// offered are the attempts that recv has returned an offer of.
+	offered map[string]bool
 }
 
 func (h *testHub) open(conn *grpc.ClientConn) *testSession {
@@ -234,7 +236,7 @@ func (h *testHub) open(conn *grpc.ClientConn) *testSession {
 	h.t.Cleanup(cancel)
 	stream, err := runnerv1.NewRunnerServiceClient(conn).Session(ctx)
 	h.must(err)
-	return &testSession{t: h.t, stream: stream}
+	return &testSession{t: h.t, stream: stream, offered: make(map[string]bool)}
 }
 
 func hello() *runnerv1.Hello {
@@ -269,6 +271,8 @@ func (s *testSession) send(f *runnerv1.SessionRequest) {
 	}
 }
 
+// recv returns what comes next, but an offer only once: the hub may repeat it at any time,
+// as when it settles an arrival, and a runner knows it from its journal.
 func (s *testSession) recv() *runnerv1.SessionResponse {
 	s.t.Helper()
 	for {
@@ -276,8 +280,15 @@ func (s *testSession) recv() *runnerv1.SessionResponse {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if f.GetMembers() == nil || s.members {
-			return f
+		if f.GetMembers() != nil && !s.members {
+			continue
 		}
+		if id := f.GetOffer().GetFence().GetAttemptId(); id != "" {
+			if s.offered[id] {
+				continue
+			}
+			s.offered[id] = true
+		}
+		return f
 	}
 }
