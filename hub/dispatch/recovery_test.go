@@ -446,6 +446,7 @@ func TestForgottenSliceIsTakenIn(t *testing.T) {
 		j := onNodes(job("one", "two"), "2", true)
 		j.Workflow.Strategy = hub.StrategySequential
 		a, b := w.runner("a", 2, "a"), w.runner("b", 2, "b")
+		marks := b.marks
 		e := w.run(j)
 		first := a.runToEnd()
 		w.save()
@@ -458,6 +459,7 @@ func TestForgottenSliceIsTakenIn(t *testing.T) {
 
 		// Its mark is older than the backup, so its epoch proves nothing; but it is asked for
 		// its inventory, and the grant in it does.
+		b.marks = marks
 		if got := b.again(w.d); !got.Quarantined || !got.FullInventory {
 			t.Errorf("an unexplained epoch is welcomed by %+v", got)
 		}
