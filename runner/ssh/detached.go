@@ -208,7 +208,7 @@ func (d *detached) watch(ctx context.Context, out task.Output) task.End {
 		<-finished
 		return task.End{Outcome: runnerv1.Outcome_OUTCOME_UNKNOWN, Reason: "detached", Message: "the command goes on without this process of the runner"}
 	}
-	result, first := d.endTree(finished)
+	result, first := d.endTree(cause, finished)
 	if first != nil {
 		return *first
 	}
@@ -230,10 +230,10 @@ const (
 
 // endTree ends the command's processes. first is the command's own end, if that comes
 // before the node could be asked.
-func (d *detached) endTree(finished <-chan task.End) (result killed, first *task.End) {
+func (d *detached) endTree(cause error, finished <-chan task.End) (result killed, first *task.End) {
 	deadline := time.Now().Add(stopFor)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		result = d.killNow()
+		result = d.killNow(cause)
 		if result.err == nil || time.Now().After(deadline) {
 			return result, nil
 		}
@@ -247,10 +247,16 @@ func (d *detached) endTree(finished <-chan task.End) (result killed, first *task
 
 // killNow ends what belongs to the command, of which its directory tells the shell. If
 // it has not begun it never will: else "nothing is left" would hold for a moment only.
-func (d *detached) killNow() killed {
+// That its time is over is noted there first: this process may die before its journal has
+// that, and the next one would find nothing but the status of a command that failed.
+func (d *detached) killNow(cause error) killed {
 	ctx, cancel := context.WithTimeout(context.Background(), max(d.command.Grace, 0)+45*time.Second)
 	defer cancel()
-	return d.runKillScript(ctx, d.names()+nodeScript+"cd \"$dir\" 2>/dev/null && ln -s never claim 2>/dev/null\n"+endtreeScript+d.killSettings())
+	note := ""
+	if errors.Is(cause, task.ErrTimedOut) {
+		note = "(umask 077; : >overtime)"
+	}
+	return d.runKillScript(ctx, d.names()+nodeScript+"cd \"$dir\" 2>/dev/null && { ln -s never claim 2>/dev/null\n"+note+"\n}\n"+endtreeScript+d.killSettings())
 }
 
 // awaitEnd returns what the supervisor tells of a command of which nothing is left. It

@@ -522,6 +522,33 @@ func TestDetachedTimeoutOnTheNode(t *testing.T) {
 	}
 }
 
+// A runner that ended the command for its time may die before it has noted that.
+func TestDetachedTimeoutIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		text string
+		code int32
+	}{
+		"ended by the signal": {"echo started; exec sleep 1000", 143},
+		"ends by itself then": {"trap 'exit 0' TERM; echo started; while :; do sleep 0.1; done", 0},
+		"leaves some behind":  {"(trap '' TERM; exec sleep 1000) >/dev/null 2>&1 & echo started; wait", 143},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startSSHD(t)
+			c := s.command(test.text, detach)
+			cancel, end, _ := background(t, s, newExecutor(t), c)
+			cancel(task.ErrTimedOut)
+			within(t, end)
+			got, _ := again(t, newExecutor(t), c, task.Offsets{})
+			got.Message = ""
+			if diff := cmp.Diff(task.End{Outcome: timedOut, Reason: "timed_out", Code: test.code, Exited: true, EndProven: true}, got); diff != "" {
+				t.Errorf("end (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // Neither files nor command lines on the node show a secret that the command does not
 // print, and what it prints is for the login alone.
 func TestDetachedKeepsSecrets(t *testing.T) {

@@ -298,7 +298,7 @@ func (f *follower) exited(words []string) (task.End, error) {
 // orphaned ends what a dead supervisor left, and has the rest of its output read.
 func (f *follower) orphaned() (task.End, error) {
 	if f.killed == nil {
-		result := f.killNow()
+		result := f.killNow(nil)
 		f.killed = &result
 		return task.End{}, errOrphaned
 	}

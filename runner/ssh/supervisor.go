@@ -77,6 +77,8 @@ echo "${mark}dir $dir"
 //
 // The command's text comes over its shell's stdin with a word behind it, so that it is
 // in no command line and never run in part.
+//
+// A runner that ends the command for its time notes that in "overtime" before.
 const superviseScript = `
 no() { echo "${mark}no $*"; exit 1; }
 home=$(pwd) mask=$(umask)
@@ -151,6 +153,9 @@ supervise() {
     [ -e timed_out ] || kill $timer 2>/dev/null
     wait $timer
     case $(cat timed_out 2>/dev/null) in gone) why=timed_out;; left*) why=left;; esac
+  fi
+  if [ "$why" = - ] && [ -e overtime ]; then
+    case $(endtree) in gone) why=timed_out;; *) why=left;; esac
   fi
   [ -n "$asker" ] && kill $asker 2>/dev/null
   echo "$code $why $lost" >rc.tmp && mv rc.tmp rc
