@@ -145,7 +145,7 @@ func (ch *channel) why() error {
 	select {
 	case <-ch.on.dead:
 		return ch.on.why()
-	case <-time.After(100 * time.Millisecond): // its end may be noticed a moment later
+	case <-time.After(noticedIn):
 		return errNoStatus
 	}
 }

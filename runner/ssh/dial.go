@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -23,18 +24,10 @@ func (e *Executor) connect(ctx context.Context, t *target, hops []hop) (c *conne
 	h := &hops[len(hops)-1]
 	fits := func(c *connection) bool { return e.fits(c, hops) }
 	c, fresh, err = e.pool.get(ctx, poolKey(t, hops), fits, func() (*connection, error) {
-		var via *connection
 		if len(hops) > 1 {
-			var err error
-			if via, _, err = e.connect(ctx, t, hops[:len(hops)-1]); err != nil {
-				return nil, err
-			}
+			return e.dialThrough(ctx, t, h, hops[:len(hops)-1])
 		}
-		c, err := e.dial(ctx, t, h, via)
-		if err != nil && via != nil {
-			via.release()
-		}
-		return c, err
+		return e.dial(ctx, t, h, nil)
 	})
 	if err == nil && !fresh && h.rules.scope != "" && len(h.rules.known) == 0 {
 		// Perhaps it was accepted as new for another attempt. This one uses it now, and so
@@ -42,6 +35,34 @@ func (e *Executor) connect(ctx context.Context, t *target, hops []hop) (c *conne
 		e.learned.put(h.learnKey(), string(c.hostKey.Marshal()))
 	}
 	return c, fresh, err
+}
+
+// dialThrough makes a connection through jump hosts. A pooled connection to the last of them
+// may have died unnoticed, which says nothing about what is behind it: then a new one is made.
+func (e *Executor) dialThrough(ctx context.Context, t *target, h *hop, jumps []hop) (*connection, error) {
+	for {
+		via, fresh, err := e.connect(ctx, t, jumps)
+		if err != nil {
+			return nil, err
+		}
+		asked := time.Now()
+		if !fresh {
+			// A jump host that is there answers this, also while it waits for the node.
+			go func() { _, _, _ = via.client.SendRequest(keepAliveRequest, true, nil) }()
+		}
+		c, err := e.dial(ctx, t, h, via)
+		if err == nil {
+			return c, nil
+		}
+		gone := !fresh && ctx.Err() == nil && via.gone(asked, t.connectTimeout)
+		if gone {
+			via.retire()
+		}
+		via.release()
+		if !gone {
+			return nil, err
+		}
+	}
 }
 
 // fits reports whether the host keys on the whole way of a pooled connection satisfy

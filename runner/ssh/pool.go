@@ -258,6 +258,24 @@ func (l *listening) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// keepAliveRequest is what a server answers whatever else it does.
+const keepAliveRequest = "keepalive@openssh.com"
+
+// gone reports whether the connection has ended, or has been silent since it was asked, for
+// limit at least.
+func (c *connection) gone(asked time.Time, limit time.Duration) bool {
+	silent := time.Since(asked) >= limit && time.Unix(0, c.raw.heard.Load()).Before(asked)
+	select {
+	case <-c.dead:
+		return true
+	case <-time.After(noticedIn):
+		return silent
+	}
+}
+
+// noticedIn is how much later than its users the pool may notice a connection's end.
+const noticedIn = 100 * time.Millisecond
+
 // keepAlive asks the server every interval whether it is there, and closes the
 // connection when nothing has come for count intervals. The answer itself may take longer:
 // over a slow link it stands behind what commands print.
@@ -267,7 +285,7 @@ func (c *connection) keepAlive(interval time.Duration, count int) {
 	}
 	c.schedule(interval, func() {
 		stop := c.watchSilence(interval * time.Duration(count))
-		_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
+		_, _, err := c.client.SendRequest(keepAliveRequest, true, nil)
 		stop()
 		if err == nil {
 			c.keepAlive(interval, count)

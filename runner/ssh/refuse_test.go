@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -418,6 +419,30 @@ func TestProxyJump(t *testing.T) {
 	got = refused(t, e, node.command("true", through, func(c *task.Command) { c.Node.Hostname = "127.0.0.1:1" }))
 	if got.Reason != "connection_refused" || !strings.Contains(got.Message, "jump host") {
 		t.Errorf("got %s: %s", got.Reason, got.Message)
+	}
+}
+
+// A jump host's connection that nobody knows to be dead is replaced, be it cut or silent.
+func TestDeadJumpConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	for name, signal := range map[string]syscall.Signal{"cut": syscall.SIGKILL, "silent": syscall.SIGSTOP} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, jump := newExecutor(t), startSSHD(t)
+			for range 2 { // nodes, each with a connection of its own
+				node := startSSHD(t)
+				end, _ := run(t, e, node.command("true", set("ssh-connection-timeout", "5s"), func(c *task.Command) {
+					c.Settings["ssh-proxy-jump"] = "127.0.0.1:" + jump.port
+					c.Settings["ssh-proxy-jump-key-storage-path"] = "keys/jump"
+					c.Keys["keys/jump"] = jump.clientKey
+				}))
+				if end.Outcome != succeeded {
+					t.Fatalf("got %+v", end)
+				}
+				t.Cleanup(func() { jump.signalConnections(t, syscall.SIGKILL) })
+				jump.signalConnections(t, signal)
+			}
+		})
 	}
 }
 
