@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -124,9 +125,13 @@ func (d *Dispatcher) weighGrants(ctx context.Context, st *store.Store, calls map
 	for _, t := range rows {
 		rowOf[t.AttemptID] = t
 	}
+	gone, err := d.lost(ctx, st, proven, func(h *hub.Holding) string { return runnerOf[h.Fence.AttemptID] }, rowOf)
+	if err != nil {
+		return hold, err
+	}
 	var lost []hub.HoldingAnswer
 	for _, h := range proven {
-		if d.lacks(runnerOf[h.Fence.AttemptID], h, rowOf[h.Fence.AttemptID]) {
+		if gone[h.Fence.AttemptID] {
 			lost = append(lost, hub.HoldingAnswer{Fence: h.Fence, Lost: true})
 		}
 	}
@@ -179,6 +184,21 @@ func madeAt(id string) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(u.Time().UnixTime()).UTC()
+}
+
+// lost returns the attempts of holdings whose grants the database has lost: it knows nothing
+// of them, and did not take their rows away itself.
+func (d *Dispatcher) lost(ctx context.Context, st *store.Store, shown []*hub.Holding, runnerOf func(*hub.Holding) string, rowOf map[string]*store.AttemptRow) (map[string]bool, error) {
+	lost, ids := make(map[string]bool), []string(nil)
+	for _, h := range shown {
+		if id := h.Fence.AttemptID; d.lacks(runnerOf(h), h, rowOf[id]) {
+			lost[id] = true
+			ids = append(ids, id)
+		}
+	}
+	purged, err := st.PurgedGrants(ctx, ids)
+	maps.DeleteFunc(lost, func(id string, _ bool) bool { return purged[id] })
+	return lost, err
 }
 
 // lacks reports whether a runner shows a grant that the row, or the lack of one, knows

@@ -482,6 +482,58 @@ func TestForgottenSliceIsTakenIn(t *testing.T) {
 	})
 }
 
+// Retention may take what a runner does not know to be told: its result was committed, and
+// the answer lost. What it shows then is no proof of a database that went back.
+func TestPurgedGrantHoldsNobody(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		r := w.runner("one", 2)
+		run := func() *attemptSim {
+			e := w.run(job("x"))
+			a := r.runToEnd("a line")
+			w.wantEnd(e, hub.StatusSucceeded, true)
+			return a
+		}
+		known := run()
+		r.again(w.d) // it shows nothing of it any more
+		first, second := run(), run()
+		w.purge(known, first, second)
+		got := r.again(w.d, first.holding(hub.HoldingClosed))
+		answers, err := r.d.Show(t.Context(), r.ref, []hub.Holding{second.holding(hub.HoldingClosed)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range append(got.Holdings, answers...) {
+			if a.Lost || !a.Unknown {
+				t.Errorf("answered by %+v", a)
+			}
+		}
+		w.wantHeld("", 1)
+		// Nothing is noted of what the runner knows to be told: that is nearly all there is.
+		noted, err := w.st.PurgedGrants(t.Context(), []string{known.fence.AttemptID, first.fence.AttemptID, second.fence.AttemptID})
+		if err != nil || len(noted) != 2 || noted[known.fence.AttemptID] {
+			t.Errorf("noted %v, %v", noted, err)
+		}
+	})
+}
+
+// purge takes the executions of attempts away, as retention does.
+func (w *past) purge(attempts ...*attemptSim) {
+	w.t.Helper()
+	for _, a := range attempts {
+		id := a.offer.Execution.ID
+		err := w.st.InTx(w.t.Context(), func(st *store.Store) error {
+			_, err := st.Purge(w.t.Context(), []string{id})
+			return err
+		})
+		for more := true; err == nil && more; {
+			more, err = w.st.DeletePurged(w.t.Context(), id)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // What a runner merely says holds that runner alone.
 func TestForgedEvidenceHoldsNobody(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *past) {

@@ -322,9 +322,9 @@ func (d *Dispatcher) answers(ctx context.Context, st *store.Store, runnerID stri
 	if len(inventory) == 0 {
 		return nil, nil, nil
 	}
-	ids := make([]string, len(inventory))
-	for i, holding := range inventory {
-		ids[i] = holding.Fence.AttemptID
+	ids, shown := make([]string, len(inventory)), make([]*hub.Holding, len(inventory))
+	for i := range inventory {
+		ids[i], shown[i] = inventory[i].Fence.AttemptID, &inventory[i]
 	}
 	attempts, err := st.Attempts(ctx, ids, false)
 	if err != nil {
@@ -341,10 +341,14 @@ func (d *Dispatcher) answers(ctx context.Context, st *store.Store, runnerID stri
 	for _, l := range logs {
 		logOf[l.AttemptID] = l
 	}
+	lost, err := d.lost(ctx, st, shown, func(*hub.Holding) string { return runnerID }, rowOf)
+	if err != nil {
+		return nil, nil, err
+	}
 	var live, runners []string
 	for _, holding := range inventory {
 		t, l := rowOf[holding.Fence.AttemptID], logOf[holding.Fence.AttemptID]
-		if d.lacks(runnerID, &holding, t) {
+		if lost[holding.Fence.AttemptID] {
 			out = append(out, hub.HoldingAnswer{Fence: holding.Fence, Lost: true})
 			continue
 		}

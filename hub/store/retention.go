@@ -119,8 +119,59 @@ func (s *Store) Purge(ctx context.Context, ids []string) ([]string, error) {
 		gone = append(gone, part...)
 		return err
 	})
+	if err == nil {
+		err = s.rememberGrants(ctx, gone)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("taking executions away: %w", err)
+	}
+	return gone, nil
+}
+
+// ackTold is how long after a result its runner's session must have lived for the runner to
+// have been told that the hub has it: a connection that died without a word is noticed before.
+const ackTold = time.Minute
+
+// ackSurely is whether the runner of attempt t in execution e knows that the hub has all of it:
+// its session rs at member m lived long enough for that, or began later. A result that came
+// late tells no time.
+const ackSurely = `t.state <> 'unknown' AND CASE
+	WHEN rs.connected_at > e.ended_at THEN rs.unconfirmed = 0
+	WHEN rs.closed_at > 0 THEN rs.closed_at > e.ended_at + $2
+	ELSE m.started_at <= rs.connected_at AND m.heartbeat_at > e.ended_at + $2 END`
+
+// rememberGrants notes which grants of purged executions a runner may still show, not knowing
+// that the hub has all of them: without their rows those would prove a database that went back.
+// It forgets those that are too old to prove anything.
+func (s *Store) rememberGrants(ctx context.Context, executionIDs []string) error {
+	proves := at(s.Now().Add(-hub.ProofLife - clocksApart))
+	if _, err := s.exec(ctx, `DELETE FROM purged_grant WHERE offered_at <= $1`, proves); err != nil {
+		return err
+	}
+	return inPieces(len(executionIDs), func(from, to int) error {
+		args := append([]any{proves, ackTold.Microseconds()}, anys(executionIDs[from:to])...)
+		_, err := s.exec(ctx, `INSERT INTO purged_grant (attempt_id, offered_at) SELECT t.id, t.offered_at
+			FROM attempt t JOIN execution e ON e.id = t.execution_id JOIN runner r ON r.id = t.runner_id
+				LEFT JOIN runner_session rs ON rs.runner_id = t.runner_id LEFT JOIN member m ON m.id = rs.member_id
+			WHERE t.execution_id IN (`+params(3, to-from)+`) AND t.claimed_at > 0 AND t.offered_at > $1 AND NOT r.revoked
+				AND NOT COALESCE(`+ackSurely+`, FALSE)
+			ON CONFLICT DO NOTHING`, args...)
+		return err
+	})
+}
+
+// PurgedGrants returns which of some attempts had their rows taken by retention.
+func (s *Store) PurgedGrants(ctx context.Context, ids []string) (map[string]bool, error) {
+	gone := make(map[string]bool)
+	err := inPieces(len(ids), func(from, to int) error {
+		list, err := collect(ctx, s, scanID, `SELECT attempt_id FROM purged_grant WHERE attempt_id IN (`+params(1, to-from)+`)`, anys(ids[from:to])...)
+		for _, id := range list {
+			gone[id] = true
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for purged grants: %w", err)
 	}
 	return gone, nil
 }
