@@ -27,6 +27,8 @@ type sudo struct {
 	timeout time.Duration
 	// prompts are answered in a terminal, where sudo asks there.
 	prompts []prompt
+	// plain: questions are found by the default pattern.
+	plain bool
 }
 
 type prompt struct {
@@ -66,6 +68,7 @@ func (s *settings) sudo(c *task.Command) sudo {
 			continue
 		}
 		password = []byte(strings.TrimRight(string(password), "\r\n"))
+		out.plain = s.values[prefix+"prompt-pattern"] == "" && (out.plain || len(out.prompts) == 0)
 		if prefix == "sudo-" {
 			out.expected, out.password = max(calls, 1), password
 		}
@@ -106,9 +109,13 @@ func (s *settings) matches(re *regexp.Regexp, text string) bool {
 // the answer from the channel, which no other command of the line has as its stdin.
 // Where something is piped into sudo, and where nobody knows how often it is called and
 // so when that channel may be closed, the password is given in a call before.
-// Detached from the channel, sudo asks a helper that the supervisor answers.
+// Detached from the channel, sudo asks a helper that the supervisor answers. In a terminal it
+// asks in the language of the node unless it is told the words.
 func (s *sudo) prelude(p *process) string {
-	if s.expected == 0 || p.target.pty {
+	switch {
+	case p.target.pty && s.plain:
+		return "export SUDO_PROMPT='[sudo] password for %p: '\n"
+	case s.expected == 0 || p.target.pty:
 		return ""
 	}
 	if p.askpass != "" {

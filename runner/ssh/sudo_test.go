@@ -15,7 +15,7 @@ import (
 // password a byte at a time from stdin or the terminal, or asks the helper, and asks
 // three times.
 const fakeSudo = `#!/bin/sh
-prompt='[sudo] password for me: '; stdin=; validate=; helper=
+prompt=$(printf '%s.' "${SUDO_PROMPT:-${IN_ITS_LANGUAGE:-[sudo] password for me: }}" | sed 's/%p/me/'); prompt=${prompt%.}; stdin=; validate=; helper=
 while :; do
   case $1 in
     -A) helper=$SUDO_ASKPASS; unset SUDO_ASKPASS; shift;;
@@ -70,6 +70,8 @@ func withPassword(password string) func(*task.Command) {
 	}
 }
 
+func inGerman(c *task.Command) { c.Env = append(c.Env, "IN_ITS_LANGUAGE=[sudo] Passwort für me: ") }
+
 func TestSudoPassword(t *testing.T) {
 	t.Parallel()
 	pty := set("always-set-pty", "true")
@@ -93,6 +95,11 @@ func TestSudoPassword(t *testing.T) {
 		{name: "Rundeck's own pattern", text: "sudo echo yes", change: []func(*task.Command){set("sudo-command-pattern", "^sudo$")}, stdout: "yes\n"},
 		{name: "wrong password", text: "sudo echo yes", change: []func(*task.Command){withPassword("wrong")}, reason: "sudo_password_refused"},
 		{name: "terminal", text: "sudo echo yes", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: yes\r\n"},
+		{name: "terminal, in another language", text: "sudo echo yes", change: []func(*task.Command){pty, inGerman}, stdout: "[sudo] password for me: yes\r\n"},
+		{
+			name: "terminal, in another language by its pattern", text: "sudo echo yes",
+			change: []func(*task.Command){pty, inGerman, set("sudo-prompt-pattern", "^.sudo. Passwort für .*: $")}, stdout: "[sudo] Passwort für me: yes\r\n",
+		},
 		{name: "terminal, inside", text: "sh -c 'sudo echo yes' # sudo", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: yes\r\n"},
 		{name: "terminal, piped", text: "echo piped | sudo cat", change: []func(*task.Command){pty}, stdout: "[sudo] password for me: piped\r\n"},
 		{
