@@ -71,3 +71,20 @@ test("a person keeps an execution, and gives it back", async () => {
   fireEvent.click(await screen.findByRole("button", { name: "Kept", pressed: true }));
   await screen.findByRole("button", { name: "Keep", pressed: false });
 });
+
+test("run again offers the nodes that failed before the matrix is there", async () => {
+  const over = {
+    ...execution,
+    status: "failed",
+    waitingFor: undefined,
+    nodes: { failed: 2, timed_out: 1, unknown: 1 },
+  };
+  open("/executions/7", {
+    "GET /api/v1/executions/7": over,
+    "GET /api/v1/executions/7/nodes": () => new Promise(() => {}),
+    "GET /api/v1/executions/e7/log": "",
+  });
+  fireEvent.click(await screen.findByRole("button", { name: "Run again" }));
+  await screen.findByText("On the 3 nodes that failed");
+  await screen.findByText("1 node is unknown and left out: look at it first.");
+});

@@ -81,7 +81,7 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
   const chosenNode = matrix.data?.find((row) => row.node === choice.node);
   return (
     <div className="exec">
-      <Head execution={e} rows={matrix.data ?? []} />
+      <Head execution={e} />
       <div className="narrow-only" style={{ padding: 8 }}>
         <SegmentedControl
           fullWidth
@@ -125,7 +125,7 @@ function clean(address: Address): Address {
   return Object.fromEntries(Object.entries(address).filter(([, value]) => value !== undefined && value !== ""));
 }
 
-function Head({ execution: e, rows }: { execution: ExecutionType; rows: ExecutionNode[] }) {
+function Head({ execution: e }: { execution: ExecutionType }) {
   const open = !isFinal(e.status);
   return (
     <header className="exec-head">
@@ -150,7 +150,7 @@ function Head({ execution: e, rows }: { execution: ExecutionType; rows: Executio
         <span className="spread" />
         {open ? <Cancel execution={e} /> : null}
         <Keep execution={e} />
-        <Again execution={e} rows={rows} />
+        <Again execution={e} />
       </div>
       <div className="exec-meta">
         <span>
@@ -389,17 +389,19 @@ function Keep({ execution: e }: { execution: ExecutionType }) {
 }
 
 // Again leads to the filled form: a person looks once more before anything runs.
-function Again({ execution: e, rows }: { execution: ExecutionType; rows: ExecutionNode[] }) {
+function Again({ execution: e }: { execution: ExecutionType }) {
   const navigate = useNavigate();
-  const failed = rows.filter((r) => r.status === "failed" || r.status === "timed_out").map((r) => r.node);
-  const doubtful = rows.filter((r) => r.status === "unknown").length;
+  // The execution's own counts are there before its matrix: who presses at once must not be
+  // led to a run on all nodes.
+  const failed = (e.nodes.failed ?? 0) + (e.nodes.timed_out ?? 0);
+  const doubtful = e.nodes.unknown ?? 0;
   const go = (onlyFailed = false) => {
     const search = { from: String(e.number), ...(onlyFailed ? { only: "failed" } : {}) } as never;
     if (e.job)
       void navigate({ to: "/projects/$project/jobs/$job", params: { project: e.project, job: e.job.id }, search });
     else void navigate({ to: "/projects/$project/command", params: { project: e.project }, search });
   };
-  if (failed.length === 0 || !isFinal(e.status))
+  if (failed === 0 || !isFinal(e.status))
     return (
       <Button size="compact-md" variant="default" leftSection={<Icon name="refresh" size={13} />} onClick={() => go()}>
         {t("execution.again")}
@@ -419,7 +421,7 @@ function Again({ execution: e, rows }: { execution: ExecutionType; rows: Executi
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Item onClick={() => go()}>{t("execution.againAll")}</Menu.Item>
-        <Menu.Item onClick={() => go(true)}>{t("execution.againFailed", { n: failed.length })}</Menu.Item>
+        <Menu.Item onClick={() => go(true)}>{t("execution.againFailed", { n: failed })}</Menu.Item>
         {doubtful > 0 ? <Menu.Label maw={260}>{t("execution.againNotUnknown", { n: doubtful })}</Menu.Label> : null}
       </Menu.Dropdown>
     </Menu>
