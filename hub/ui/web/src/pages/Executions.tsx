@@ -7,7 +7,20 @@ import { StatusIcon } from "../base/Status";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
 
-const choices: Status[] = ["running", "queued", "failed", "unknown", "timed_out", "cancelled", "succeeded"];
+// Every state that an execution can have: nodes alone are skipped.
+const choices: Status[] = [
+  "running",
+  "queued",
+  "scheduled",
+  "held",
+  "cancelling",
+  "failed",
+  "unknown",
+  "timed_out",
+  "cancelled",
+  "missed",
+  "succeeded",
+];
 
 // Executions lists all runs; its filter lives in the address.
 export function Executions() {
