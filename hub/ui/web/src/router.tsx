@@ -64,8 +64,9 @@ const gate = createRoute({
   component: Gate,
   // A sign-in link works wherever it points.
   beforeLoad: ({ search, location }) => {
-    const { link } = search as { link?: string };
-    if (link) throw redirect({ to: "/sign-in", search: { link, next: location.pathname } as never, replace: true });
+    const { link, ...rest } = search as { link?: string };
+    const next = location.pathname + stringifySearch(rest);
+    if (link) throw redirect({ to: "/sign-in", search: { link, next } as never, replace: true });
   },
 });
 const home = createRoute({ getParentRoute: () => gate, path: "/", component: Home });
