@@ -5,11 +5,12 @@ import type { ReactNode } from "react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { link } from "./link";
 import { startLive } from "./live";
-import { useExecution } from "./queries";
+import { useExecution, useMatrix } from "./queries";
 
 class Socket {
   static made: Socket[] = [];
   onopen?: () => void;
+  onmessage?: (event: { data: string }) => void;
   onclose?: ((event: { code: number }) => void) | null;
   constructor() {
     Socket.made.push(this);
@@ -75,4 +76,34 @@ test("what is open is asked for until it has ended, often without events and sel
   expect(result.current.data?.status).toBe("succeeded");
   await pass(300_000);
   expect(asked).toBe(5);
+});
+
+test("a matrix that takes longer to read than nodes take to end is read nevertheless, and once more after the last", async () => {
+  let ended = 0;
+  // A reading tells what was when it began, and is over 1.5 s later.
+  vi.stubGlobal("fetch", async (request: Request) => {
+    const answer = Response.json({ items: [{ node: `n${ended}` }] });
+    await new Promise((resolve, reject) => {
+      setTimeout(resolve, 1500);
+      request.signal.addEventListener("abort", () => reject(request.signal.reason));
+    });
+    return answer;
+  });
+  const client = new QueryClient();
+  const wrapper = ({ children }: { children: ReactNode }) => (
+    <QueryClientProvider client={client}>{children}</QueryClientProvider>
+  );
+  const live = startLive(client);
+  const { result } = renderHook(() => useMatrix("e1", false), { wrapper });
+  await pass(1600);
+  expect(result.current.data?.[0]?.node).toBe("n0");
+  while (ended < 10) {
+    ended++;
+    Socket.made[0]?.onmessage?.({ data: JSON.stringify({ type: "node", executionId: "e1" }) });
+    await pass(500);
+  }
+  expect(result.current.data?.[0]?.node).not.toBe("n0");
+  await pass(5_000);
+  expect(result.current.data?.[0]?.node).toBe("n10");
+  live.close();
 });

@@ -140,14 +140,17 @@ function refetchSchedules(client: QueryClient, project: string): void {
 
 const pending = new Map<string, ReturnType<typeof setTimeout>>();
 
-// refetchSoon reads a matrix at most once in 700 ms, however many nodes end at once.
+// refetchSoon reads a matrix at most once in 700 ms, however many nodes end at once. A
+// reading on its way is waited for, and another follows it: where a large matrix takes
+// longer, none would end while nodes do.
 function refetchSoon(client: QueryClient, id: string): void {
   if (pending.has(id)) return;
   pending.set(
     id,
     setTimeout(() => {
       pending.delete(id);
-      void client.invalidateQueries({ queryKey: keys.matrix(id) });
+      if (client.isFetching({ queryKey: keys.matrix(id) }) > 0) refetchSoon(client, id);
+      else void client.invalidateQueries({ queryKey: keys.matrix(id) });
     }, 700),
   );
 }

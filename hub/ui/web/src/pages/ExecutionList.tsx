@@ -35,7 +35,8 @@ export function ExecutionList({
   useEffect(() => {
     const timer = setInterval(
       () => {
-        if (!busy(box.current) && document.visibilityState === "visible") void refetch();
+        // A reading on its way is waited for: where it takes longer than this, none would end.
+        if (!busy(box.current) && document.visibilityState === "visible") void refetch({ cancelRefetch: false });
       },
       dirty ? 700 : every,
     );
