@@ -131,8 +131,17 @@ func (a *Auth) SetPassword(ctx context.Context, organisationID, userName, passwo
 	return err
 }
 
+// Bounds of a sign-in link's life.
+const (
+	minLinkLife = time.Second
+	maxLinkLife = 30 * 24 * time.Hour
+)
+
 // CreateLink makes the secret of a link that signs the named user in once; life 0: 1 h.
 func (a *Auth) CreateLink(ctx context.Context, organisationID, userName string, life time.Duration) (secret string, err error) {
+	if life != 0 && (life < minLinkLife || life > maxLinkLife) {
+		return "", hub.Errorf(hub.CodeInvalid, "A sign-in link works for %s to %s, not for %s.", minLinkLife, maxLinkLife, life)
+	}
 	u, err := a.st.UserByName(ctx, organisationID, userName)
 	if err != nil {
 		return "", err

@@ -188,6 +188,11 @@ func TestFirstStartAndLinks(t *testing.T) {
 	if first, second := h.signInBy(h.signIn), h.signInBy(h.signIn); first != http.StatusCreated || second != http.StatusUnauthorized {
 		t.Errorf("signing in by the link: %d, then %d", first, second)
 	}
+	for _, ttl := range []string{"-1h", "0", "1us", "1ms", "100000h"} {
+		if code, out, errs := command(t, nil, "user", "link", "--ttl", ttl, "--data-dir", dir); code != exitUsage || out != "" {
+			t.Errorf("user link --ttl %s: %d %q %q", ttl, code, out, errs)
+		}
+	}
 	code, out, errs := command(t, nil, "user", "link", "--data-dir", dir)
 	link := strings.TrimSpace(out)
 	if code != 0 || !strings.HasPrefix(link, h.url+"/sign-in?link=") {

@@ -23,6 +23,9 @@ func (p *program) userCommand() *cobra.Command {
 	link := &cobra.Command{
 		Use: "link [NAME]", Short: "Print a link that signs NAME (default: admin) in once", Args: maxArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if life.Milliseconds() == 0 { // which asks for the default
+				return usageError{fmt.Errorf("--ttl %s is too short for a link to be used", life)}
+			}
 			return p.user(c, userRequest{Do: "link", Name: nameOf(args), LifeMS: life.Milliseconds()})
 		},
 	}

@@ -474,6 +474,24 @@ func TestCreateToken(t *testing.T) {
 	newProgram(t, h).expect(t, exitUsage, "tokens", "create", "ci")
 }
 
+// A life that no token may have is told before the sign-in link is used up for it.
+func TestCreateTokenOfNoLife(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	secret, err := h.Auth.CreateLink(t.Context(), hub.DefaultOrganisationID, auth.AdminName, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ttl := range []string{"-1h", "0", "1s", "1000000h"} {
+		p := newProgram(t, h)
+		p.in = strings.NewReader(h.URL + "/sign-in?link=" + secret + "\n")
+		p.expect(t, exitUsage, "tokens", "create", "ci", "--ttl", ttl, "--link", "-")
+	}
+	p := newProgram(t, h)
+	p.in = strings.NewReader(h.URL + "/sign-in?link=" + secret + "\n")
+	p.expect(t, exitDone, "tokens", "create", "ci", "--ttl", "1m", "--link", "-")
+}
+
 // Logging out ends the token that login made, and forgets the hub.
 func TestLogout(t *testing.T) {
 	t.Parallel()

@@ -150,7 +150,7 @@ func (a *app) runnerTokens() *cobra.Command {
 		if list := words(tags); len(list) > 0 {
 			in.Tags = &list
 		}
-		if ttl > 0 {
+		if c.Flags().Changed("ttl") { // whatever it says: the hub tells which lives it takes
 			ms := ttl.Milliseconds()
 			in.TTLMs = &ms
 		}

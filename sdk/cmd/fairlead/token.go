@@ -35,6 +35,12 @@ func (a *app) tokens() *cobra.Command {
 	return noun
 }
 
+// Bounds of an API token's life, as the hub has them.
+const (
+	minTokenTTL = time.Minute
+	maxTokenTTL = 366 * 24 * time.Hour
+)
+
 func (a *app) createToken() *cobra.Command {
 	var ttl time.Duration
 	var link, user string
@@ -42,6 +48,10 @@ func (a *app) createToken() *cobra.Command {
 		client, err := a.client()
 		if err != nil {
 			return err
+		}
+		if c.Flags().Changed("ttl") && (ttl < minTokenTTL || ttl > maxTokenTTL) {
+			// The hub would say so too, but after the link was used up.
+			return usage("--ttl is %s to %s, not %s", minTokenTTL, maxTokenTTL, ttl)
 		}
 		secret := ""
 		if link, err = a.givenLink(link); err != nil {
