@@ -65,18 +65,20 @@ func (s *Scheduler) lead(ctx context.Context, term int64) error {
 }
 
 // look fires what is due, one fire of each schedule, starts what was to run once by now,
-// and tells how long to wait for the next look.
+// and tells how long to wait for the next look. An execution that cannot be started now,
+// and may never be, keeps no schedule from its fire.
 func (l *leader) look(ctx context.Context) (wait time.Duration, err error) {
-	started, err := l.startDue(ctx)
-	if err != nil {
-		return 0, err
-	}
+	started, notStarted := l.startDue(ctx)
 	due, err := l.st.DueSchedules(ctx, batch)
 	if err != nil {
 		return 0, err
 	}
 	if len(due) > 0 {
+		// What did not start is tried again by the next look, which follows at once.
 		return 0, l.fireAll(ctx, due)
+	}
+	if notStarted != nil {
+		return 0, notStarted
 	}
 	if started {
 		return 0, nil

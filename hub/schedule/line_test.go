@@ -1,6 +1,8 @@
 package schedule_test
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -103,6 +105,30 @@ func TestRunLater(t *testing.T) {
 		if len(list) != 1 || list[0].ReadyAt.Before(at) {
 			t.Errorf("to start at %v: %+v", at, list)
 		}
+	}
+}
+
+// An execution that was to run later and can never start keeps no schedule from firing.
+func TestRunThatCannotStart(t *testing.T) {
+	t.Parallel()
+	cfg := storetest.Config(t)
+	st, err := store.Open(t.Context(), cfg)
+	ok(t, err)
+	t.Cleanup(func() { ok(t, st.Close()) })
+	p := project(t, st)
+	j := put(t, st, p, "job", "* * * * * ?")
+	m := join(t, st, "a")
+	e, err := m.dispatch.Start(t.Context(), dispatch.StartRequest{OrganisationID: org, ProjectID: p.ID, JobID: j.ID, RunAt: st.Now().Add(time.Millisecond), By: "ann"})
+	ok(t, err)
+	db, err := sql.Open("sqlite", cfg.Path)
+	ok(t, err)
+	_, err = db.ExecContext(t.Context(), `UPDATE execution_wait SET spec = 'no JSON' WHERE execution_id = $1`, e.ID)
+	ok(t, errors.Join(err, db.Close()))
+	m.start()
+	until(t, "the schedule fires", func() bool { return count(fires(t, st, j), hub.FireStarted) >= 2 })
+	m.stop()
+	if waits := executions(t, st)[e.ID].Waits; waits != hub.WaitsForTime {
+		t.Errorf("what cannot start waits for %q", waits)
 	}
 }
 
