@@ -167,6 +167,37 @@ func TestNothingRunsBehindAFailure(t *testing.T) {
 	})
 }
 
+// What is cut anew in several pieces takes no more nodes at once than the job allows.
+func TestTriedAgainWithinTheThreads(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		b.nodes("a1", "a2", "a3")
+		j := onNodes(job("x", "y"), "1", true)
+		for i := range j.Workflow.Steps {
+			j.Workflow.Steps[i].Idempotent = true
+		}
+		e := b.run(j)
+		a := r.claim()
+		a.run(0, 0, hub.StatusSucceeded)
+		a.started(0, 1)
+		a.report()
+		b.tick.Add(700)
+		for _, want := range [][]int{{0}, {1, 2}} {
+			again := r.claim()
+			if got := again.offer.Assignment; !slices.Equal(got.Nodes, want) || got.Threads != 1 {
+				t.Errorf("cut as %+v, want nodes %v", got, want)
+			}
+			b.later(t)
+			if len(r.offers) > 0 {
+				t.Error("a second node is begun while the first one is under way")
+			}
+			again.runAll(hub.StatusSucceeded)
+			again.finish(hub.StatusSucceeded)
+		}
+		b.wantEnd(e, hub.StatusSucceeded, false)
+	})
+}
+
 // TestHandlerMayHaveLetTheNodeGoOn: what stands behind a failure whose handler was not
 // told of is in doubt, if its success lets the node go on.
 func TestHandlerMayHaveLetTheNodeGoOn(t *testing.T) {

@@ -360,7 +360,8 @@ func (d *Dispatcher) tryAgain(ctx context.Context, st *store.Store, fx *effects,
 		a.State, a.OpenAttempt, a.TryBase, a.ReadyAt = hub.AssignmentReady, true, tries, st.Now()
 		made = append(made, &a)
 	}
-	// Together they use no more threads than the one they replace.
+	// Together they use no more threads than the one they replace: those for which there is
+	// none wait until others have ended, see OfferAssignments.
 	sizes := make([]int, len(made))
 	for i, a := range made {
 		sizes[i] = len(a.Nodes)

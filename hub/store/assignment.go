@@ -89,6 +89,13 @@ func (s *Store) ReadyAssignments(ctx context.Context, after string, limit int) (
 // unresolved is the guard that keeps two grants of one assignment apart.
 const unresolved = `NOT EXISTS (SELECT 1 FROM attempt t WHERE t.assignment_id = assignment.id AND t.state IN ('offered', 'claimed', 'running'))`
 
+// inTurn is whether an assignment that was cut anew, after its runner was lost, has its threads:
+// together with those cut before it at its position it takes no more than the first one there
+// had. Those before it only end, so whoever looks at once with others errs on the safe side.
+const inTurn = `(try_base = 0 OR threads + (SELECT COALESCE(SUM(o.threads), 0) FROM assignment o
+		WHERE o.execution_id = assignment.execution_id AND o.position = assignment.position AND o.id < assignment.id AND o.state IN ('ready', 'active'))
+	<= COALESCE((SELECT MAX(o.threads) FROM assignment o WHERE o.execution_id = assignment.execution_id AND o.position = assignment.position AND o.try_base = 0), threads))`
+
 // OfferAssignments makes ready assignments active, each if it is as it was read and
 // nothing of it is unresolved, and returns the ids of those that were. The attempts go
 // in beside it, in the same transaction.
@@ -101,7 +108,7 @@ func (s *Store) OfferAssignments(ctx context.Context, list []*AssignmentRow) (ma
 		}
 		ids, err := collect(ctx, s, scanID, `WITH v (v_id, v_attempts) AS (VALUES `+s.values("ti", to-from)+`)
 			UPDATE assignment SET state = 'active', event = 'offer', attempts = attempts + 1
-			FROM v WHERE id = v_id AND state = 'ready' AND attempts = v_attempts AND `+unresolved+`
+			FROM v WHERE id = v_id AND state = 'ready' AND attempts = v_attempts AND `+unresolved+` AND `+inTurn+`
 				AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = assignment.execution_id AND (e.cancel_requested OR e.no_new OR e.ended_at > 0 OR `+heldE+`))
 			RETURNING id`, args...)
 		for _, id := range ids {
