@@ -31,6 +31,8 @@ const (
 type leader struct {
 	*Scheduler
 	term int64
+	// seen is database time at the last look.
+	seen time.Time
 
 	mu sync.Mutex
 	// madeUp counts by job the fires that were made up for in a row.
@@ -68,6 +70,9 @@ func (s *Scheduler) lead(ctx context.Context, term int64) error {
 // and tells how long to wait for the next look. An execution that cannot be started now,
 // and may never be, keeps no schedule from its fire.
 func (l *leader) look(ctx context.Context) (wait time.Duration, err error) {
+	if err := l.followClock(ctx); err != nil {
+		return 0, err
+	}
 	started, notStarted := l.startDue(ctx)
 	due, err := l.st.DueSchedules(ctx, batch)
 	if err != nil {
@@ -87,6 +92,20 @@ func (l *leader) look(ctx context.Context) (wait time.Duration, err error) {
 		return 0, err
 	}
 	return l.untilNext(ctx)
+}
+
+// followClock plans anew once the database's clock was set back: what was planned or missed
+// while it ran ahead would keep schedules silent for as long as that was.
+func (l *leader) followClock(ctx context.Context) error {
+	now := l.st.Now()
+	if now.Before(l.seen) {
+		l.log.WarnContext(ctx, "the clock of the database was set back; next fires are looked for anew", "by", l.seen.Sub(now).Round(time.Second).String())
+		if err := l.st.ReplanSchedules(ctx); err != nil {
+			return err
+		}
+	}
+	l.seen = now
+	return nil
 }
 
 // untilNext tells how long nothing is due.

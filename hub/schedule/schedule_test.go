@@ -3,6 +3,7 @@ package schedule_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"sync"
@@ -390,4 +391,43 @@ func TestZones(t *testing.T) {
 		ok(t, err)
 		return s.Planned && s.NextFire.IsZero()
 	})
+}
+
+// The database's clock runs days ahead and is set right: what then was missed is still to
+// come, and comes at its time.
+func TestClockThatRanAhead(t *testing.T) {
+	t.Parallel()
+	cfg := storetest.PostgresConfig(t)
+	db, err := sql.Open("pgx", cfg.URL)
+	ok(t, err)
+	t.Cleanup(func() { ok(t, db.Close()) })
+	run := func(statement string) {
+		t.Helper()
+		_, err := db.ExecContext(t.Context(), statement)
+		ok(t, err)
+	}
+	run(`CREATE TABLE ahead (days INTEGER NOT NULL)`)
+	run(`INSERT INTO ahead VALUES (0)`)
+	run(`CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+		'SELECT pg_catalog.clock_timestamp() + days * INTERVAL ''1 day'' FROM public.ahead'`)
+	run(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$`)
+	st, err := store.Open(t.Context(), cfg)
+	ok(t, err)
+	t.Cleanup(func() { ok(t, st.Close()) })
+	j := put(t, st, project(t, st), "daily", fmt.Sprintf("0 30 %d * * ?", (st.Now().Hour()+12)%24))
+	next := func() time.Time {
+		s, err := st.Schedule(t.Context(), j)
+		ok(t, err)
+		return s.NextFire
+	}
+	join(t, st, "a").start()
+	until(t, "the next fire is known", func() bool { return !next().IsZero() })
+	planned := next()
+	run(`UPDATE ahead SET days = 3`)
+	until(t, "three fires are missed", func() bool { return count(fires(t, st, j), hub.FireMissed) == 3 && next().After(planned) })
+	run(`UPDATE ahead SET days = 0`)
+	until(t, "the next fire is what it was", func() bool { return next().Equal(planned) })
+	if left := fires(t, st, j); len(left) != 0 {
+		t.Errorf("fires that are still to come: %v", left)
+	}
 }

@@ -105,6 +105,23 @@ func (s *Store) MoveSchedule(ctx context.Context, was *hub.Schedule, next, last 
 	return n == 1, nil
 }
 
+// ReplanSchedules has the next fires that are to come looked for anew, after the clock was set
+// back: what is still to come was not missed.
+func (s *Store) ReplanSchedules(ctx context.Context) error {
+	now := at(s.Now())
+	err := s.InTx(ctx, func(s *Store) error {
+		if _, err := s.exec(ctx, `DELETE FROM job_fire WHERE fire_at > $1 AND status = 'missed'`, now); err != nil {
+			return err
+		}
+		_, err := s.exec(ctx, `UPDATE job_schedule SET next_fire = 0, since = $1 WHERE next_fire > $1`, now)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("looking for the next fires anew: %w", err)
+	}
+	return nil
+}
+
 // PauseSchedule stops a job's schedule, or lets it go on from now. not_found without one.
 func (s *Store) PauseSchedule(ctx context.Context, j *hub.Job, paused bool) error {
 	n, err := s.exec(ctx, `UPDATE job_schedule SET next_fire = CASE WHEN paused = $1 THEN next_fire ELSE 0 END,
