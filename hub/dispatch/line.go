@@ -209,7 +209,8 @@ func (d *Dispatcher) serveLine(ctx context.Context) error {
 // it is.
 func (d *Dispatcher) StartWaiting(ctx context.Context, w *store.Wait) (moved bool, err error) {
 	if !w.DueAt.IsZero() && d.st.Now().Sub(w.DueAt) > hub.MaxBehind {
-		return d.endWaiting(ctx, w, fmt.Sprintf("No member was there to start it at its time, nor within %v after it.", hub.MaxBehind))
+		// Which of the two it was is not known any more.
+		return d.endWaiting(ctx, w, fmt.Sprintf("It could not be started at its time, nor within %v after it: no member was there to do so, or the cluster was held.", hub.MaxBehind))
 	}
 	b, err := d.beginning(ctx, w)
 	switch hub.ErrorCode(err) {

@@ -390,7 +390,7 @@ func TestCannotStartLater(t *testing.T) {
 		}{
 			"no nodes": {func(j *hub.Job) { onNodes(j, "1", true).Dispatch.Filter = "tags: none" }, func(_ *hub.Job, e *hub.Execution) { b.due(e, 0) }, "tags: none"},
 			"disabled": {func(*hub.Job) {}, func(j *hub.Job, e *hub.Execution) { j.ExecutionDisabled = true; put(j); b.due(e, 0) }, "is disabled"},
-			"late":     {func(*hub.Job) {}, func(_ *hub.Job, e *hub.Execution) { b.due(e, 2*time.Hour) }, "No member was there"},
+			"late":     {func(*hub.Job) {}, func(_ *hub.Job, e *hub.Execution) { b.due(e, 2*time.Hour) }, "or the cluster was held"},
 			"deleted": {func(*hub.Job) {}, func(j *hub.Job, _ *hub.Execution) {
 				if err := b.st.DeleteJob(t.Context(), j.ProjectID, j.ID, 0); err != nil {
 					t.Fatal(err)
