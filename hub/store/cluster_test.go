@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -61,7 +62,11 @@ func TestMembers(t *testing.T) {
 		if beat.Before(before.Add(-time.Second)) || beat.After(st.Now().Add(time.Second)) {
 			t.Errorf("heartbeat at %v, want about %v", beat, before)
 		}
-		wantCode(t, st.Heartbeat(ctx, "m1", []byte("another process"), 0), hub.CodeConflict)
+		other := st.Heartbeat(ctx, "m1", []byte("another process"), 0)
+		wantCode(t, other, hub.CodeConflict)
+		if !strings.Contains(other.Error(), "was restored") {
+			t.Errorf("a member that is alone after a restore is told %v", other)
+		}
 
 		restarted := *m
 		restarted.Nonce = []byte("n2")

@@ -56,7 +56,7 @@ func (s *Store) Heartbeat(ctx context.Context, id string, nonce []byte, sessions
 			WHERE id = $2 AND nonce = $3 RETURNING heartbeat_at`, before.UnixMicro(), id, nonce, sessions).Scan(&said)
 	})
 	if missing(err) {
-		return hub.Errorf(hub.CodeConflict, "The row of member %s is gone or of another process; is its data directory used twice?", id)
+		return hub.Errorf(hub.CodeConflict, "The row of member %s is gone or of another process. Is its data directory used twice? If not, the database was restored, or another server took its place: start this member again.", id)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the heartbeat of member %s: %w", id, err)
