@@ -673,6 +673,40 @@ func TestReadingAcrossPurge(t *testing.T) {
 	})
 }
 
+// The objects of a log go before its rows: who reads it then is told that the execution is
+// gone, and not to restore an object that retention deleted.
+func TestReadingArchivedAcrossPurge(t *testing.T) {
+	both(t, func(t *testing.T, st *store.Store) {
+		in, _ := archivetest.OpenDirectory(t)
+		r := busy(t, st)
+		r.o = output.New(st, output.Config{Archives: &archive.Archives{Current: in}}, storetest.Logger(t))
+		r.finish(25 * time.Hour)
+		pack(t, packer(t, st, "m", in), lead(t, st, "m"), 2, 0)
+		objects := []*store.LogArchive{r.object(0), r.object(1)}
+		parts, err := 0, error(nil)
+		for _, err = range r.o.ReadText(t.Context(), output.Query{OrganisationID: org, ExecutionID: r.e.ID}, output.ByteRange{End: -1}) {
+			if parts++; parts > 1 {
+				continue
+			}
+			purged := st.InTx(t.Context(), func(st *store.Store) error {
+				_, err := st.Purge(t.Context(), []string{r.e.ID})
+				return err
+			})
+			if purged != nil {
+				t.Fatal(purged)
+			}
+			for _, a := range objects {
+				if err := in.Delete(t.Context(), a.Path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if hub.ErrorCode(err) != hub.CodeNotFound {
+			t.Errorf("%d parts, then %v", parts, err)
+		}
+	})
+}
+
 // purge takes the execution of a rig away, as retention does.
 func (r *rig) purge() {
 	r.t.Helper()

@@ -94,9 +94,23 @@ func (o *Output) inArchive(ctx context.Context, s *source, use func(*archive.Obj
 	case s.place == nil:
 		return nil
 	case s.place.Archive == tried.Archive:
-		return err
+		return o.unlessPurged(ctx, s.place.ExecutionID, err)
 	default:
 		return o.use(ctx, s.place, use)
+	}
+}
+
+// unlessPurged is an error of reading an object, or that its execution is gone: retention
+// deletes objects before the rows that tell of them, and nobody is to restore those.
+func (o *Output) unlessPurged(ctx context.Context, executionID string, err error) error {
+	gone, e := o.st.Purged(ctx, executionID)
+	switch {
+	case e != nil:
+		return e
+	case gone:
+		return hub.Errorf(hub.CodeNotFound, "The execution is gone: retention took it.")
+	default:
+		return err
 	}
 }
 

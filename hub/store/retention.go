@@ -203,6 +203,16 @@ func (s *Store) PurgeBacklog(ctx context.Context) (n int64, oldest time.Time, er
 	return n, oldest, err
 }
 
+// Purged tells whether an execution was taken out of everyone's view, or is gone altogether.
+func (s *Store) Purged(ctx context.Context, id string) (bool, error) {
+	var there int64
+	err := s.queryRow(ctx, `SELECT COUNT(*) FROM execution WHERE id = $1 AND purged_at = 0`, id).Scan(&there)
+	if err != nil {
+		return false, fmt.Errorf("looking whether execution %s is there: %w", id, err)
+	}
+	return there == 0, nil
+}
+
 // ObjectsOf returns at most limit logs of an execution that are, or may be, in an archive.
 func (s *Store) ObjectsOf(ctx context.Context, executionID string, limit int) ([]*LogArchive, error) {
 	list, err := collect(ctx, s, scanLogArchive, `SELECT `+logArchiveColumns+` FROM log_archive a WHERE a.execution_id = $1 ORDER BY a.attempt_id LIMIT $2`, executionID, limit)
