@@ -282,8 +282,28 @@ func (p *pass) deleteObject(ctx context.Context, a *store.LogArchive) error {
 	}
 	if err != nil {
 		p.bad[a.Archive] = err
+		return err
 	}
-	return err
+	p.deleteCopies(ctx, a)
+	return nil
+}
+
+// deleteCopies deletes what the other archive may hold of a log that was to be packed there
+// until the configuration changed: no row tells of it. An archive that does not answer, and
+// most likely has nothing, keeps no execution.
+func (p *pass) deleteCopies(ctx context.Context, a *store.LogArchive) {
+	for _, other := range []archive.Archive{p.cfg.Archives.Current, p.cfg.Archives.Other} {
+		if other == nil || other.Name() == a.Archive || p.bad[other.Name()] != nil {
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, deleteTime)
+		err := other.Delete(bounded, a.Path)
+		cancel()
+		if err != nil {
+			p.bad[other.Name()] = err
+			p.log.WarnContext(ctx, "what an archive may hold of a purged log was not looked for", "archive", other.Name(), "path", a.Path, "error", err)
+		}
+	}
 }
 
 // fail tells that something stays which should have gone. Each archive is told of once.

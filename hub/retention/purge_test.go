@@ -401,6 +401,44 @@ func TestArchivedLogs(t *testing.T) {
 	})
 }
 
+// offline is an archive that takes an object and does not answer afterwards.
+type offline struct{ archive.Archive }
+
+func (o offline) Get(context.Context, string, int64, int64) (io.ReadCloser, error) {
+	return nil, errors.New("no answer")
+}
+
+// A log was put into an archive, which was not noted before the hub was configured for another
+// one: when the execution goes, so does what was left in the first.
+func TestObjectThatNoRowTellsOf(t *testing.T) {
+	both(t, nil, func(t *testing.T, r *rig) {
+		was, wasDir := archivetest.OpenDirectory(t)
+		is, isDir := archivetest.OpenDirectory(t)
+		path, err := archive.ParsePath(archive.DefaultPath)
+		r.ok(err)
+		e := r.run("", hub.StatusSucceeded, 91*day, 3)
+		for _, test := range []struct {
+			in             archive.Archive
+			packed, failed int
+		}{{offline{was}, 0, 1}, {is, 1, 0}} {
+			_, err := r.st.RetryArchive(t.Context())
+			r.ok(err)
+			packer := output.NewPacker(r.st, output.PackerConfig{MemberID: "m", Archives: &archive.Archives{Current: test.in}, Path: path}, storetest.Logger(t))
+			if packed, failed, err := packer.Pack(t.Context(), r.term); err != nil || packed != test.packed || failed != test.failed {
+				t.Fatalf("%d packed, %d failed, %v", packed, failed, err)
+			}
+		}
+		if files(t, wasDir) != 1 || files(t, isDir) != 1 {
+			t.Fatalf("%d and %d objects", files(t, wasDir), files(t, isDir))
+		}
+		r.archives = archive.Archives{Current: is, Other: was}
+		r.purge()
+		if n := r.rows(e); n != 0 || files(t, wasDir) != 0 || files(t, isDir) != 0 {
+			t.Errorf("%d rows, %d and %d objects are left", n, files(t, wasDir), files(t, isDir))
+		}
+	})
+}
+
 // beside is an archive at which something else happens meanwhile, once each.
 type beside struct {
 	archive.Archive
