@@ -32,7 +32,7 @@ type logInput struct {
 	LogFilter
 	Format   string `query:"format" enum:"text,ndjson,html" default:"text" doc:"text: what the commands printed, byte for byte, but for a newline where another node prints into an unfinished line; ndjson: one LogLine a line, and at the end one line {\"end\": LogEnd}; html: a page that stands alone, as a terminal would show it, always as a file"`
 	Follow   bool   `query:"follow" doc:"Stay until the execution has ended"`
-	Cursor   string `query:"cursor" maxLength:"16000" doc:"Lines after this position"`
+	Cursor   string `query:"cursor" maxLength:"60000" doc:"Lines after this position"`
 	Back     int64  `query:"back" minimum:"0" maximum:"100000" doc:"Begin so many lines in front of the cursor, counted over what the other parameters leave"`
 	Line     int64  `query:"line" minimum:"0" doc:"First line, counted from 0 over what the other parameters leave"`
 	Lines    int64  `query:"lines" minimum:"0" doc:"How many lines at most; 0: all"`

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -132,6 +133,16 @@ func TestReadLog(t *testing.T) {
 		wrong(t, h, 400, "bytes", call{method: "GET", path: log + "?bytes=" + bad})
 	}
 	wrong(t, h, 400, "", call{method: "GET", path: log + "?cursor=nonsense"})
+	// A cursor names each attempt that was read: here are 4000, of which none is of this log.
+	large := []byte{1}
+	for i := range 4000 {
+		large = append(large, 0, 0, 0, 0, byte(i>>8), byte(i), 1, 1)
+	}
+	for _, path := range []string{log + "?cursor=", log + "/search?q=x&cursor="} {
+		if a := do(t, h, call{method: "GET", path: path + base64.RawURLEncoding.EncodeToString(large)}); a.status != 200 {
+			t.Errorf("%s with a cursor of many attempts: %d %s", path, a.status, a.body)
+		}
+	}
 	wrong(t, h, 400, "unknown query", call{method: "GET", path: log + "?token=x"})
 }
 

@@ -17,7 +17,7 @@ type searchLogInput struct {
 	IgnoreCase bool   `query:"ignoreCase" doc:"Capital and small letters are the same"`
 	Context    int    `query:"context" minimum:"0" maximum:"20" doc:"How many lines to tell around each"`
 	Limit      int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"How many lines at most"`
-	Cursor     string `query:"cursor" maxLength:"16000" doc:"Look behind this position"`
+	Cursor     string `query:"cursor" maxLength:"60000" doc:"Look behind this position"`
 }
 
 // searchWithin is how long one page of a search may take: a client is to see that it
