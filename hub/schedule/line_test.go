@@ -1,8 +1,6 @@
 package schedule_test
 
 import (
-	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -120,10 +118,7 @@ func TestRunThatCannotStart(t *testing.T) {
 	m := join(t, st, "a")
 	e, err := m.dispatch.Start(t.Context(), dispatch.StartRequest{OrganisationID: org, ProjectID: p.ID, JobID: j.ID, RunAt: st.Now().Add(time.Millisecond), By: "ann"})
 	ok(t, err)
-	db, err := sql.Open("sqlite", cfg.Path)
-	ok(t, err)
-	_, err = db.ExecContext(t.Context(), `UPDATE execution_wait SET spec = 'no JSON' WHERE execution_id = $1`, e.ID)
-	ok(t, errors.Join(err, db.Close()))
+	storetest.Exec(t, cfg, `UPDATE execution_wait SET spec = 'no JSON'`)
 	m.start()
 	until(t, "the schedule fires", func() bool { return count(fires(t, st, j), hub.FireStarted) >= 2 })
 	m.stop()

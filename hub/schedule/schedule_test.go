@@ -3,7 +3,6 @@ package schedule_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"sync"
@@ -398,19 +397,10 @@ func TestZones(t *testing.T) {
 func TestClockThatRanAhead(t *testing.T) {
 	t.Parallel()
 	cfg := storetest.PostgresConfig(t)
-	db, err := sql.Open("pgx", cfg.URL)
-	ok(t, err)
-	t.Cleanup(func() { ok(t, db.Close()) })
-	run := func(statement string) {
-		t.Helper()
-		_, err := db.ExecContext(t.Context(), statement)
-		ok(t, err)
-	}
-	run(`CREATE TABLE ahead (days INTEGER NOT NULL)`)
-	run(`INSERT INTO ahead VALUES (0)`)
-	run(`CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
-		'SELECT pg_catalog.clock_timestamp() + days * INTERVAL ''1 day'' FROM public.ahead'`)
-	run(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$`)
+	storetest.Exec(t, cfg, `CREATE TABLE ahead (days INTEGER NOT NULL)`, `INSERT INTO ahead VALUES (0)`,
+		`CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+			'SELECT pg_catalog.clock_timestamp() + days * INTERVAL ''1 day'' FROM public.ahead'`,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$`)
 	st, err := store.Open(t.Context(), cfg)
 	ok(t, err)
 	t.Cleanup(func() { ok(t, st.Close()) })
@@ -423,9 +413,9 @@ func TestClockThatRanAhead(t *testing.T) {
 	join(t, st, "a").start()
 	until(t, "the next fire is known", func() bool { return !next().IsZero() })
 	planned := next()
-	run(`UPDATE ahead SET days = 3`)
+	storetest.Exec(t, cfg, `UPDATE ahead SET days = 3`)
 	until(t, "three fires are missed", func() bool { return count(fires(t, st, j), hub.FireMissed) == 3 && next().After(planned) })
-	run(`UPDATE ahead SET days = 0`)
+	storetest.Exec(t, cfg, `UPDATE ahead SET days = 0`)
 	until(t, "the next fire is what it was", func() bool { return next().Equal(planned) })
 	if left := fires(t, st, j); len(left) != 0 {
 		t.Errorf("fires that are still to come: %v", left)
