@@ -68,6 +68,9 @@ const (
 	// maxCarry is how much of a line's earlier pieces is searched with a later one, if the
 	// pattern does not say how much it spans.
 	maxCarry = 4 << 10
+	// maxOpen bounds the lines of an attempt that are to be continued: a runner may begin one
+	// in each of as many tries as it likes. Of one beyond them each piece is searched alone.
+	maxOpen = 4096
 )
 
 // searcher is one search.
@@ -283,6 +286,9 @@ func (s *searcher) join(c *scanned) (hits []hit, texts [][]byte, err error) {
 		}
 		if !partial {
 			delete(s.open, who)
+			return
+		}
+		if before == nil && len(s.open) >= maxOpen {
 			return
 		}
 		s.open[who] = &openLine{text: s.carry(before, f.Data), hit: byItself}

@@ -216,6 +216,28 @@ func TestSearchIsBoundedInMemory(t *testing.T) {
 	})
 }
 
+// A runner that begins lines in ever new tries does not make the hub keep all of them.
+func TestSearchOfManyOpenLines(t *testing.T) {
+	both(t, func(t *testing.T, st *store.Store) {
+		r := newRig(t, st, []int{0})
+		const tries, most = 6000, 4096
+		r.send(r.attempts[0].cut(inTries(tries, "needle in ", wire.FlagPartial)))
+		r.send(r.attempts[0].cut(inTries(tries, "a haystack", 0)))
+		matches, _ := r.search(output.Search{Pattern: output.Pattern{Text: "in a hay"}, Limit: 2 * tries})
+		if len(matches) != most {
+			t.Errorf("%d lines in pieces were put together, want %d of %d", len(matches), most, tries)
+		}
+	})
+}
+
+// inTries is a text in each of some tries.
+func inTries(tries int, text string, flags uint8) (frames []wire.Frame) {
+	for try := range tries {
+		frames = append(frames, wire.Frame{Try: uint32(try + 1), Flags: flags, Data: []byte(text)})
+	}
+	return frames
+}
+
 func TestSearchRefuses(t *testing.T) {
 	both(t, func(t *testing.T, st *store.Store) {
 		r := newRig(t, st, []int{0})
