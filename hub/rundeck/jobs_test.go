@@ -196,6 +196,7 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"bad timeout", string(job("  timeout: soon\n")), "[0].timeout", "not a duration"},
 		{"detached without nodes", "- name: j\n  sequence: {commands: [{exec: a, detached: true}]}\n", "[0].sequence.commands[0].detached", "without nodefilters"},
 		{"detached handler without nodes", "- name: j\n  sequence: {commands: [{exec: a, errorhandler: {exec: b, detached: true}}]}\n", "[0].sequence.commands[0].errorhandler.detached", "without nodefilters"},
+		{"delay without a count", "- name: j\n  sequence: {commands: [{exec: a, retry: {delay: 10s}}]}\n", "[0].sequence.commands[0].retry.retry", "is needed beside delay"},
 		{"bad thread count", string(job("  nodefilters: {filter: a, dispatch: {threadcount: 0}}\n")), "[0].nodefilters.dispatch.threadcount", "from 1"},
 		{"bad filter", string(job("  nodefilters: {filter: 'name: /a[/'}\n")), "[0].nodefilters.filter", "missing closing ]"},
 		{"filter of Java", string(job("  nodefilters: {filter: '(?!a).*'}\n")), "[0].nodefilters.filter", "RE2"},

@@ -205,7 +205,14 @@ func readRetry(f fields, s *hub.Step) {
 	inner, _ := f.open(v, f.path+".retry", supported("retry", "delay"))
 	s.Retries = inner.integer("retry", 0, most)
 	s.RetryDelay = inner.duration("delay")
-	if s.Retries == 0 {
-		s.RetryDelay = 0
+	if s.Retries > 0 || s.RetryDelay == 0 {
+		return
 	}
+	s.RetryDelay = 0
+	if inner.has("retry") {
+		inner.warnf(join(inner.path, "delay"), "has no effect: the step is not tried again")
+		return
+	}
+	// Who gives a delay counts on another try.
+	inner.wrong("retry", "is needed beside delay: how often the step is tried again, such as 3")
 }
