@@ -160,17 +160,21 @@ func (c *Config) Validate() error {
 		bad("dataDir", "is empty; give --data-dir DIR")
 	}
 	for _, a := range []struct{ key, value string }{{"http", c.HTTP}, {"gateway", c.Gateway}, {"metrics.listen", c.Metrics.Listen}} {
-		if _, _, err := net.SplitHostPort(a.value); err != nil && (a.value != "" || a.key != "metrics.listen") {
+		if _, ok := portOf(a.value); !ok && (a.value != "" || a.key != "metrics.listen") {
 			bad(a.key, "%q is not host:port, such as :8440 or 127.0.0.1:8440", a.value)
 		}
 	}
 	for _, a := range []struct{ key, value string }{{"advertiseGateway", c.AdvertiseGateway}, {"advertiseMember", c.AdvertiseMember}} {
-		if host, _, err := net.SplitHostPort(a.value); a.value != "" && (err != nil || host == "") {
+		port, ok := portOf(a.value)
+		if a.value != "" && (!ok || port == 0 || strings.HasPrefix(a.value, ":")) {
 			bad(a.key, "%q is not host:port as others reach it, such as hub1.example:8441", a.value)
 		}
 	}
 	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		bad("publicUrl", "%q is not an address like https://hub.example:8440", c.PublicURL)
+	} else if c.PublicURL != "" && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
+		// Links would lead there, and the pages know only the root.
+		bad("publicUrl", "%q has more than scheme, host and port; the hub is served at the root of its address alone", c.PublicURL)
 	}
 	if u, err := url.Parse(c.Database); c.Database != "" && (err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql") {
 		bad("database", "is not an address like postgres://user@host/name")
@@ -180,6 +184,17 @@ func (c *Config) Validate() error {
 	}
 	c.validateRest(bad)
 	return hub.Invalid("The configuration is wrong.", wrong)
+}
+
+// portOf is the port of host:port; ok is false if the text is not that. A port may have the
+// name of a service.
+func portOf(address string) (port int, ok bool) {
+	_, text, err := net.SplitHostPort(address)
+	if err != nil || text == "" {
+		return 0, false
+	}
+	port, err = net.LookupPort("tcp", text)
+	return port, err == nil
 }
 
 func (c *Config) validateRest(bad func(path, format string, args ...any)) {

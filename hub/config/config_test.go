@@ -119,6 +119,54 @@ func TestLoadTellsAllThatIsWrong(t *testing.T) {
 	}
 }
 
+// What stands in a second document, or once more under another spelling, is told: one of the
+// two would be passed over without a word.
+func TestFileTellsWhatItWouldPassOver(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"http: :1\n---\ngateway: :2\n":            "a second YAML document",
+		"log: {level: debug}\nlog.level: info\n":  "log.level is given twice",
+		"log.level: info\nlog:\n  level: debug\n": "log.level is given twice",
+		"log.level: info\nlog:\n  format: json\n": "",
+		"---\nhttp: :1\n...\n":                    "",
+		"":                                        "",
+	} {
+		_, _, err := load(t, Source{File: write(t, text)})
+		var coded *hub.Error
+		if want == "" && err == nil {
+			continue
+		}
+		if want == "" || !errorsAs(err, &coded) || len(coded.Fields) != 1 || !strings.Contains(coded.Fields[0].Message, want) {
+			t.Errorf("%q: error %v %+v, want %q", text, err, coded, want)
+		}
+	}
+}
+
+// What can be known to be wrong with an address is told before the hub is stopped for it.
+func TestValidateAddresses(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Config){
+		"http":             func(c *Config) { c.HTTP = "127.0.0.1:99999" },
+		"gateway":          func(c *Config) { c.Gateway = ":grpcc" },
+		"metrics.listen":   func(c *Config) { c.Metrics.Listen = ":-1" },
+		"advertiseGateway": func(c *Config) { c.AdvertiseGateway = "hub1:70000" },
+		"advertiseMember":  func(c *Config) { c.AdvertiseMember = "hub1:0" },
+		"publicUrl":        func(c *Config) { c.PublicURL = "https://hub.example/fairlead" },
+	} {
+		c := Default(Home{Dir: "/home/ann"})
+		change(&c)
+		var coded *hub.Error
+		if err := c.Validate(); !errorsAs(err, &coded) || len(coded.Fields) != 1 || coded.Fields[0].Path != name {
+			t.Errorf("%s: error %+v", name, coded)
+		}
+	}
+	c := Default(Home{Dir: "/home/ann"})
+	c.PublicURL, c.HTTP, c.Gateway = "https://hub.example:8440/", ":https", "127.0.0.1:0"
+	if err := c.Validate(); err != nil {
+		t.Errorf("right addresses: %v", err)
+	}
+}
+
 // A secret's file that is empty was not written yet, or not whole. Taken for a setting that
 // is not there, it would start another hub: on SQLite, under a master key of its own.
 func TestEmptySecretFile(t *testing.T) {

@@ -1,7 +1,10 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"reflect"
@@ -159,6 +162,7 @@ func Load(c *Config, s Source) ([]Field, error) {
 type loader struct {
 	fields []Field
 	wrong  []hub.FieldError
+	seen   map[string]bool // keys of the file
 }
 
 func (l *loader) bad(path, format string, args ...any) {
@@ -229,30 +233,34 @@ func (l *loader) file(path string) error {
 	if err != nil {
 		return hub.Errorf(hub.CodeInvalid, "The configuration file cannot be read: %v", err)
 	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
-		return hub.Errorf(hub.CodeInvalid, "The configuration file %s is not YAML: %v", path, err)
+	in := yaml.NewDecoder(bytes.NewReader(text))
+	for documents := 0; ; documents++ {
+		var root yaml.Node
+		err := in.Decode(&root)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return hub.Errorf(hub.CodeInvalid, "The configuration file %s is not YAML: %v", path, err)
+		case documents > 0:
+			l.bad(fmt.Sprintf("%s:%d", path, root.Line), "a second YAML document (---) begins here; put all keys into one")
+			return nil
+		case len(root.Content) > 0:
+			l.node(path, "", root.Content[0])
+		}
 	}
-	if len(root.Content) > 0 {
-		l.node(path, "", root.Content[0])
-	}
-	return nil
 }
 
 func (l *loader) node(file, key string, n *yaml.Node) {
 	at := fmt.Sprintf("%s:%d", file, n.Line)
 	switch n.Kind {
 	case yaml.MappingNode:
-		seen := map[string]bool{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			child := n.Content[i].Value
 			if key != "" {
 				child = key + "." + child
 			}
-			if seen[child] {
-				l.bad(fmt.Sprintf("%s:%d", file, n.Content[i].Line), "%s is given twice", child)
-			}
-			seen[child] = true
+			l.once(child, fmt.Sprintf("%s:%d", file, n.Content[i].Line))
 			l.node(file, child, n.Content[i+1])
 		}
 	case yaml.ScalarNode:
@@ -267,6 +275,17 @@ func (l *loader) node(file, key string, n *yaml.Node) {
 	default:
 		l.bad(at, "%s must be a plain value", key)
 	}
+}
+
+// once tells a key that was given before: as log: {level: x}, and as log.level: y beside it.
+func (l *loader) once(key, at string) {
+	if l.seen == nil {
+		l.seen = map[string]bool{}
+	}
+	if l.seen[key] {
+		l.bad(at, "%s is given twice", key)
+	}
+	l.seen[key] = true
 }
 
 // nearest suggests a known name for one that is not, or "" when none is near.

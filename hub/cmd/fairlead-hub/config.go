@@ -1,10 +1,15 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/config"
+	"github.com/fairlead/fairlead/hub/keys"
 )
 
 func (p *program) configCommand() *cobra.Command {
@@ -33,9 +38,31 @@ func (p *program) configShow(c *cobra.Command, _ []string) error {
 }
 
 func (p *program) configCheck(c *cobra.Command, _ []string) error {
-	if _, _, err := p.load(c); err != nil {
+	cfg, _, err := p.load(c)
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(p.env.stdout, "The configuration is right.")
+	if err := checkFiles(cfg); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.env.stdout, "The configuration is right.")
 	return err
+}
+
+// checkFiles looks at what the configuration names and a start would fail on. A master key
+// that is not there yet is made by the first start.
+func checkFiles(cfg *config.Config) error {
+	var wrong []hub.FieldError
+	if cfg.TLS.Cert != "" {
+		if _, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key); err != nil {
+			wrong = append(wrong, hub.FieldError{Path: "tls", Message: err.Error()})
+		}
+	}
+	path := cfg.MasterKeyFile()
+	if cfg.MasterKey != "" || exists(path) {
+		if _, _, err := keys.LoadMaster(cfg.MasterKey, path, true); err != nil {
+			wrong = append(wrong, hub.FieldError{Path: "masterKey", Message: failed(err).text})
+		}
+	}
+	return hub.Invalid("The configuration is wrong.", wrong)
 }
