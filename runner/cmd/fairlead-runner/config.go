@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +112,9 @@ func (p *program) load() (*config, error) {
 		}
 	}
 	if err := p.environment(reflect.ValueOf(&c).Elem(), envPrefix); err != nil {
+		return nil, usageError{err}
+	}
+	if err := p.unknownVariables(); err != nil {
 		return nil, usageError{err}
 	}
 	c.DataDir = cmp.Or(p.flags.dataDir, c.DataDir)
@@ -221,6 +226,44 @@ func (p *program) environment(v reflect.Value, prefix string) error {
 	return nil
 }
 
+// unknownVariables tells variables with our prefix that say nothing to us: a mistyped one
+// is a setting that its author believes in.
+func (p *program) unknownVariables() error {
+	known := map[string]reflect.Type{envPrefix + "_HUB": nil, envPrefix + "_TOKEN": nil, takeoverFD: nil}
+	variables(known, reflect.TypeFor[config](), envPrefix)
+	var problems []error
+	for _, entry := range p.environ {
+		name, text, _ := strings.Cut(entry, "=")
+		if _, ok := known[name]; ok || text == "" || !strings.HasPrefix(name, envPrefix+"_") || ofKubernetes(name, text) {
+			continue
+		}
+		problems = append(problems, fmt.Errorf("%s is not known; did you mean %s?", name, nearest(name, known)))
+	}
+	return errors.Join(problems...)
+}
+
+func variables(known map[string]reflect.Type, t reflect.Type, prefix string) {
+	for f := range t.Fields() {
+		name := prefix + "_" + upperSnake(f.Tag.Get("yaml"))
+		if f.Type.Kind() == reflect.Struct {
+			variables(known, f.Type, name)
+			continue
+		}
+		known[name] = f.Type
+	}
+}
+
+// Kubernetes gives every container variables of the services beside it; those of one that
+// is called fairlead-runner begin with our prefix and are no settings.
+var (
+	serviceName = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	servicePort = regexp.MustCompile(`^(tcp|udp|sctp)://`)
+)
+
+func ofKubernetes(name, value string) bool {
+	return serviceName.MatchString(name) || strings.HasSuffix(name, "_PORT") && servicePort.MatchString(value)
+}
+
 func set(field reflect.Value, text string) error {
 	if d, ok := reflect.TypeAssert[*duration](field.Addr()); ok {
 		return d.UnmarshalText([]byte(text))
@@ -261,6 +304,11 @@ func (c *config) validate() error {
 	var level slog.Level
 	say(c.DataDir != "", "dataDir must name a directory")
 	say(c.Slots >= 1 && c.Slots <= 10_000, "slots must be 1 to 10000, not %d", c.Slots)
+	for _, address := range c.Gateways {
+		host, port, err := net.SplitHostPort(address)
+		n, parsed := strconv.ParseUint(port, 10, 16)
+		say(err == nil && host != "" && parsed == nil && n > 0, "gateways: %q is not host:port, such as hub1.example:8441", address)
+	}
 	say(c.Spool.MaxUnacknowledged >= 16<<20, "spool.maxUnacknowledged must be at least %d bytes, not %d", 16<<20, c.Spool.MaxUnacknowledged)
 	say(c.Spool.Full == fullBackpressure || c.Spool.Full == fullTruncate,
 		"spool.full must be %s or %s, not %q", fullBackpressure, fullTruncate, c.Spool.Full)

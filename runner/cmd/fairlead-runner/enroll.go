@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/runner/enroll"
 )
 
@@ -41,6 +42,9 @@ func (p *program) enroll(c *cobra.Command, hub, name string, source enroll.Token
 	}
 	token, err := source.Token()
 	if err != nil {
+		return usageError{err}
+	}
+	if _, err := wire.ParseEnrolmentToken(token); err != nil {
 		return usageError{err}
 	}
 	info := p.info()

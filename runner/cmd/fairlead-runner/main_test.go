@@ -14,10 +14,11 @@ func TestExitCodes(t *testing.T) {
 		code int
 		says string
 	}{
-		"frobnicate":                 {exitUsage, `no command "frobnicate"`},
-		"run --frobnicate":           {exitUsage, "unknown flag: --frobnicate"},
-		"run now":                    {exitUsage, "takes no arguments"},
-		"run --data-dir " + dir:      {exitOther, "enroll"},
+		"frobnicate":            {exitUsage, `no command "frobnicate"`},
+		"run --frobnicate":      {exitUsage, "unknown flag: --frobnicate"},
+		"run now":               {exitUsage, "takes no arguments"},
+		"run --data-dir " + dir: {exitOther, "enroll"},
+		"enroll --hub http://127.0.0.1:1 --token x --data-dir " + dir: {exitUsage, "not a whole enrolment token"},
 		"version":                    {0, ""},
 		"":                           {0, ""},
 		"status --data-dir " + dir:   {exitOther, "not enrolled"},
@@ -42,6 +43,30 @@ func TestSpoolFullIsAChoice(t *testing.T) {
 		_, err := p.load()
 		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want %q", value, err, says)
+		}
+	}
+}
+
+// A mistyped variable, and an address that nobody can dial, are told at the start.
+func TestEnvironmentIsChecked(t *testing.T) {
+	t.Parallel()
+	for entry, says := range map[string]string{
+		"FAIRLEAD_RUNNER_SLOT=3":                               "did you mean FAIRLEAD_RUNNER_SLOTS?",
+		"FAIRLEAD_RUNNER_DRAIN_TIMEOT=3s":                      "did you mean FAIRLEAD_RUNNER_DRAIN_TIMEOUT?",
+		"FAIRLEAD_RUNNER_DRAIN_TIMEOT=":                        "",
+		"FAIRLEAD_RUNNER_TOKEN=x":                              "",
+		"FAIRLEAD_RUNNER_HUB=https://hub":                      "",
+		"FAIRLEAD_RUNNER_SERVICE_HOST=10.0.0.1":                "",
+		"FAIRLEAD_RUNNER_PORT=tcp://10.0.0.1:80":               "",
+		"FAIRLEAD_RUNNER_GATEWAYS=hub1.example:8441,[::1]:443": "",
+		"FAIRLEAD_RUNNER_GATEWAYS=hub1.example":                `"hub1.example" is not host:port`,
+		"FAIRLEAD_RUNNER_GATEWAYS=hub1.example:99999":          "is not host:port",
+		"FAIRLEAD_RUNNER_GATEWAYS=https://hub1.example:8441":   "is not host:port",
+	} {
+		p := &program{environ: []string{"HOME=" + t.TempDir(), entry}}
+		_, err := p.load()
+		if (err == nil) != (says == "") || err != nil && (!strings.Contains(err.Error(), says) || exitCode(err) != exitUsage) {
+			t.Errorf("%s: %v, want %q", entry, err, says)
 		}
 	}
 }
