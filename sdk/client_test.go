@@ -105,6 +105,67 @@ func TestFollowLogThroughFaults(t *testing.T) {
 	}
 }
 
+// What is printed between the tail of a log and its first new line is told, also if the
+// connection breaks before that.
+func TestFollowTailThroughCut(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	printed, end := make(chan struct{}), make(chan struct{})
+	begin := make(chan struct{})
+	h.Runner(t, "r1", func(_ context.Context, a *apitest.Attempt) error {
+		a.Started(0, 0)
+		<-begin
+		a.Print(0, 0, "one", "two", "three")
+		close(printed)
+		<-end
+		a.Ended(0, 0, hub.StatusSucceeded, 0)
+		return nil
+	})
+	direct := client(t, h)
+	filter, command := ".*", "x"
+	e, err := direct.RunCommand(t.Context(), "web", rest.RunCommand{Command: &command, NodeFilter: &filter}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(h.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cut atomic.Bool
+	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("follow") != "true" || cut.Swap(true) {
+			forward.ServeHTTP(w, r)
+			return
+		}
+		// The first follower is cut when it has seen nothing, and all is printed meanwhile.
+		close(begin)
+		<-printed
+		for stored := 0; stored < 3 && t.Context().Err() == nil; {
+			stored = 0
+			_, _ = direct.ReadLog(r.Context(), e.ID, sdk.LogOptions{}, func(rest.LogLine) error { stored++; return nil })
+		}
+		close(end)
+		panic(http.ErrAbortHandler)
+	}))
+	defer proxy.Close()
+	c, err := sdk.New(sdk.Config{URL: proxy.URL, Token: apitest.Token, Patience: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if _, err := c.FollowLog(t.Context(), e.ID, sdk.LogOptions{Tail: 1}, func(l rest.LogLine) error {
+		got = append(got, l.Text)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"one", "two", "three"}, got); diff != "" {
+		t.Errorf("followed (-want +got):\n%s", diff)
+	}
+}
+
 // A host that is switched off answers no dial at all. That is an outage like any other, and
 // not the caller's giving up, though such a timeout also passes for a deadline that is over.
 func TestDialsThatTakeTooLong(t *testing.T) {

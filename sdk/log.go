@@ -79,9 +79,16 @@ func (c *Client) FollowLog(ctx context.Context, id string, o LogOptions, each fu
 	o.Line, o.Lines, o.Bytes = 0, 0, ""
 	for try := 0; ; try++ {
 		before := o.Cursor
-		end, err := c.readLog(ctx, id, true, &o, each)
+		// The tail is read by itself first, since its end tells where to go on even if it has
+		// no line. Asked for again after a cut, it would be that of a longer log, and what
+		// was printed meanwhile in front of it would be lost.
+		tail := o.Tail > 0 && o.Cursor == ""
+		end, err := c.readLog(ctx, id, !tail, &o, each)
 		var own *callerError
 		switch {
+		case end != nil && tail:
+			o.Tail, o.Cursor, try = 0, end.Cursor, -1
+			continue
 		case end != nil:
 			return end, nil
 		case errors.As(err, &own):
