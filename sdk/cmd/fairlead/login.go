@@ -60,15 +60,32 @@ func (a *app) login(ctx context.Context, args []string, f loginFlags) error {
 		return err
 	}
 	me, err := c.Me(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = a.keep(hub, f.name)
 	}
-	if err := a.keep(hub, f.name); err != nil {
-		return err
+	if err != nil {
+		return a.takeBack(ctx, c, hub.TokenID, err)
 	}
 	a.say("Signed in to %s as %s; commands speak to it from now on.", address, me.Name)
 	return nil
 }
+
+// takeBack ends the token that was made for a context that could not be kept: nobody has
+// it, and it would work for 90 days.
+func (a *app) takeBack(ctx context.Context, c *sdk.Client, tokenID string, why error) error {
+	if tokenID == "" {
+		return why
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTime) // Ctrl-C may be why
+	defer cancel()
+	if err := c.DeleteToken(ctx, tokenID); err != nil {
+		a.say("The API token that was made for this could not be ended: %v\nEnd it later with: fairlead tokens delete %s", err, tokenID)
+	}
+	return why
+}
+
+// takeBackTime bounds that.
+const takeBackTime = 10 * time.Second
 
 // loginTarget finds the hub's address, and the secret of a sign-in link if there is
 // one, in the argument and --link.

@@ -474,6 +474,28 @@ func TestCreateToken(t *testing.T) {
 	newProgram(t, h).expect(t, exitUsage, "tokens", "create", "ci")
 }
 
+// A login that cannot be kept leaves no token at the hub, which nobody would know of.
+func TestLoginThatIsNotKept(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	secret, err := h.Auth.CreateLink(t.Context(), hub.DefaultOrganisationID, auth.AdminName, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProgram(t, nil)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.env["FAIRLEAD_CONFIG"] = filepath.Join(file, "config.yaml") // below what is no directory
+	p.expect(t, exitOther, "login", h.URL+"/sign-in?link="+secret)
+	admin := newProgram(t, h)
+	admin.expect(t, exitDone, "tokens", "list")
+	if strings.Contains(admin.stdout.String(), "fairlead login") {
+		t.Errorf("a token is left:\n%s", &admin.stdout)
+	}
+}
+
 // A life that no token may have is told before the sign-in link is used up for it.
 func TestCreateTokenOfNoLife(t *testing.T) {
 	t.Parallel()
