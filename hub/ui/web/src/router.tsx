@@ -8,7 +8,7 @@ import {
   useNavigate,
 } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect } from "react";
-import { errorOf, signedOut } from "./api/client";
+import { errorOf, left, signedOut } from "./api/client";
 import { useMe } from "./api/queries";
 import { Empty, ErrorNote, Loading, Page } from "./base/parts";
 import { useStore } from "./base/store";
@@ -25,7 +25,7 @@ import { ProjectSettings } from "./pages/ProjectSettings";
 import { Projects } from "./pages/Projects";
 import { RunnerPage, Runners } from "./pages/Runners";
 import { Schedules } from "./pages/Schedules";
-import { SignIn } from "./pages/SignIn";
+import { SignIn, SignInAgain } from "./pages/SignIn";
 import { Shell } from "./shell/Shell";
 import { t } from "./text/t";
 
@@ -35,8 +35,16 @@ const ExecutionPage = lazy(() => import("./pages/Execution").then((m) => ({ defa
 function Gate() {
   const me = useMe();
   const out = useStore(signedOut);
-  if (out || (me.error && errorOf(me.error).code === "unauthenticated")) return <ToSignIn />;
-  if (me.data) return <Shell />;
+  const gone = useStore(left);
+  // Another person begins with pages of his own.
+  if (me.data && !gone)
+    return (
+      <>
+        <Shell key={me.data.id} />
+        {out ? <SignInAgain me={me.data} /> : null}
+      </>
+    );
+  if (out || gone || (me.error && errorOf(me.error).code === "unauthenticated")) return <ToSignIn />;
   if (me.error)
     return (
       <div className="page">

@@ -6,7 +6,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { createBrowserHistory, createRouter, RouterProvider } from "@tanstack/react-router";
 import { render } from "@testing-library/react";
 import { vi } from "vitest";
-import { type Me, signedOut } from "./api/client";
+import { left, type Me, signedOut } from "./api/client";
 import { router } from "./router";
 import { theme } from "./theme";
 
@@ -76,6 +76,7 @@ export function open(address: string, hub: Hub): Asked[] {
     return answer(200, told);
   });
   signedOut.set(false);
+  left.set(false);
   window.history.replaceState(null, "", address);
   const client = new QueryClient({ defaultOptions: { queries: { retry: false, staleTime: 2000 } } });
   const fresh = createRouter({ ...router.options, history: createBrowserHistory() });

@@ -72,8 +72,22 @@ export function problemFrom(body: unknown, status: number): ApiError {
   return new ApiError("internal", status, t("error.status", { status: String(status) }));
 }
 
-// signedOut is set when the hub no longer knows us; the shell then asks to sign in.
+// signedOut is set when the hub no longer knows us; the shell then asks to sign in, over
+// the page, so that what is typed there stays. left is set when a person signed out: then
+// nothing of the page may stay.
 export const signedOut = createStore(false);
+export const left = createStore(false);
+
+// signedIn resolves when somebody has signed in again.
+export function signedIn(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = signedOut.subscribe(() => {
+      if (signedOut.get()) return;
+      stop();
+      resolve();
+    });
+  });
+}
 
 const clockAndSession: Middleware = {
   onRequest({ request }) {
@@ -87,6 +101,9 @@ const clockAndSession: Middleware = {
 };
 
 async function timedFetch(request: Request): Promise<Response> {
+  // The page under the form asks on by itself, and would be refused each time.
+  if (signedOut.get() && !/\/api\/v1\/(sessions|me)$/.test(request.url))
+    throw new ApiError("unauthenticated", 401, t("signIn.ended"));
   const sent = Date.now();
   let response: Response;
   try {

@@ -11,6 +11,7 @@ import {
   type LogLine,
   type LogMessage,
   problemFrom,
+  signedIn,
   signedOut,
   socketURL,
 } from "../api/client";
@@ -238,13 +239,20 @@ export class LogSession {
       finished = true;
       this.leave({ state: "ended", since: 0, end });
     };
-    this.socket = connect({
+    const following = connect({
       url: () => socketURL(`${path}/stream`, this.where()),
       link: (state, since) => {
         if (state === "live") this.tell({ state: "following", since: 0, after: false });
         if (state === "lost") this.tell({ state: "reconnecting", since });
       },
-      refused: () => signedOut.set(true),
+      refused: () => {
+        signedOut.set(true);
+        void signedIn().then(() => {
+          if (this.socket !== following) return;
+          this.socket = undefined;
+          this.follow();
+        });
+      },
       finished: () => finished,
       message: (data) => {
         const message = JSON.parse(data) as LogMessage;
@@ -252,6 +260,7 @@ export class LogSession {
       },
       instead: (signal, live) => this.stream(path, signal, live, take),
     });
+    this.socket = following;
   }
 
   // stream follows over plain HTTP where no socket comes through. Its answer also says
@@ -282,7 +291,8 @@ export class LogSession {
   private async retries(answer: Response): Promise<boolean> {
     if (answer.status === 401) {
       signedOut.set(true);
-      return false;
+      await signedIn();
+      return true;
     }
     if (answer.status >= 500 || answer.status === 429) return true;
     const problem: unknown = await answer.json().catch(() => undefined);

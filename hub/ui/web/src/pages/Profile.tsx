@@ -2,7 +2,7 @@ import { Button, Modal, SegmentedControl, Select, TextInput, useMantineColorSche
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { api, errorOf, must, signedOut } from "../api/client";
+import { api, errorOf, left, must, signedOut } from "../api/client";
 import { keys, useMe, useOwnTokens } from "../api/queries";
 import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
@@ -17,6 +17,7 @@ export function Profile() {
   const leave = useMutation({
     mutationFn: () => must(api.DELETE("/api/v1/sessions/current")),
     onSuccess: () => {
+      left.set(true);
       client.clear();
       signedOut.set(true);
     },

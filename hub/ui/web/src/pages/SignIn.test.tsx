@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
-import { waitFor } from "@testing-library/react";
+import { fireEvent, screen, waitFor } from "@testing-library/react";
 import { expect, test } from "vitest";
-import { open } from "../test-page";
+import { type Asked, open, refused } from "../test-page";
 
 const me = { id: "u1", name: "mara", admin: true, version: "1.0", member: "m1" };
 
@@ -12,4 +12,32 @@ test("a sign-in link keeps what else its address says", async () => {
   expect(new URLSearchParams(window.location.search).get("project")).toBe("a&b");
   expect(window.location.search).not.toContain("once");
   expect(asked.find((a) => a.method === "POST")?.body).toEqual({ link: "once" });
+});
+
+test("what is typed stays while a session ends and a person signs in again", async () => {
+  let ended = false;
+  const sessions: unknown[] = [];
+  open("/projects", {
+    "GET /api/v1/me": me,
+    "POST /api/v1/projects": () =>
+      ended ? refused(401, "unauthenticated", "The session has ended.") : { id: "p2", name: "shop" },
+    "POST /api/v1/sessions": ({ body }: Asked) => {
+      sessions.push(body);
+      ended = false;
+      return me;
+    },
+  });
+  fireEvent.click(await screen.findByText("New project"));
+  fireEvent.change(await screen.findByLabelText("Name"), { target: { value: "shop" } });
+  ended = true;
+  fireEvent.click(screen.getByText("Create"));
+  const password = await screen.findByLabelText("Password");
+  fireEvent.keyDown(password, { key: "Escape" });
+  fireEvent.change(password, { target: { value: "secret" } });
+  fireEvent.click(screen.getByRole("button", { name: "Sign in" }));
+  await waitFor(() => expect(screen.queryByLabelText("Password")).toBeNull());
+  expect(sessions).toEqual([{ user: "mara", password: "secret" }]);
+  expect((screen.getByLabelText("Name") as HTMLInputElement).value).toBe("shop");
+  fireEvent.click(screen.getByText("Create"));
+  await waitFor(() => expect(window.location.pathname).toBe("/projects/shop/jobs"));
 });

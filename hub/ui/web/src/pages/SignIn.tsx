@@ -1,8 +1,8 @@
-import { Button, PasswordInput, TextInput } from "@mantine/core";
+import { Button, Modal, PasswordInput, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
-import { api, must, signedOut } from "../api/client";
+import { api, left, type Me, must, signedOut } from "../api/client";
 import { keys } from "../api/queries";
 import { ErrorNote, Loading, useTitle } from "../base/parts";
 import { Mark } from "../shell/Shell";
@@ -14,6 +14,117 @@ export function safeNext(next: string): string {
   return /^\/(?![/\\])/.test(next) ? next : "/";
 }
 
+type Proof = { user: string; password: string } | { link: string };
+
+// Escape would close a dialog under the form to sign in, with what is typed in it. Asked
+// here, before any dialog is there, this hears the key first.
+window.addEventListener(
+  "keydown",
+  (event) => {
+    if (event.key === "Escape" && signedOut.get() && !left.get()) event.stopImmediatePropagation();
+  },
+  { capture: true },
+);
+
+// SignInAgain stands over a page whose session has ended, which stays as it is.
+export function SignInAgain({ me }: { me: Me }) {
+  const client = useQueryClient();
+  const [error, setError] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const goOn = useCallback(
+    (now: Me) => {
+      if (now.id !== me.id) client.clear();
+      client.setQueryData(keys.me, now);
+      signedOut.set(false);
+      void client.invalidateQueries();
+    },
+    [client, me.id],
+  );
+  const signIn = async (body: Proof) => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      goOn(await must(api.POST("/api/v1/sessions", { body })));
+    } catch (cause) {
+      setError(cause);
+      setBusy(false);
+    }
+  };
+  // Who has no password signs in by a link, in another window.
+  useEffect(() => {
+    const look = () => {
+      if (document.visibilityState === "visible") void must(api.GET("/api/v1/me")).then(goOn, () => {});
+    };
+    window.addEventListener("focus", look);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      window.removeEventListener("focus", look);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, [goOn]);
+  return (
+    <Modal
+      opened
+      onClose={() => {}}
+      withCloseButton={false}
+      closeOnClickOutside={false}
+      closeOnEscape={false}
+      zIndex={1000}
+      overlayProps={{ backgroundOpacity: 0.9, blur: 12 }}
+      title={t("signIn.title")}
+    >
+      <div className="stack">
+        <div>{t("signIn.again")}</div>
+        {error ? <ErrorNote error={error} /> : null}
+        <Credentials user={me.name} busy={busy} onSubmit={(body) => void signIn(body)} />
+        <p className="muted sign-in-help">
+          {t("signIn.help")} <code className="mono">fairlead-hub user link</code>
+        </p>
+      </div>
+    </Modal>
+  );
+}
+
+function Credentials({
+  user = "",
+  busy,
+  onSubmit,
+}: {
+  user?: string;
+  busy: boolean;
+  onSubmit: (proof: Proof) => void;
+}) {
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    onSubmit({ user: String(form.get("user") ?? ""), password: String(form.get("password") ?? "") });
+  };
+  return (
+    <form onSubmit={submit} className="stack">
+      <TextInput
+        name="user"
+        label={t("signIn.user")}
+        autoComplete="username"
+        defaultValue={user}
+        required
+        autoFocus={user === ""}
+        withAsterisk={false}
+      />
+      <PasswordInput
+        name="password"
+        label={t("signIn.password")}
+        autoComplete="current-password"
+        required
+        withAsterisk={false}
+        data-autofocus={user !== "" || undefined}
+      />
+      <Button type="submit" loading={busy} fullWidth mt={4}>
+        {t("signIn.go")}
+      </Button>
+    </form>
+  );
+}
+
 export function SignIn() {
   useTitle(t("signIn.title"));
   const { link = "", next = "/" } = useSearch({ strict: false }) as { link?: string; next?: string };
@@ -23,13 +134,14 @@ export function SignIn() {
   const [busy, setBusy] = useState(link !== "");
 
   const signIn = useCallback(
-    async (body: { user: string; password: string } | { link: string }) => {
+    async (body: Proof) => {
       setBusy(true);
       setError(undefined);
       try {
         const me = await must(api.POST("/api/v1/sessions", { body }));
         client.clear();
         client.setQueryData(keys.me, me);
+        left.set(false);
         signedOut.set(false);
         // The link is used up and must not stay in the history.
         await navigate({ href: safeNext(next), replace: true });
@@ -49,12 +161,6 @@ export function SignIn() {
     void signIn({ link });
   }, [link, signIn]);
 
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    void signIn({ user: String(form.get("user") ?? ""), password: String(form.get("password") ?? "") });
-  };
-
   return (
     <main className="sign-in">
       <div className="sign-in-box">
@@ -64,28 +170,7 @@ export function SignIn() {
         </div>
         {busy && link ? <Loading /> : null}
         {error ? <ErrorNote error={error} /> : null}
-        {busy && link ? null : (
-          <form onSubmit={submit} className="stack">
-            <TextInput
-              name="user"
-              label={t("signIn.user")}
-              autoComplete="username"
-              required
-              autoFocus
-              withAsterisk={false}
-            />
-            <PasswordInput
-              name="password"
-              label={t("signIn.password")}
-              autoComplete="current-password"
-              required
-              withAsterisk={false}
-            />
-            <Button type="submit" loading={busy} fullWidth mt={4}>
-              {t("signIn.go")}
-            </Button>
-          </form>
-        )}
+        {busy && link ? null : <Credentials busy={busy} onSubmit={(body) => void signIn(body)} />}
         <p className="muted sign-in-help">
           {t("signIn.help")} <code className="mono">fairlead-hub user link</code>
         </p>

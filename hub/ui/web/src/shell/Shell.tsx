@@ -4,6 +4,7 @@ import { useDisclosure } from "@mantine/hooks";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
+import { signedOut } from "../api/client";
 import { link } from "../api/link";
 import { startLive } from "../api/live";
 import { useMe, useProjects } from "../api/queries";
@@ -21,10 +22,12 @@ export function Shell() {
   const [open, drawer] = useDisclosure(false);
   const { pathname } = useLocation();
 
+  const out = useStore(signedOut);
   useEffect(() => {
+    if (out) return;
     const live = startLive(client);
     return () => live.close();
-  }, [client]);
+  }, [client, out]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: runs once per address
   useEffect(() => {

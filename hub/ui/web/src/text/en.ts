@@ -87,6 +87,8 @@ export const en = {
   "signIn.user": "User",
   "signIn.password": "Password",
   "signIn.go": "Sign in",
+  "signIn.again": "Your session has ended. Sign in again to go on where you were: the page and what you typed stay.",
+  "signIn.ended": "Your session has ended, so this was not done. Sign in again, then try again.",
   "signIn.help": "No password yet, or the link is used up? On the hub's machine, this makes a new sign-in link:",
 
   "home.title": "Home",
