@@ -297,12 +297,12 @@ export function useOwnTokens() {
   });
 }
 
-// useCluster asks often: no event tells of members.
-export function useCluster() {
+// useCluster asks often where members are shown: no event tells of them.
+export function useCluster(every = 2000) {
   return useQuery({
     queryKey: keys.cluster,
     queryFn: ({ signal }) => must(api.GET("/api/v1/cluster", { signal })),
-    refetchInterval: 2000,
+    refetchInterval: every,
   });
 }
 

@@ -55,3 +55,11 @@ test("an address that is no page is told within the frame", async () => {
   await screen.findByText("There is no page at this address.");
   expect(screen.getAllByText("Executions").length).toBeGreaterThan(0);
 });
+
+test("every page tells that work is held, and leads to why", async () => {
+  const recovery = { kind: "planned", since: "2026-11-22T15:04:05Z", reason: "mara", held: 0, awaited: [] };
+  open("/keys", { ...hub, "GET /api/v1/cluster": { recovery } });
+  const why = await screen.findByText("Why, and what can be done");
+  expect(why.parentElement?.textContent).toContain("Held: the database is being moved. Nothing new starts");
+  expect(why.getAttribute("href")).toBe("/cluster");
+});

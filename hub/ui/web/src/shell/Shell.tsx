@@ -7,7 +7,7 @@ import { useEffect, useRef, useState } from "react";
 import { signedOut } from "../api/client";
 import { link } from "../api/link";
 import { startLive } from "../api/live";
-import { useMe, useProjects } from "../api/queries";
+import { useCluster, useMe, useProjects } from "../api/queries";
 import { Icon, type IconName } from "../base/icons";
 import { projectInView, recall, remember } from "../base/local";
 import { useNow } from "../base/parts";
@@ -68,6 +68,7 @@ export function Shell() {
       </Drawer>
       <main className="main">
         <LostBar />
+        <HeldBar />
         <div className="content">
           <Outlet />
         </div>
@@ -223,6 +224,25 @@ function LinkWords() {
       <span className={`link-dot ${state}`} />
       <span className="words">{t(`link.${state}`)}</span>
     </div>
+  );
+}
+
+// HeldBar says on every page that nothing starts, and leads to why.
+function HeldBar() {
+  const { pathname } = useLocation();
+  const held = useCluster(15_000).data?.recovery;
+  const words = held ? `${t(`cluster.held.${held.kind}`)}. ${t("shell.held")}` : "";
+  return (
+    <>
+      <Polite text={words} />
+      {held && pathname !== "/cluster" ? (
+        <div className="lost-bar held-bar">
+          <Icon name="pause" />
+          <span>{words}</span>
+          <Link to="/cluster">{t("shell.heldWhy")}</Link>
+        </div>
+      ) : null}
+    </>
   );
 }
 

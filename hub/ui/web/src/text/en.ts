@@ -62,6 +62,8 @@ export const en = {
   "nav.projects": "Projects",
   "nav.profile": "Profile",
 
+  "shell.held": "Nothing new starts until that is over.",
+  "shell.heldWhy": "Why, and what can be done",
   "shell.skip": "Skip to the page",
   "shell.menu": "Menu",
   "shell.main": "Main",
@@ -463,6 +465,8 @@ export const en = {
   "runners.revoke": "Revoke for ever",
   "runners.revokeAsk": "Refuse {name} for ever? It would have to be enrolled anew.",
   "runners.actFailed": "Nothing was changed",
+  "runners.overtaken":
+    "Somebody changed this runner since you opened it, so it cannot be saved like this. Take over what it is now; what you typed here is lost by that.",
   "runners.edit": "Edit {name}",
   "runner.connected": "Connected",
   "runner.draining": "Draining",
