@@ -4,7 +4,7 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { api, errorOf, must } from "../api/client";
 import { keys, useHostKeys, useMe, useNode, useNodes } from "../api/queries";
 import { Icon } from "../base/icons";
@@ -24,6 +24,13 @@ export function Nodes() {
   const query = useNodes(project, settled, "", 200);
   const nodes = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
   const all = query.data?.pages[0]?.total ?? 0;
+  // An import takes the place of what was there when its dialog was opened: the list is read
+  // on meanwhile, and what somebody else brings in would be undone without a word.
+  const importing = search.import !== undefined;
+  const revision = query.data?.pages[0]?.revision;
+  const [base, setBase] = useState<number>();
+  if (!importing && base !== undefined) setBase(undefined);
+  if (importing && base === undefined && revision !== undefined) setBase(revision);
   const set = (change: { filter?: string | undefined; import?: string | undefined }) =>
     void navigate({
       to: "/projects/$project/nodes",
@@ -110,7 +117,7 @@ export function Nodes() {
       <ImportDialog
         title={t("nodes.importTitle", { project })}
         hint={t("nodes.importHint")}
-        opened={search.import !== undefined}
+        opened={importing}
         onClose={() => set({ import: undefined })}
         formats={[
           { value: "application/yaml", label: "YAML" },
@@ -121,12 +128,16 @@ export function Nodes() {
         send={(text, format) =>
           must(
             api.PUT("/api/v1/projects/{project}/nodes", {
-              params: { path: { project }, header: { "If-Match": `"${query.data?.pages[0]?.revision ?? 0}"` } },
+              params: { path: { project }, header: { "If-Match": `"${base ?? 0}"` } },
               body: text,
               bodySerializer: (body) => body as string,
               headers: { "Content-Type": format },
             }),
-          ).finally(() => void client.invalidateQueries({ queryKey: keys.nodes(project) }))
+          ).finally(async () => {
+            await client.invalidateQueries({ queryKey: keys.nodes(project) });
+            // Who was told of another change and imports again means it.
+            setBase(undefined);
+          })
         }
         report={(result) => (
           <>

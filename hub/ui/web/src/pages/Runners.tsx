@@ -6,7 +6,7 @@ import { useState } from "react";
 import { api, errorOf, must, type Runner, type RunnerToken } from "../api/client";
 import { keys, useMe, useProjects, useRunner, useRunners, useRunnerTokens } from "../api/queries";
 import { Icon } from "../base/icons";
-import { Ago, Answer, Back, Empty, ErrorNote, Note, Page, Panel, Table, Tags, When } from "../base/parts";
+import { Ago, Answer, Back, Empty, ErrorNote, Note, Overtaken, Page, Panel, Table, Tags, When } from "../base/parts";
 import { useCurrentProject } from "../shell/Shell";
 import { t } from "../text/t";
 import { EnrolDialog } from "./EnrolDialog";
@@ -310,7 +310,20 @@ function RunnerActions({ runner }: { runner: Runner }) {
   );
 }
 
-function EditRunner({ runner, onDone }: { runner: Runner; onDone: () => void }) {
+// EditRunner keeps what is typed when somebody changes the runner meanwhile; it is only told.
+function EditRunner({ runner: now, onDone }: { runner: Runner; onDone: () => void }) {
+  const [start, setStart] = useState(now);
+  return (
+    <div className="stack">
+      {now.revision > start.revision ? (
+        <Overtaken text={t("runners.overtaken")} onReload={() => setStart(now)} />
+      ) : null}
+      <RunnerForm key={start.revision} runner={start} onDone={onDone} />
+    </div>
+  );
+}
+
+function RunnerForm({ runner, onDone }: { runner: Runner; onDone: () => void }) {
   const client = useQueryClient();
   const projects = useProjects();
   const [name, setName] = useState(runner.name);
@@ -324,10 +337,8 @@ function EditRunner({ runner, onDone }: { runner: Runner; onDone: () => void }) 
           body: { name, tags, projects: serves },
         }),
       ),
-    onSuccess: () => {
-      void client.invalidateQueries({ queryKey: keys.runners });
-      onDone();
-    },
+    onSuccess: onDone,
+    onSettled: () => void client.invalidateQueries({ queryKey: keys.runners }),
   });
   return (
     <div className="stack">

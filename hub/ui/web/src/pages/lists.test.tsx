@@ -1,6 +1,8 @@
 // @vitest-environment jsdom
+
+import { focusManager } from "@tanstack/react-query";
 import { fireEvent, screen, waitFor, within } from "@testing-library/react";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type Asked, open, refused } from "../test-page";
 
 // paged answers n items, two a page whatever is asked for.
@@ -84,4 +86,44 @@ test("a runner that was taken in again serves no project, and is given one", asy
   fireEvent.click(await screen.findByRole("option", { name: "web" }));
   fireEvent.click(inside.getByRole("button", { name: "Save" }));
   await waitFor(() => expect(asked.find((a) => a.method === "PATCH")?.body).toMatchObject({ projects: ["web"] }));
+});
+
+test("who edits a runner that somebody changes meanwhile does not undo that without a word", async () => {
+  let now: unknown = { ...runner, state: "connected", tags: ["dc1"] };
+  const asked = open("/runners/r1", {
+    "GET /api/v1/runners/r1": () => now,
+    "PATCH /api/v1/runners/r1": refused(412, "conflict", "The runner was changed meanwhile."),
+  });
+  fireEvent.click(await screen.findByRole("button", { name: "Edit" }));
+  const inside = within(await screen.findByRole("dialog"));
+  fireEvent.change(inside.getByLabelText("Name"), { target: { value: "edge-2" } });
+  now = { ...runner, state: "connected", tags: ["dc2"], revision: 4 };
+  const save = () => fireEvent.click(inside.getByRole("button", { name: "Save" }));
+  save();
+  await inside.findByText(/Somebody changed this runner/);
+  save();
+  await waitFor(() => expect(asked.filter((a) => a.method === "PATCH").map((a) => a.match)).toEqual(['"3"', '"3"']));
+  expect((inside.getByLabelText("Name") as HTMLInputElement).value).toBe("edge-2");
+});
+
+test("an import takes the place of the nodes that were there when it was begun", async () => {
+  let revision = 7;
+  const asked = open("/projects/web/nodes?import=1", {
+    "GET /api/v1/projects/web/nodes": () => ({ items: [], total: revision, revision }),
+    "PUT /api/v1/projects/web/nodes": refused(412, "conflict", "The nodes were changed meanwhile."),
+  });
+  await screen.findByText("7 nodes");
+  const inside = within(await screen.findByRole("dialog"));
+  fireEvent.change(inside.getByLabelText("File contents"), { target: { value: "web1: {}" } });
+  revision = 8;
+  vi.spyOn(Date, "now").mockReturnValue(Date.now() + 10_000);
+  focusManager.setFocused(false);
+  focusManager.setFocused(true);
+  await screen.findByText("8 nodes");
+  const press = () => fireEvent.click(inside.getByRole("button", { name: "Import" }));
+  press();
+  await inside.findByText("The nodes were changed meanwhile.");
+  press();
+  await waitFor(() => expect(asked.filter((a) => a.method === "PUT").map((a) => a.match)).toEqual(['"7"', '"8"']));
+  vi.restoreAllMocks();
 });
