@@ -22,6 +22,9 @@ const (
 	atOnce = 4
 	// startTimeout bounds one start; what did not come to an end is tried again.
 	startTimeout = 15 * time.Second
+	// clockSlack is how far back database time may seem to go: each member knows it to
+	// within a question's way, which is long on a machine that is full.
+	clockSlack = 2 * time.Second
 	// Records of fires are kept for so long; so many are deleted at each look.
 	keepFires    = 30 * 24 * time.Hour
 	deletedFires = 200
@@ -31,7 +34,7 @@ const (
 type leader struct {
 	*Scheduler
 	term int64
-	// seen is database time at the last look.
+	// seen is database time at the latest look.
 	seen time.Time
 
 	mu sync.Mutex
@@ -98,8 +101,12 @@ func (l *leader) look(ctx context.Context) (wait time.Duration, err error) {
 // while it ran ahead would keep schedules silent for as long as that was.
 func (l *leader) followClock(ctx context.Context) error {
 	now := l.st.Now()
-	if now.Before(l.seen) {
-		l.log.WarnContext(ctx, "the clock of the database was set back; next fires are looked for anew", "by", l.seen.Sub(now).Round(time.Second).String())
+	back := l.seen.Sub(now)
+	if back > 0 && back <= clockSlack {
+		return nil
+	}
+	if back > clockSlack {
+		l.log.WarnContext(ctx, "the clock of the database was set back; next fires are looked for anew", "by", back.Round(time.Second).String())
 		if err := l.st.ReplanSchedules(ctx); err != nil {
 			return err
 		}
