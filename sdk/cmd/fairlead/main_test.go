@@ -737,3 +737,29 @@ func TestFileTooLarge(t *testing.T) {
 		}
 	}
 }
+
+// A file that is empty is named, with what to do: the hub saw a request without a body, which
+// nobody typed.
+func TestEmptyFiles(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web")
+	dir := t.TempDir()
+	for name, text := range map[string]string{"empty.yaml": "", "blank": "\n", "none.yaml": "{}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"nodes", "import", dir + "/empty.yaml"},
+		{"keys", "set", "keys/x", "--type", "private-key", "--file", dir + "/empty.yaml"},
+		{"keys", "set", "keys/x", "--type", "password", "--file", dir + "/blank"},
+	} {
+		p := newProgram(t, h)
+		p.expect(t, exitUsage, args...)
+		if !strings.Contains(p.stderr.String(), dir) {
+			t.Errorf("fairlead %s: %s", strings.Join(args, " "), &p.stderr)
+		}
+	}
+	newProgram(t, h).expect(t, exitDone, "nodes", "import", dir+"/none.yaml")
+}

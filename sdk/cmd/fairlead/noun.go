@@ -239,6 +239,9 @@ func (a *app) keys() *cobra.Command {
 		if keyType == "password" {
 			value = []byte(strings.TrimRight(string(value), "\r\n"))
 		}
+		if len(value) == 0 {
+			return usage("%s holds no key; write it there, or end a stored one with: fairlead keys delete %s", file, args[0])
+		}
 		k, err := client.SetKey(c.Context(), args[0], revision, keyType, value)
 		if err != nil {
 			return err
@@ -403,6 +406,9 @@ func (a *app) nodes() *cobra.Command {
 		file, err := a.readFile(args[0])
 		if err != nil {
 			return err
+		}
+		if len(file) == 0 {
+			return usage("%s is empty; write the nodes into it, or {} for none", args[0])
 		}
 		done, err := client.ImportNodes(c.Context(), project, revision, media, file)
 		if err != nil {
