@@ -35,7 +35,7 @@ func place(organisationID, path string, revision int64) string {
 
 // Set stores a value at path, in place of one that is there. by is for people.
 func (k *Keys) Set(ctx context.Context, organisationID, path string, typ hub.KeyType, value []byte, by string) (*hub.Key, error) {
-	if err := CheckPath(path); err != nil {
+	if err := hub.CheckKeyPath(path); err != nil {
 		return nil, err
 	}
 	value, err := checkValue(path, typ, value)

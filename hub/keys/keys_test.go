@@ -122,7 +122,7 @@ func TestSetRefuses(t *testing.T) {
 		"path ends in slash":   {"keys/a/", hub.KeyPassword, []byte("x"), false},
 		"path with newline":    {"keys/a\nb", hub.KeyPassword, []byte("x"), false},
 		"path with percent":    {"keys/a%2fb", hub.KeyPassword, []byte("x"), false},
-		"path too long":        {"keys/" + strings.Repeat("a", maxPath), hub.KeyPassword, []byte("x"), false},
+		"path too long":        {"keys/" + strings.Repeat("a", hub.MaxKeyPath), hub.KeyPassword, []byte("x"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

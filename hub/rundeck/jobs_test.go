@@ -209,6 +209,8 @@ func TestParseJobsTellsProblemsByPath(t *testing.T) {
 		{"default not allowed", string(job("  options: [{name: a, enforced: true, values: [b], value: c}]\n")), "[0].options[0].value", "cannot be the default"},
 		{"secure default", string(job("  options: [{name: a, secure: true, value: c}]\n")), "[0].options[0].value", "storagePath"},
 		{"storage path of a plain option", string(job("  options: [{name: a, storagePath: keys/a}]\n")), "[0].options[0].storagePath", "needs secure"},
+		{"storage path of nothing", string(job("  options: [{name: a, secure: true, storagePath: keys/a//b}]\n")), "[0].options[0].storagePath", "has a part"},
+		{"storage path elsewhere", string(job("  options: [{name: a, secure: true, storagePath: a/b}]\n")), "[0].options[0].storagePath", "begin with keys/"},
 		{"list for a text", string(job("  description: [a]\n")), "[0].description", "must be a text, not a list"},
 		{"map for a list", "- name: j\n  sequence:\n    commands: {exec: a}\n", "[0].sequence.commands", "must be a list"},
 		{"job is a text", "- hello\n", "[0]", "must be a map, not a text"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -55,11 +56,28 @@ func NodeWarnings(nodes []hub.Node, settings map[string]string) []hub.FieldError
 	return out
 }
 
+// placeholder stands for what is only known of a node: ${node.name}.
+var placeholder = regexp.MustCompile(`\$\{[a-z.]+\}`)
+
+// noKey says why a path can be no key's; "" if it can.
+func noKey(path string) string {
+	if path == "" {
+		return ""
+	}
+	if err := hub.CheckKeyPath(placeholder.ReplaceAllString(path, "x")); err != nil {
+		return "no key can be stored at this path: " + hub.ErrorMessage(err)
+	}
+	return ""
+}
+
 // noEffect says why an attribute of a node does nothing; "" if it does, or if it is
 // nothing to us.
 func noEffect(name string, node *hub.Node, settings map[string]string) string {
 	setting := func(name string) string { return strings.ToLower(cmp.Or(node.Attributes[name], settings[name])) }
 	const unsupported = "not supported yet: it has no effect"
+	if strings.HasSuffix(name, "-storage-path") {
+		return noKey(node.Attributes[name])
+	}
 	if asIs, known := unheeded[name]; known {
 		if slices.Contains(asIs, setting(name)) {
 			return ""

@@ -27,7 +27,7 @@ func TestNodeWarnings(t *testing.T) {
 		want     []hub.FieldError
 	}{
 		"all is heeded": {nodes: []hub.Node{node("a",
-			"ssh-key-storage-path", "k", "sudo-command-enabled", "true", "sudo-prompt-pattern", "x", "always-set-pty", "true", "sudo2-command-enabled", "true",
+			"ssh-key-storage-path", "keys/${node.name}/k", "sudo-command-enabled", "true", "sudo-prompt-pattern", "x", "always-set-pty", "true", "sudo2-command-enabled", "true",
 			"retry-enable", "false", "local-ssh-agent", "FALSE", "file-copier", "sshj-scp", "rack", "7")}},
 		"of no effect": {
 			nodes: []hub.Node{node("a", "retry-enable", "true", "retry-counter", "3", "ssh-config-Compression", "yes", "file-copier", "my-plugin", "local-ssh-agent", "true", "sudo-prompt-max-lines", "12")},
@@ -39,6 +39,10 @@ func TestNodeWarnings(t *testing.T) {
 				{Path: "a.ssh-config-Compression", Message: unsupported},
 				{Path: "a.sudo-prompt-max-lines", Message: unsupported},
 			},
+		},
+		"path of no key": {
+			nodes: []hub.Node{node("a", "ssh-key-storage-path", "keys/a//b")},
+			want:  []hub.FieldError{{Path: "a.ssh-key-storage-path", Message: `no key can be stored at this path: The key path "keys/a//b" has a part ""; parts are letters, digits, spaces and -_.@+.`}},
 		},
 		"on many nodes": {
 			nodes: []hub.Node{node("a", "retry-counter", "1"), node("b", "retry-counter", "2"), node("c"), node("d", "retry-counter", "3")},

@@ -170,8 +170,11 @@ func checkSecureOption(f fields, o *hub.Option) {
 	switch {
 	case strings.Contains(o.StoragePath, "${"):
 		f.wrong("storagePath", "references in a storage path are not supported yet: write the path out")
-	case o.StoragePath != "" && !strings.HasPrefix(o.StoragePath, "keys/"):
-		f.wrong("storagePath", "must begin with keys/")
+	case o.StoragePath != "":
+		// No key can have it: the job would be taken, and fail in every run.
+		if err := hub.CheckKeyPath(o.StoragePath); err != nil {
+			f.wrong("storagePath", "%s", hub.ErrorMessage(err))
+		}
 	}
 }
 
