@@ -1,6 +1,7 @@
 import { Tooltip } from "@mantine/core";
 import type { Execution, ExecutionNode } from "../api/client";
 import { t } from "../text/t";
+import { Bdi } from "./Bdi";
 import { Icon } from "./icons";
 import { useNow } from "./parts";
 import { isFinal } from "./Status";
@@ -22,7 +23,7 @@ export function Wait({ wait }: { wait: WaitingFor }) {
     <span className="wait">
       <Icon name="hourglass" size={12} />
       <span>
-        <bdi>{wait.message}</bdi> <Since wait={wait} />
+        <Bdi>{wait.message}</Bdi> <Since wait={wait} />
       </span>
     </span>
   );

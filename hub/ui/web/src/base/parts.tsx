@@ -6,7 +6,9 @@ import { type ReactNode, useEffect, useRef, useSyncExternalStore } from "react";
 import { errorOf } from "../api/client";
 import { t } from "../text/t";
 import { arrive } from "./arrival";
+import { Bdi } from "./Bdi";
 import { Icon, type IconName } from "./icons";
+import { shown } from "./shown";
 import { ago, duration, full, hubNow, local, tick, watchTick } from "./time";
 
 // useNow returns the hub's time and repaints each second while moving.
@@ -69,7 +71,7 @@ export function Page({
         <div className="page-title">
           {above}
           <PageTitle>
-            <bdi>{title}</bdi>
+            <Bdi>{title}</Bdi>
           </PageTitle>
         </div>
         {actions ? <div className="row wrap">{actions}</div> : null}
@@ -96,7 +98,7 @@ export function PageTitle({ children }: { children: ReactNode }) {
 
 export function useTitle(title: string): void {
   useEffect(() => {
-    document.title = title ? `${title} · Fairlead` : "Fairlead";
+    document.title = title ? `${shown(title)} · Fairlead` : "Fairlead";
   }, [title]);
 }
 
@@ -163,13 +165,13 @@ export function ErrorNote({ error, onRetry }: { error: unknown; onRetry?: () => 
     <div role="alert">
       <Note kind="bad">
         <div style={{ whiteSpace: "pre-line" }}>
-          <bdi>{e.message}</bdi>
+          <Bdi>{e.message}</Bdi>
         </div>
         {e.fields.length > 0 ? (
           <ul className="problems">
             {e.fields.map((f) => (
               <li key={`${f.path} ${f.message}`}>
-                {f.path ? <code className="mono">{f.path}</code> : null} <bdi>{f.message}</bdi>
+                {f.path ? <code className="mono">{f.path}</code> : null} <Bdi>{f.message}</Bdi>
               </li>
             ))}
           </ul>
@@ -314,9 +316,9 @@ export function Tags({ tags }: { tags: string[] }) {
   return (
     <span className="row wrap" style={{ gap: 4 }}>
       {tags.map((tag) => (
-        <bdi className="chip" key={tag}>
+        <Bdi className="chip" key={tag}>
           {tag}
-        </bdi>
+        </Bdi>
       ))}
     </span>
   );

@@ -1,5 +1,6 @@
 import { ActionIcon, Button } from "@mantine/core";
 import { useEffect, useRef } from "react";
+import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { ErrorNote } from "../base/parts";
 import { Polite } from "../base/polite";
@@ -52,9 +53,9 @@ export function FoundList({
               aria-current={m.before === at}
               onClick={() => onOpen(m.before)}
             >
-              <bdi className="log-found-place">
+              <Bdi className="log-found-place">
                 {m.node}:{m.line + 1}
-              </bdi>
+              </Bdi>
               <span dir="auto">
                 {m.parts.map((part, i) => (
                   // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line have no other name

@@ -1,3 +1,4 @@
+import { Bdi } from "../base/Bdi";
 import "./log.css";
 import { ActionIcon, Button, Menu, TextInput, Tooltip } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
@@ -429,13 +430,13 @@ const Line = memo(function Line({
           </button>
         ) : null}
         {node ? (
-          <bdi
+          <Bdi
             className="log-node"
             title={t("log.place", { node: row.line.node, step: row.line.step + 1, line: row.line.line + 1 })}
             style={{ "--node-colour": nodeColour(row.line.node) } as object}
           >
             {row.continued ? "↪" : row.line.node}
-          </bdi>
+          </Bdi>
         ) : (
           <span style={{ width: 12 }} />
         )}

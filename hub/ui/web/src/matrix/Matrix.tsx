@@ -1,9 +1,11 @@
+import { Bdi } from "../base/Bdi";
 import "./matrix.css";
 import { Tooltip } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import type { Execution, ExecutionNode, ExecutionStep } from "../api/client";
 import { StatusIcon } from "../base/Status";
+import { shown } from "../base/shown";
 import { duration } from "../base/time";
 import { waitOf } from "../base/Wait";
 import { t } from "../text/t";
@@ -120,7 +122,7 @@ export function Matrix({
               aria-label={`${stepName(step)} ${step.label}`}
             >
               <span className="clip">
-                {stepName(step)} <bdi>{step.label}</bdi>
+                {stepName(step)} <Bdi>{step.label}</Bdi>
               </span>
             </div>
           </Tooltip>
@@ -152,13 +154,13 @@ export function Matrix({
                 className={`matrix-node${choice.node === row.node && choice.step < 0 ? " chosen" : ""}`}
                 role="rowheader"
                 aria-selected={choice.node === row.node && choice.step < 0}
-                title={wait ? `${row.node}\n${t("waiting.word", { message: wait })}` : row.node}
+                title={shown(wait ? `${row.node}\n${t("waiting.word", { message: wait })}` : row.node)}
                 {...props(item.index, -1)}
               >
                 <span className={`status st-${row.status}`}>
                   <StatusIcon status={row.status} />
                 </span>
-                <bdi className="clip">{row.node}</bdi>
+                <Bdi className="clip">{row.node}</Bdi>
                 <span className="visually-hidden">
                   {wait ? t("waiting.word", { message: wait }) : t(`status.${row.status}`)}
                 </span>
@@ -207,7 +209,7 @@ function Cell({
       role="gridcell"
       aria-selected={chosen}
       aria-label={words.join(", ")}
-      title={`${row.node} · ${stepName(step)} ${step.label}\n${words.join(", ")}`}
+      title={shown(`${row.node} · ${stepName(step)} ${step.label}\n${words.join(", ")}`)}
       {...props}
     >
       {status ? <StatusIcon status={status} size={13} /> : null}

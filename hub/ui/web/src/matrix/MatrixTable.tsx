@@ -1,6 +1,7 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useRef } from "react";
 import type { Execution, ExecutionNode, ExecutionStep } from "../api/client";
+import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { Elapsed } from "../base/parts";
 import { StatusText } from "../base/Status";
@@ -63,11 +64,11 @@ export function MatrixTable({
                     className="plain-link"
                     onClick={() => onChoose({ node: row.node, step: step.position })}
                   >
-                    <bdi>{row.node}</bdi>
+                    <Bdi>{row.node}</Bdi>
                   </button>
                 </td>
                 <td className="clip" style={{ maxWidth: 160 }} title={step.label}>
-                  {stepName(step)} <bdi>{step.label}</bdi>
+                  {stepName(step)} <Bdi>{step.label}</Bdi>
                 </td>
                 <td className="shrink">{status ? <StatusText status={status} /> : null}</td>
                 <td className="num">{cell?.code ?? ""}</td>

@@ -1,3 +1,4 @@
+import { Bdi } from "../base/Bdi";
 import "./calendars.css";
 import { Button, Input, Modal, SegmentedControl, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
@@ -111,9 +112,9 @@ function Row({
   return (
     <tr>
       <td>
-        <bdi>{c.name}</bdi>
+        <Bdi>{c.name}</Bdi>
         <div className="muted" style={{ fontSize: "0.76rem" }}>
-          <bdi>{c.description}</bdi>
+          <Bdi>{c.description}</Bdi>
         </div>
       </td>
       <td>
@@ -151,7 +152,7 @@ function Jobs({ project, jobs }: { project: string; jobs: string[] }) {
   return jobs.map((name) => (
     <div key={name}>
       <Link to="/projects/$project/jobs" params={{ project }} search={{ q: name } as never}>
-        <bdi>{name}</bdi>
+        <Bdi>{name}</Bdi>
       </Link>
     </div>
   ));
@@ -382,7 +383,7 @@ function Days({
               <Button size="compact-xs" variant="default" onClick={() => goTo(entry.line)}>
                 {t("calendars.line", { line: String(entry.line) })}
               </Button>
-              <bdi>{bad.get(entry.day)}</bdi>
+              <Bdi>{bad.get(entry.day)}</Bdi>
             </li>
           ))}
         </ul>

@@ -12,6 +12,7 @@ import {
   must,
 } from "../api/client";
 import { keys, useCluster, useMe } from "../api/queries";
+import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Page, Panel, Table, When } from "../base/parts";
 import { t } from "../text/t";
@@ -83,7 +84,7 @@ function Members({ cluster, admin }: { cluster: ClusterType; admin: boolean }) {
         {cluster.members.map((m) => (
           <tr key={m.id}>
             <td>
-              <bdi>{m.name}</bdi> {m.self ? <span className="chip">{t("cluster.self")}</span> : null}
+              <Bdi>{m.name}</Bdi> {m.self ? <span className="chip">{t("cluster.self")}</span> : null}
             </td>
             <td>
               <MemberState cluster={cluster} member={m} />
@@ -231,7 +232,7 @@ function Archive({ archive }: { archive: ArchiveType }) {
       <dl className="facts">
         <dt>{t("archive.url")}</dt>
         <dd className="mono">
-          <bdi>{archive.url}</bdi>
+          <Bdi>{archive.url}</Bdi>
         </dd>
         <dt>{t("archive.waiting")}</dt>
         <dd>
@@ -255,7 +256,7 @@ function Archive({ archive }: { archive: ArchiveType }) {
               {archive.lastErrorAt ? <When at={archive.lastErrorAt} /> : null}
               {archive.lastError ? (
                 <div className="mono">
-                  <bdi>{archive.lastError}</bdi>
+                  <Bdi>{archive.lastError}</Bdi>
                 </div>
               ) : null}
               <div className="muted">{t("archive.failedHint")}</div>
@@ -273,7 +274,7 @@ function Leader({ name, holder, since }: { name: string; holder: string; since: 
     <>
       <dt>{t("cluster.lease", { name })}</dt>
       <dd>
-        <bdi>{holder}</bdi>{" "}
+        <Bdi>{holder}</Bdi>{" "}
         <span className="muted">
           {t("cluster.leaseSince")} <When at={since} />
         </span>

@@ -1,3 +1,4 @@
+import { Bdi } from "../base/Bdi";
 import "./execution.css";
 import { Button, Menu, Popover, SegmentedControl, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
@@ -108,7 +109,7 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
             head={
               choice.node ? (
                 <FilterChip on onClick={() => choose({ node: "", step: -1 })} label={t("execution.allLines")}>
-                  <bdi>{choice.node}</bdi>
+                  <Bdi>{choice.node}</Bdi>
                   {chosenStep ? ` · ${stepName(chosenStep)}` : null}
                   <Icon name="close" size={11} />
                 </FilterChip>
@@ -138,10 +139,10 @@ function Head({ execution: e }: { execution: ExecutionType }) {
               params={{ project: e.project, job: e.job.id }}
               style={{ color: "inherit" }}
             >
-              <bdi>{e.name}</bdi>
+              <Bdi>{e.name}</Bdi>
             </Link>
           ) : (
-            <bdi className="mono">{e.name}</bdi>
+            <Bdi className="mono">{e.name}</Bdi>
           )}{" "}
           <span className="muted" style={{ fontWeight: 400 }}>
             #{e.number}
@@ -156,13 +157,13 @@ function Head({ execution: e }: { execution: ExecutionType }) {
         <span>
           {t("execution.project")}{" "}
           <b>
-            <bdi>{e.project}</bdi>
+            <Bdi>{e.project}</Bdi>
           </b>
         </span>
         <span>
           {t("execution.startedBy")}{" "}
           <b>
-            <bdi>{e.startedBy}</bdi>
+            <Bdi>{e.startedBy}</Bdi>
           </b>
         </span>
         <span>
@@ -189,7 +190,7 @@ function Head({ execution: e }: { execution: ExecutionType }) {
           <span>
             {t("execution.filter")}{" "}
             <b className="mono">
-              <bdi>{e.nodeFilter}</bdi>
+              <Bdi>{e.nodeFilter}</Bdi>
             </b>
           </span>
         ) : null}
@@ -221,7 +222,7 @@ function Options({ execution: e }: { execution: ExecutionType }) {
                 value === "" ? (
                   <span className="muted">{t("execution.emptyOption")}</span>
                 ) : (
-                  <bdi className="mono">{value}</bdi>
+                  <Bdi className="mono">{value}</Bdi>
                 )
               }
             />
@@ -239,7 +240,7 @@ function OptionRow({ name, value }: { name: string; value: React.ReactNode }) {
   return (
     <>
       <dt>
-        <bdi>{name}</bdi>
+        <Bdi>{name}</Bdi>
       </dt>
       <dd>{value}</dd>
     </>
@@ -252,7 +253,7 @@ function Banner({ execution: e }: { execution: ExecutionType }) {
   if (e.waitingFor)
     notes.push(
       <Note key="wait" kind="warn" icon="hourglass">
-        <strong>{t(`waiting.${e.waitingFor.kind}`)}</strong> <bdi>{e.waitingFor.message}</bdi>{" "}
+        <strong>{t(`waiting.${e.waitingFor.kind}`)}</strong> <Bdi>{e.waitingFor.message}</Bdi>{" "}
         <Since wait={e.waitingFor} />
       </Note>,
     );
@@ -265,7 +266,7 @@ function Banner({ execution: e }: { execution: ExecutionType }) {
   if (e.reason)
     notes.push(
       <Note key="reason" kind="bad">
-        <bdi>{e.reason}</bdi>
+        <Bdi>{e.reason}</Bdi>
       </Note>,
     );
   if (e.status === "unknown")
@@ -547,11 +548,11 @@ function CellFacts({
       <div className="row wrap" style={{ gap: "4px 12px" }}>
         <StatusText status={status} badge />
         <strong>
-          <bdi>{row.node}</bdi>
+          <Bdi>{row.node}</Bdi>
         </strong>
         {step ? (
           <span>
-            {stepName(step)} <bdi className="mono">{step.label}</bdi>
+            {stepName(step)} <Bdi className="mono">{step.label}</Bdi>
           </span>
         ) : null}
         {cell?.code !== undefined && cell.code !== null ? (
@@ -568,7 +569,7 @@ function CellFacts({
           <span className="muted">
             {t("matrix.runner")}{" "}
             <Link to="/runners/$id" params={{ id: row.runnerId }}>
-              <bdi>{runner}</bdi>
+              <Bdi>{runner}</Bdi>
             </Link>
           </span>
         ) : null}
@@ -591,7 +592,7 @@ function CellFacts({
           {s.message ? (
             <div style={{ overflowWrap: "anywhere" }}>
               {!step ? <span className="muted">{s.step + 1}. </span> : null}
-              <bdi>{s.message}</bdi> {s.reason ? <span className="muted mono">({s.reason})</span> : null}
+              <Bdi>{s.message}</Bdi> {s.reason ? <span className="muted mono">({s.reason})</span> : null}
             </div>
           ) : null}
           {s.notStarted && isFinal(s.status) ? <div className="muted">{t("matrix.notStarted")}</div> : null}

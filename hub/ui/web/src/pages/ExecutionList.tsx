@@ -1,3 +1,4 @@
+import { Bdi } from "../base/Bdi";
 import "./executions.css";
 import { UnstyledButton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
@@ -87,7 +88,7 @@ function Run({ execution: e, showProject }: { execution: Execution; showProject:
       <StatusText status={e.status} />
       <div className="run-name">
         <span className="first">
-          <bdi className="clip">{e.name}</bdi>
+          <Bdi className="clip">{e.name}</Bdi>
           <span className="muted">#{e.number}</span>
         </span>
         {e.waitingFor ? (

@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { api, type Cluster, must, type Recovery } from "../api/client";
 import { keys } from "../api/queries";
+import { Bdi } from "../base/Bdi";
 import { Ago, ErrorNote, Panel, When } from "../base/parts";
 import { t } from "../text/t";
 
@@ -28,7 +29,7 @@ export function Held({ recovery, admin }: { recovery: Recovery; admin: boolean }
         </dd>
         <dt>{t("cluster.heldReason")}</dt>
         <dd>
-          <bdi>{recovery.reason}</bdi>
+          <Bdi>{recovery.reason}</Bdi>
         </dd>
         <Open recovery={recovery} />
       </dl>
@@ -63,7 +64,7 @@ function Open({ recovery }: { recovery: Recovery }) {
             {recovery.awaited.map((r) => (
               <div key={r.id}>
                 <Link to="/runners/$id" params={{ id: r.id }}>
-                  <bdi>{r.name}</bdi>
+                  <Bdi>{r.name}</Bdi>
                 </Link>{" "}
                 <span className="muted">
                   {r.lastSeenAt ? (

@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import type { Runner, Status } from "../api/client";
 import { usePoll } from "../api/link";
 import { useExecutions, useJobs, useMe, useNodes, useProjects, useRunners } from "../api/queries";
+import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Page, Panel } from "../base/parts";
 import { useCurrentProject } from "../shell/Shell";
@@ -86,7 +87,7 @@ function RunnerRows({ runners }: { runners: Runner[] }) {
           <tr key={runner.id}>
             <td className="grow">
               <Link to="/runners/$id" params={{ id: runner.id }} className="clip" style={{ display: "block" }}>
-                <bdi>{runner.name}</bdi>
+                <Bdi>{runner.name}</Bdi>
               </Link>
             </td>
             <td className="shrink">

@@ -1,3 +1,4 @@
+import { Bdi } from "../base/Bdi";
 import "./jobs.css";
 import {
   Autocomplete,
@@ -79,7 +80,7 @@ function Loaded({
     >
       {job.description ? (
         <p className="muted" style={{ margin: 0, whiteSpace: "pre-line", maxWidth: 760 }}>
-          <bdi>{job.description}</bdi>
+          <Bdi>{job.description}</Bdi>
         </p>
       ) : null}
       <Tabs
@@ -320,7 +321,7 @@ function Where({
       />
       {d.filterExclude ? (
         <div className="muted">
-          {t("job.exclude")} <bdi className="mono">{d.filterExclude}</bdi>
+          {t("job.exclude")} <Bdi className="mono">{d.filterExclude}</Bdi>
         </div>
       ) : null}
       {dynamic ? (
@@ -354,7 +355,7 @@ function Option({
   error: string | undefined;
 }) {
   const props = {
-    label: <bdi>{option.label || option.name}</bdi>,
+    label: <Bdi>{option.label || option.name}</Bdi>,
     description: <Description option={option} />,
     required: option.required && !(option.secure && option.storagePath),
     error,
@@ -409,11 +410,11 @@ function Option({
 
 function Description({ option }: { option: JobOption }): ReactNode {
   const parts: ReactNode[] = [];
-  if (option.description) parts.push(<bdi key="d">{option.description}</bdi>);
+  if (option.description) parts.push(<Bdi key="d">{option.description}</Bdi>);
   if (option.regex)
     parts.push(
       <span key="r">
-        {t("job.mustMatch")} <bdi className="mono">{option.regex}</bdi>
+        {t("job.mustMatch")} <Bdi className="mono">{option.regex}</Bdi>
       </span>,
     );
   if (option.secure && !option.valueExposed) parts.push(<span key="s">{t("job.authOnly")}</span>);
@@ -498,7 +499,7 @@ function StepView({ step }: { step: JobStep }) {
     <div>
       <div className="row wrap">
         <strong>
-          <bdi>{step.description || (step.kind === "script" ? t("job.script") : t("job.command"))}</bdi>
+          <Bdi>{step.description || (step.kind === "script" ? t("job.script") : t("job.command"))}</Bdi>
         </strong>
         {step.idempotent ? <span className="chip">{t("job.idempotent")}</span> : null}
         {step.detached ? <span className="chip">{t("job.detached")}</span> : null}
@@ -512,12 +513,12 @@ function StepView({ step }: { step: JobStep }) {
       <pre className="code">{step.exec ?? step.script}</pre>
       {step.args ? (
         <div className="muted">
-          {t("job.args")} <bdi className="mono">{step.args}</bdi>
+          {t("job.args")} <Bdi className="mono">{step.args}</Bdi>
         </div>
       ) : null}
       {step.probe ? (
         <div className="muted">
-          {t("job.probe")} <bdi className="mono">{step.probe}</bdi>
+          {t("job.probe")} <Bdi className="mono">{step.probe}</Bdi>
         </div>
       ) : null}
       {step.errorHandler ? (

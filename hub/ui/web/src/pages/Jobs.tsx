@@ -1,3 +1,4 @@
+import { Bdi } from "../base/Bdi";
 import "./jobs.css";
 import { Button, TextInput, UnstyledButton } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
@@ -113,12 +114,12 @@ export function Jobs() {
           <ul className="problems" style={{ marginTop: 0 }}>
             {result.items.map((item) => (
               <li key={`${item.group}/${item.name}`}>
-                <bdi>{item.group ? `${item.group}/${item.name}` : item.name}</bdi>: {t(`import.${item.result}`)}
+                <Bdi>{item.group ? `${item.group}/${item.name}` : item.name}</Bdi>: {t(`import.${item.result}`)}
               </li>
             ))}
             {result.warnings.map((w) => (
               <li key={`${w.path} ${w.message}`}>
-                <code className="mono">{w.path}</code> <bdi>{w.message}</bdi>
+                <code className="mono">{w.path}</code> <Bdi>{w.message}</Bdi>
               </li>
             ))}
           </ul>
@@ -162,7 +163,7 @@ function Tree({ project, items, open }: { project: string; items: Parameters<typ
                   <span className={closed.has(row.group.path) && !open ? "twist" : "twist open"}>
                     <Icon name="chevron" size={12} />
                   </span>
-                  <bdi className="clip">{row.group.name}</bdi>
+                  <Bdi className="clip">{row.group.name}</Bdi>
                   <span className="muted">{row.group.count}</span>
                 </UnstyledButton>
               ) : (
@@ -173,10 +174,10 @@ function Tree({ project, items, open }: { project: string; items: Parameters<typ
                   style={{ paddingLeft: 14 + row.depth * 20 }}
                 >
                   <span className="clip tree-name">
-                    <bdi>{row.job.name}</bdi>
+                    <Bdi>{row.job.name}</Bdi>
                   </span>
                   <span className="muted clip spread">
-                    <bdi>{row.job.description.split("\n")[0]}</bdi>
+                    <Bdi>{row.job.description.split("\n")[0]}</Bdi>
                   </span>
                   <span className="muted wide-only" style={{ whiteSpace: "nowrap", fontSize: "0.78rem" }}>
                     <Ago at={row.job.updatedAt} />

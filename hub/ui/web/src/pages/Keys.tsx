@@ -5,6 +5,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useMemo, useState } from "react";
 import { api, errorOf, type Key, must } from "../api/client";
 import { keys, useKeys, useMe } from "../api/queries";
+import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Copy, Empty, ErrorNote, More, Page, Panel, Table } from "../base/parts";
 import { useCurrentProject } from "../shell/Shell";
@@ -88,12 +89,12 @@ export function Keys() {
                 {items.map((key) => (
                   <tr key={key.path}>
                     <td className="mono" style={{ overflowWrap: "anywhere" }}>
-                      <bdi>{key.path}</bdi>
+                      <Bdi>{key.path}</Bdi>
                     </td>
                     <td style={{ whiteSpace: "nowrap" }}>{t(`keyType.${key.type}`)}</td>
                     <td className="num wide-only">{t("keys.bytes", { n: key.size })}</td>
                     <td className="wide-only muted">
-                      <Ago at={key.updatedAt} /> <bdi>{key.createdBy ?? ""}</bdi>
+                      <Ago at={key.updatedAt} /> <Bdi>{key.createdBy ?? ""}</Bdi>
                     </td>
                     <td className="shrink">
                       <span className="row">

@@ -1,6 +1,7 @@
 import { Button } from "@mantine/core";
 import { useState } from "react";
 import { useNodes } from "../api/queries";
+import { Bdi } from "../base/Bdi";
 import { ErrorNote } from "../base/parts";
 import { t } from "../text/t";
 
@@ -16,9 +17,9 @@ export function NodePreview({ project, filter, exclude = "" }: { project: string
       <strong role="status">{t("nodes.match", { n: page.total })}</strong>
       <div className="preview-names">
         {page.items.map((node) => (
-          <bdi className="chip" key={node.name} title={node.hostname}>
+          <Bdi className="chip" key={node.name} title={node.hostname}>
             {node.name}
-          </bdi>
+          </Bdi>
         ))}
         {page.total > page.items.length ? (
           <Button size="compact-xs" variant="subtle" onClick={() => setLimit(1000)} disabled={limit === 1000}>

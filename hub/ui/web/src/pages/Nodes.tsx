@@ -1,3 +1,4 @@
+import { Bdi } from "../base/Bdi";
 import "./jobs.css";
 import { Button, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
@@ -91,20 +92,20 @@ export function Nodes() {
                   <tr key={node.name}>
                     <td>
                       <Link to="/projects/$project/nodes/$node" params={{ project, node: node.name }}>
-                        <bdi>{node.name}</bdi>
+                        <Bdi>{node.name}</Bdi>
                       </Link>
                     </td>
                     <td className="mono">
-                      <bdi>{node.hostname}</bdi>
+                      <Bdi>{node.hostname}</Bdi>
                     </td>
                     <td className="wide-only mono">
-                      <bdi>{node.username}</bdi>
+                      <Bdi>{node.username}</Bdi>
                     </td>
                     <td>
                       <Tags tags={node.tags} />
                     </td>
                     <td className="wide-only muted">
-                      <bdi>{node.description}</bdi>
+                      <Bdi>{node.description}</Bdi>
                     </td>
                   </tr>
                 ))}
@@ -145,7 +146,7 @@ export function Nodes() {
             <ul className="problems">
               {result.warnings.map((w) => (
                 <li key={`${w.path} ${w.message}`}>
-                  <code className="mono">{w.path}</code> <bdi>{w.message}</bdi>
+                  <code className="mono">{w.path}</code> <Bdi>{w.message}</Bdi>
                 </li>
               ))}
             </ul>
@@ -208,11 +209,11 @@ export function NodePage() {
               <dl className="facts">
                 <dt>{t("nodes.host")}</dt>
                 <dd className="mono">
-                  <bdi>{data.hostname}</bdi>
+                  <Bdi>{data.hostname}</Bdi>
                 </dd>
                 <dt>{t("nodes.user")}</dt>
                 <dd className="mono">
-                  <bdi>{data.username || "–"}</bdi>
+                  <Bdi>{data.username || "–"}</Bdi>
                 </dd>
                 <dt>{t("nodes.tags")}</dt>
                 <dd>
@@ -222,7 +223,7 @@ export function NodePage() {
                   <>
                     <dt>{t("nodes.about")}</dt>
                     <dd>
-                      <bdi>{data.description}</bdi>
+                      <Bdi>{data.description}</Bdi>
                     </dd>
                   </>
                 ) : null}
@@ -300,10 +301,10 @@ function Attribute({ name, value }: { name: string; value: string }) {
   return (
     <>
       <dt className="mono">
-        <bdi>{name}</bdi>
+        <Bdi>{name}</Bdi>
       </dt>
       <dd className="mono">
-        <bdi>{value}</bdi>
+        <Bdi>{value}</Bdi>
       </dd>
     </>
   );

@@ -5,6 +5,7 @@ import { type FormEvent, useState } from "react";
 import { api, errorOf, left, must, signedOut } from "../api/client";
 import { keys, useMe, useOwnTokens } from "../api/queries";
 import { useRequestKey } from "../api/request";
+import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Copy, ErrorNote, Note, Page, Panel, Table } from "../base/parts";
 import { zoneOffset } from "../base/time";
@@ -112,7 +113,7 @@ function Tokens() {
               {data.items.map((token) => (
                 <tr key={token.id}>
                   <td>
-                    <bdi>{token.name}</bdi>
+                    <Bdi>{token.name}</Bdi>
                   </td>
                   <td className="wide-only muted">
                     <Ago at={token.createdAt} />

@@ -5,6 +5,7 @@ import { type FormEvent, useState } from "react";
 import { api, must } from "../api/client";
 import { keys, useMe, useProjects } from "../api/queries";
 import { useRequestKey } from "../api/request";
+import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Empty, ErrorNote, Page, Panel } from "../base/parts";
 import { t } from "../text/t";
@@ -37,9 +38,9 @@ export function Projects() {
                       <td className="grow">
                         <div className="project-row">
                           <Link to="/projects/$project/jobs" params={{ project: p.name }}>
-                            <bdi>{p.name}</bdi>
+                            <Bdi>{p.name}</Bdi>
                           </Link>
-                          <bdi className="muted clip">{p.description}</bdi>
+                          <Bdi className="muted clip">{p.description}</Bdi>
                         </div>
                       </td>
                       <td className="shrink muted wide-only">

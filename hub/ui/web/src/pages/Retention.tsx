@@ -1,6 +1,7 @@
 import { Button, Progress } from "@mantine/core";
 import { useState } from "react";
 import type { PurgeRun, Quota } from "../api/client";
+import { Bdi } from "../base/Bdi";
 import { Note, Panel, When } from "../base/parts";
 import { sizeText } from "../base/size";
 import { t } from "../text/t";
@@ -97,7 +98,7 @@ function Left({ run }: { run: PurgeRun }) {
         {run.lastError ? (
           <>
             <div className="mono">
-              <bdi>{run.lastError}</bdi>
+              <Bdi>{run.lastError}</Bdi>
             </div>
             <div className="muted">{t("held.failedHint")}</div>
           </>

@@ -5,6 +5,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { useState } from "react";
 import { api, errorOf, must, type Runner, type RunnerToken } from "../api/client";
 import { keys, useMe, useProjects, useRunner, useRunners, useRunnerTokens } from "../api/queries";
+import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { Ago, Answer, Back, Empty, ErrorNote, Note, Overtaken, Page, Panel, Table, Tags, When } from "../base/parts";
 import { useCurrentProject } from "../shell/Shell";
@@ -96,17 +97,17 @@ export function Runners() {
                   <tr key={runner.id}>
                     <td>
                       <Link to="/runners/$id" params={{ id: runner.id }}>
-                        <bdi>{runner.name}</bdi>
+                        <Bdi>{runner.name}</Bdi>
                       </Link>
                       <div className="muted" style={{ fontSize: "0.76rem" }}>
-                        <bdi>{runner.hostname}</bdi>
+                        <Bdi>{runner.hostname}</Bdi>
                       </div>
                     </td>
                     <td>
                       <RunnerState runner={runner} />
                       {runner.quarantined ? (
                         <div className="muted" style={{ fontSize: "0.76rem" }}>
-                          <bdi>{runner.quarantined}</bdi>
+                          <Bdi>{runner.quarantined}</Bdi>
                         </div>
                       ) : null}
                     </td>
@@ -158,7 +159,7 @@ function Tokens() {
               <Tags tags={token.tags} />
             </td>
             <td className="wide-only">
-              <bdi>{token.createdBy}</bdi>
+              <Bdi>{token.createdBy}</Bdi>
             </td>
             <td>
               <Ago at={token.expiresAt} />
@@ -207,7 +208,7 @@ function RunnerFacts({ runner }: { runner: Runner }) {
       {runner.state === "revoked" ? <Note kind="bad">{t("runner.revokedNote")}</Note> : null}
       {runner.quarantined ? (
         <Note kind="doubt">
-          <strong>{t("runner.quarantinedTitle")}</strong> <bdi>{runner.quarantined}</bdi>
+          <strong>{t("runner.quarantinedTitle")}</strong> <Bdi>{runner.quarantined}</Bdi>
         </Note>
       ) : null}
       <Panel>
@@ -230,7 +231,7 @@ function RunnerFacts({ runner }: { runner: Runner }) {
           </dd>
           <dt>{t("runners.host")}</dt>
           <dd>
-            <bdi>{runner.hostname || "–"}</bdi>{" "}
+            <Bdi>{runner.hostname || "–"}</Bdi>{" "}
             <span className="muted">{runner.os ? `${runner.os}/${runner.arch}` : ""}</span>
           </dd>
           <dt>{t("runners.version")}</dt>

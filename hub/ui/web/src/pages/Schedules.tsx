@@ -4,6 +4,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { api, errorOf, type Fires, must, type Schedule } from "../api/client";
 import { keys, useFires, useMe, useSchedules, useUnstarted } from "../api/queries";
+import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { Answer, Empty, Page, Panel, Table, When } from "../base/parts";
 import { t } from "../text/t";
@@ -77,11 +78,11 @@ function Row({
     <tr>
       <td>
         <Link to="/projects/$project/jobs/$job" params={{ project: s.project, job: s.jobId }}>
-          <bdi>{fullName(s)}</bdi>
+          <Bdi>{fullName(s)}</Bdi>
         </Link>
       </td>
       <td className="wide-only">
-        <bdi className="mono">{s.expression}</bdi> <span className="muted">{s.timeZone}</span>
+        <Bdi className="mono">{s.expression}</Bdi> <span className="muted">{s.timeZone}</span>
         {s.calendars.length > 0 ? (
           <div className="muted" style={{ fontSize: "0.76rem" }}>
             {t("schedules.calendars", { names: s.calendars.join(", ") })}
@@ -92,7 +93,7 @@ function Row({
         {s.nextFireAt ? <When at={s.nextFireAt} /> : null}
         {s.whyNot ? (
           <div className="muted">
-            <bdi>{s.whyNot}</bdi>
+            <Bdi>{s.whyNot}</Bdi>
           </div>
         ) : null}
       </td>
@@ -194,7 +195,7 @@ function FiresOf({ schedule }: { schedule: Schedule }) {
                     )}
                     {line.reason ? (
                       <div className="muted">
-                        <bdi>{line.reason}</bdi>
+                        <Bdi>{line.reason}</Bdi>
                       </div>
                     ) : null}
                   </td>
@@ -222,7 +223,7 @@ function Unstarted({ project }: { project: string }) {
                 <tr key={`${fire.jobId} ${fire.at}`}>
                   <td>
                     <Link to="/projects/$project/jobs/$job" params={{ project, job: fire.jobId }}>
-                      <bdi>{fullName(fire)}</bdi>
+                      <Bdi>{fullName(fire)}</Bdi>
                     </Link>
                   </td>
                   <td>
@@ -231,7 +232,7 @@ function Unstarted({ project }: { project: string }) {
                   <td>
                     {t(`fire.${fire.status}`)}
                     <div className="muted">
-                      <bdi>{fire.reason}</bdi>
+                      <Bdi>{fire.reason}</Bdi>
                     </div>
                   </td>
                 </tr>

@@ -127,3 +127,9 @@ test("an import takes the place of the nodes that were there when it was begun",
   await waitFor(() => expect(asked.filter((a) => a.method === "PUT").map((a) => a.match)).toEqual(['"7"', '"8"']));
   vi.restoreAllMocks();
 });
+
+test("a mark that turns the direction of a node's name around is shown", async () => {
+  const node = { name: "web\u202e21", hostname: "h", username: "", description: "", tags: [], attributes: {} };
+  open("/projects/web/nodes", { "GET /api/v1/projects/web/nodes": { items: [node], total: 1, revision: 1 } });
+  await screen.findByText("web[U+202E]21");
+});

@@ -1,3 +1,4 @@
+import { Bdi } from "../base/Bdi";
 import "./shell.css";
 import { Burger, Drawer, Menu, ScrollArea, TextInput, UnstyledButton } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
@@ -139,7 +140,7 @@ function Side() {
         <LinkWords />
         <Link to="/profile" className="nav-link" activeProps={{ className: "active" }}>
           <Icon name="user" />
-          <bdi className="clip words">{me.data?.name ?? t("nav.profile")}</bdi>
+          <Bdi className="clip words">{me.data?.name ?? t("nav.profile")}</Bdi>
         </Link>
       </div>
     </nav>
@@ -177,9 +178,9 @@ function ProjectPick({ project }: { project: string }) {
           aria-label={t("shell.project", { name: project || t("shell.noProject") })}
         >
           <span className="spread clip">
-            <bdi>{project || t("shell.noProject")}</bdi>
+            <Bdi>{project || t("shell.noProject")}</Bdi>
           </span>
-          <bdi className="short clip">{project || "–"}</bdi>
+          <Bdi className="short clip">{project || "–"}</Bdi>
           <Icon name="down" size={12} />
         </UnstyledButton>
       </Menu.Target>
@@ -201,7 +202,7 @@ function ProjectPick({ project }: { project: string }) {
               onClick={() => void navigate({ to: `/projects/${p.name}/${section}` })}
               rightSection={p.name === project ? <Icon name="check" /> : null}
             >
-              <bdi>{p.name}</bdi>
+              <Bdi>{p.name}</Bdi>
             </Menu.Item>
           ))}
         </ScrollArea.Autosize>

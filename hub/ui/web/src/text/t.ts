@@ -1,3 +1,4 @@
+import { shown } from "../base/shown";
 import { en } from "./en";
 
 // Plural is a message with a form per plural category of the language; the count
@@ -23,7 +24,7 @@ export function t(key: Key, params: Params = {}): string {
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = params[name];
     if (value === undefined) return whole;
-    return typeof value === "number" ? numbers.format(value) : value;
+    return typeof value === "number" ? numbers.format(value) : shown(value);
   });
 }
 
