@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -193,7 +194,7 @@ func portOf(address string) (port int, ok bool) {
 	if err != nil || text == "" {
 		return 0, false
 	}
-	port, err = net.LookupPort("tcp", text)
+	port, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", text)
 	return port, err == nil
 }
 

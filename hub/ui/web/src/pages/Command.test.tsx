@@ -59,8 +59,9 @@ test("a script runs again with arguments and interpreter", async () => {
 test("a command runs again where it failed by the nodes' names, whatever they are called", async () => {
   const row = (node: string, status: string) => ({ node, position: 0, status, steps: [] });
   const rows = [row("web.*", "failed"), row("a,b", "timed_out"), row("web1", "succeeded"), row("web2", "unknown")];
+  const nodes = { failed: 1, timed_out: 1, succeeded: 1, unknown: 1 };
   const asked = open("/executions/7", {
-    "GET /api/v1/executions/7": { ...run, command: { command: "uptime", nodeFilter: "tags: web" } },
+    "GET /api/v1/executions/7": { ...run, nodes, command: { command: "uptime", nodeFilter: "tags: web" } },
     "GET /api/v1/executions/7/nodes": { items: rows, total: 4 },
     "GET /api/v1/executions/e7/log": "",
     "GET /api/v1/projects/web/nodes": { items: [], total: 0 },
