@@ -268,6 +268,12 @@ func (s *server) better(ctx context.Context) bool {
 	if s.cluster.Serves(ctx) == nil || len(s.cluster.Others()) == 0 {
 		return false
 	}
+	// It may serve again by now: its own commit comes while this is asked.
+	return s.othersServe(ctx) && s.cluster.Serves(ctx) != nil
+}
+
+// othersServe reports whether others serve while this member does not.
+func (s *server) othersServe(ctx context.Context) bool {
 	if s.cluster.LastCommit() <= cluster.ReadyWithin {
 		return true
 	}
