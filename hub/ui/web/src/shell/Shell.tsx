@@ -237,7 +237,7 @@ function HeldBar() {
     <>
       <Polite text={words} />
       {held && pathname !== "/cluster" ? (
-        <div className="lost-bar held-bar">
+        <div className="lost-bar">
           <Icon name="pause" />
           <span>{words}</span>
           <Link to="/cluster">{t("shell.heldWhy")}</Link>
