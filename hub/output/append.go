@@ -177,6 +177,9 @@ func (o *Output) store(ctx context.Context, st *store.Store, order []*merged) (w
 	if err != nil {
 		return nil, err
 	}
+	if list, err = stay(ctx, st, list); err != nil {
+		return nil, err
+	}
 	logs := make(map[string]*store.LogState, len(list))
 	for _, l := range list {
 		logs[l.AttemptID] = l
@@ -221,6 +224,30 @@ func (o *Output) store(ctx context.Context, st *store.Store, order []*merged) (w
 		}
 	}
 	return whole, st.TouchLogs(ctx, repeats, tick)
+}
+
+// stay keeps the attempts of logs where they are until the transaction ends, and leaves out
+// those that are gone. Retention takes only attempts that are over, the attempt first: what
+// was added behind its back nobody would find any more.
+func stay(ctx context.Context, st *store.Store, list []*store.LogState) ([]*store.LogState, error) {
+	var over []string
+	for _, l := range list {
+		if !l.State.Live() {
+			over = append(over, l.AttemptID)
+		}
+	}
+	if len(over) == 0 {
+		return list, nil
+	}
+	rows, err := st.Attempts(ctx, over, true)
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		there[row.AttemptID] = true
+	}
+	return slices.DeleteFunc(list, func(l *store.LogState) bool { return !l.State.Live() && !there[l.AttemptID] }), nil
 }
 
 // extend works out what an attempt's chunks add and prepares its answer.

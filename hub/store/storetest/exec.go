@@ -12,11 +12,7 @@ import (
 // who have it open: what no member would write.
 func Exec(t testing.TB, cfg store.Config, statements ...string) {
 	t.Helper()
-	driver, source := "sqlite", cfg.Path
-	if cfg.URL != "" {
-		driver, source = "pgx", cfg.URL
-	}
-	db, err := sql.Open(driver, source)
+	db, err := behind(cfg)
 	if err != nil {
 		t.Fatalf("opening a database behind its members: %v", err)
 	}
@@ -28,4 +24,25 @@ func Exec(t testing.TB, cfg store.Config, statements ...string) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatalf("changing a database behind its members: %v", err)
 	}
+}
+
+// Count returns the one number that a query tells about such a database. It may be called
+// beside the test's own goroutine.
+func Count(t testing.TB, cfg store.Config, query string) (n int) {
+	t.Helper()
+	db, err := behind(cfg)
+	if err == nil {
+		err = errors.Join(db.QueryRowContext(t.Context(), query).Scan(&n), db.Close())
+	}
+	if err != nil {
+		t.Errorf("counting in a database behind its members: %v", err)
+	}
+	return n
+}
+
+func behind(cfg store.Config) (*sql.DB, error) {
+	if cfg.URL != "" {
+		return sql.Open("pgx", cfg.URL)
+	}
+	return sql.Open("sqlite", cfg.Path)
 }
