@@ -25,6 +25,9 @@ const (
 	// clockSlack is how far back database time may seem to go: each member knows it to
 	// within a question's way, which is long on a machine that is full.
 	clockSlack = 2 * time.Second
+	// clockSettle is how long a clock that is behind at the beginning of a term may take to
+	// be set right.
+	clockSettle = 10 * time.Minute
 	// Records of fires are kept for so long; so many are deleted at each look.
 	keepFires    = 30 * 24 * time.Hour
 	deletedFires = 200
@@ -34,8 +37,9 @@ const (
 type leader struct {
 	*Scheduler
 	term int64
-	// seen is database time at the latest look.
-	seen time.Time
+	// seen is database time at the latest look, of whoever led then; until settled, by this
+	// process's clock, one that is behind it may still be set right.
+	seen, settled time.Time
 
 	mu sync.Mutex
 	// madeUp counts by job the fires that were made up for in a row.
@@ -100,18 +104,39 @@ func (l *leader) look(ctx context.Context) (wait time.Duration, err error) {
 // followClock plans anew once the database's clock was set back: what was planned or missed
 // while it ran ahead would keep schedules silent for as long as that was.
 func (l *leader) followClock(ctx context.Context) error {
+	if l.seen.IsZero() {
+		if err := l.inherit(ctx); err != nil {
+			return err
+		}
+	}
 	now := l.st.Now()
 	back := l.seen.Sub(now)
-	if back > 0 && back <= clockSlack {
+	if back > 0 && (back <= clockSlack || time.Now().Before(l.settled)) {
 		return nil
 	}
-	if back > clockSlack {
+	if back > 0 {
 		l.log.WarnContext(ctx, "the clock of the database was set back; next fires are looked for anew", "by", back.Round(time.Second).String())
 		if err := l.st.ReplanSchedules(ctx); err != nil {
 			return err
 		}
 	}
-	l.seen = now
+	l.seen, l.settled = now, time.Time{}
+	return nil
+}
+
+// inherit takes from the rows until when schedules were kept before this term. If the clock is
+// behind that, it ran ahead then, or is behind now, as it is on a host without a clock of its
+// own that has just started. The second soon ends by itself, and to plan anew before would
+// have what lies between come as missed: so the term waits to see which of them it is.
+func (l *leader) inherit(ctx context.Context) (err error) {
+	if l.seen, err = l.st.SchedulesSeen(ctx); err != nil {
+		return err
+	}
+	if back := l.seen.Sub(l.st.Now()); back > clockSlack {
+		l.settled = time.Now().Add(l.settle)
+		l.log.WarnContext(ctx, "the clock of the database is behind what schedules have seen; set it right, or next fires are looked for anew as by this clock",
+			"by", back.Round(time.Second).String(), "after", l.settle.String())
+	}
 	return nil
 }
 

@@ -23,11 +23,12 @@ type Scheduler struct {
 	dispatch *dispatch.Dispatcher
 	cluster  *cluster.Cluster
 	log      *slog.Logger
+	settle   time.Duration // clockSettle, but in tests
 }
 
 // New makes a Scheduler; Run makes it work.
 func New(st *store.Store, d *dispatch.Dispatcher, c *cluster.Cluster, log *slog.Logger) *Scheduler {
-	return &Scheduler{st: st, dispatch: d, cluster: c, log: log}
+	return &Scheduler{st: st, dispatch: d, cluster: c, log: log, settle: clockSettle}
 }
 
 // Run fires schedules whenever this member holds the lease and may, until ctx ends.

@@ -392,10 +392,9 @@ func TestZones(t *testing.T) {
 	})
 }
 
-// The database's clock runs days ahead and is set right: what then was missed is still to
-// come, and comes at its time.
-func TestClockThatRanAhead(t *testing.T) {
-	t.Parallel()
+// setClock opens a store over a database whose clock can be set, in days from now.
+func setClock(t *testing.T) (st *store.Store, set func(days int)) {
+	t.Helper()
 	cfg := storetest.PostgresConfig(t)
 	storetest.Exec(t, cfg, `CREATE TABLE ahead (days INTEGER NOT NULL)`, `INSERT INTO ahead VALUES (0)`,
 		`CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
@@ -404,20 +403,80 @@ func TestClockThatRanAhead(t *testing.T) {
 	st, err := store.Open(t.Context(), cfg)
 	ok(t, err)
 	t.Cleanup(func() { ok(t, st.Close()) })
-	j := put(t, st, project(t, st), "daily", fmt.Sprintf("0 30 %d * * ?", (st.Now().Hour()+12)%24))
-	next := func() time.Time {
-		s, err := st.Schedule(t.Context(), j)
-		ok(t, err)
-		return s.NextFire
+	return st, func(days int) {
+		before := st.Now()
+		storetest.Exec(t, cfg, fmt.Sprintf(`UPDATE ahead SET days = %d`, days))
+		until(t, "the clock is set", func() bool { return st.Now().Sub(before).Abs() > 12*time.Hour })
 	}
-	join(t, st, "a").start()
-	until(t, "the next fire is known", func() bool { return !next().IsZero() })
-	planned := next()
-	storetest.Exec(t, cfg, `UPDATE ahead SET days = 3`)
-	until(t, "three fires are missed", func() bool { return count(fires(t, st, j), hub.FireMissed) == 3 && next().After(planned) })
-	storetest.Exec(t, cfg, `UPDATE ahead SET days = 0`)
-	until(t, "the next fire is what it was", func() bool { return next().Equal(planned) })
-	if left := fires(t, st, j); len(left) != 0 {
-		t.Errorf("fires that are still to come: %v", left)
+}
+
+func nextFire(t *testing.T, st *store.Store, j *hub.Job) time.Time {
+	t.Helper()
+	s, err := st.Schedule(t.Context(), j)
+	ok(t, err)
+	return s.NextFire
+}
+
+// The database's clock runs days ahead and is set right: what then was missed is still to
+// come, and comes at its time. So it is, whether a member leads all the while or the next
+// term begins once the clock is right.
+func TestClockThatRanAhead(t *testing.T) {
+	t.Parallel()
+	for name, restart := range map[string]bool{"while a member leads": false, "before its next term": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, set := setClock(t)
+			p := project(t, st)
+			soon := st.Now().Add(12 * time.Hour).Truncate(time.Minute)
+			daily := put(t, st, p, "daily", soon.Format("0 4 15 * * ?"))
+			once := put(t, st, p, "once", soon.Format("0 4 15 2 1 ? 2006"))
+			planned := func() bool { return nextFire(t, st, daily).Equal(soon) && nextFire(t, st, once).Equal(soon) }
+			m := join(t, st, "a")
+			schedule.Settle(m.fires, time.Millisecond)
+			m.start()
+			until(t, "the next fires are known", planned)
+			set(3)
+			until(t, "fires are missed", func() bool {
+				return count(fires(t, st, daily), hub.FireMissed) == 3 && nextFire(t, st, daily).After(soon) &&
+					count(fires(t, st, once), hub.FireMissed) == 1 && nextFire(t, st, once).IsZero()
+			})
+			late := put(t, st, p, "late", "0 0 12 * * ?")
+			until(t, "the schedule of a new job is planned", func() bool { return !nextFire(t, st, late).IsZero() })
+			if restart {
+				m.stop()
+			}
+			set(0)
+			if restart {
+				m.start()
+			}
+			until(t, "the next fires are what they were", planned)
+			until(t, "the new job fires within a day", func() bool { return nextFire(t, st, late).Sub(st.Now()) <= 24*time.Hour })
+			if left := len(fires(t, st, daily)) + len(fires(t, st, once)); left != 0 {
+				t.Errorf("%d records of fires that are still to come", left)
+			}
+		})
+	}
+}
+
+// The clock is behind when a term begins, and is set right soon: nothing comes as missed of
+// the time that it was behind, in which the schedule was another or had fired.
+func TestClockThatIsBehindAtFirst(t *testing.T) {
+	t.Parallel()
+	st, set := setClock(t)
+	p := project(t, st)
+	soon := st.Now().Add(12 * time.Hour).Truncate(time.Minute)
+	daily := put(t, st, p, "daily", soon.Format("0 4 15 * * ?"), func(j *hub.Job) { j.Schedule.Missed = hub.MissedAll })
+	m := join(t, st, "a")
+	m.start()
+	until(t, "the next fire is known", func() bool { return nextFire(t, st, daily).Equal(soon) })
+	m.stop()
+	set(-3)
+	busy := put(t, st, p, "busy", "* * * * * ?")
+	m.start()
+	until(t, "it fires by the clock that is behind", func() bool { return count(fires(t, st, busy), hub.FireStarted) >= 2 })
+	set(0)
+	until(t, "it fires by the right one", func() bool { return st.Now().Sub(nextFire(t, st, busy)).Abs() < time.Minute })
+	if next := nextFire(t, st, daily); !next.Equal(soon) || len(fires(t, st, daily)) != 0 {
+		t.Errorf("the next fire is %v, want %v; those before: %v", next, soon, fires(t, st, daily))
 	}
 }

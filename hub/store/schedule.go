@@ -105,15 +105,26 @@ func (s *Store) MoveSchedule(ctx context.Context, was *hub.Schedule, next, last 
 	return n == 1, nil
 }
 
+// SchedulesSeen returns the latest time that schedules were kept at: that of the last fire with
+// a record, or the one since when a schedule is as it is; zero if there is neither.
+func (s *Store) SchedulesSeen(ctx context.Context) (time.Time, error) {
+	var seen time.Time
+	err := s.queryRow(ctx, `SELECT max(t) FROM (SELECT max(fire_at) AS t FROM job_fire UNION ALL SELECT max(since) FROM job_schedule) times`).Scan(timeInto(&seen))
+	if err != nil {
+		return seen, fmt.Errorf("looking until when schedules were kept: %w", err)
+	}
+	return seen, nil
+}
+
 // ReplanSchedules has the next fires that are to come looked for anew, after the clock was set
-// back: what is still to come was not missed.
+// back: what is still to come was not missed, also of a schedule that has no next fire any more.
 func (s *Store) ReplanSchedules(ctx context.Context) error {
 	now := at(s.Now())
 	err := s.InTx(ctx, func(s *Store) error {
 		if _, err := s.exec(ctx, `DELETE FROM job_fire WHERE fire_at > $1 AND status = 'missed'`, now); err != nil {
 			return err
 		}
-		_, err := s.exec(ctx, `UPDATE job_schedule SET next_fire = 0, since = $1 WHERE next_fire > $1`, now)
+		_, err := s.exec(ctx, `UPDATE job_schedule SET next_fire = 0, since = $1 WHERE next_fire > $1 OR next_fire IS NULL OR since > $1`, now)
 		return err
 	})
 	if err != nil {
