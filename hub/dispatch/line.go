@@ -265,6 +265,8 @@ func (d *Dispatcher) beginning(ctx context.Context, w *store.Wait) (*beginning, 
 		if def.ExecutionDisabled {
 			return nil, disabled(def)
 		}
+		// A change of it may have crossed the start, and then the row has the one before.
+		w.Most = def.AtOnce()
 	}
 	if b.project, err = d.st.Project(ctx, b.row.OrganisationID, w.ProjectID); err != nil {
 		return nil, err

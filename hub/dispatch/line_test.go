@@ -375,6 +375,31 @@ func TestRunLater(t *testing.T) {
 	})
 }
 
+// A run at a later time goes by the limit that its job has then, also where that was set
+// between the reading of the job and the commit of the start.
+func TestRunLaterBehindANewLimit(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		j := b.stored("job", func(j *hub.Job) { j.MultipleExecutions = true })
+		crossed := startOf(j)
+		before := *j
+		crossed.Definition, crossed.RunAt = &before, b.st.Now().Add(time.Hour)
+		j.MultipleExecutions = false
+		if _, err := b.st.PutJob(t.Context(), j, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		later, first := b.begin(crossed), b.begin(startOf(j))
+		a := r.claimOf(first)
+		b.due(later, 0)
+		wantWait(t, b.get(later), hub.WaitsForTurn, "queue", "execution #")
+		a.runAll(hub.StatusSucceeded)
+		a.finish(hub.StatusSucceeded)
+		a = r.claimOf(later)
+		a.runAll(hub.StatusSucceeded)
+		a.finish(hub.StatusSucceeded)
+	})
+}
+
 // What cannot start when it is time says why.
 func TestCannotStartLater(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
