@@ -97,7 +97,7 @@ func (l *leader) plan(s *hub.Schedule) (*move, error) {
 // miss records what was due until a time as missed; with the policy once it starts the
 // first.
 func miss(m *move, after func(time.Time) time.Time, until time.Time) {
-	reason := "No member was there to fire it."
+	reason := "No member fired it within a minute."
 	m.next = m.was.NextFire
 	switch m.was.Job.Schedule.Missed {
 	case hub.MissedOnce:
