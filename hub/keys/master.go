@@ -70,6 +70,11 @@ func LoadMaster(value, path string, sealed bool) (m *Master, created bool, err e
 		m, err = createMaster(path)
 		return m, true, err
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, false, &hub.Error{
+			Code: hub.CodeForbidden, Message: fmt.Sprintf("The master key %s cannot be read by this user. Run this as the hub's own user; if it is, let that user read the file.", path), Cause: err,
+		}
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the master key: %w", err)
 	}

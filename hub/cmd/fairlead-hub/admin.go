@@ -148,10 +148,14 @@ func dialAdmin(ctx context.Context, dir string) (c net.Conn, err error) {
 	return c, err
 }
 
-// hubRuns reports whether a hub answers in the data directory.
-func hubRuns(ctx context.Context, dir string) bool {
+// askWhetherHubRuns returns nil when a hub answers in the data directory, and
+// fs.ErrPermission when this user may not ask it.
+func askWhetherHubRuns(ctx context.Context, dir string) error {
 	c, err := dialAdmin(ctx, dir)
-	return err == nil && c.Close() == nil
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
 
 // adminClient speaks to the hub that runs in the data directory.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -50,19 +52,36 @@ func (p *program) configCheck(c *cobra.Command, _ []string) error {
 }
 
 // checkFiles looks at what the configuration names and a start would fail on. A master key
-// that is not there yet is made by the first start.
+// that is not there yet is made by the first start. What this user may not read is not
+// wrong, and not right either: the hub's own user may be another.
 func checkFiles(cfg *config.Config) error {
-	var wrong []hub.FieldError
-	if cfg.TLS.Cert != "" {
-		if _, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key); err != nil {
-			wrong = append(wrong, hub.FieldError{Path: "tls", Message: err.Error()})
+	var wrong, unread []hub.FieldError
+	look := func(path string, err error) {
+		switch f := (hub.FieldError{Path: path}); {
+		case err == nil:
+		case errors.Is(err, fs.ErrPermission):
+			f.Message = failed(err).text
+			unread = append(unread, f)
+		default:
+			f.Message = failed(err).text
+			wrong = append(wrong, f)
 		}
+	}
+	if cfg.TLS.Cert != "" {
+		_, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key)
+		look("tls", err)
 	}
 	path := cfg.MasterKeyFile()
-	if cfg.MasterKey != "" || exists(path) {
-		if _, _, err := keys.LoadMaster(cfg.MasterKey, path, true); err != nil {
-			wrong = append(wrong, hub.FieldError{Path: "masterKey", Message: failed(err).text})
+	if cfg.MasterKey != "" || !absent(path) {
+		_, _, err := keys.LoadMaster(cfg.MasterKey, path, true)
+		look("masterKey", err)
+	}
+	if len(wrong) == 0 && len(unread) > 0 {
+		return &hub.Error{
+			Code:    hub.CodeForbidden,
+			Message: "Nothing wrong was found, but this user may not read all of what the configuration names. Run this as the hub's own user; if it is, let that user read:",
+			Fields:  unread,
 		}
 	}
-	return hub.Invalid("The configuration is wrong.", wrong)
+	return hub.Invalid("The configuration is wrong.", append(wrong, unread...))
 }

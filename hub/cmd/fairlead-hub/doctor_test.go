@@ -5,9 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fairlead/fairlead/hub/store"
 	"github.com/fairlead/fairlead/hub/store/storetest"
@@ -83,6 +86,49 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		t.Fatalf("migrate: %d %s", code, errs)
 	}
 	says(t, 0, nil, append(free, dir), "warn|master key|the first start makes it", "ok|database|SQLite", "ok|schema|as this program's")
+}
+
+// asStranger calls do as a user who may not enter dir.
+func asStranger(t *testing.T, dir string, do func()) {
+	t.Helper()
+	ok(t, os.Chmod(dir, 0))
+	defer func() { ok(t, os.Chmod(dir, 0o700)) }() // else it cannot be removed
+	if os.Geteuid() == 0 {
+		// Root may enter everything; the kernel asks this thread's user for files alone.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		ok(t, unix.Setfsuid(65534))
+		defer func() { ok(t, unix.Setfsuid(0)) }()
+	}
+	do()
+}
+
+// Who is not the hub's user is told that, and neither that a hub which runs is not there, nor
+// to stop it, nor that what could not be read is right or wrong.
+func TestStrangersAreToldThatTheyAre(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h := serve(t, dir, nil)
+	gateway := runnersLine.FindStringSubmatch(h.out.String())[1]
+	args := []string{"--data-dir", dir, "--http", strings.TrimPrefix(h.url, "http://"), "--gateway", gateway}
+	asStranger(t, dir, func() {
+		for name, tt := range map[string]struct {
+			args  []string
+			said  string
+			never string
+		}{
+			"config check": {[]string{"config", "check"}, "masterKey: The master key " + dir + "/master.key cannot be read by this user", "is wrong"},
+			"doctor":       {[]string{"doctor"}, "this user may not ask whether by the hub of this data directory", "stop what listens there"},
+			"doctor's key": {[]string{"doctor"}, "master.key cannot be read by this user", "whether the database needs it cannot be told"},
+			"user":         {[]string{"user", "link"}, "Run this as the hub's own user", "There is no hub"},
+			"hold":         {[]string{"hold"}, "Run this as the hub's own user", "There is no database"},
+		} {
+			code, out, errs := command(t, nil, append(tt.args, args...)...)
+			if said := out + errs; code != exitOther || !strings.Contains(said, tt.said) || strings.Contains(said, tt.never) {
+				t.Errorf("%s: %d\n%s", name, code, said)
+			}
+		}
+	})
 }
 
 func TestDoctorOnPostgres(t *testing.T) {

@@ -47,7 +47,7 @@ func checkDataDir(_ context.Context, cfg *config.Config) []finding {
 
 func checkDisk(_ context.Context, cfg *config.Config) []finding {
 	dir := cfg.DataDir
-	for !exists(dir) && dir != filepath.Dir(dir) {
+	for absent(dir) && dir != filepath.Dir(dir) {
 		dir = filepath.Dir(dir)
 	}
 	var st unix.Statfs_t
@@ -66,16 +66,17 @@ func checkDisk(_ context.Context, cfg *config.Config) []finding {
 	}
 }
 
-func exists(path string) bool {
+// absent reports that path is not there. One that this user may not look at may be.
+func absent(path string) bool {
 	_, err := os.Stat(path)
-	return err == nil
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // checkMasterKey loads the key as the hub would, but makes none.
 func checkMasterKey(ctx context.Context, cfg *config.Config) []finding {
 	path := cfg.MasterKeyFile()
 	clusterID, sealed, err := store.LookAtCA(ctx, storeConfig(cfg, nil))
-	if cfg.MasterKey == "" && !exists(path) {
+	if cfg.MasterKey == "" && absent(path) {
 		if err != nil {
 			return []finding{warn("make the database readable, then look again", "%s is not there, and whether the database needs it cannot be told: %s", path, hub.ErrorMessage(err))}
 		}
@@ -98,29 +99,32 @@ func checkMasterKey(ctx context.Context, cfg *config.Config) []finding {
 
 // checkListeners tries to listen where the hub would, for a moment.
 func checkListeners(ctx context.Context, cfg *config.Config) []finding {
-	running := hubRuns(ctx, cfg.DataDir)
+	answer := askWhetherHubRuns(ctx, cfg.DataDir)
 	if cfg.OnePort() {
-		return []finding{checkListener(ctx, "UI, API and the gateway", cfg.HTTP, "--http and --gateway", running)}
+		return []finding{checkListener(ctx, "UI, API and the gateway", cfg.HTTP, "--http and --gateway", answer)}
 	}
 	return []finding{
-		checkListener(ctx, "UI and API", cfg.HTTP, "--http", running),
-		checkListener(ctx, "the gateway", cfg.Gateway, "--gateway", running),
+		checkListener(ctx, "UI and API", cfg.HTTP, "--http", answer),
+		checkListener(ctx, "the gateway", cfg.Gateway, "--gateway", answer),
 	}
 }
 
-func checkListener(ctx context.Context, what, address, flag string, running bool) finding {
+// checkListener judges an address by whether a hub runs: answer is nil when one does.
+func checkListener(ctx context.Context, what, address, flag string, answer error) finding {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err == nil {
 		err = l.Close()
 	}
 	switch {
-	case err == nil && running:
+	case err == nil && answer == nil:
 		return warn("give doctor the hub's own flags and configuration", "%s is free for %s, though a hub runs in the data directory: it listens elsewhere", address, what)
 	case err == nil:
 		return fine("%s is free for %s", address, what)
-	case errors.Is(err, unix.EADDRINUSE) && running:
+	case errors.Is(err, unix.EADDRINUSE) && answer == nil:
 		return fine("%s is in use, as it should be by %s of the hub that runs", address, what)
+	case errors.Is(err, unix.EADDRINUSE) && errors.Is(answer, fs.ErrPermission):
+		return warn("run doctor as the hub's user", "%s is in use; this user may not ask whether by the hub of this data directory", address)
 	case errors.Is(err, unix.EADDRINUSE):
 		return fail("stop what listens there, or choose another address with "+flag, "%s is in use, and not by a hub of this data directory", address)
 	default:

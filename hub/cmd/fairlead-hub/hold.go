@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +33,10 @@ func (p *program) holdCommand() *cobra.Command {
 // that runs on PostgreSQL learns of it within a second.
 func (p *program) hold(ctx context.Context, cfg *config.Config, reason string) error {
 	if file := cfg.DatabaseFile(); file != "" {
-		if _, err := os.Stat(file); err != nil {
+		if err := mayLookAt(file); err != nil {
+			return err
+		}
+		if absent(file) {
 			return hub.Errorf(hub.CodeNotFound, "There is no database in %s. Put the restored file there first, or name its directory with --data-dir.", cfg.DataDir)
 		}
 		lock, err := lockDataDir(cfg.DataDir)

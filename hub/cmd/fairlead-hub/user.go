@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -146,7 +148,10 @@ func (p *program) userAlone(ctx context.Context, cfg *config.Config, r userReque
 func (p *program) openAlone(ctx context.Context, cfg *config.Config) (st *store.Store, unlock func(), err error) {
 	unlock = func() {}
 	if file := cfg.DatabaseFile(); file != "" {
-		if _, err := os.Stat(file); err != nil {
+		if err := mayLookAt(file); err != nil {
+			return nil, nil, err
+		}
+		if absent(file) {
 			return nil, nil, hub.Errorf(hub.CodeNotFound, "There is no hub in %s yet. Start it once, or name its directory with --data-dir.", cfg.DataDir)
 		}
 		lock, err := lockDataDir(cfg.DataDir)
@@ -160,6 +165,18 @@ func (p *program) openAlone(ctx context.Context, cfg *config.Config) (st *store.
 		return nil, nil, err
 	}
 	return st, unlock, nil
+}
+
+// mayLookAt refuses a file of the hub that this user may not even look for. It may well be
+// there, so who is told that it is not would start a second hub elsewhere.
+func mayLookAt(file string) error {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrPermission) {
+		return &hub.Error{
+			Code: hub.CodeForbidden, Cause: err,
+			Message: fmt.Sprintf("This user may not enter the hub's data directory %s. Run this as the hub's own user.", filepath.Dir(file)),
+		}
+	}
+	return nil
 }
 
 // guessPublic is the UI's address as far as the configuration tells it.
