@@ -58,6 +58,7 @@ func checks() []check {
 		{"data directory", checkDataDir},
 		{"disk", checkDisk},
 		{"master key", checkMasterKey},
+		{"certificate", checkCertificate},
 		{"listeners", checkListeners},
 		{"public URL", checkPublicURL},
 		{"database", checkDatabase},

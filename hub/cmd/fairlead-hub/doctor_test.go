@@ -131,6 +131,20 @@ func TestStrangersAreToldThatTheyAre(t *testing.T) {
 	})
 }
 
+// What a start ends on is found before: the certificate, and the port of the metrics.
+func TestDoctorLooksAtCertificateAndMetrics(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	defer l.Close()
+	file := filepath.Join(dir, "hub.yaml")
+	ok(t, os.WriteFile(file, []byte("metrics:\n  listen: "+l.Addr().String()+"\n"), 0o600))
+	args := []string{"--data-dir", dir, "--http", "127.0.0.1:0", "--gateway", "127.0.0.1:0"}
+	says(t, exitOther, nil, append(args, "--config", file), "fail|listeners|"+l.Addr().String()+" is in use")
+	says(t, exitOther, nil, append(args, "--tls-cert", file, "--tls-key", file), "fail|certificate|cannot be used")
+}
+
 func TestDoctorOnPostgres(t *testing.T) {
 	t.Parallel()
 	server := storetest.StartServer(t)

@@ -97,16 +97,32 @@ func checkMasterKey(ctx context.Context, cfg *config.Config) []finding {
 	return []finding{fine("%s is readable, by its owner alone", path)}
 }
 
+// checkCertificate loads the certificate that people are shown, as the hub would.
+func checkCertificate(_ context.Context, cfg *config.Config) []finding {
+	if cfg.TLS.Cert == "" {
+		return nil
+	}
+	if _, err := readCertificate(cfg.TLS); err != nil {
+		return []finding{failed(err)}
+	}
+	return []finding{fine("%s and its key belong together", cfg.TLS.Cert)}
+}
+
 // checkListeners tries to listen where the hub would, for a moment.
 func checkListeners(ctx context.Context, cfg *config.Config) []finding {
 	answer := askWhetherHubRuns(ctx, cfg.DataDir)
+	var found []finding
 	if cfg.OnePort() {
-		return []finding{checkListener(ctx, "UI, API and the gateway", cfg.HTTP, "--http and --gateway", answer)}
+		found = append(found, checkListener(ctx, "UI, API and the gateway", cfg.HTTP, "--http and --gateway", answer))
+	} else {
+		found = append(found,
+			checkListener(ctx, "UI and API", cfg.HTTP, "--http", answer),
+			checkListener(ctx, "the gateway", cfg.Gateway, "--gateway", answer))
 	}
-	return []finding{
-		checkListener(ctx, "UI and API", cfg.HTTP, "--http", answer),
-		checkListener(ctx, "the gateway", cfg.Gateway, "--gateway", answer),
+	if cfg.Metrics.Listen != "" {
+		found = append(found, checkListener(ctx, "the metrics", cfg.Metrics.Listen, "metrics.listen", answer))
 	}
+	return found
 }
 
 // checkListener judges an address by whether a hub runs: answer is nil when one does.
