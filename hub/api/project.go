@@ -60,7 +60,7 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 	if err := checkRoutes(in.Body.Routes); err != nil {
 		return nil, err
 	}
-	if err := s.checkSettings(in.Body.Settings); err != nil {
+	if err := s.checkSettings(in.Body.Settings, nil); err != nil {
 		return nil, err
 	}
 	p := &hub.Project{
@@ -111,7 +111,7 @@ func (s *server) changeProject(ctx context.Context, in *changeProjectInput) (*ta
 		p.Description = *in.Body.Description
 	}
 	if in.Body.Settings != nil {
-		if err := s.checkSettings(*in.Body.Settings); err != nil {
+		if err := s.checkSettings(*in.Body.Settings, p.Settings); err != nil {
 			return nil, err
 		}
 		p.Settings = *in.Body.Settings

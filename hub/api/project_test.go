@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/api"
 	"github.com/fairlead/fairlead/hub/api/apitest"
 	"github.com/fairlead/fairlead/hub/rundeck"
@@ -33,6 +34,18 @@ func TestProjects(t *testing.T) {
 	if len(p.Errors) != 1 || p.Errors[0].Path != "body.routes[0].filter" {
 		t.Errorf("errors %+v", p.Errors)
 	}
+
+	anyRevision := http.Header{"If-Match": {"*"}}
+	p = wrong(t, h, 400, "steps", call{method: "PATCH", path: "/api/v1/projects/web", body: `{"settings":{"ssh-key-storage-path":"keys//web","sudo-password-storage-path":"keys/${node.name}"}}`, header: anyRevision})
+	if len(p.Errors) != 1 || p.Errors[0].Path != "body.settings.ssh-key-storage-path" {
+		t.Errorf("errors %+v", p.Errors)
+	}
+	wrong(t, h, 400, "steps", call{method: "POST", path: "/api/v1/projects", body: `{"name":"other","settings":{"ssh-key-storage-path":"deploy"}}`})
+	// What an older hub took stays, and is in nobody's way.
+	if err := h.Store.CreateProject(t.Context(), &hub.Project{OrganisationID: hub.DefaultOrganisationID, Name: "old", Settings: map[string]string{"ssh-key-storage-path": "deploy"}}); err != nil {
+		t.Fatal(err)
+	}
+	get[api.Project](t, h, 200, call{method: "PATCH", path: "/api/v1/projects/old", body: `{"settings":{"ssh-key-storage-path":"deploy","schedule-enabled":"false"}}`, header: anyRevision})
 
 	if a := do(t, h, call{method: "DELETE", path: "/api/v1/projects/web", header: http.Header{"If-Match": {"*"}}}); a.status != 204 {
 		t.Errorf("delete: %d %s", a.status, a.body)

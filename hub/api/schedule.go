@@ -2,11 +2,15 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/cron"
+	"github.com/fairlead/fairlead/hub/rundeck"
 	"github.com/fairlead/fairlead/hub/schedule"
 	"github.com/fairlead/fairlead/hub/store"
 )
@@ -186,8 +190,12 @@ func (s *server) setPaused(ctx context.Context, in *JobPath, paused bool, action
 	return &body[Schedule]{toSchedule(f, nobody, s.Store.Now())}, nil
 }
 
-// checkSettings refuses settings of a project that its schedules or retention could not go by.
-func (s *server) checkSettings(settings map[string]string) error {
+// keyPathSuffix ends the names of settings that name a key.
+const keyPathSuffix = "-storage-path"
+
+// checkSettings refuses settings of a project, in place of those before, that its schedules,
+// retention or steps could not go by.
+func (s *server) checkSettings(settings, before map[string]string) error {
 	var wrong []hub.FieldError
 	if zone := settings[hub.SettingTimeZone]; zone != "" {
 		if _, err := cron.LoadZone(zone); err != nil {
@@ -203,5 +211,23 @@ func (s *server) checkSettings(settings map[string]string) error {
 	for _, w := range unread {
 		wrong = append(wrong, hub.FieldError{Path: "body.settings." + w.Path, Message: w.Message})
 	}
-	return hub.Invalid("The project's settings hold a value that its schedules or its retention cannot go by.", wrong)
+	wrong = append(wrong, wrongKeyPaths(settings, before)...)
+	return hub.Invalid("The project's settings hold a value that its schedules, its retention or its steps cannot go by.", wrong)
+}
+
+// wrongKeyPaths tells which settings name what can be no key's path. One that was there
+// before stays: an older hub took it, and it must not be in the way of who wants to stop
+// the project's schedules.
+func wrongKeyPaths(settings, before map[string]string) []hub.FieldError {
+	var wrong []hub.FieldError
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		path := settings[name]
+		if !strings.HasSuffix(name, keyPathSuffix) || path == before[name] {
+			continue
+		}
+		if why := rundeck.NoKey(path); why != "" {
+			wrong = append(wrong, hub.FieldError{Path: "body.settings." + name, Message: why})
+		}
+	}
+	return wrong
 }

@@ -59,8 +59,8 @@ func NodeWarnings(nodes []hub.Node, settings map[string]string) []hub.FieldError
 // placeholder stands for what is only known of a node: ${node.name}.
 var placeholder = regexp.MustCompile(`\$\{[a-z.]+\}`)
 
-// noKey says why a path can be no key's; "" if it can.
-func noKey(path string) string {
+// NoKey says why a path that a node or project names can be no key's; "" if it can.
+func NoKey(path string) string {
 	if path == "" {
 		return ""
 	}
@@ -76,7 +76,7 @@ func noEffect(name string, node *hub.Node, settings map[string]string) string {
 	setting := func(name string) string { return strings.ToLower(cmp.Or(node.Attributes[name], settings[name])) }
 	const unsupported = "not supported yet: it has no effect"
 	if strings.HasSuffix(name, "-storage-path") {
-		return noKey(node.Attributes[name])
+		return NoKey(node.Attributes[name])
 	}
 	if asIs, known := unheeded[name]; known {
 		if slices.Contains(asIs, setting(name)) {
