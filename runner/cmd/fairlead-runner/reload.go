@@ -69,7 +69,9 @@ func (p *program) startSuccessor() (*successor, error) {
 		return strings.HasPrefix(pair, takeoverFD+"=")
 	}), takeoverFD+"=3")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	_ = theirs.Close() // or a new process that ended would be waited for, since its end of the socket lived on here
+	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("starting %s: %w", p.self, err)
 	}
