@@ -150,7 +150,7 @@ func archiveVerify(ctx context.Context, st *store.Store, p *output.Packer, execu
 		return err
 	}
 	if bad > 0 {
-		return hub.Errorf(hub.CodeInternal, "%d of %d archived logs are not as they were archived. Restore those objects from a copy.", bad, checked)
+		return hub.Errorf(hub.CodeInternal, "%d of %d archived logs could not be read as they were archived; each is told above. Restore from a copy what is gone or was changed; put right an archive that is not known or does not answer, and verify again.", bad, checked)
 	}
 	tell("%d archived logs are as they were archived.", checked)
 	return nil

@@ -4,6 +4,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/store/storetest"
 )
 
 // The commands work by a hub that runs, and without one.
@@ -37,4 +40,12 @@ func TestArchiveCommands(t *testing.T) {
 	asked()
 	h.end()
 	asked()
+
+	// Of an archive that is not configured nobody can say that it lost anything.
+	storetest.Exec(t, store.Config{Path: filepath.Join(dir, "fairlead.db")}, `INSERT INTO log_archive (attempt_id, execution_id, state, archive, path, sha256, changed_at, ended_at)
+		VALUES ('a', 'e', 'archived', 's3://elsewhere', 'p', zeroblob(32), 0, 0)`)
+	code, out, errs := command(t, environ, "archive", "--data-dir", dir, "verify")
+	if code != exitOther || !strings.Contains(out, "archive.other.url") || !strings.Contains(errs, "1 of 1 archived logs could not be read") || !strings.Contains(errs, "an archive that is not known") {
+		t.Errorf("an archive that is not known: %d\n%s%s", code, out, errs)
+	}
 }
