@@ -67,15 +67,15 @@ func (h *holding) deliver(link *session.Link, now time.Time) time.Time {
 	}
 	result, closed := h.task.Result()
 	for {
-		limitN, limitB := wire.MaxStepsRecords, wire.MaxStepsBytes
 		if closed {
-			limitB = wire.MaxResultTail
+			records, before, total := h.disk.Records(t.sent, wire.MaxStepsRecords, wire.MaxResultTail)
+			if t.sent+uint64(len(records)) == total {
+				h.sendResult(link, result, records, before)
+				return time.Time{}
+			}
 		}
-		records, before, total := h.disk.Records(t.sent, limitN, limitB)
-		if closed && t.sent+uint64(len(records)) == total {
-			h.sendResult(link, result, records, before)
-			return time.Time{}
-		}
+		// Also ahead of a result by so much: one record may be longer than a result takes along.
+		records, before, _ := h.disk.Records(t.sent, wire.MaxStepsRecords, wire.MaxStepsBytes)
 		if len(records) == 0 {
 			return time.Time{}
 		}
