@@ -3,8 +3,10 @@ package runner_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
+	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
 	"github.com/fairlead/fairlead/runner/task"
 )
@@ -27,6 +29,34 @@ func TestARecordThatNoResultTakesAlong(t *testing.T) {
 		h.untilClosed(a)
 		if got := a.ends()[[3]uint32{0, 0, 1}]; len(got.GetData()) != len(data) {
 			t.Errorf("%d values arrived, want %d: %s", len(got.GetData()), len(data), got.GetMessage())
+		}
+	})
+}
+
+// What a node says of a command's end is whatever bytes it likes, and as many.
+func TestEndThatANodeTellsInStrangeBytes(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.script = func(_ context.Context, c *task.Command, _ task.Output) task.End {
+			if c.Node.GetName() == "n1" {
+				return succeeded()
+			}
+			return task.End{
+				Outcome: runnerv1.Outcome_OUTCOME_FAILED, EndProven: true, Reason: "signal",
+				Signal: "\xff", Message: "n0: ended by \xff" + strings.Repeat("!", 1<<20),
+			}
+		}
+		w.boot(h)
+		s := spec(2, 1)
+		s.Keepgoing = true
+		a := h.offer("a1", s)
+		h.untilClosed(a)
+		e := a.ends()[[3]uint32{0, 0, 1}]
+		if e.GetOutcome() != runnerv1.Outcome_OUTCOME_FAILED || !strings.HasPrefix(e.GetMessage(), "n0: ended by \ufffd!") {
+			t.Errorf("n0 ended %v %q: %.100s", e.GetOutcome(), e.GetReason(), e.GetMessage())
+		}
+		if e := a.ends()[[3]uint32{1, 0, 1}]; e.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED {
+			t.Errorf("n1 ended %v", e)
 		}
 	})
 }

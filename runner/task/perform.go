@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fairlead/fairlead/proto/failpoint"
@@ -324,7 +325,20 @@ func endedRecord(c Cell, e End, m *mask.Masker) *runnerv1.Ended {
 		e.Message += fmt.Sprintf(" Its captured values were left out: they have %d bytes, at most %d are kept.", size, wire.MaxRecordData)
 	}
 	return &runnerv1.Ended{
-		Cell: cellRecord(c), Outcome: e.Outcome, Code: e.Code, Exited: e.Exited, Signal: e.Signal, Reason: e.Reason,
-		Message: m.Text(e.Message), EndProven: e.EndProven, NotStarted: e.NotStarted, Data: e.Data, NewHostKey: e.NewHostKey, Printed: e.Printed,
+		Cell: cellRecord(c), Outcome: e.Outcome, Code: e.Code, Exited: e.Exited, Signal: recordable(e.Signal), Reason: e.Reason,
+		Message: recordable(m.Text(e.Message)), EndProven: e.EndProven, NotStarted: e.NotStarted, Data: e.Data, NewHostKey: e.NewHostKey, Printed: e.Printed,
 	}
+}
+
+// maxText is how much of what a node says goes into a record: the hub shows no more.
+const maxText = 8 << 10
+
+// recordable makes a text that may hold a node's own words fit for a record: one that is
+// not UTF-8 cannot be encoded, and one without end could not be sent. Either would be the
+// end of the whole attempt.
+func recordable(text string) string {
+	if len(text) > maxText {
+		text = text[:maxText]
+	}
+	return strings.ToValidUTF8(text, "\ufffd")
 }
