@@ -2,8 +2,10 @@ package runner_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
@@ -57,6 +59,60 @@ func TestEndThatANodeTellsInStrangeBytes(t *testing.T) {
 		}
 		if e := a.ends()[[3]uint32{1, 0, 1}]; e.GetOutcome() != runnerv1.Outcome_OUTCOME_SUCCEEDED {
 			t.Errorf("n1 ended %v", e)
+		}
+	})
+}
+
+// loseASync returns what has the next sync of the journal fail.
+func loseASync(w *world) (lose func()) {
+	var losing atomic.Bool
+	w.fs.SetHook(func(op, name string) error {
+		if op == "sync" && strings.HasPrefix(name, "journal/") && losing.CompareAndSwap(true, false) {
+			return errors.New("input/output error")
+		}
+		return nil
+	})
+	return func() { losing.Store(true) }
+}
+
+// Nobody waits for the sync of an attempt's last records: when that fails, what the
+// command did is not known any more, and the hub is told so.
+func TestLastRecordsThatTheDiskLost(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		lose := loseASync(w)
+		w.script = func(context.Context, *task.Command, task.Output) task.End {
+			lose()
+			return succeeded()
+		}
+		w.boot(h)
+		a := h.offer("a1", spec(1, 1))
+		h.untilClosed(a)
+		if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_UNKNOWN {
+			t.Errorf("outcome %v", got)
+		}
+	})
+}
+
+// A retry that was due before the disk lost the try's end does not come: nothing of the
+// attempt may start any more.
+func TestNothingStartsBehindWhatTheDiskLost(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		lose := loseASync(w)
+		w.script = func(_ context.Context, c *task.Command, _ task.Output) task.End {
+			if c.Cell.Try == 1 {
+				lose()
+			}
+			return task.End{Outcome: runnerv1.Outcome_OUTCOME_FAILED, Exited: true, Code: 1, EndProven: true}
+		}
+		w.boot(h)
+		s := spec(1, 1)
+		s.Steps[0].Retries, s.Steps[0].RetryDelayMs = 1, 10_000
+		a := h.offer("a1", s)
+		h.until("the attempt is closed", func() bool { return a.state == "closed" })
+		if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_UNKNOWN || w.started("n0/s0") != 1 {
+			t.Errorf("outcome %v, started %d times", got, w.started("n0/s0"))
 		}
 	})
 }

@@ -127,6 +127,17 @@ func (a *Attempt) waitFor(t ticket, upTo uint64) error {
 	return nil
 }
 
+// Wait returns when the disk has all records; an error says that it lost some.
+func (a *Attempt) Wait() error {
+	a.mu.Lock()
+	upTo, last := uint64(len(a.records)), ticket(0)
+	if upTo > 0 {
+		last = a.records[upTo-1].ticket
+	}
+	a.mu.Unlock()
+	return a.waitFor(last, upTo)
+}
+
 // push takes a record into memory.
 func (a *Attempt) push(data []byte, t ticket) {
 	a.records = append(a.records, record{data: data, before: a.hash, ticket: t})

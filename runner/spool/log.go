@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -29,8 +30,8 @@ type segmentLog struct {
 	dir string
 	max int64 // size at which a new segment is begun
 	log *slog.Logger
-	// synced is called after each sync that took something, failed with the keys of
-	// what a failed sync took. Both without mu.
+	// synced is called after each sync, failed before it with the keys of what a failed
+	// sync took. Both without mu.
 	synced func()
 	failed func(keys []string, err error)
 	// full is called without mu when there is no space; it returns whether space was made.
@@ -282,31 +283,31 @@ func (l *segmentLog) syncOnce() bool {
 	l.mu.Unlock()
 
 	err := l.sync(dirty, dirDirty)
+	if err != nil {
+		l.fail(after, upTo, keys, err)
+	}
 	l.mu.Lock()
 	l.stored = upTo
 	for _, s := range dirty {
 		s.syncing = false
 	}
-	if err != nil {
-		l.failures = append(l.failures, failure{after, upTo, fmt.Errorf("%w: %w", ErrBroken, err)})
-		if begin := l.begin(l.active().number + 1); begin != nil {
-			l.log.Error("no new segment after a failed sync", "dir", l.dir, "error", begin)
-		}
-	}
 	l.cond.Broadcast()
 	l.mu.Unlock()
-	if err != nil {
-		l.log.Error("sync failed", "dir", l.dir, "error", err)
-		names := make([]string, 0, len(keys))
-		for key := range keys {
-			names = append(names, key)
-		}
-		slices.Sort(names)
-		l.failed(names, err)
-		return true
-	}
 	l.synced()
 	return true
+}
+
+// fail tells what a failed sync took, before anybody who waited for it goes on: what they
+// look at then must be what the disk can vouch for.
+func (l *segmentLog) fail(after, upTo ticket, keys map[string]struct{}, err error) {
+	l.mu.Lock()
+	l.failures = append(l.failures, failure{after, upTo, fmt.Errorf("%w: %w", ErrBroken, err)})
+	if begin := l.begin(l.active().number + 1); begin != nil {
+		l.log.Error("no new segment after a failed sync", "dir", l.dir, "error", begin)
+	}
+	l.mu.Unlock()
+	l.log.Error("sync failed", "dir", l.dir, "error", err)
+	l.failed(slices.Sorted(maps.Keys(keys)), err)
 }
 
 func (l *segmentLog) sync(dirty []*segment, dirDirty bool) error {

@@ -218,7 +218,6 @@ func (s *Store) drop(a *Attempt, unacknowledged int64) {
 // journalFailed freezes the attempts whose records a failed sync took.
 func (s *Store) journalFailed(keys []string, err error) {
 	s.freezeAll(keys, "the disk failed to sync the journal")
-	s.progress()
 	if s.c.Broken != nil {
 		s.c.Broken(err)
 	}
@@ -230,7 +229,6 @@ func (s *Store) spoolFailed(keys []string, err error) {
 	for _, key := range keys {
 		s.log.Error("output was lost by the disk", "attempt", key, "error", err)
 	}
-	s.progress()
 	if s.c.Broken != nil {
 		s.c.Broken(err)
 	}

@@ -153,7 +153,10 @@ func (t *Attempt) Run() error {
 		if done {
 			timer.Stop()
 			t.running.Wait()
-			return nil
+			if t.closed() {
+				return nil
+			}
+			continue
 		}
 		if t.ctx.Err() != nil {
 			timer.Stop()
@@ -163,6 +166,20 @@ func (t *Attempt) Run() error {
 		}
 		t.sleep(timer, next)
 	}
+}
+
+// closed reports whether the attempt is over, when its last records are on the disk. If the
+// disk lost them, what they told is to be told anew, as unknown.
+func (t *Attempt) closed() bool {
+	err := t.disk.Wait()
+	if err == nil && t.disk.Closed() {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.log.Error("the disk lost the attempt's end", "error", err)
+	t.freeze()
+	return t.state.closed // lost once more: the next process tells
 }
 
 // sleep waits for whatever may change what is next.

@@ -138,6 +138,9 @@ func (t *Attempt) executor(node *runnerv1.Node) (Executor, error) {
 // cell may not start any more.
 func (t *Attempt) begin(c Cell) bool {
 	t.mu.Lock()
+	if t.mode == Working && t.disk.Frozen() != "" {
+		t.freeze() // what the disk lost may be of a cell that nobody waited for
+	}
 	if t.mode != Working || t.state.barred(int(c.Node)) || t.detached || t.ctx.Err() != nil {
 		t.mu.Unlock()
 		return false
