@@ -208,16 +208,16 @@ func (a *answerer) seen(p []byte) {
 			continue
 		}
 		a.tail = nil
-		if a.refused {
+		// Anything can print what looks like a question. What the text does not call
+		// gets no password. Mostly it is sudo that asks again, in whatever language it said
+		// that the password is wrong: without an answer it would wait for the step's whole time.
+		if a.refused || a.given >= a.sudo.limit {
+			a.refused = true
 			a.write([]byte{4}) // end of input, for a terminal
 			return
 		}
-		// Anything can print what looks like a question. What the text does not call
-		// gets no password.
-		if a.given < a.sudo.limit {
-			a.given++
-			a.write(append(append([]byte(nil), pr.password...), '\n'))
-		}
+		a.given++
+		a.write(append(append([]byte(nil), pr.password...), '\n'))
 		return
 	}
 }

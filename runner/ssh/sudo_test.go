@@ -44,7 +44,7 @@ for try in 1 2 3; do
     [ -z "$stdin" ] && exec 0<&4 4<&-
     exec "$@"
   fi
-  echo "Sorry, try again." >&2
+  echo "${IN_ITS_LANGUAGE:-Sorry, try again.}" >&2
 done
 echo "sudo: 3 incorrect password attempts" >&2
 exit 1
@@ -107,6 +107,10 @@ func TestSudoPassword(t *testing.T) {
 			change: []func(*task.Command){pty, set("ssh-shell", "/bin/bash")}, stdout: "[sudo] password for me: yes\r\n[sudo] password for me: got .\r\n",
 		},
 		{name: "terminal, wrong password", text: "sudo echo yes", change: []func(*task.Command){pty, withPassword("wrong")}, reason: "sudo_password_refused", stdout: "*"},
+		{
+			name: "terminal, wrong password, told in another language", text: "sudo echo yes",
+			change: []func(*task.Command){pty, inGerman, withPassword("wrong")}, reason: "sudo_password_refused", stdout: "*",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
