@@ -23,3 +23,9 @@ func (d *Dispatcher) Refresh(row *hub.Runner) {
 
 // ToRead are the runners whose rows the next tick reads though no row has changed.
 func (d *Dispatcher) ToRead() []string { return d.reg.toRead(false, false) }
+
+// StopsNoted counts the stops that are noted as told to a runner, or as confirmed.
+func (d *Dispatcher) StopsNoted(ref hub.SessionRef) (n int) {
+	d.reg.with(ref, func(r *runnerView) { n = len(r.stopTold) + len(r.stopAcked) })
+	return n
+}

@@ -100,6 +100,31 @@ func TestStopIsToldUntilItIsConfirmed(t *testing.T) {
 	})
 }
 
+// A confirmation that comes behind the attempt's end, or for an attempt that nobody knows,
+// leaves nothing behind: sessions last for months.
+func TestStopConfirmedTooLateIsNotKept(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		e := b.run(job("a"))
+		a := r.claim()
+		b.cancel(e)
+		receive(t, "stop", r.stops)
+		a.started(0, 0)
+		a.ended(0, 0, hub.StatusCancelled)
+		a.finish(hub.StatusCancelled)
+		b.wantEnd(e, hub.StatusCancelled, true)
+		// A tick that had looked before the end may tell of the stop once more.
+		for range 5 {
+			b.d.StopAck(r.ref, a.fence, 0, true)
+			if b.d.StopsNoted(r.ref) == 0 {
+				return
+			}
+			b.later(t)
+		}
+		t.Errorf("%d stops are noted of attempts that are over", b.d.StopsNoted(r.ref))
+	})
+}
+
 func TestOneFailureStopsTheOthers(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		b.routes("a", "b", "c")

@@ -458,9 +458,18 @@ func (d *Dispatcher) heardAgain(ctx context.Context, attempts []string) {
 }
 
 // StopAck notes that a stop is in the runner's journal, or that the attempt had closed
-// before: it is not told again in this session.
+// before: it is not told again in this session. What was not told, or is over, is passed
+// over: a runner may confirm whatever it likes.
 func (d *Dispatcher) StopAck(ref hub.SessionRef, fence hub.Fence, _ int64, _ bool) {
-	d.reg.with(ref, func(r *runnerView) { r.stopAcked[fence.AttemptID] = r.stopTold[fence.AttemptID] })
+	d.reg.with(ref, func(r *runnerView) {
+		told, ok := r.stopTold[fence.AttemptID]
+		switch {
+		case !r.live[fence.AttemptID]:
+			delete(r.stopTold, fence.AttemptID) // told as it ended
+		case ok:
+			r.stopAcked[fence.AttemptID] = told
+		}
+	})
 }
 
 // Forgotten notes that the runner's disk no longer knows the attempt. Rows of attempts
