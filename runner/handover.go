@@ -3,6 +3,8 @@ package runner
 import (
 	"errors"
 	"fmt"
+
+	"github.com/fairlead/fairlead/runner/task"
 )
 
 // HandOver prepares that another process takes over: nothing more is begun here, and the
@@ -31,6 +33,16 @@ func (r *Runner) HandOver() (commands int, err error) {
 		commands += t.HandOver()
 	}
 	return commands, nil
+}
+
+// join has an attempt that was granted behind the look at what there is to hand over begin
+// nothing either. It waits for one that is under way: if that fails, nobody would undo it.
+func (r *Runner) join(t *task.Attempt) {
+	r.leaving.Lock()
+	defer r.leaving.Unlock()
+	if r.handsOver() {
+		t.Drain()
+	}
 }
 
 func (r *Runner) takeBack() {

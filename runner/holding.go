@@ -141,9 +141,7 @@ func (h *holding) grant(link *session.Link, g *runnerv1.Grant) {
 	h.task, h.phase = t, granted
 	stop := h.stop
 	h.mu.Unlock()
-	if h.r.handsOver() {
-		t.Drain() // it came behind the look at what there is to hand over
-	}
+	h.r.join(t)
 	if stop != nil {
 		h.stopNow(link, t, stop)
 	}
