@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -153,17 +155,38 @@ func (s *session) resume(ctx context.Context, fence hub.Fence) {
 // maxSecrets bounds the secrets of one attempt, which must fit into one frame.
 const maxSecrets = 768 << 10
 
+// fitting are the options and as many keys, in the order of their paths, as one frame takes,
+// and how many it does not. A node step that lacks its key fails and says so; refused as a
+// whole, the attempt would be claimed again and again and then be lost, every node unknown.
+func fitting(secrets *hub.Secrets) (told *runnerv1.Secrets, left int) {
+	told = &runnerv1.Secrets{Options: secrets.Options, Keys: make(map[string][]byte, len(secrets.Keys))}
+	size := proto.Size(told)
+	for _, path := range slices.Sorted(maps.Keys(secrets.Keys)) {
+		value := secrets.Keys[path]
+		if size += proto.Size(&runnerv1.Secrets{Keys: map[string][]byte{path: value}}); size > maxSecrets {
+			return told, len(secrets.Keys) - len(told.GetKeys())
+		}
+		told.Keys[path] = value
+	}
+	return told, 0
+}
+
 // seal closes an attempt's secrets for this runner alone; nothing gives nothing.
 func (s *session) seal(ctx context.Context, fence hub.Fence, secrets *hub.Secrets) ([]byte, error) {
 	if secrets == nil || len(secrets.Options) == 0 && len(secrets.Keys) == 0 {
 		return nil, nil
 	}
-	plain, err := proto.Marshal(&runnerv1.Secrets{Options: secrets.Options, Keys: secrets.Keys})
+	told, left := fitting(secrets)
+	if left > 0 {
+		s.g.log.WarnContext(ctx, "granting without some keys: those that the nodes of an attempt need are too large together",
+			"attempt_id", fence.AttemptID, "keys", left, "most_bytes", maxSecrets)
+	}
+	plain, err := proto.Marshal(told)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the secrets of attempt %s: %w", fence.AttemptID, err)
 	}
 	if len(plain) > maxSecrets {
-		return nil, hub.Errorf(hub.CodeExhausted, "The secrets that the nodes of this step need are larger than %d bytes together; let fewer nodes share one step.", maxSecrets)
+		return nil, hub.Errorf(hub.CodeExhausted, "The secure options of this step are larger than %d bytes together.", maxSecrets)
 	}
 	row, err := s.g.st.Runner(ctx, s.id.ID)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"github.com/fairlead/fairlead/hub"
 	"github.com/fairlead/fairlead/hub/ca"
 	"github.com/fairlead/fairlead/hub/dispatch"
+	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/store"
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -285,6 +287,46 @@ func (c *chain) add(t *testing.T, r *runnerv1.Record) {
 		t.Fatal(err)
 	}
 	c.records, c.n, c.hash = append(c.records, raw), c.n+1, wire.NextRecordHash(c.hash, raw)
+}
+
+// Keys of many nodes that are too large together for one frame leave some nodes without
+// theirs, which can say so. They hold up no attempt.
+func TestMoreKeysThanAGrantTakes(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	r := h.enrol()
+	s := h.start(r)
+	ctx := context.Background()
+	var nodes []hub.Node
+	for i := range maxSecrets/keys.MaxValue + 2 {
+		name := fmt.Sprintf("n%02d", i)
+		_, err := h.keys.Set(ctx, org, "keys/project/web/"+name, hub.KeyPassword, bytes.Repeat([]byte{'x'}, keys.MaxValue), "ann")
+		h.must(err)
+		nodes = append(nodes, hub.Node{Name: name, Hostname: name, Attributes: map[string]string{"ssh-password-storage-path": "keys/project/web/" + name}})
+	}
+	_, err := h.st.ReplaceNodes(ctx, h.project.ID, nodes)
+	h.must(err)
+	_, err = h.dispatch.Start(ctx, dispatch.StartRequest{
+		OrganisationID: org, ProjectID: h.project.ID, By: "ann",
+		Definition: &hub.Job{
+			Name: "many", LogLevel: "INFO", Workflow: hub.Workflow{Strategy: hub.StrategyNodeFirst, Steps: []hub.Step{{Exec: "true"}}},
+			Dispatch: hub.Dispatch{Nodes: true, Filter: ".*", ExcludePrecedence: true},
+		},
+	})
+	h.must(err)
+	fence := s.recv().GetOffer().GetFence()
+	s.send(&runnerv1.SessionRequest{Frame: &runnerv1.SessionRequest_Claim{Claim: &runnerv1.Claim{Fence: fence}}})
+	answer := s.recv()
+	if answer.GetGrant() == nil {
+		t.Fatalf("the claim was answered by %v", answer)
+	}
+	plain, err := wire.Open(r.sealing, wire.SealInfo(h.ca.ClusterID(), fence.GetAttemptId()), answer.GetGrant().GetSealedSecrets())
+	h.must(err)
+	secrets := &runnerv1.Secrets{}
+	h.must(proto.Unmarshal(plain, secrets))
+	if n := len(secrets.GetKeys()); n != maxSecrets/keys.MaxValue-1 || len(secrets.GetKeys()["keys/project/web/n00"]) != keys.MaxValue {
+		t.Errorf("%d keys came", n)
+	}
 }
 
 // A job goes through the gateway from offer to result, with a secret that only this

@@ -248,7 +248,7 @@ func (s *settings) secret(c *task.Command, base, defaultOption string) (set bool
 		value, found := c.Keys[path]
 		if !found {
 			return true, nil, notStarted("key_missing", nil,
-				"node %s: the key %s (%s-storage-path) is not in the key storage, or the project may not use it: store it with `fairlead keys set %s`", s.node, path, base, path)
+				"node %s: the key %s (%s-storage-path) is not in the key storage, or the project may not use it: store it with `fairlead keys set %s`; or the keys of the nodes of this step are larger than 768 KiB together: run it on fewer nodes", s.node, path, base, path)
 		}
 		return true, value, nil
 	}
