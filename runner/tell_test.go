@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
@@ -114,5 +115,27 @@ func TestNothingStartsBehindWhatTheDiskLost(t *testing.T) {
 		if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_UNKNOWN || w.started("n0/s0") != 1 {
 			t.Errorf("outcome %v, started %d times", got, w.started("n0/s0"))
 		}
+	})
+}
+
+// On a full disk there is room for the session that has the hub take what fills it.
+func TestSessionOnAFullDisk(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.boot(h)
+		h.until("connected", func() bool { return len(h.streams) == 1 })
+		var space atomic.Bool
+		w.fs.SetHook(func(op, name string) error {
+			if op == "remove" && name == "reserve" {
+				space.Store(true)
+			}
+			if op == "write" && !space.Load() {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		h.cut()
+		a := h.offer("a1", spec(1, 1))
+		h.untilClosed(a)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/fairlead/fairlead/runner/disk"
 )
@@ -63,7 +64,13 @@ func SaveSession(fs disk.FS, s Session) error {
 	if err != nil {
 		return fmt.Errorf("encoding the session: %w", err)
 	}
-	if err := disk.WriteFile(fs, sessionFile, data); err != nil {
+	err = disk.WriteFile(fs, sessionFile, data)
+	if errors.Is(err, syscall.ENOSPC) && fs.Remove(reserveFile) == nil {
+		// Without a session the hub takes no output, and what waits here would fill the disk
+		// for ever.
+		err = disk.WriteFile(fs, sessionFile, data)
+	}
+	if err != nil {
 		return fmt.Errorf("saving the session: %w", err)
 	}
 	return nil
