@@ -166,6 +166,19 @@ func TestRetryWaits(t *testing.T) {
 	}
 }
 
+// The wall clock was set back by a day since the try ended: the retry waits no longer than
+// its delay for that.
+func TestRetryWaitsForNoClock(t *testing.T) {
+	t.Parallel()
+	p := plan(1, 1, 1, func(s *runnerv1.Spec) { s.Steps[0].Retries, s.Steps[0].RetryDelayMs = 1, 5000 })
+	s := NewState(p.Spec)
+	at := time.Now().Add(24 * time.Hour)
+	s.Apply(&runnerv1.Record{Time: at.UnixMicro(), Record: &runnerv1.Record_Ended{Ended: &runnerv1.Ended{Cell: &runnerv1.Cell{Try: 1}, Outcome: bad}}})
+	if d := Next(p, s, Working, nothing); len(d.Start) != 1 || time.Until(d.Start[0].NotBefore) > 5*time.Second {
+		t.Errorf("got %+v", d)
+	}
+}
+
 // Without it the attempt would look again and again while a retry connects.
 func TestNotClosedWhileTheNextTryIsPrepared(t *testing.T) {
 	t.Parallel()

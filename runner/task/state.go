@@ -118,12 +118,19 @@ func (s *State) Apply(r *runnerv1.Record) {
 		if n := int(v.Ended.GetCell().GetNode()); n < len(s.nodes) {
 			s.data.add(s.nodes[n].GetName(), v.Ended.GetData())
 		}
-		s.end(v.Ended, time.UnixMicro(r.GetTime()))
+		s.end(v.Ended, past(r.GetTime()))
 	case *runnerv1.Record_Stopped:
 		s.addStop(v.Stopped.GetScope())
 	case *runnerv1.Record_Closed:
 		s.closed = true
 	}
+}
+
+// past is a time of a record by a clock that nobody sets: a retry that waits from then on
+// must not wait for hours because the wall clock went back.
+func past(micros int64) time.Time {
+	now := time.Now()
+	return now.Add(min(0, time.UnixMicro(micros).Sub(now)))
 }
 
 func (s *State) end(e *runnerv1.Ended, at time.Time) {
