@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,6 +32,7 @@ type survivors struct {
 	never   bool                 // nothing that is looked for had started
 	onEnd   func(task.End)       // told of ends; may be nil
 	forgot  []string
+	left    []string
 	hangs   chan struct{} // nil, or until when nothing can be removed
 	hanging chan struct{} // gets what hangs
 }
@@ -54,6 +58,8 @@ func (s *survivors) Reattach(_ context.Context, c *task.Command, from task.Offse
 	s.options = c.Options["pw"]
 	return &survivor{s: s, c: c, offset: from.Last(), again: true}, !s.never, nil
 }
+
+func (s *survivors) Left() []string { return s.left }
 
 func (s *survivors) Forget(ctx context.Context, id string) error {
 	s.mu.Lock()
@@ -213,6 +219,32 @@ func TestReattached(t *testing.T) {
 		x.finish(t, "second\n", "before\nhalf of a line\nafter\nsecond\n")
 		x.s.untilForgotten(x.h)
 	})
+}
+
+// A runner that ended between the hub's acknowledgement of an attempt and its own cleaning
+// up has the next one do that, and leave alone what is still held.
+func TestLeftByARunnerThatEnded(t *testing.T) {
+	t.Parallel()
+	handover := t.TempDir()
+	if err := os.Mkdir(filepath.Join(handover, "given.0.0.1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w, h := newWorld(t), newFakeHub(t)
+	s := newSurvivors(w)
+	p := w.boot(h, local(s))
+	h.offer("a1", localSpec())
+	w.untilStarted("n0/s0")
+	p.kill()
+	s.left = []string{"a1", "gone"}
+	p = w.boot(h, local(s), func(c *runner.Config) { c.Handover = handover })
+	s.untilForgotten(h)
+	p.term() // waits for what it has begun
+	if slices.Sort(s.forgot); !slices.Equal(s.forgot, []string{"given", "gone"}) {
+		t.Errorf("forgot %v", s.forgot)
+	}
+	if left, _ := os.ReadDir(handover); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
 }
 
 // Nodes on which something is to be removed, and that do not answer, hold up neither the

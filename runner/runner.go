@@ -170,6 +170,11 @@ func (r *Runner) load() error {
 	if err != nil {
 		r.log.Warn("what is left of earlier attempts' log filters could not be removed", "error", err)
 	}
+	for _, id := range r.host.Left() {
+		if r.holdings[id] == nil {
+			r.spawn(func() { r.cleanUp(id) })
+		}
+	}
 	if n := len(r.holdings); n > 0 {
 		r.log.Info("attempts of an earlier process", "count", n)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,7 @@ type Executor struct {
 var (
 	_ task.Executor   = (*Executor)(nil)
 	_ task.Reattacher = (*Executor)(nil)
+	_ task.Leaver     = (*Executor)(nil)
 )
 
 const defaultWarmFor = time.Minute
@@ -242,6 +244,14 @@ func (e *Executor) loadLocked() {
 			e.cells[parts[0]] = append(e.cells[parts[0]], entry.Name())
 		}
 	}
+}
+
+// Left implements task.Leaver.
+func (e *Executor) Left() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.loadLocked()
+	return slices.Collect(maps.Keys(e.cells))
 }
 
 // Forget removes what is left of an attempt's commands; one that still runs is kept and

@@ -657,8 +657,12 @@ func TestDirectoriesAreUsedAgain(t *testing.T) {
 	if end, _ := run(t, next, newCommand("true")); end.Outcome != succeeded {
 		t.Errorf("got %+v", end)
 	}
-	if entries, _ := os.ReadDir(e.config.Dir); len(entries) != 1 {
-		t.Errorf("got %v", entries)
+	entries, _ := os.ReadDir(e.config.Dir)
+	if len(entries) != 1 {
+		t.Fatalf("got %v", entries)
+	}
+	if left := newExecutor(t, e.config.Dir).Left(); len(left) != 1 || !strings.HasPrefix(entries[0].Name(), left[0]+".") {
+		t.Errorf("left %v of %v", left, entries)
 	}
 }
 

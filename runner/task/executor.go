@@ -141,6 +141,14 @@ type Reattacher interface {
 	Forget(ctx context.Context, attemptID string) error
 }
 
+// Leaver is an executor that has something lie on this host from a command's start until its
+// attempt is forgotten.
+type Leaver interface {
+	// Left are the attempts of which something lies here. A process that ended just after
+	// the hub had acknowledged one has not forgotten it.
+	Left() []string
+}
+
 // Cleaner is an executor that has something lie on a node until its command ends.
 type Cleaner interface {
 	// Clean removes what an earlier process of this runner left of a cell, unless the

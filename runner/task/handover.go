@@ -2,9 +2,11 @@ package task
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fairlead/fairlead/runner/stepdir"
@@ -115,6 +117,27 @@ func (h *Host) WaitHandedOver() { h.kept.Wait() }
 // names no place outside.
 func (h *Host) handoverDir(attemptID string, c Cell) string {
 	return filepath.Join(h.Handover, url.PathEscape((&Command{AttemptID: attemptID, Cell: c}).Name()))
+}
+
+// Left are the attempts of which an executor has something lie here, or a command that was
+// handed over.
+func (h *Host) Left() []string {
+	found := map[string]bool{}
+	for _, e := range h.Executors {
+		if x, ok := e.(Leaver); ok {
+			for _, id := range x.Left() {
+				found[id] = true
+			}
+		}
+	}
+	dirs, _ := os.ReadDir(h.Handover) // there is none before the first is handed over
+	for _, dir := range dirs {
+		name, _, _ := strings.Cut(dir.Name(), ".")
+		if id, err := url.PathUnescape(name); err == nil {
+			found[id] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 // ForgetHandedOver removes what is left of an attempt's commands that were handed over.
