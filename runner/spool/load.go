@@ -15,15 +15,22 @@ type loader struct {
 	// orphans own frames of segments but are not open: settled, or known to nobody.
 	orphans map[string]struct{}
 	damaged map[string]struct{}
+	// later are those that are open and of which a later build wrote what this one cannot read.
+	later map[string]struct{}
 }
 
+var errLater = errors.New("the data directory holds entries of a kind that this build of the runner does not know, so a later build has used it and has not ended what it began: start that build again, or a later one")
+
 func (s *Store) load() error {
-	l := &loader{s: s, orphans: map[string]struct{}{}, damaged: map[string]struct{}{}}
+	l := &loader{s: s, orphans: map[string]struct{}{}, damaged: map[string]struct{}{}, later: map[string]struct{}{}}
 	if err := s.journal.open(l.journalFrame, l.journalDamage); err != nil {
 		return err
 	}
 	if err := s.spool.open(l.chunkFrame, func(*segment, damage) {}); err != nil {
 		return err
+	}
+	if len(l.later) > 0 {
+		return errLater
 	}
 	for key := range l.orphans {
 		if s.attempts[key] == nil {
@@ -58,16 +65,20 @@ func (l *loader) journalFrame(seg *segment, f frame, offset int) {
 	}
 	switch f.kind {
 	case kindRecord:
-		a.loadRecord(f.payload)
+		if a.loadRecord(f.payload) {
+			l.later[f.key] = struct{}{}
+		}
 	case kindDeclined:
 		a.declined = true
 	case kindCut:
 		a.loadCut(f.payload)
 	case kindSettled:
 		delete(l.s.attempts, f.key)
+		delete(l.later, f.key)
 		l.orphans[f.key] = struct{}{}
 	default:
-		l.s.log.Error("a journal frame of an unknown kind", "kind", f.kind, "offset", offset)
+		l.s.log.Error("a journal frame of an unknown kind", "attempt", f.key, "kind", f.kind, "offset", offset)
+		l.later[f.key] = struct{}{}
 	}
 }
 
@@ -98,23 +109,25 @@ func parseOffer(b []byte) (*runnerv1.Fence, *runnerv1.Spec, error) {
 	return fence, spec, nil
 }
 
-func (a *Attempt) loadRecord(payload []byte) {
+// loadRecord takes a record; unknown is one of a kind that this build does not know.
+func (a *Attempt) loadRecord(payload []byte) (unknown bool) {
 	n, size := binary.Uvarint(payload)
 	next := uint64(len(a.records))
 	if size <= 0 || n > next {
 		a.gap = true
 	}
 	if a.gap || n < next {
-		return
+		return false
 	}
 	data := append([]byte(nil), payload[size:]...)
 	r := &runnerv1.Record{}
 	if proto.Unmarshal(data, r) != nil {
 		a.gap = true
-		return
+		return false
 	}
 	a.push(data, 0)
 	a.closed = a.closed || r.GetClosed() != nil
+	return r.GetRecord() == nil
 }
 
 // loadCut voids records that a failed sync may or may not have left on disk.

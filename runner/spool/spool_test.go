@@ -554,3 +554,26 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
+
+// A runner that was put back to an earlier build does not go on with what it cannot read, and
+// minds nothing that is over.
+func TestJournalOfALaterBuild(t *testing.T) {
+	t.Parallel()
+	record := []byte{0, 0xfa, 0x06, 0} // number 0, and a field 111 that no Record has
+	for name, f := range map[string]frame{
+		"a frame": {kindChunk + 1, "a", nil}, "a record": {kindRecord, "a", record},
+	} {
+		fs := memdisk.New()
+		s, stop := open(t, fs, Config{})
+		a := offer(t, s, "a")
+		if _, _, _, err := s.journal.append(f, true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(fs, Config{}); !errors.Is(err, errLater) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		a.Settle()
+		stop()
+		open(t, fs, Config{})
+	}
+}
