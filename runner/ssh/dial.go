@@ -111,6 +111,7 @@ func (e *Executor) dial(ctx context.Context, t *target, h *hop, via *connection)
 		ClientVersion:     clientVersion,
 		HostKeyAlgorithms: e.algorithms(h),
 		HostKeyCallback: func(_ string, remote net.Addr, key xssh.PublicKey) error {
+			key = e.bare(h, remote, key)
 			isNew, err := e.verify(h, remote, key)
 			if err == nil && isNew {
 				err = e.learn(h, remote, key)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -85,11 +86,34 @@ func (s *settings) hostRules(name string, texts []string) (hostRules, error) {
 			for _, o := range options {
 				ca = ca || o == "cert-authority"
 			}
+			if !ca {
+				key = plain(key)
+			}
 			r.known = append(r.known, hostKey{key: key, ca: ca})
 			rest = bytes.TrimSpace(after)
 		}
 	}
 	return r, nil
+}
+
+// plain is the key without the certificate that says whose it is.
+func plain(key xssh.PublicKey) xssh.PublicKey {
+	if cert, ok := key.(*xssh.Certificate); ok {
+		return cert.Key
+	}
+	return key
+}
+
+// bare is a key that a hop presented as it is to be known: with its certificate only where an
+// authority for that is known. Certificates are renewed, some every day, and the key stays.
+func (e *Executor) bare(h *hop, remote net.Addr, key xssh.PublicKey) xssh.PublicKey {
+	if slices.ContainsFunc(h.rules.known, func(k hostKey) bool { return k.ca }) {
+		return key
+	}
+	if state, err := e.known.check(h.address, remote, key); err != nil || state == keyKnown {
+		return key
+	}
+	return plain(key)
 }
 
 // verify decides about a key that a hop presented. isNew tells that nobody knew one.
@@ -158,7 +182,7 @@ func describe(key xssh.PublicKey) string {
 // allows reports whether the rules' own keys or authorities vouch for key.
 func (r *hostRules) allows(address string, remote net.Addr, key xssh.PublicKey) bool {
 	for _, known := range r.known {
-		if !known.ca && bytes.Equal(known.key.Marshal(), key.Marshal()) {
+		if !known.ca && bytes.Equal(known.key.Marshal(), plain(key).Marshal()) {
 			return true
 		}
 	}

@@ -304,6 +304,32 @@ func TestHostCA(t *testing.T) {
 	}
 }
 
+// Where no authority is known, a host certificate is nothing but its key: it is renewed, and
+// the node must not be taken for another then.
+func TestHostCertificateThatIsRenewed(t *testing.T) {
+	t.Parallel()
+	caPrivate, _ := newKeyPair(t)
+	ca, err := xssh.ParsePrivateKey(caPrivate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startSSHD(t)
+	known := []string(nil)
+	for serial := range uint64(2) {
+		cert := &xssh.Certificate{Key: s.hostKey, Serial: serial, CertType: xssh.HostCert, ValidBefore: xssh.CertTimeInfinity}
+		if err := cert.SignCert(strings.NewReader(strings.Repeat("r", 4096)), ca); err != nil {
+			t.Fatal(err)
+		}
+		certified := startSSHDWithKeyOf(t, s, cert)
+		end, _ := run(t, newExecutor(t), certified.command("true", func(c *task.Command) { c.Node.HostKeys = known }))
+		if end.Outcome != succeeded || known == nil && end.NewHostKey != authorizedKey(s.hostKey) {
+			t.Errorf("got %+v, want the host key %s", end, authorizedKey(s.hostKey))
+		}
+		// As an earlier build, or a person, may have noted it.
+		known = []string{authorizedKey(cert)}
+	}
+}
+
 // startSSHDWithKeyOf starts a server that shows a certificate for the other's key.
 func startSSHDWithKeyOf(t *testing.T, s *sshd, cert *xssh.Certificate) *sshd {
 	t.Helper()
