@@ -53,6 +53,7 @@ test("characters that hide or turn text are shown", () => {
     { text: "␇", mark: true },
   ]);
   expect(visible("tab\tstays, so do ä and 日本 and 👍")).toHaveLength(1);
+  expect(visible("done ✔\ufe0f by 👩\u200d🔧, می\u200cخواهم")).toHaveLength(1);
 });
 
 test("markup stays text", () => {

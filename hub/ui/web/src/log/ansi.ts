@@ -2,6 +2,7 @@
 // terminal would act on taken out, and characters that cannot be seen made visible.
 
 import Anser from "anser";
+import { seen } from "../base/shown";
 
 export interface Span {
   text: string;
@@ -33,6 +34,7 @@ export function visible(text: string, style: Omit<Span, "text" | "mark"> = {}): 
   const spans: Span[] = [];
   let from = 0;
   for (const match of text.matchAll(hidden)) {
+    if (seen(text, match.index)) continue;
     if (match.index > from) spans.push({ ...style, text: text.slice(from, match.index) });
     spans.push({ ...style, text: picture(match[0]), mark: true });
     from = match.index + match[0].length;
