@@ -114,7 +114,7 @@ export function Matrix({
           {t("matrix.node")}
         </div>
         {steps.map((step) => (
-          <Tooltip key={step.position} label={`${stepName(step)} ${step.label}`} maw={420} multiline>
+          <Tooltip key={step.position} label={shown(`${stepName(step)} ${step.label}`)} maw={420} multiline>
             <div
               className="matrix-cell"
               role="columnheader"

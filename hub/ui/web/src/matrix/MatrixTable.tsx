@@ -5,6 +5,7 @@ import { Bdi } from "../base/Bdi";
 import { Icon } from "../base/icons";
 import { Elapsed } from "../base/parts";
 import { StatusText } from "../base/Status";
+import { shown } from "../base/shown";
 import { Since, type WaitingFor, waitOf } from "../base/Wait";
 import { t } from "../text/t";
 import { cellOf, cellStatus, stepName } from "./grid";
@@ -67,12 +68,12 @@ export function MatrixTable({
                     <Bdi>{row.node}</Bdi>
                   </button>
                 </td>
-                <td className="clip" style={{ maxWidth: 160 }} title={step.label}>
+                <td className="clip" style={{ maxWidth: 160 }} title={shown(step.label)}>
                   {stepName(step)} <Bdi>{step.label}</Bdi>
                 </td>
                 <td className="shrink">{status ? <StatusText status={status} /> : null}</td>
                 <td className="num">{cell?.code ?? ""}</td>
-                <td className="num" title={wait?.message}>
+                <td className="num" title={wait ? shown(wait.message) : undefined}>
                   {cell?.startedAt ? <Elapsed from={cell.startedAt} to={cell.endedAt} /> : null}
                   {wait ? <Waits wait={wait} /> : null}
                 </td>

@@ -146,3 +146,32 @@ test("a run that no hub answered is not said to be tried again by itself, and it
   await waitFor(() => expect(runs(asked)).toHaveLength(2));
   expect(runs(asked)[0]?.key).toBe(runs(asked)[1]?.key);
 });
+
+test("what cannot be seen in a value is shown where it is chosen, and sent as it is", async () => {
+  const option = { name: "release", label: "", required: false, values: ["1\u202e2", "3"], enforced: true };
+  const free = { name: "where", label: "", required: false, values: ["dc\u200b1"] };
+  const asked = open("/projects/web/jobs/j1", {
+    ...hub({ items: [], total: 0 }),
+    "GET /api/v1/projects/web/jobs/j1": { ...job, options: [option, free] },
+    "GET /api/v1/projects/web/nodes": {
+      items: [{ name: "web1", hostname: "h\u202e1", tags: [], attributes: {} }],
+      total: 1,
+    },
+  });
+  expect((await screen.findByText("web1")).title).toBe("h[U+202E]1");
+  const release = screen.getByLabelText("release", { selector: "input" }) as HTMLInputElement;
+  fireEvent.click(release);
+  fireEvent.click(await screen.findByText("1[U+202E]2"));
+  expect(release.value).toBe("1[U+202E]2");
+  fireEvent.click(screen.getByLabelText("where", { selector: "input" }));
+  fireEvent.click(await screen.findByText("dc[U+200B]1"));
+  fireEvent.click(await runNow());
+  await waitFor(() => expect(runs(asked)).toHaveLength(1));
+  expect(runs(asked)[0]?.body).toMatchObject({ options: { release: "1\u202e2", where: "dc\u200b1" } });
+});
+
+test("a time to start at has a year of four digits", async () => {
+  open("/projects/web/jobs/j1", hub({ items: [], total: 0 }));
+  const field = (await screen.findByLabelText("Start at")) as HTMLInputElement;
+  expect(field.max).toMatch(/^9999-/);
+});

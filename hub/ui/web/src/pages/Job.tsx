@@ -22,6 +22,7 @@ import { keys, useExecution, useJob, useMe } from "../api/queries";
 import { useRequestKey } from "../api/request";
 import { Icon } from "../base/icons";
 import { Answer, Back, Copy, ErrorNote, Note, Page, Panel, Tags, When } from "../base/parts";
+import { shown } from "../base/shown";
 import { duration } from "../base/time";
 import { t } from "../text/t";
 import { ExecutionList } from "./ExecutionList";
@@ -362,6 +363,7 @@ function Option({
     spellCheck: false,
   };
   const values = [...new Set(option.values ?? [])];
+  const choices = values.map((value) => ({ value, label: shown(value) }));
   if (option.secure)
     return (
       <PasswordInput
@@ -376,7 +378,7 @@ function Option({
     return (
       <MultiSelect
         {...props}
-        data={values}
+        data={choices}
         value={split(option, value)}
         onChange={(v) => onChange(join(option, v))}
         searchable={values.length > 8}
@@ -388,6 +390,7 @@ function Option({
       <TagsInput
         {...props}
         data={values}
+        renderOption={renderValue}
         value={split(option, value)}
         onChange={(v) => onChange(join(option, v))}
         clearable
@@ -397,16 +400,20 @@ function Option({
     return (
       <Select
         {...props}
-        data={values}
+        data={choices}
         value={value === "" ? null : value}
         onChange={(v) => onChange(v ?? "")}
         searchable={values.length > 8}
         clearable={!option.required}
       />
     );
-  if (values.length > 0) return <Autocomplete {...props} data={values} value={value} onChange={onChange} />;
+  if (values.length > 0)
+    return <Autocomplete {...props} data={values} renderOption={renderValue} value={value} onChange={onChange} />;
   return <TextInput {...props} value={value} onChange={(e) => onChange(e.currentTarget.value)} />;
 }
+
+// renderValue shows a value that is put into a box as it is.
+const renderValue = ({ option }: { option: { value: string } }) => <Bdi>{option.value}</Bdi>;
 
 function Description({ option }: { option: JobOption }): ReactNode {
   const parts: ReactNode[] = [];

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { useNodes } from "../api/queries";
 import { Bdi } from "../base/Bdi";
 import { ErrorNote } from "../base/parts";
+import { shown } from "../base/shown";
 import { t } from "../text/t";
 
 // NodePreview shows which nodes a filter takes, before anything runs on them.
@@ -17,7 +18,7 @@ export function NodePreview({ project, filter, exclude = "" }: { project: string
       <strong role="status">{t("nodes.match", { n: page.total })}</strong>
       <div className="preview-names">
         {page.items.map((node) => (
-          <Bdi className="chip" key={node.name} title={node.hostname}>
+          <Bdi className="chip" key={node.name} title={shown(node.hostname)}>
             {node.name}
           </Bdi>
         ))}
