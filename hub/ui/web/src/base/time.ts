@@ -53,8 +53,16 @@ export function ago(at: number, now: number): string {
   if (abs < 3) return "just now";
   if (abs < 60) return relative.format(Math.round(s), "second");
   if (abs < 3600) return relative.format(Math.round(s / 60), "minute");
-  if (abs < 86400) return relative.format(Math.round(s / 3600), "hour");
-  return relative.format(Math.round(s / 86400), "day");
+  // Yesterday is the day before this one, not whatever is a day and a half away.
+  const days = dayOf(at) - dayOf(now);
+  if (abs < 86400 || days === 0) return relative.format(Math.round(s / 3600), "hour");
+  return relative.format(days, "day");
+}
+
+// dayOf counts the days of the viewer's calendar.
+function dayOf(at: number): number {
+  const date = new Date(at);
+  return Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / 86_400_000;
 }
 
 // duration tells a span shortly: "0.4 s", "12 s", "3 min 05 s", "2 h 10 min".
