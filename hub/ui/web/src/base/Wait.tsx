@@ -5,7 +5,7 @@ import { Bdi } from "./Bdi";
 import { Icon } from "./icons";
 import { useNow } from "./parts";
 import { isFinal } from "./Status";
-import { duration, full } from "./time";
+import { duration, full, hubNow, inZone } from "./time";
 
 export type WaitingFor = NonNullable<Execution["waitingFor"]>;
 
@@ -23,7 +23,7 @@ export function Wait({ wait }: { wait: WaitingFor }) {
     <span className="wait">
       <Icon name="hourglass" size={12} />
       <span>
-        <Bdi>{wait.message}</Bdi> <Since wait={wait} />
+        <Bdi>{inZone(wait.message, hubNow())}</Bdi> <Since wait={wait} />
       </span>
     </span>
   );

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ago, duration, hubNow, learnClock } from "./time";
+import { ago, duration, hubNow, inZone, learnClock, local, zoneOffset } from "./time";
 
 test.each([
   [-5, "0 ms"],

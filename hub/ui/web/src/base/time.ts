@@ -109,6 +109,14 @@ export function full(at: number): string {
   return `${dayYear.format(at)}, ${clock.format(at)} ${zoneOffset(at)} · ${new Date(at).toISOString()}`;
 }
 
+// inZone tells the instants in the hub's words, which are in UTC, in the viewer's zone.
+export function inZone(words: string, now: number): string {
+  return words.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, (instant) => {
+    const at = Date.parse(instant);
+    return `${local(at, now)} ${zoneOffset(at)}`;
+  });
+}
+
 // stamp is a log line's time: hours to milliseconds in the viewer's zone.
 export function stamp(at: number): string {
   return `${clock.format(at)}.${String(new Date(at).getMilliseconds()).padStart(3, "0")}`;

@@ -2,8 +2,9 @@
 import { fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { expect, test } from "vitest";
 import type { Execution, ExecutionNode } from "../api/client";
+import { local, zoneOffset } from "../base/time";
 import { waitOf } from "../base/Wait";
-import { open } from "../test-page";
+import { type Hub, open } from "../test-page";
 
 const ago = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
 
@@ -87,4 +88,43 @@ test("run again offers the nodes that failed before the matrix is there", async 
   fireEvent.click(await screen.findByRole("button", { name: "Run again" }));
   await screen.findByText("On the 3 nodes that failed");
   await screen.findByText("1 node is unknown and left out: look at it first.");
+});
+
+const page = (over: unknown): Hub => ({
+  "GET /api/v1/executions/7": over,
+  "GET /api/v1/executions/7/nodes": { items: rows, total: 2 },
+  "GET /api/v1/executions/e7/log": "",
+});
+
+test("who lets an execution run is back at the button that asked", async () => {
+  open("/executions/7", page(execution));
+  const cancel = await screen.findByRole("button", { name: "Cancel" });
+  cancel.focus();
+  fireEvent.click(cancel);
+  const stay = await screen.findByText("Let it run");
+  await waitFor(() => expect(document.activeElement?.textContent).toBe("Let it run"));
+  fireEvent.click(stay);
+  await waitFor(() => expect(document.activeElement).toBe(cancel));
+});
+
+test("Escape closes the options of an execution", async () => {
+  open("/executions/7", page({ ...execution, options: { release: "2026.11" } }));
+  const options = await screen.findByText("1 option");
+  fireEvent.click(options);
+  await screen.findByText("2026.11");
+  fireEvent.keyDown(options, { key: "Escape" });
+  await waitFor(() => expect(screen.queryByText("2026.11")).toBeNull());
+});
+
+test("an execution that waits for its time says when that is for the viewer", async () => {
+  const runAt = "2027-03-14T10:00:00Z";
+  const later = {
+    ...execution,
+    status: "scheduled",
+    runAt,
+    waitingFor: { kind: "schedule", since: ago(9), message: `until ${runAt}` },
+  };
+  open("/executions/7", page(later));
+  const told = `until ${local(Date.parse(runAt), Date.now())} ${zoneOffset(Date.parse(runAt))}`;
+  expect((await screen.findByText(/^until /)).textContent).toBe(told);
 });

@@ -20,6 +20,7 @@ import { Icon } from "../base/icons";
 import { projectInView } from "../base/local";
 import { Answer, Elapsed, ErrorNote, FilterChip, Loading, Note, PageTitle, useTitle, When } from "../base/parts";
 import { CountBar, isFinal, order, StatusIcon, StatusText } from "../base/Status";
+import { hubNow, inZone } from "../base/time";
 import { Since, Wait, waitOf } from "../base/Wait";
 import { LogView, useSession } from "../log/LogView";
 import { LogSession } from "../log/session";
@@ -253,7 +254,7 @@ function Banner({ execution: e }: { execution: ExecutionType }) {
   if (e.waitingFor)
     notes.push(
       <Note key="wait" kind="warn" icon="hourglass">
-        <strong>{t(`waiting.${e.waitingFor.kind}`)}</strong> <Bdi>{e.waitingFor.message}</Bdi>{" "}
+        <strong>{t(`waiting.${e.waitingFor.kind}`)}</strong> <Bdi>{inZone(e.waitingFor.message, hubNow())}</Bdi>{" "}
         <Since wait={e.waitingFor} />
       </Note>,
     );
