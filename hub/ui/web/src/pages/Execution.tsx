@@ -203,13 +203,20 @@ function Head({ execution: e }: { execution: ExecutionType }) {
 }
 
 function Options({ execution: e }: { execution: ExecutionType }) {
+  const [open, setOpen] = useState(false);
   const plain = Object.entries(e.options ?? {});
   const secure = e.secureOptions ?? [];
   if (plain.length + secure.length === 0) return null;
   return (
-    <Popover position="bottom-start" withArrow>
+    <Popover opened={open} onChange={setOpen} position="bottom-start" withArrow>
       <Popover.Target>
-        <button type="button" className="plain-link">
+        <button
+          type="button"
+          className="plain-link"
+          onClick={() => setOpen(!open)}
+          // Nothing in it takes the focus, so the key is pressed here.
+          onKeyDown={(event) => event.key === "Escape" && setOpen(false)}
+        >
           {t("execution.options", { n: plain.length + secure.length })}
         </button>
       </Popover.Target>
@@ -324,7 +331,7 @@ function Cancel({ execution: e }: { execution: ExecutionType }) {
   const cancel = useCancel(e);
   const [asking, setAsking] = useState(false);
   return (
-    <Popover opened={asking} onChange={setAsking} position="bottom-end" withArrow trapFocus>
+    <Popover opened={asking} onChange={setAsking} position="bottom-end" withArrow trapFocus returnFocus>
       <Popover.Target>
         <Button
           size="compact-md"

@@ -10,6 +10,7 @@ import { link } from "../api/link";
 import { startLive } from "../api/live";
 import { useCluster, useMe, useProjects } from "../api/queries";
 import { Icon, type IconName } from "../base/icons";
+import { keepFocus } from "../base/keepFocus";
 import { projectInView, recall, remember } from "../base/local";
 import { useNow } from "../base/parts";
 import { Polite } from "../base/polite";
@@ -29,6 +30,8 @@ export function Shell() {
     const live = startLive(client);
     return () => live.close();
   }, [client, out]);
+
+  useEffect(keepFocus, []);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: runs once per address
   useEffect(() => {
