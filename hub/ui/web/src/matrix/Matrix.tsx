@@ -80,7 +80,8 @@ export function Matrix({
     if (!cell) return;
     moved.current = false;
     cell.focus({ preventScroll: true });
-    if (at.column >= 0) cell.scrollIntoView({ inline: "nearest", block: "nearest" });
+    // A name stays where it is sideways; its row comes up from behind the lower edge.
+    (at.column >= 0 ? cell : cell.parentElement)?.scrollIntoView({ inline: "nearest", block: "nearest" });
   });
 
   const props = (row: number, column: number) => ({
