@@ -2,7 +2,7 @@ import { Button, Menu, Modal, MultiSelect, TagsInput, TextInput } from "@mantine
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { type FormEvent, useState } from "react";
 import { api, errorOf, must, type Runner, type RunnerToken } from "../api/client";
 import { keys, useMe, useProjects, useRunner, useRunners, useRunnerTokens } from "../api/queries";
 import { Bdi } from "../base/Bdi";
@@ -341,8 +341,12 @@ function RunnerForm({ runner, onDone }: { runner: Runner; onDone: () => void }) 
     onSuccess: onDone,
     onSettled: () => void client.invalidateQueries({ queryKey: keys.runners }),
   });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    save.mutate();
+  };
   return (
-    <div className="stack">
+    <form className="stack" onSubmit={submit}>
       <TextInput label={t("runners.name")} value={name} onChange={(e) => setName(e.currentTarget.value)} />
       <TagsInput label={t("enrol.tags")} value={tags} onChange={setTags} />
       <MultiSelect
@@ -363,10 +367,10 @@ function RunnerForm({ runner, onDone }: { runner: Runner; onDone: () => void }) 
         <Button variant="default" onClick={onDone}>
           {t("cancel")}
         </Button>
-        <Button onClick={() => save.mutate()} loading={save.isPending}>
+        <Button type="submit" loading={save.isPending}>
           {t("save")}
         </Button>
       </div>
-    </div>
+    </form>
   );
 }

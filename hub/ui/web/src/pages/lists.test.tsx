@@ -133,3 +133,17 @@ test("a mark that turns the direction of a node's name around is shown", async (
   open("/projects/web/nodes", { "GET /api/v1/projects/web/nodes": { items: [node], total: 1, revision: 1 } });
   await screen.findByText("web[U+202E]21");
 });
+
+test("Enter in a runner's name saves it", async () => {
+  const asked = open("/runners/r1", {
+    "GET /api/v1/runners/r1": { ...runner, state: "connected" },
+    "PATCH /api/v1/runners/r1": { ...runner, name: "edge-2", revision: 4 },
+  });
+  fireEvent.click(await screen.findByText("Edit"));
+  const name = within(await screen.findByRole("dialog")).getByLabelText("Name");
+  fireEvent.change(name, { target: { value: "edge-2" } });
+  // What a browser does with that key where there is a button to send.
+  const form = name.closest("form") as HTMLFormElement;
+  form.requestSubmit();
+  await waitFor(() => expect(asked.find((a) => a.method === "PATCH")?.body).toMatchObject({ name: "edge-2" }));
+});
