@@ -29,6 +29,9 @@ export function StartAt({
       description={t("run.startAtHint", { zone: zoneOffset(value ? Date.parse(value) : hubNow()) })}
       value={value}
       onChange={(e) => onChange(e.currentTarget.value)}
+      // Without it a browser takes years of six digits, which are no time to the hub. A day
+      // less, or it would be of the year after in another zone.
+      max="9999-12-30T23:59"
       error={error}
       w={260}
     />
