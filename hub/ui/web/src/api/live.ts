@@ -5,7 +5,7 @@ import type { InfiniteData, QueryClient } from "@tanstack/react-query";
 import { createStore } from "../base/store";
 import { api, type Execution, type LiveEvent, must, type Runner, signedOut, socketURL } from "./client";
 import { link } from "./link";
-import { keys } from "./queries";
+import { keys, takeMe } from "./queries";
 import { type Connection, connect } from "./socket";
 
 // News is an execution that appeared or changed its state, and when we heard of it.
@@ -57,7 +57,7 @@ export function startLive(client: QueryClient): Connection {
 async function ask(client: QueryClient): Promise<boolean> {
   try {
     const me = await must(api.GET("/api/v1/me", { signal: AbortSignal.timeout(5_000) }));
-    client.setQueryData(keys.me, me);
+    client.setQueryData(keys.me, takeMe(client, me));
     return true;
   } catch {
     return false;

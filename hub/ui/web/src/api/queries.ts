@@ -1,8 +1,8 @@
 // What the pages ask of the hub: one hook per question, one key per answer.
 
-import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, type QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { isFinal } from "../base/Status";
-import { type ApiError, api, errorOf, must, type Status } from "./client";
+import { type ApiError, api, errorOf, type Me, must, type Status } from "./client";
 import { usePoll } from "./link";
 
 export const keys = {
@@ -27,9 +27,17 @@ export const keys = {
 export function useMe() {
   return useQuery({
     queryKey: keys.me,
-    queryFn: ({ signal }) => must(api.GET("/api/v1/me", { signal })),
+    queryFn: async ({ signal, client }) => takeMe(client, await must(api.GET("/api/v1/me", { signal }))),
     staleTime: 60_000,
   });
+}
+
+// takeMe is told who we are. That may be another than before: who signs in in one window
+// does so in all. What was read for the one is not for the other.
+export function takeMe(client: QueryClient, now: Me): Me {
+  const before = client.getQueryData<Me>(keys.me);
+  if (before && before.id !== now.id) client.removeQueries({ predicate: (q) => q.queryKey[0] !== keys.me[0] });
+  return now;
 }
 
 // useProjects reads all of them: menus and choices look through their names.

@@ -1,5 +1,6 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { signedOut } from "../api/client";
 import { LogSession } from "./session";
 
 const at = (n: number) => ({
@@ -279,4 +280,25 @@ test("near the start the answer is left where what is held begins", async () => 
   await up;
   expect(span(session)).toEqual(["line 1", 3000, "line 3000"]);
   expect(session.view.get().before).toBe(false);
+});
+
+test("following goes on behind the last line taken once somebody has signed in again", async () => {
+  const session = new LogSession({ execution: "e1", node: "", step: -1 });
+  session.follow();
+  last().onopen?.();
+  last().say({ type: "lines", lines: [at(1)] });
+  last().onclose?.({ code: 4401 });
+  expect(signedOut.get()).toBe(true);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(FakeSocket.made).toHaveLength(1);
+  signedOut.set(false);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(FakeSocket.made).toHaveLength(2);
+  expect(new URL(last().url).searchParams.get("cursor")).toBe("c1");
+  last().onopen?.();
+  expect(session.view.get().state).toBe("following");
+  last().say({ type: "lines", lines: [at(2)] });
+  await vi.advanceTimersByTimeAsync(20);
+  expect(session.buffer.rows.map((r) => r.text)).toEqual(["line 1", "line 2"]);
+  session.close();
 });
