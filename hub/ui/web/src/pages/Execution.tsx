@@ -110,7 +110,7 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
             head={
               choice.node ? (
                 <FilterChip on onClick={() => choose({ node: "", step: -1 })} label={t("execution.allLines")}>
-                  <Bdi>{choice.node}</Bdi>
+                  <Bdi className="clip">{choice.node}</Bdi>
                   {chosenStep ? ` · ${stepName(chosenStep)}` : null}
                   <Icon name="close" size={11} />
                 </FilterChip>
@@ -220,7 +220,7 @@ function Options({ execution: e }: { execution: ExecutionType }) {
           {t("execution.options", { n: plain.length + secure.length })}
         </button>
       </Popover.Target>
-      <Popover.Dropdown>
+      <Popover.Dropdown className="option-values">
         <dl className="facts">
           {plain.map(([name, value]) => (
             <OptionRow

@@ -173,12 +173,8 @@ function Tree({ project, items, open }: { project: string; items: Parameters<typ
                   className="tree-row"
                   style={{ paddingLeft: 14 + row.depth * 20 }}
                 >
-                  <span className="clip tree-name">
-                    <Bdi>{row.job.name}</Bdi>
-                  </span>
-                  <span className="muted clip spread">
-                    <Bdi>{row.job.description.split("\n")[0]}</Bdi>
-                  </span>
+                  <Bdi className="clip tree-name">{row.job.name}</Bdi>
+                  <Bdi className="muted clip spread">{row.job.description.split("\n")[0]}</Bdi>
                   <span className="muted wide-only" style={{ whiteSpace: "nowrap", fontSize: "0.78rem" }}>
                     <Ago at={row.job.updatedAt} />
                   </span>
