@@ -72,11 +72,23 @@ func (b *bench) failover() error {
 		return err
 	}
 	held := f.count(func(r *simRunner) bool { return r.place() == victim.Gateway })
+	left := make([]int, 0, len(c.Members))
+	for _, m := range c.Members[1:] {
+		left = append(left, m.Process.Cmd.Process.Pid)
+	}
+	cpu, err := spend(map[string][]int{"members": left, "PostgreSQL": {c.Postgres.Pid()}})
+	if err != nil {
+		return err
+	}
 	start := time.Now()
 	victim.Process.Kill()
 	if err := b.await("all simulated runners are at other members", func() bool {
 		return f.count(func(r *simRunner) bool { at := r.place(); return at != "" && at != victim.Gateway }) == b.fleet
 	}); err != nil {
+		return err
+	}
+	spent, err := cpu.each(b.fleet)
+	if err != nil {
 		return err
 	}
 	var took []time.Duration
@@ -87,7 +99,7 @@ func (b *bench) failover() error {
 	}
 	p50, all := quantile(took, 0.5), slices.Max(took)
 	b.add(fmt.Sprintf("member of %d runners killed, until they are confirmed elsewhere", held), "1,000: p50 1.5 s, all 4 s; 5,000: all 10 s",
-		fmt.Sprintf("p50 %s, all %s", ms(p50), ms(all)), "three members, one machine; the first wait is 0 to 1 s",
+		fmt.Sprintf("p50 %s, all %s", ms(p50), ms(all)), "three members, one machine; the first wait is 0 to 1 s; CPU for each: "+spent,
 		b.fleet >= 5000 && all <= 10*time.Second || p50 <= 1500*time.Millisecond && all <= 4*time.Second)
 	return nil
 }

@@ -3,8 +3,12 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 )
 
@@ -37,6 +41,57 @@ func cpuOf(pid int) (time.Duration, error) {
 		total += ticks[one]
 	}
 	return time.Duration(total) * procTick, nil
+}
+
+// spending tells what programs, by name, and this process have computed since.
+type spending struct {
+	names  []string
+	pids   map[string][]int
+	before map[string]time.Duration
+	own    time.Duration
+}
+
+// spend begins to count. Processes that end meanwhile must not be among them.
+func spend(pids map[string][]int) (*spending, error) {
+	s := &spending{names: slices.Sorted(maps.Keys(pids)), pids: pids, own: ownCPU()}
+	var err error
+	s.before, err = s.now()
+	return s, err
+}
+
+func (s *spending) now() (map[string]time.Duration, error) {
+	out := make(map[string]time.Duration)
+	for name, pids := range s.pids {
+		for _, pid := range pids {
+			used, err := cpuOf(pid)
+			if err != nil {
+				return nil, err
+			}
+			out[name] += used
+		}
+	}
+	return out, nil
+}
+
+// each says how much of it each of n took.
+func (s *spending) each(n int) (string, error) {
+	own := ownCPU() - s.own
+	now, err := s.now()
+	if err != nil {
+		return "", err
+	}
+	var told []string
+	for _, name := range s.names {
+		told = append(told, fmt.Sprintf("%s %s", name, ms((now[name]-s.before[name])/time.Duration(n))))
+	}
+	return strings.Join(append(told, "this process "+ms(own/time.Duration(n))), ", "), nil
+}
+
+// ownCPU is what this process has computed, without what it started.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // fails for a wrong pointer alone
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // procStat reads a process's parent and its time; false when it has gone.
