@@ -12,8 +12,13 @@ import (
 	"time"
 )
 
-// MaxOptionBytes bounds the values of one run together; more belongs in a file.
-const MaxOptionBytes = 1 << 20
+const (
+	// MaxOptionBytes bounds the values of one run together; more belongs in a file.
+	MaxOptionBytes = 1 << 20
+	// MaxSecureOptionBytes bounds those of its secure options. Each grant takes them along,
+	// with the keys of its nodes, in one frame: a run with more could never begin.
+	MaxSecureOptionBytes = 512 << 10
+)
 
 // ResolveOptions returns the values of one run from those given: plain ones for every
 // option that is not secure (its default, or "", where nothing was given), and the
@@ -25,7 +30,7 @@ const MaxOptionBytes = 1 << 20
 func (j *Job) ResolveOptions(given map[string]string) (plain, secureGiven map[string]string, err error) {
 	plain, secureGiven = map[string]string{}, map[string]string{}
 	var fields []FieldError
-	total := 0
+	total, secure := 0, 0
 	for i := range j.Options {
 		o := &j.Options[i]
 		value, isGiven := given[o.Name]
@@ -42,6 +47,7 @@ func (j *Job) ResolveOptions(given map[string]string) (plain, secureGiven map[st
 			plain[o.Name] = value
 		case value != "":
 			secureGiven[o.Name] = value
+			secure += len(value)
 		}
 	}
 	for name := range given {
@@ -51,6 +57,9 @@ func (j *Job) ResolveOptions(given map[string]string) (plain, secureGiven map[st
 	}
 	if total > MaxOptionBytes {
 		fields = append(fields, FieldError{Path: "options", Message: fmt.Sprintf("the values have %d bytes together, at most %d are taken; put more into a file", total, MaxOptionBytes)})
+	}
+	if secure > MaxSecureOptionBytes {
+		fields = append(fields, FieldError{Path: "options", Message: fmt.Sprintf("the values of secure options have %d bytes together, at most %d are taken; put more into the key storage or a file", secure, MaxSecureOptionBytes)})
 	}
 	if len(fields) > 0 {
 		slices.SortFunc(fields, func(a, b FieldError) int { return cmp.Compare(a.Path, b.Path) })

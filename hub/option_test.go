@@ -88,6 +88,8 @@ func TestResolveOptionsEdges(t *testing.T) {
 		{"a pattern of Java alone", hub.Option{Name: "o", Regex: "(?!x).*"}, map[string]string{"o": "a"}, false},
 		{"a slow pattern", hub.Option{Name: "o", Regex: "(a+)+$"}, map[string]string{"o": strings.Repeat("a", 100_000) + "b"}, false},
 		{"too large", hub.Option{Name: "o"}, map[string]string{"o": strings.Repeat("a", hub.MaxOptionBytes+1)}, false},
+		{"large", hub.Option{Name: "o"}, map[string]string{"o": strings.Repeat("a", hub.MaxOptionBytes)}, true},
+		{"too large for a grant", hub.Option{Name: "o", Secure: true}, map[string]string{"o": strings.Repeat("a", hub.MaxSecureOptionBytes+1)}, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
