@@ -51,7 +51,6 @@ type ending struct {
 
 func whyNot(s *State, node int, pl *place, mode Mode, barNew bool, p *Plan) *ending {
 	skipped := runnerv1.Outcome_OUTCOME_SKIPPED
-	stepFirst := p.Spec.GetStrategy() == runnerv1.Strategy_STRATEGY_STEP_FIRST
 	switch {
 	case mode == Unproven && s.doubtful(node):
 		// Where the other host may have seen a good end, it went on.
@@ -72,7 +71,7 @@ func whyNot(s *State, node int, pl *place, mode Mode, barNew bool, p *Plan) *end
 		return &ending{skipped, ReasonEarlierStep, "An earlier step failed on another node."}
 	case s.stop.GetNoNew():
 		return &ending{skipped, ReasonStopped, "Not started: the execution takes no new steps."}
-	case barNew && (!pl.begun || (stepFirst && pl.first)):
+	case barNew && p.barred(pl):
 		return &ending{skipped, ReasonNodeFailed, "Not started: another node failed."}
 	default:
 		return nil

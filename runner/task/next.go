@@ -192,12 +192,21 @@ func pickStepFirst(p *Plan, s *State, places []place, barNew bool) []Start {
 		case pl.over || pl.barred || pl.next == nil || pl.step != step || s.barred(n):
 		case !pl.first:
 			out = append(out, *pl.next)
-		case holding < p.threads && !barNew:
+		case holding < p.threads && !(barNew && p.barred(pl)):
 			out = append(out, *pl.next)
 			holding++
 		}
 	}
 	return out
+}
+
+// barred reports whether a failure elsewhere keeps a node, which is not busy, from what
+// is next: one that has not begun always, one that has at the barrier between steps,
+// unless the workflow keeps going. Its keepgoing would else mean nothing, not even where
+// there is one node.
+func (p *Plan) barred(pl *place) bool {
+	atBarrier := p.Spec.GetStrategy() == runnerv1.Strategy_STRATEGY_STEP_FIRST && pl.first
+	return !pl.begun || atBarrier && !p.Spec.GetWorkflowKeepgoing()
 }
 
 // stand walks a node through the workflow as far as its records go.
