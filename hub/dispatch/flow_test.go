@@ -151,6 +151,35 @@ func TestOneFailureStopsTheOthers(t *testing.T) {
 	})
 }
 
+// TestFailureOfAHandlerThatComesAgain: a try of a handler that another try follows bars
+// nothing yet.
+func TestFailureOfAHandlerThatComesAgain(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		b.routes("a", "b")
+		b.nodes("a1", "b1")
+		first := b.runner("first", 10, "a")
+		j := onNodes(job("x"), "2", false)
+		j.Workflow.Steps[0].ErrorHandler = &hub.Step{Exec: "fix", Retries: 1}
+		e := b.run(j)
+		one := first.claim()
+		one.run(0, 0, hub.StatusFailed)
+		one.run(0, 1, hub.StatusFailed) // the handler's first try
+		one.report()
+		second := hub.Cell{Node: 0, Step: 1, Try: 2}
+		one.add(hub.StepRecord{Kind: hub.RecordStarted, Cell: second})
+		one.add(hub.StepRecord{Kind: hub.RecordEnded, Cell: second, Status: hub.StatusSucceeded, EndProven: true, Exited: true})
+		one.finish(hub.StatusSucceeded)
+		two := b.runner("second", 10, "b").claim()
+		two.run(0, 0, hub.StatusSucceeded)
+		two.run(0, 1, hub.StatusSkipped)
+		two.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusSucceeded, true)
+		if len(first.stops) > 0 {
+			t.Error("the runner was told to start nothing more, also no further try of the handler")
+		}
+	})
+}
+
 func TestKeepgoingLetsTheOthersRun(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		b.routes("a", "b")

@@ -137,15 +137,15 @@ func Newest(rows []hub.NodeStep) []hub.NodeStep {
 // Failure reports whether a record is a failure that nothing will answer: what sets
 // no_new before its attempt has ended.
 func Failure(w *hub.Workflow, step int, status hub.Status) bool {
-	s, of := w.StepAt(step)
+	s, _ := w.StepAt(step)
 	switch status {
 	case hub.StatusUnknown:
 		// One that may be run again comes again as another try.
 		return s == nil || !s.ContinueOnUnknown && !s.Idempotent
 	case hub.StatusFailed, hub.StatusTimedOut:
-		// A handler's own failure counts at once, a handled step's is its handler's affair,
-		// a retried one's comes again as another try.
-		return s == nil || of != step || s.ErrorHandler == nil && s.Retries == 0
+		// A handled step's is its handler's affair, a retried one's comes again as another
+		// try, also where it is a handler that is retried.
+		return s == nil || s.ErrorHandler == nil && s.Retries == 0
 	default:
 		return false
 	}
