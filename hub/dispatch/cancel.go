@@ -57,8 +57,8 @@ func (d *Dispatcher) cancelAll(ctx context.Context, st *store.Store, fx *effects
 	return d.advance(ctx, st, fx, x)
 }
 
-// cancelNodes ends some nodes: live attempts are told, what is not cut yet leaves them
-// out, and an assignment none of whose nodes is left ends at once.
+// cancelNodes ends some nodes: live attempts are told, and what is not granted yet leaves
+// them out.
 func (d *Dispatcher) cancelNodes(ctx context.Context, st *store.Store, fx *effects, x *executionState, r CancelRequest) error {
 	nodes := slices.Clone(x.row.CancelledNodes)
 	var unknown []hub.FieldError
@@ -94,18 +94,17 @@ func (d *Dispatcher) cancelNodes(ctx context.Context, st *store.Store, fx *effec
 	if x.row.Doubtful() {
 		return nil // it acts when the execution is released
 	}
-	if err := d.endEmpty(ctx, st, fx, x, open, "cancelled by "+r.By); err != nil {
+	if err := d.leaveOut(ctx, st, fx, x, open, "cancelled by "+r.By); err != nil {
 		return err
 	}
 	return d.advance(ctx, st, fx, x)
 }
 
-// endEmpty ends assignments that are not granted and all of whose nodes are cancelled.
-func (d *Dispatcher) endEmpty(ctx context.Context, st *store.Store, fx *effects, x *executionState, open []*store.AttemptRow, reason string) error {
-	var ends []store.AssignmentEnd
+// leaveOut takes cancelled nodes out of what is not granted. A grant does not tell of
+// them: their first step would begin before the stop that comes behind it.
+func (d *Dispatcher) leaveOut(ctx context.Context, st *store.Store, fx *effects, x *executionState, open []*store.AttemptRow, reason string) error {
 	for _, a := range x.assignments {
-		left := slices.ContainsFunc(a.Nodes, func(n int) bool { return !slices.Contains(x.row.CancelledNodes, n) })
-		if a.State.Final() || left {
+		if a.State.Final() || !x.anyCancelled(a) {
 			continue
 		}
 		if a.State == hub.AssignmentActive {
@@ -123,13 +122,49 @@ func (d *Dispatcher) endEmpty(ctx context.Context, st *store.Store, fx *effects,
 			fx.released = append(fx.released, place{open[at].RunnerID, open[at].AttemptID})
 			fx.forgets = append(fx.forgets, forgetOrder{open[at].RunnerID, open[at].Fence})
 		}
-		// A cancel of nodes is for them alone; a doubt stops what a doubt does.
-		end := store.AssignmentEnd{ID: a.ID, State: hub.AssignmentCancelled, Reason: reason}
-		if a.OpenAttempt {
-			end.State, end.Stops = hub.AssignmentUnknown, true
+		if err := d.cutAround(ctx, st, fx, x, a, reason); err != nil {
+			return err
 		}
-		a.State, a.Stops = end.State, end.Stops
-		ends = append(ends, end)
 	}
-	return st.EndAssignments(ctx, ends)
+	return nil
+}
+
+// anyCancelled reports whether nodes of an assignment were cancelled.
+func (x *executionState) anyCancelled(a *store.AssignmentRow) bool {
+	return slices.ContainsFunc(a.Nodes, func(n int) bool { return slices.Contains(x.row.CancelledNodes, n) })
+}
+
+// cutAround ends an assignment that is not granted with those of its nodes that were
+// cancelled, and cuts another one for the others.
+func (d *Dispatcher) cutAround(ctx context.Context, st *store.Store, fx *effects, x *executionState, a *store.AssignmentRow, reason string) error {
+	var gone, left []int
+	for _, n := range a.Nodes {
+		if slices.Contains(x.row.CancelledNodes, n) {
+			gone = append(gone, n)
+		} else {
+			left = append(left, n)
+		}
+	}
+	if len(left) > 0 {
+		rest := *a
+		rest.ID, rest.Nodes, rest.Threads = store.NewID(), left, min(a.Threads, len(left))
+		rest.State, rest.ReadyAt = hub.AssignmentReady, st.Now()
+		if err := st.InsertAssignments(ctx, []*store.AssignmentRow{&rest}); err != nil {
+			return err
+		}
+		if err := st.SetAssignmentNodes(ctx, a.ID, gone); err != nil {
+			return err
+		}
+		a.Nodes = gone
+		x.assignments = append(x.assignments, &rest)
+		fx.wake, fx.ready = true, true
+		d.waiting.Store(true)
+	}
+	// A cancel of nodes is for them alone; a doubt stops what a doubt does.
+	end := store.AssignmentEnd{ID: a.ID, State: hub.AssignmentCancelled, Reason: reason}
+	if a.OpenAttempt {
+		end.State, end.Stops = hub.AssignmentUnknown, true
+	}
+	a.State, a.Stops = end.State, end.Stops
+	return st.EndAssignments(ctx, []store.AssignmentEnd{end})
 }

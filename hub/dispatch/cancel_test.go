@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -32,6 +33,51 @@ func (b *bench) offerBy(e *hub.Execution, r *runnerSim, begun chan<- hub.Fence, 
 		begun <- fence
 		<-commit
 		return err
+	})
+}
+
+// TestCancelOfANodeThatWaits: whoever takes the work then is not asked to begin on the node.
+func TestCancelOfANodeThatWaits(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		b.nodes("a1", "a2", "a3")
+		j := onNodes(job("x"), "1", false)
+		j.RunnerTags = []string{"late"}
+		ends := func(e *hub.Execution, a *attemptSim, nodes ...int) {
+			t.Helper()
+			if got := a.offer.Assignment.Nodes; !slices.Equal(got, nodes) {
+				t.Errorf("the runner is asked to run on nodes %v, want %v", got, nodes)
+			}
+			a.runAll(hub.StatusSucceeded)
+			a.finish(hub.StatusSucceeded)
+			got := b.wantEnd(e, hub.StatusCancelled, true)
+			if got.NodeCounts[hub.StatusSucceeded] != 2 || got.NodeCounts[hub.StatusCancelled] != 1 {
+				t.Errorf("counts are %v", got.NodeCounts)
+			}
+		}
+
+		ready := b.run(j)
+		b.cancel(ready, "a1")
+		cells, err := b.d.Matrix(t.Context(), ready.OrganisationID, ready.ID)
+		if err != nil || cells[0].Status != hub.StatusCancelled || cells[1].Status != hub.StatusQueued {
+			t.Errorf("cells are %+v, %v", cells, err)
+		}
+		r := b.runner("late", 10, "late")
+		ends(ready, r.claim(), 1, 2)
+
+		offered := b.run(j)
+		first := receive(t, "offer", r.offers)
+		b.cancel(offered, "a2")
+		_, err = b.d.Claim(t.Context(), r.ref, first.Fence)
+		wantRefused(t, err, hub.RefusedGone)
+		ends(offered, r.claim(), 0, 2)
+
+		givenBack := b.run(j)
+		a := r.claim()
+		b.cancel(givenBack, "a3")
+		if err := b.d.NotStarted(t.Context(), r.ref, a.fence); err != nil {
+			t.Fatal(err)
+		}
+		ends(givenBack, r.claim(), 0, 1)
 	})
 }
 

@@ -391,6 +391,15 @@ func (d *Dispatcher) release(ctx context.Context, id string, incarnation int64, 
 			return d.endOpen(ctx, st, fx, x, hub.AssignmentCancelled, "cancelled")
 		case x.row.NoNew:
 			return d.endOpen(ctx, st, fx, x, hub.AssignmentSkipped, nodeFailed)
+		case len(x.row.CancelledNodes) > 0:
+			if err := x.lockOpen(ctx, st); err != nil {
+				return err
+			}
+			open, err := st.OpenAttemptsOf(ctx, x.row.ID)
+			if err != nil {
+				return err
+			}
+			return d.leaveOut(ctx, st, fx, x, open, "cancelled")
 		}
 		return nil
 	})

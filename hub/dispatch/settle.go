@@ -237,6 +237,8 @@ func (d *Dispatcher) ready(ctx context.Context, st *store.Store, fx *effects, x 
 		return d.endOpen(ctx, st, fx, x, hub.AssignmentCancelled, "cancelled")
 	case x.row.NoNew:
 		return d.endOpen(ctx, st, fx, x, hub.AssignmentSkipped, nodeFailed)
+	case x.anyCancelled(a) && !x.row.Doubtful():
+		return d.cutAround(ctx, st, fx, x, a, "cancelled")
 	}
 	return nil
 }

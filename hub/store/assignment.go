@@ -144,6 +144,13 @@ func (s *Store) ReleaseAssignments(ctx context.Context, ids []string) error {
 	})
 }
 
+// SetAssignmentNodes has an assignment that is not granted end with fewer nodes than it was
+// cut with: call it in the transaction that ends it.
+func (s *Store) SetAssignmentNodes(ctx context.Context, id string, nodes []int) error {
+	_, err := s.exec(ctx, `UPDATE assignment SET nodes = $2 WHERE id = $1 AND state IN ('ready', 'active')`, id, asJSON(nodes))
+	return err
+}
+
 // AssignmentEnd settles an assignment.
 type AssignmentEnd struct {
 	ID     string
