@@ -81,6 +81,31 @@ func TestCancelOfANodeThatWaits(t *testing.T) {
 	})
 }
 
+// TestCancelledNodeIsNotTriedAgain: a lost runner is no reason to begin on a node that a
+// person cancelled meanwhile.
+func TestCancelledNodeIsNotTriedAgain(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		b.nodes("a1", "a2")
+		r := b.runner("one", 10)
+		j := onNodes(job("x"), "2", true)
+		j.Workflow.Steps[0].Idempotent = true
+		e := b.run(j)
+		a := r.claim()
+		a.started(0, 0)
+		a.started(1, 0)
+		a.report()
+		b.cancel(e, "a1")
+		b.tick.Add(700)
+		again := r.claim()
+		if got := again.offer.Assignment.Nodes; !slices.Equal(got, []int{1}) {
+			t.Errorf("tried again on nodes %v, want [1]", got)
+		}
+		again.runAll(hub.StatusSucceeded)
+		again.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusUnknown, false)
+	})
+}
+
 // TestCancelAgainstAnOfferOfAnotherMember: the offer's transaction does not take the execution's
 // row, so a cancel that commits beside it must not overlook the attempt.
 func TestCancelAgainstAnOfferOfAnotherMember(t *testing.T) {

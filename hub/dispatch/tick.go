@@ -311,21 +311,18 @@ func (d *Dispatcher) giveUp(ctx context.Context, s store.Silent, before int64, w
 
 // endLost settles the assignment of a lost attempt, or cuts what is left of it anew.
 func (d *Dispatcher) endLost(ctx context.Context, st *store.Store, fx *effects, l *loss, open []hub.NodeStep) error {
-	ended := make([]hub.NodeStep, 0, len(l.rows))
-	again := l.again(open)
-	for _, r := range l.rows {
-		if r.Status.Final() && !(again && has(open, r)) {
-			ended = append(ended, r)
-		}
-	}
-	folded := workflow.Fold(l.work.job.workflow, ended, l.x.row.CancelledNodes)
+	// A node that a person cancelled is not begun again.
+	left := slices.DeleteFunc(slices.Clone(open), func(r hub.NodeStep) bool { return slices.Contains(l.x.row.CancelledNodes, r.Node) })
+	again := l.again(left)
 	if !again {
-		folded = workflow.Fold(l.work.job.workflow, append(ended, open...), l.x.row.CancelledNodes)
+		left = nil
 	}
+	ended := slices.DeleteFunc(slices.Concat(l.rows, open), func(r hub.NodeStep) bool { return !r.Status.Final() || has(left, r) })
+	folded := workflow.Fold(l.work.job.workflow, ended, l.x.row.CancelledNodes)
 	end := store.AssignmentEnd{ID: l.a.ID, State: hub.AssignmentState(folded.Outcome), Stops: folded.Stops, Reason: "nothing was heard of its runner"}
 	if again {
 		end.Reason = "nothing was heard of its runner; what is left is tried again"
-		if err := d.tryAgain(ctx, st, fx, l, open); err != nil {
+		if err := d.tryAgain(ctx, st, fx, l, left); err != nil {
 			return err
 		}
 	}
