@@ -22,14 +22,16 @@ type loss struct {
 // open are the node steps without an acknowledged end, as unknown ones: also those
 // never reported as started, since the report may be what was lost. Behind a failure
 // that was told, the next try or the handler may have started. Where nothing may start
-// behind one, the rest of its node never does: barred, as its runner would have told.
+// behind one, the rest of its node never does: barred, as its runner would have told. Nor
+// does what stands behind the barrier at which a sequential workflow stops.
 func (l *loss) open() (open, barred []hub.NodeStep) {
+	barrier := l.barrier()
 	for _, n := range l.a.Nodes {
 		over := false
 		for _, s := range l.a.Steps {
 			row := l.newest(n, s)
-			if over && row.Status == "" {
-				barred = append(barred, l.skipped(row))
+			if row.Status == "" && (over || s > barrier) {
+				barred = append(barred, l.skipped(row, over))
 				continue
 			}
 			if !row.Status.Final() || l.comesAgain(&row) {
@@ -52,6 +54,44 @@ func (l *loss) open() (open, barred []hub.NodeStep) {
 		}
 	}
 	return open, barred
+}
+
+// barrier is the step of which is known that no later one starts on any node, since it
+// failed on one; behind all steps if there is none.
+func (l *loss) barrier() int {
+	w := l.work.job.workflow
+	if !l.sequential() || w.Keepgoing {
+		return len(w.Steps)
+	}
+	for _, s := range l.a.Steps {
+		for _, n := range l.a.Nodes {
+			if l.failed(l.newest(n, s)) {
+				return s
+			}
+		}
+	}
+	return len(w.Steps)
+}
+
+func (l *loss) sequential() bool { return l.work.job.plan.Strategy == hub.StrategySequential }
+
+// failed reports whether a row tells a failure or an unknown that nothing answers any more.
+func (l *loss) failed(row hub.NodeStep) bool {
+	w := l.work.job.workflow
+	switch {
+	case l.comesAgain(&row):
+		return false
+	case row.Status == hub.StatusUnknown:
+		return !w.Steps[row.Step].ContinueOnUnknown
+	case row.Status != hub.StatusFailed && row.Status != hub.StatusTimedOut:
+		return false
+	}
+	h := w.HandlerOf(row.Step)
+	if h < 0 {
+		return true
+	}
+	answer := l.newest(row.Node, h)
+	return answer.Status.Final() && answer.Status != hub.StatusSucceeded && !l.comesAgain(&answer)
 }
 
 // newest is the last try of a step on a node that was told of, or the first one.
@@ -99,10 +139,13 @@ func (l *loss) unknown(row hub.NodeStep) hub.NodeStep {
 	return row
 }
 
-// skipped is a row behind a failure that ended its node's way.
-func (l *loss) skipped(row hub.NodeStep) hub.NodeStep {
+// skipped is a row behind a failure that ended its node's way, or that of all.
+func (l *loss) skipped(row hub.NodeStep, ownFailure bool) hub.NodeStep {
 	row.Status, row.Reason, row.NotStarted, row.EndProven = hub.StatusSkipped, "earlier_step_failed", true, true
-	row.Message = "An earlier step failed on this node."
+	row.Message = "An earlier step failed on another node."
+	if ownFailure {
+		row.Message = "An earlier step failed on this node."
+	}
 	row.EndedAt = l.now
 	return row
 }
@@ -118,6 +161,10 @@ func (l *loss) again(open []hub.NodeStep) bool {
 	if len(open) == 0 || l.a.Attempts >= maxAttempts || l.x.row.CancelRequested || l.x.row.NoNew {
 		return false
 	}
+	// Of several assignments nobody would be the barrier between the steps.
+	if l.sequential() && !alike(open) {
+		return false
+	}
 	over := workflow.Over(l.work.job.workflow, slices.DeleteFunc(slices.Clone(l.rows), func(r hub.NodeStep) bool { return has(open, r) }))
 	for _, r := range open {
 		step, of := l.work.job.workflow.StepAt(r.Step)
@@ -126,6 +173,20 @@ func (l *loss) again(open []hub.NodeStep) bool {
 		}
 		// Behind an unknown that ends the node's way it was never to run at all.
 		if at, is := over[r.Node]; is && at < r.Step {
+			return false
+		}
+	}
+	return true
+}
+
+// alike reports whether the nodes of which something is open lack the same steps.
+func alike(open []hub.NodeStep) bool {
+	steps := make(map[int][]int)
+	for _, r := range open {
+		steps[r.Node] = append(steps[r.Node], r.Step)
+	}
+	for _, list := range steps {
+		if !slices.Equal(list, steps[open[0].Node]) {
 			return false
 		}
 	}

@@ -198,6 +198,60 @@ func TestTriedAgainWithinTheThreads(t *testing.T) {
 	})
 }
 
+// TestTriedAgainBehindTheBarrier: what is tried again of a sequential workflow keeps to the
+// order of its steps, or is left unknown.
+func TestTriedAgainBehindTheBarrier(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		b.nodes("a1", "a2")
+		begin := func(name string, first hub.Status) (*runnerSim, *hub.Execution) {
+			r := b.runner(name, 10, name)
+			j := onNodes(job("x", "y"), "2", true)
+			j.RunnerTags = []string{name}
+			j.Workflow.Strategy = hub.StrategySequential
+			for i := range j.Workflow.Steps {
+				j.Workflow.Steps[i].Idempotent = true
+			}
+			e := b.run(j)
+			a := r.claim()
+			a.started(0, 0)
+			a.started(1, 0)
+			if first != hub.StatusRunning {
+				a.ended(0, 0, first)
+			}
+			a.report()
+			b.tick.Add(700)
+			return r, e
+		}
+
+		r, e := begin("done", hub.StatusSucceeded) // its second step must wait for the other's first
+		b.wantEnd(e, hub.StatusUnknown, false)
+		if len(r.offers) > 0 {
+			t.Error("cut anew, with nobody between the steps")
+		}
+
+		r, e = begin("failed", hub.StatusFailed)
+		again := r.claim()
+		if got := again.offer.Assignment; !slices.Equal(got.Nodes, []int{1}) || !slices.Equal(got.Steps, []int{0}) {
+			t.Errorf("behind a failure it is cut as %+v, want the first step of the other node", got)
+		}
+		again.run(0, 0, hub.StatusSucceeded)
+		again.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusFailed, false)
+		if got := b.cell(e, 1, 1); got.Status != hub.StatusSkipped {
+			t.Errorf("the second step of the other node is %s, want skipped", got.Status)
+		}
+
+		r, e = begin("both", hub.StatusRunning)
+		again = r.claim()
+		if got := again.offer.Assignment; !slices.Equal(got.Nodes, []int{0, 1}) || !slices.Equal(got.Steps, []int{0, 1}) {
+			t.Errorf("it is cut as %+v, want both steps of both nodes", got)
+		}
+		again.runAll(hub.StatusSucceeded)
+		again.finish(hub.StatusSucceeded)
+		b.wantEnd(e, hub.StatusSucceeded, false)
+	})
+}
+
 // TestHandlerMayHaveLetTheNodeGoOn: what stands behind a failure whose handler was not
 // told of is in doubt, if its success lets the node go on.
 func TestHandlerMayHaveLetTheNodeGoOn(t *testing.T) {
