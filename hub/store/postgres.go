@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -134,9 +136,10 @@ func postgresPool(cfg Config, look func(context.Context, *pgx.Conn) error, setti
 	}
 	set := map[string]string{}
 	for name, value := range settings {
-		if _, given := config.RuntimeParams[name]; !given {
-			set[name] = value
-		}
+		set[name] = value
+	}
+	for name := range config.RuntimeParams {
+		delete(set, name)
 	}
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
 		if err := setUpSession(ctx, c, set); err != nil {
@@ -153,6 +156,9 @@ func postgresPool(cfg Config, look func(context.Context, *pgx.Conn) error, setti
 // postgresConfig reads the URL.
 func postgresConfig(cfg Config) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(cfg.URL)
+	if strayAt(cfg.URL, config) {
+		return nil, refuse("The database URL has an @ that does not end its password. Write @ and / of user and password as %%40 and %%2F.")
+	}
 	if err != nil {
 		// The parser's own message shows the URL, without the password.
 		return nil, &hub.Error{Code: hub.CodeInvalid, Message: "The database URL cannot be read; write postgres://USER@HOST/NAME.", Cause: err}
@@ -164,6 +170,21 @@ func postgresConfig(cfg Config) (*pgx.ConnConfig, error) {
 		config.ConnectTimeout = 10 * time.Second
 	}
 	return config, nil
+}
+
+// strayAt reports whether a part of the password may have been read as host or database:
+// errors show those. config is nil if nothing could be read.
+func strayAt(url string, config *pgx.ConnConfig) bool {
+	if config == nil {
+		return strings.Count(url, "@") > 1
+	}
+	hosts := []string{config.Host}
+	for _, f := range config.Fallbacks {
+		hosts = append(hosts, f.Host)
+	}
+	// A socket without a file has a name that begins with it, a database may have it as %40.
+	return slices.ContainsFunc(hosts, func(h string) bool { return strings.LastIndex(h, "@") > 0 }) ||
+		strings.Contains(config.Database, "@") && strings.Contains(url, config.Database)
 }
 
 // setUpSession makes a new connection's settings: not as parameters of the connection,

@@ -155,8 +155,8 @@ func copyTarget(cfg *config.Config, to string) (string, error) {
 // shownURL is a database's address without its password.
 func shownURL(address string) string {
 	u, err := url.Parse(address)
-	if err != nil {
-		return "the database"
+	if err != nil || u.Fragment != "" || strings.Contains(u.Path+u.RawQuery, "@") {
+		return "the database" // what looks like its end may be of a password with odd characters
 	}
 	if u.Query().Has("password") {
 		u.RawQuery = ""

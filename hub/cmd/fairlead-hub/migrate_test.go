@@ -128,6 +128,12 @@ func TestMigrateUsage(t *testing.T) {
 			t.Errorf("%s: %d %q, want %q", line, code, errs, want)
 		}
 	}
+	for _, to := range []string{"postgres://u:1#geheim@127.0.0.1:1/d", "postgres://u:1?geheim@127.0.0.1:1/d", "postgres://u:p@h/geheim@127.0.0.1:1/d"} {
+		_, _, errs := command(t, nil, "migrate", "--data-dir", t.TempDir(), "--to", to)
+		if !strings.Contains(errs, " into the database.") || strings.Contains(errs, "geheim") {
+			t.Errorf("copying to %s says %q", to, errs)
+		}
+	}
 	if code, _, errs := command(t, nil, "migrate", "--data-dir", t.TempDir(), "--to", "postgres://u@h/d"); code != exitOther || !strings.Contains(errs, "no SQLite file") {
 		t.Errorf("without a file: %d %q", code, errs)
 	}
