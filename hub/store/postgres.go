@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -134,10 +135,11 @@ func postgresPool(cfg Config, look func(context.Context, *pgx.Conn) error, setti
 	if name, ok := settings["application_name"]; ok {
 		config.RuntimeParams["application_name"] = name
 	}
-	set := map[string]string{}
-	for name, value := range settings {
-		set[name] = value
-	}
+	// Server, database or role may have another, under which a transaction does not see
+	// what was committed since it began, and a read that stands alone fails for what
+	// others write.
+	set := map[string]string{"default_transaction_isolation": "read committed"}
+	maps.Copy(set, settings)
 	for name := range config.RuntimeParams {
 		delete(set, name)
 	}

@@ -387,3 +387,29 @@ func TestIDsSortByTime(t *testing.T) {
 		last = id
 	}
 }
+
+// Whoever administrates the server may have made another isolation the rule there.
+func TestIsolationIsOurs(t *testing.T) {
+	t.Parallel()
+	cfg, ctx := storetest.PostgresConfig(t), t.Context()
+	storetest.Exec(t, cfg, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database()); END $$`)
+	st, err := store.Open(ctx, cfg)
+	ok(t, err)
+	defer st.Close()
+	runs := 0
+	ok(t, st.InTx(ctx, func(in *store.Store) error {
+		runs++
+		tick := must(in.Tick(ctx))(t)
+		if runs == 1 {
+			_, _, err := st.AdvanceTick(ctx, tick, []byte{1})
+			ok(t, err)
+			tick++
+		}
+		_, moved, err := in.AdvanceTick(ctx, tick, []byte{2})
+		if !moved && err == nil {
+			t.Error("the transaction does not see what was committed meanwhile")
+		}
+		return err
+	}))
+	same(t, runs, 1)
+}
