@@ -67,10 +67,12 @@ func (s *Store) migrator() (p *goose.Provider, done func(), err error) {
 	if s.dialect.name == "postgres" {
 		db, err = postgresPool(s.config, s.checkHistory, map[string]string{
 			"application_name": migrationName(s.config.Name),
-			// No statement_timeout: a migration may take longer than any statement should. But
-			// a statement that waits for a table keeps all others from that table, so it
-			// gives up before theirs do, and is tried again.
-			"lock_timeout": "5s",
+			// A migration may take longer than any statement should, also by what is set for
+			// database or role: it would be cut off at the same place in each start. But a
+			// statement that waits for a table keeps all others from that table, so it gives
+			// up before theirs do, and is tried again.
+			"statement_timeout": "0",
+			"lock_timeout":      "5s",
 		})
 		if err != nil {
 			return nil, nil, err

@@ -234,3 +234,19 @@ func TestMigrateAgainDoesNothing(t *testing.T) {
 		same(t, c.Database, c.Program)
 	})
 }
+
+// What is set for all statements of a database or role would cut a long migration off.
+func TestMigrationsMayTakeLong(t *testing.T) {
+	t.Parallel()
+	cfg := storetest.PostgresConfig(t)
+	storetest.Exec(t, cfg,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = ''20s''', current_database()); END $$`,
+		`DROP SCHEMA public CASCADE`, `CREATE SCHEMA public`,
+		`CREATE FUNCTION hurry() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF current_setting('statement_timeout') <> '0' THEN RAISE EXCEPTION 'it has % alone', current_setting('statement_timeout'); END IF; END $$`,
+		`CREATE EVENT TRIGGER hurry ON ddl_command_start EXECUTE FUNCTION hurry()`)
+	st, err := store.Open(t.Context(), cfg)
+	ok(t, err)
+	defer st.Close()
+	ok(t, st.Migrate(t.Context()))
+}
