@@ -533,3 +533,44 @@ func TestKilledLeader(t *testing.T) {
 		}
 	})
 }
+
+// A report that comes while its attempt is deleted leaves nothing behind.
+func TestLateReportBesidePurge(t *testing.T) {
+	t.Parallel()
+	cfg, ctx := storetest.PostgresConfig(t), t.Context()
+	st, err := store.Open(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	r := &rig{t: t, st: st, project: &hub.Project{OrganisationID: org, Name: "web"}}
+	r.ok(st.CreateProject(ctx, r.project))
+	e := r.run("", hub.StatusSucceeded, 91*day, 0)
+	_, err = st.Purge(ctx, []string{e.id})
+	r.ok(err)
+	deleted := make(chan error, 1)
+	r.ok(st.InTx(ctx, func(in *store.Store) error {
+		if _, err := in.WithdrawAttempts(ctx, []string{e.attempt}, "expire", "late"); err != nil {
+			return err
+		}
+		go func() {
+			deleted <- st.InTx(ctx, func(in *store.Store) error {
+				more, err := in.DeletePurged(ctx, e.id)
+				if more {
+					err = errors.Join(err, errors.New("not all went at once"))
+				}
+				return err
+			})
+		}()
+		for storetest.Count(t, cfg, `SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid' AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())`) == 0 {
+			if t.Failed() || ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+		return nil
+	}))
+	r.ok(<-deleted)
+	if n := r.rows(e) + storetest.Count(t, cfg, `SELECT count(*) FROM attempt_event`); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+}

@@ -245,7 +245,7 @@ var belongings = [...]struct {
 }{
 	{`attempt_event WHERE id IN (SELECT v.id FROM attempt t JOIN attempt_event v ON v.attempt_id = t.id WHERE t.execution_id = $1 LIMIT $2)`, purgedRows},
 	{`attempt_lease WHERE attempt_id IN (SELECT l.attempt_id FROM attempt t JOIN attempt_lease l ON l.attempt_id = t.id WHERE t.execution_id = $1 LIMIT $2)`, purgedRows},
-	{`attempt WHERE id IN (SELECT t.id FROM attempt t WHERE t.execution_id = $1 LIMIT $2)`, purgedRows},
+	{attemptsOf, purgedRows},
 	{`output_chunk WHERE (attempt_id, seq) IN (SELECT c.attempt_id, c.seq FROM attempt_log l JOIN output_chunk c ON c.attempt_id = l.attempt_id WHERE l.execution_id = $1 LIMIT $2)`, purgedChunks},
 	{`attempt_log WHERE attempt_id IN (SELECT l.attempt_id FROM attempt_log l WHERE l.execution_id = $1 LIMIT $2)`, purgedRows},
 	{`node_step WHERE (execution_id, node, step, try) IN (SELECT n.execution_id, n.node, n.step, n.try FROM node_step n WHERE n.execution_id = $1 LIMIT $2)`, purgedRows},
@@ -253,6 +253,24 @@ var belongings = [...]struct {
 	{`execution_spec WHERE execution_id IN (SELECT p.execution_id FROM execution_spec p WHERE p.execution_id = $1 LIMIT $2)`, purgedRows},
 	{`execution_release WHERE execution_id IN (SELECT r.execution_id FROM execution_release r WHERE r.execution_id = $1 LIMIT $2)`, purgedRows},
 	{`execution WHERE id IN (SELECT e.id FROM execution e WHERE e.id = $1 AND e.purged_at > 0 LIMIT $2)`, purgedRows},
+}
+
+const attemptsOf = `attempt WHERE id IN (SELECT t.id FROM attempt t WHERE t.execution_id = $1 LIMIT $2)`
+
+// deleteSome deletes one kind of belongings. With attempts go the events that came since
+// theirs went: that of a late report is not seen before the report is over, for which who
+// deletes its attempt waits. Nothing would find it any more.
+func (s *Store) deleteSome(ctx context.Context, what, id string, most int64) (int64, error) {
+	if what != attemptsOf {
+		return s.exec(ctx, `DELETE FROM `+what, id, most)
+	}
+	gone, err := collect(ctx, s, scanID, `DELETE FROM `+what+` RETURNING id`, id, most)
+	if err != nil {
+		return 0, err
+	}
+	return int64(len(gone)), inPieces(len(gone), func(from, to int) error {
+		return s.later(ctx, `DELETE FROM attempt_event WHERE attempt_id IN (`+params(1, to-from)+`)`, anys(gone[from:to])...)
+	})
 }
 
 // DeletePurged deletes some rows of a purged execution whose objects are gone; more: it must
@@ -272,7 +290,7 @@ func (s *Store) DeletePurged(ctx context.Context, id string) (more bool, err err
 	left := int64(purgedRows)
 	for _, b := range belongings {
 		most := min(b.most, left)
-		n, err := s.exec(ctx, `DELETE FROM `+b.delete, id, most)
+		n, err := s.deleteSome(ctx, b.delete, id, most)
 		if err != nil {
 			return false, fmt.Errorf("deleting purged execution %s: %w", id, err)
 		}
