@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"io"
+	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,4 +248,100 @@ func TestRunnerIsToldOfNewMember(t *testing.T) {
 			t.Errorf("told %v, want %v", got, want)
 		}
 	})
+}
+
+// wayTo is an address that leads to another member once it is open; until then it hangs up.
+type wayTo struct {
+	address string
+	open    atomic.Bool
+	called  atomic.Int64
+}
+
+func (h *testHub) wayTo(t *testing.T) *wayTo {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	h.must(err)
+	t.Cleanup(func() { _ = lis.Close() })
+	w := &wayTo{address: lis.Addr().String()}
+	go func() {
+		for {
+			from, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			w.called.Add(1)
+			if !w.open.Load() {
+				_ = from.Close()
+				continue
+			}
+			go func() {
+				defer from.Close()
+				to, err := net.Dial("tcp", h.address)
+				if err != nil {
+					return
+				}
+				defer to.Close()
+				go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
+				_, _ = io.Copy(from, to)
+			}()
+		}
+	}()
+	return w
+}
+
+// peersBy makes the peers of a member that knows h alone, by that way.
+func (h *testHub) peersBy(t *testing.T, w *wayTo, deliver func(hub.Event)) *Peers {
+	t.Helper()
+	members, err := h.st.Members(t.Context())
+	h.must(err)
+	own, err := h.ca.Member(store.NewID())
+	h.must(err)
+	p := NewPeers(PeersConfig{
+		Others:    func() []*hub.Member { return []*hub.Member{{ID: members[0].ID, Name: "far", Address: w.address}} },
+		TLS:       func(id string) *tls.Config { return h.ca.MemberTLS(func() *tls.Certificate { return own }, id) },
+		Deliver:   deliver,
+		Fleet:     func(context.Context, string, bool, []hub.FleetRunner) error { return nil },
+		FleetGone: func(string) {}, Chunks: func(string, []store.ChunkRow, bool) {},
+	}, storetest.Logger(t))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() { cancel(); h.must(<-done) })
+	return p
+}
+
+// What came and went while another member could not be reached, more than can wait for it,
+// ends nothing that is wanted when it can.
+func TestInterestsOutliveALongSilence(t *testing.T) {
+	t.Parallel()
+	far := newHub(t)
+	way := far.wayTo(t)
+	var heard, began atomic.Bool
+	p := far.peersBy(t, way, func(e hub.Event) {
+		switch {
+		case e.Kind == hub.EventRunner && e.OrganisationID == org:
+			heard.Store(true)
+		case e.Kind == hub.EventResync && e.OrganisationID == "last":
+			began.Store(true)
+		}
+	})
+	far.eventually("is called", func() bool { return way.called.Load() > 0 })
+	i := hub.Interest{OrganisationID: org}
+	for range maxQueued {
+		p.Watch(i)()
+	}
+	defer p.Watch(i)()
+	way.open.Store(true)
+	far.eventually("hears who calls it", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, one := range p.list {
+			return one.heard.Load()
+		}
+		return false
+	})
+	defer p.Watch(hub.Interest{OrganisationID: "last"})()
+	far.eventually("knows the last interest", began.Load)
+	far.dispatch.Publish(hub.Event{Kind: hub.EventRunner, OrganisationID: org})
+	far.eventually("tells an event", heard.Load)
 }

@@ -293,8 +293,10 @@ func (o *otherMember) watch(ctx context.Context) error {
 	for i := range o.p.watched {
 		first.Add = append(first.Add, interestOut(i))
 	}
+	// What waits is of before. While the other was not heard the queue may have become full:
+	// that something ends, and not that it is wanted again.
+	o.watches.clear()
 	o.p.mu.Unlock()
-	// A change that was queued meanwhile comes twice: harmless.
 	go sendAll(ctx, first, o.watches, stream.Send)
 	defer o.p.cfg.FleetGone(o.id)
 	defer o.heard.Store(false)
@@ -339,6 +341,7 @@ func (o *otherMember) follow(ctx context.Context) error {
 	for id := range o.p.followed {
 		first.Add = append(first.Add, id)
 	}
+	o.follows.clear() // as watch does
 	o.p.mu.Unlock()
 	go sendAll(ctx, first, o.follows, stream.Send)
 	for {

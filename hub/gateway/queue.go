@@ -54,6 +54,13 @@ func (q *queue[T]) take(ctx context.Context) []T {
 	}
 }
 
+// clear forgets what nobody took.
+func (q *queue[T]) clear() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = nil
+}
+
 // close takes nothing more and returns what nobody took.
 func (q *queue[T]) close() []T {
 	q.mu.Lock()
