@@ -345,3 +345,16 @@ func TestInterestsOutliveALongSilence(t *testing.T) {
 	far.dispatch.Publish(hub.Event{Kind: hub.EventRunner, OrganisationID: org})
 	far.eventually("tells an event", heard.Load)
 }
+
+// Members find each other soon however long they could not.
+func TestPeersAreTriedOften(t *testing.T) {
+	t.Parallel()
+	far := newHub(t)
+	way := far.wayTo(t)
+	far.peersBy(t, way, func(hub.Event) {})
+	began := time.Now()
+	far.eventually("is called", func() bool { return way.called.Load() >= 5 })
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("five tries took %v", took)
+	}
+}

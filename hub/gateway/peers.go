@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
@@ -28,6 +29,8 @@ const (
 	// firstPeerWait doubles up to maxPeerWait between tries, with full jitter.
 	firstPeerWait = 100 * time.Millisecond
 	maxPeerWait   = 5 * time.Second
+	// peerConnectTime bounds one try of an address that does not answer.
+	peerConnectTime = 10 * time.Second
 )
 
 // PeersConfig is what Peers stand on.
@@ -122,6 +125,11 @@ func (p *Peers) dial(m *hub.Member) (*grpc.ClientConn, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: wire.KeepaliveInterval, Timeout: wire.KeepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)),
 		grpc.WithDisableServiceConfig(),
+		// By itself it waits up to two minutes after members could not reach each other for long.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: firstPeerWait, Multiplier: 2, Jitter: 0.5, MaxDelay: maxPeerWait},
+			MinConnectTimeout: peerConnectTime,
+		}),
 	)
 }
 
