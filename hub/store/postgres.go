@@ -97,6 +97,9 @@ func postgresGone(err error) bool {
 		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) || pgconn.Timeout(err)
 }
 
+// silence is for how long a server may confirm nothing that was sent to it.
+const silence = 20 * time.Second
+
 // openPostgres opens the pool and looks at the server.
 func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 	s.dialect = postgres()
@@ -171,6 +174,10 @@ func postgresConfig(cfg Config) (*pgx.ConnConfig, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 10 * time.Second
 	}
+	config.DialFunc = (&net.Dialer{
+		Timeout: config.ConnectTimeout, ControlContext: endSilent,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 4, Count: 2},
+	}).DialContext
 	return config, nil
 }
 
