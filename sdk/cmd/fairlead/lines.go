@@ -38,6 +38,10 @@ type lineWriter struct {
 	lines   atomic.Int64
 	asked   int64 // lines when moved was asked last
 	pending map[cell][]byte
+	// now is what each node does, without a stream.
+	now map[string]cell
+	// within is the node whose line is not at its end, where lines have no prefix; "" is none.
+	within string
 }
 
 // moved reports whether a line came since it was asked last.
@@ -60,10 +64,10 @@ func (w *lineWriter) line(l rest.LogLine) error {
 			w.system("%s: %s", oneLine(l.Node), oneLine(string(data)))
 			return nil
 		}
-		if !partial {
-			data = append(data, '\n')
-		}
-		return w.write(data)
+		return w.bare(l.Node, data, partial)
+	}
+	if err := w.turn(cell{node: l.Node, step: l.Step, try: l.Try}); err != nil {
+		return err
 	}
 	from := cell{l.Node, l.Step, l.Try, l.Stream}
 	data = append(w.pending[from], data...)
@@ -78,6 +82,47 @@ func (w *lineWriter) line(l rest.LogLine) error {
 	return w.write(append(append([]byte(l.Node+" | "), data...), '\n'))
 }
 
+// bare writes what a node printed as it did. A line that has not ended when another node
+// prints ends there, as in the hub's text form, or both would be one.
+func (w *lineWriter) bare(node string, data []byte, partial bool) error {
+	if w.within != "" && w.within != node {
+		data = append([]byte("\n"), data...)
+	}
+	w.within = node
+	if !partial {
+		data, w.within = append(data, '\n'), ""
+	}
+	return w.write(data)
+}
+
+// turn notes what a node does. What it left open before has no end, and comes first.
+func (w *lineWriter) turn(to cell) error {
+	before, known := w.now[to.node]
+	if known && before == to {
+		return nil
+	}
+	if w.now == nil {
+		w.now = map[string]cell{}
+	}
+	w.now[to.node] = to
+	for _, before.stream = range []rest.LogLineStream{rest.LogLineStreamStdout, rest.LogLineStreamStderr, rest.LogLineStreamSystem} {
+		if err := w.rest(before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rest writes what is kept of a line as far as it came, if any is.
+func (w *lineWriter) rest(from cell) error {
+	data, open := w.pending[from]
+	if !open {
+		return nil
+	}
+	delete(w.pending, from)
+	return w.write(append(append([]byte(from.node+" | "), data...), '\n'))
+}
+
 // end writes what ended without a newline, or the record that ends the log.
 func (w *lineWriter) end(e *rest.LogEnd) error {
 	if w.records {
@@ -85,12 +130,11 @@ func (w *lineWriter) end(e *rest.LogEnd) error {
 			End *rest.LogEnd `json:"end"`
 		}{e})
 	}
-	for from, data := range w.pending {
-		if err := w.write(append(append([]byte(from.node+" | "), data...), '\n')); err != nil {
+	for from := range w.pending {
+		if err := w.rest(from); err != nil {
 			return err
 		}
 	}
-	w.pending = nil
 	return nil
 }
 

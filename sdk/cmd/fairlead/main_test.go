@@ -669,7 +669,8 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 	}
 }
 
-// Pieces of a line are put together whatever is written between them.
+// Pieces of a line are put together whatever is written between them; what a step left
+// without an end stands before what the next one prints, and in no line of another node.
 func TestLineWriter(t *testing.T) {
 	t.Parallel()
 	yes := true
@@ -680,10 +681,13 @@ func TestLineWriter(t *testing.T) {
 		{Node: "a", Text: "end", Stream: rest.LogLineStreamStdout},
 		{Node: "b", Text: "lines were dropped", Stream: rest.LogLineStreamSystem},
 		{Node: "b", Text: "no newline", Partial: &yes, Stream: rest.LogLineStreamStdout},
+		{Node: "a", Text: "asks: ", Partial: &yes, Stream: rest.LogLineStreamStdout},
+		{Node: "a", Text: "yes", Partial: &yes, Stream: rest.LogLineStreamStdout},
+		{Node: "b", Step: 1, Text: "next step", Stream: rest.LogLineStreamStdout},
 	}
 	for prefix, want := range map[bool]string{
-		true:  "b | other\na | err\na | begin end\nb | lines were dropped\nb | no newline\n",
-		false: "begin other\nerr\nend\nno newline",
+		true:  "b | other\na | err\na | begin end\nb | lines were dropped\nb | no newline\nb | next step\na | asks: yes\n",
+		false: "begin \nother\nerr\nend\nno newline\nasks: yes\nnext step\n",
 	} {
 		var out bytes.Buffer
 		var told []string
