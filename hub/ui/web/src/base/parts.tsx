@@ -19,14 +19,15 @@ export function useNow(moving = true): number {
 
 const idle = () => () => {};
 
-// Ago tells an instant relative to now; the tooltip has it whole, with UTC.
+// Ago tells an instant relative to now; the tooltip has it whole, with UTC. It is painted
+// when its words change alone: a list has a thousand, and most are hours old.
 export function Ago({ at }: { at: string | undefined }) {
-  const now = useNow();
+  const ms = at ? Date.parse(at) : 0;
+  const words = useSyncExternalStore(at ? watchTick : idle, () => (at ? ago(ms, hubNow()) : ""));
   if (!at) return <span className="muted">–</span>;
-  const ms = Date.parse(at);
   return (
     <Tooltip label={full(ms)}>
-      <time dateTime={at}>{ago(ms, now)}</time>
+      <time dateTime={at}>{words}</time>
     </Tooltip>
   );
 }

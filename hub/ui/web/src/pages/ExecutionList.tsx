@@ -2,7 +2,7 @@ import { Bdi } from "../base/Bdi";
 import "./executions.css";
 import { UnstyledButton } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef } from "react";
+import { memo, useEffect, useMemo, useRef } from "react";
 import type { Execution } from "../api/client";
 import { usePoll } from "../api/link";
 import { news } from "../api/live";
@@ -82,7 +82,8 @@ function busy(box: HTMLElement | null): boolean {
   return box !== null && (box.matches(":hover") || box.contains(document.activeElement));
 }
 
-function Run({ execution: e, showProject }: { execution: Execution; showProject: boolean }) {
+// A row is painted when its execution changes, not with each reading of a long list.
+const Run = memo(function Run({ execution: e, showProject }: { execution: Execution; showProject: boolean }) {
   return (
     <Link to="/executions/$id" params={{ id: String(e.number) }} className="run">
       <StatusText status={e.status} />
@@ -113,4 +114,4 @@ function Run({ execution: e, showProject }: { execution: Execution; showProject:
       </span>
     </Link>
   );
-}
+});
