@@ -25,7 +25,10 @@ export function FoundList({
   const found = useStore(search.found);
   const current = useRef<HTMLButtonElement>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: each new line is scrolled to once
-  useEffect(() => current.current?.scrollIntoView({ block: "nearest" }), [at]);
+  useEffect(() => {
+    // Newer browsers answer with a promise, and React would call it as what ends the effect.
+    void current.current?.scrollIntoView({ block: "nearest" });
+  }, [at]);
   if (found.words === "") return null;
   return (
     <section className="log-found" aria-label={t("log.foundLabel")}>
@@ -83,5 +86,7 @@ function Part({ text, match }: { text: string; match: boolean }) {
 function countWords(found: Found): string {
   const n = found.items.length;
   if (found.busy || found.next) return t("log.foundSoFar", { n, percent: Math.floor(found.part * 100) });
+  // What failed has looked through nothing, and says so itself.
+  if (found.error) return "";
   return n === 0 ? t("log.foundNone") : t("log.found", { n });
 }

@@ -26,7 +26,8 @@ const enough = 100;
 export class LogSearch {
   readonly found = createStore<Found>(nothing);
   private abort: AbortController | undefined;
-  private regex = false;
+  // regex: the words are a regular expression.
+  regex = false;
 
   constructor(readonly query: LogQuery) {}
 
@@ -49,8 +50,9 @@ export class LogSearch {
     const abort = new AbortController();
     this.abort?.abort();
     this.abort = abort;
-    this.found.set({ ...this.found.get(), busy: true });
-    const had = this.found.get().items.length;
+    const { error: _, ...before } = this.found.get();
+    this.found.set({ ...before, busy: true });
+    const had = before.items.length;
     try {
       for (let page = 0; page < atOnce; page++) {
         await this.page(abort.signal);
