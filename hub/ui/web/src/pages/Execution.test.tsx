@@ -128,3 +128,11 @@ test("an execution that waits for its time says when that is for the viewer", as
   const told = `until ${local(Date.parse(runAt), Date.now())} ${zoneOffset(Date.parse(runAt))}`;
   expect((await screen.findByText(/^until /)).textContent).toBe(told);
 });
+
+test("the focus goes on at the lines when those of all nodes are wanted again", async () => {
+  open("/executions/7?node=web2", page(execution));
+  const chip = await screen.findByRole("button", { name: "Show the lines of all nodes again" });
+  chip.focus();
+  fireEvent.click(chip);
+  await waitFor(() => expect(document.activeElement?.className).toMatch(/log-lines/));
+});

@@ -4,7 +4,7 @@ import { Button, Menu, Popover, SegmentedControl, TextInput } from "@mantine/cor
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import {
   api,
   type ExecutionNode,
@@ -75,6 +75,14 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
       replace: true,
     });
   };
+  const logSide = useRef<HTMLDivElement>(null);
+  const closing = useRef(false);
+  // The chip that is closed goes with the focus, which goes on at the lines that come.
+  useEffect(() => {
+    if (closing.current && choice.node === "")
+      logSide.current?.querySelector<HTMLElement>(".log-lines")?.focus({ preventScroll: true });
+    closing.current = false;
+  }, [choice.node]);
   const choose = (c: Choice) => {
     set({ node: c.node || undefined, step: c.step >= 0 ? String(c.step + 1) : undefined, at: undefined });
     if (c.node) setSide("log");
@@ -100,7 +108,7 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
         <div className={`exec-left${side === "nodes" ? "" : " unseen"}`}>
           <NodesSide execution={e} matrix={matrix} search={search} set={set} choice={choice} choose={choose} />
         </div>
-        <div className={`exec-right${side === "log" ? "" : " unseen"}`}>
+        <div className={`exec-right${side === "log" ? "" : " unseen"}`} ref={logSide}>
           {chosenNode ? <CellFacts execution={e} row={chosenNode} step={chosenStep} /> : null}
           <LogSide
             execution={e}
@@ -109,7 +117,14 @@ function Loaded({ id, execution: e }: { id: string; execution: ExecutionType }) 
             onAt={(at) => set({ at })}
             head={
               choice.node ? (
-                <FilterChip on onClick={() => choose({ node: "", step: -1 })} label={t("execution.allLines")}>
+                <FilterChip
+                  on
+                  onClick={() => {
+                    closing.current = true;
+                    choose({ node: "", step: -1 });
+                  }}
+                  label={t("execution.allLines")}
+                >
                   <Bdi className="clip">{choice.node}</Bdi>
                   {chosenStep ? ` · ${stepName(chosenStep)}` : null}
                   <Icon name="close" size={11} />
