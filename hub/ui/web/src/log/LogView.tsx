@@ -24,7 +24,7 @@ import { useStore } from "../base/store";
 import { duration, full, stamp } from "../base/time";
 import { t } from "../text/t";
 import { type Span, spans } from "./ansi";
-import { find, followLimit, type Row, readLimit } from "./buffer";
+import { find, followLimit, holds, type Row, readLimit } from "./buffer";
 import { FoundList } from "./FoundList";
 import { LogSearch } from "./found";
 import type { LogSession, LogView as View } from "./session";
@@ -389,9 +389,9 @@ function Hits({ at, n }: { at: number; n: number }) {
   );
 }
 
-// rowAt is where the row is that begins at a position, -1 if it is not held.
+// rowAt is where the row is that has what begins at a position, -1 if it is not held.
 function rowAt(session: LogSession, before: string): number {
-  return session.buffer.rows.findIndex((row) => row.before === before);
+  return session.buffer.rows.findIndex((row) => holds(row, before));
 }
 
 function toggle(name: string, on: boolean, set: (on: boolean) => void, word: "yes" | "no"): void {
@@ -401,7 +401,7 @@ function toggle(name: string, on: boolean, set: (on: boolean) => void, word: "ye
 
 function rowClass(row: Row, target: string | undefined, hit: boolean, now: boolean): string {
   const classes = ["log-row", row.line.stream];
-  if (target !== undefined && row.before === target) classes.push("target");
+  if (target !== undefined && holds(row, target)) classes.push("target");
   if (hit) classes.push("hit");
   if (now) classes.push("now");
   return classes.join(" ");

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { LogLine } from "../api/client";
-import { Buffer, find } from "./buffer";
+import { Buffer, find, holds } from "./buffer";
 
 function line(n: number, text: string, more: Partial<LogLine> = {}): LogLine {
   return {
@@ -99,6 +99,20 @@ test("what is put in front leaves its colours on, and its open line goes on", ()
     const seen = ({ text, sgr, before, continued }: (typeof b.rows)[0]) => ({ text, sgr, before, continued });
     expect(b.rows.map(seen)).toEqual(once.rows.map(seen));
   }
+});
+
+test("a row holds the places in front of all of its pieces", () => {
+  const pieces = [1, 2, 3].map((n) => line(n, "word", { partial: n < 3 }));
+  const b = new Buffer();
+  b.append(pieces.slice(1));
+  b.append([line(4, "next")]);
+  expect(["", "c2", "c3"].map((position) => b.rows.findIndex((row) => holds(row, position)))).toEqual([0, 0, 1]);
+  b.reset("c1");
+  b.append(pieces.slice(1));
+  b.prepend("", pieces.slice(0, 1));
+  expect(["", "c1", "c2", "c3"].map((position) => b.rows.findIndex((row) => holds(row, position)))).toEqual([
+    0, 0, 0, -1,
+  ]);
 });
 
 test("rows that went at the front and are put there again are no longer counted as gone", () => {

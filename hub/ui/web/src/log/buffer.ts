@@ -8,6 +8,8 @@ export interface Row {
   key: number;
   // before is the position in front of the row ("" is the start), for its address.
   before: string;
+  // joined are the positions in front of the pieces that came to it.
+  joined?: string[];
   line: LogLine;
   // sgr is the colours left on by the line before it in the same cell and stream.
   sgr: string;
@@ -78,7 +80,7 @@ export class Buffer {
   private add(line: LogLine): void {
     const before = this.cursor;
     this.cursor = line.cursor;
-    if (this.grow(line, line.text)) return;
+    if (this.grow(line, line.text, [before])) return;
     const cell = cellOf(line);
     const sgr = this.colours.get(cell) ?? "";
     const continued = this.open.has(cell);
@@ -87,7 +89,7 @@ export class Buffer {
 
   // again takes a row anew: what is in front of it now may leave colours on, or a line open.
   private again(row: Row): void {
-    if (this.grow(row.line, row.text)) return;
+    if (this.grow(row.line, row.text, [row.before, ...(row.joined ?? [])])) return;
     const cell = cellOf(row.line);
     const sgr = this.colours.get(cell) ?? "";
     const continued = this.open.has(cell);
@@ -100,10 +102,11 @@ export class Buffer {
   }
 
   // grow joins text to the open row of its cell; false where there is none or it is full.
-  private grow(line: LogLine, text: string): boolean {
+  private grow(line: LogLine, text: string, positions: string[]): boolean {
     const row = this.open.get(cellOf(line));
     if (!row || row.text.length + text.length > joinLimit) return false;
     row.text += text;
+    row.joined = [...(row.joined ?? []), ...positions];
     row.line = {
       ...row.line,
       masked: row.line.masked || line.masked,
@@ -126,6 +129,11 @@ export class Buffer {
 }
 
 const cellOf = (line: LogLine) => `${line.node}\u0000${line.step}\u0000${line.try}\u0000${line.stream}`;
+
+// holds tells whether a row begins at a position, or one of its pieces does.
+export function holds(row: Row, position: string): boolean {
+  return row.before === position || (row.joined?.includes(position) ?? false);
+}
 
 // find returns the indexes of rows whose text holds the words, any case.
 export function find(rows: Row[], words: string): number[] {

@@ -201,9 +201,9 @@ test("going up from the end reads what is missing alone, to the first line", asy
   const where = { format: "ndjson", node: "web1", step: "2" };
   expect(asked).toEqual([
     { ...where, tail: "2001" },
-    { ...where, cursor: "c7000", back: "2001", lines: "2001" },
-    { ...where, cursor: "c5000", back: "4001", lines: "4001" },
-    { ...where, cursor: "c1000", back: "8001", lines: "8001" },
+    { ...where, cursor: "c7000", back: "2001", lines: "2002" },
+    { ...where, cursor: "c5000", back: "4001", lines: "4002" },
+    { ...where, cursor: "c1000", back: "8001", lines: "8002" },
   ]);
 });
 
@@ -222,6 +222,33 @@ test("a log that fits is whole, and so is what stands around one of its first li
   expect(session.buffer.rows[0]).toMatchObject({ text: "line 302", before: "c301" });
   await session.earlier();
   expect(span(session)).toEqual(["line 1", 2000, "line 2000"]);
+});
+
+// A link to a line, and what a search found, name a place in front of it as no line in front
+// of it does: "x500" is where "c500" is.
+test("a place that has another name is found by the line behind it", async () => {
+  aLog(3000);
+  const session = new LogSession({ execution: "e1", node: "web1", step: -1 });
+  await session.openAround("x500");
+  expect(session.buffer.rows.find((r) => r.before === "x500")?.text).toBe("line 501");
+  expect(session.buffer.rows[0]).toMatchObject({ text: "line 302", before: "c301" });
+  for (const position of ["x0", "x3"]) {
+    await session.openAround(position);
+    expect(span(session)).toEqual(["line 1", 2000, "line 2000"]);
+    expect(session.view.get().before).toBe(false);
+  }
+  await session.openStart("x500");
+  await session.earlier();
+  expect(span(session)).toEqual(["line 1", 2500, "line 2500"]);
+});
+
+test("lines that are followed are not read as a page too", async () => {
+  const asked = aLog(9000);
+  const session = new LogSession({ execution: "e1", node: "", step: -1 });
+  await session.openAround("c500");
+  session.follow();
+  await session.more();
+  expect([asked.length, session.view.get().after]).toEqual([1, true]);
 });
 
 test("following goes on while earlier lines are read, and two clicks are one reading", async () => {
@@ -252,7 +279,7 @@ test("a window that is full moves, and so does one that the answer does not lead
   await other.openEnd();
   const elsewhere = aLog(9000, (n) => `d${n}`);
   await other.earlier();
-  expect(elsewhere.map((q) => q.back)).toEqual(["2001", "200"]);
+  expect(elsewhere.map((q) => q.back)).toEqual(["2001", "200", undefined]);
   expect(new Set(texts(other)).size).toBe(texts(other).length);
 });
 

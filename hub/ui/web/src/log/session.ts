@@ -18,7 +18,7 @@ import {
 import { given } from "../api/queries";
 import { type Connection, connect } from "../api/socket";
 import { createStore } from "../base/store";
-import { Buffer } from "./buffer";
+import { Buffer, type Row } from "./buffer";
 import { parseRecords, readRecords } from "./records";
 
 export interface LogQuery {
@@ -147,7 +147,7 @@ export class LogSession {
     const up = new AbortController();
     this.up = up;
     try {
-      const lines = await this.leading(first.before, n + 1, up.signal);
+      const lines = await this.leading(first, n + 1, up.signal);
       if (!up.signal.aborted && buffer.rows[0] === first) await this.putInFront(lines, n, first.before);
     } catch (cause) {
       if (!up.signal.aborted) throw cause;
@@ -156,18 +156,30 @@ export class LogSession {
     }
   }
 
-  // leading reads at most n lines that lead to a position. Near the start there are fewer:
-  // the answer is left at the position, for what follows is held. Where several runners
-  // print, the hub may tell lines in another order than that in which they came live, and
-  // none leads there.
-  private async leading(position: string, n: number, signal: AbortSignal): Promise<LogLine[]> {
+  // leading reads at most n lines that lead to a row. Near the start there are fewer: the
+  // answer is left at the row's position, or at its own line where the position came from a
+  // link, for what follows is held. Where several runners print, the hub may tell lines in
+  // another order than that in which they came live, and none leads there.
+  private async leading({ before, line: held }: Row, n: number, signal: AbortSignal): Promise<LogLine[]> {
     const lines: LogLine[] = [];
-    for await (const part of readRecords(await this.ask({ cursor: position, back: n, lines: n }, signal)))
+    for await (const part of readRecords(await this.ask({ cursor: before, back: n, lines: n + 1 }, signal)))
       for (const line of part.lines) {
+        if (line.cursor === held.cursor) return lines;
         lines.push(line);
-        if (line.cursor === position) return lines;
+        if (line.cursor === before) return lines;
       }
     return [];
+  }
+
+  // inFront counts the lines of an answer in front of a position, -1 where none leads
+  // there. One place has several positions: behind the last line of a chunk or in front of
+  // the first of the next, and any between two lines where those of other nodes are left
+  // out. The line behind it is known again by its own.
+  private async inFront(lines: LogLine[], position: string, signal: AbortSignal): Promise<number> {
+    const last = lines.findIndex((line) => line.cursor === position);
+    if (last >= 0) return last + 1;
+    const [next] = (await this.fetchPage({ cursor: position, lines: 1 }, signal)).lines;
+    return next ? lines.findIndex((line) => line.cursor === next.cursor) : lines.length;
   }
 
   // putInFront takes lines that lead to a position, and reads around it if there are none.
@@ -181,7 +193,8 @@ export class LogSession {
   // more reads the page behind the last line.
   async more(): Promise<void> {
     const view = this.view.get();
-    if (view.state === "loading" || !view.after) return;
+    // What is followed comes by itself, and would come twice.
+    if (this.socket || view.state === "loading" || !view.after) return;
     this.tell({ state: "loading" });
     await this.page({ cursor: this.buffer.cursor, lines: pageLines });
   }
@@ -191,12 +204,19 @@ export class LogSession {
     this.abort = abort;
     try {
       const { lines, end } = await this.fetchPage(range, abort.signal);
+      const { cursor, back } = range;
+      const middle = back !== undefined && cursor ? await this.inFront(lines, cursor, abort.signal) : -1;
       if (abort.signal.aborted) return;
       let { before } = this.view.get();
-      if (range.tail !== undefined || range.back !== undefined) {
-        before = !startsLog(lines, range);
+      if (range.tail !== undefined || back !== undefined) {
+        before = back === undefined ? lines.length >= (range.tail ?? 0) : middle < 0 || middle >= back;
+        const front = middle > 0 ? lines.splice(0, middle) : [];
+        const first = front.length > 0 ? front : lines;
         // The position in front of the first line is not told: it is given up for its own.
-        this.buffer.reset(before ? (lines.shift()?.cursor ?? range.cursor) : "");
+        this.buffer.reset(before ? (first.shift()?.cursor ?? cursor) : "");
+        this.buffer.append(front);
+        // The row has the position that was asked for, by which it is found.
+        if (middle >= 0 && cursor) this.buffer.cursor = cursor;
       }
       this.buffer.append(lines);
       if (end?.cursor) this.buffer.cursor = end.cursor;
@@ -340,12 +360,4 @@ export class LogSession {
     this.buffer.append(lines);
     this.tell({ received: this.view.get().received + lines.length });
   }
-}
-
-// startsLog tells whether a page that was asked for lines in front of the end, or of a
-// position, has fewer of them because there are no more.
-function startsLog(lines: LogLine[], range: Range): boolean {
-  if (range.tail !== undefined) return lines.length < range.tail;
-  const inFront = lines.findIndex((line) => line.cursor === range.cursor) + 1;
-  return inFront > 0 && inFront < (range.back ?? 0);
 }
