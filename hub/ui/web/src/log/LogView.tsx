@@ -159,7 +159,8 @@ export function LogView({
   // next goes along what the whole log's search found, else along what is loaded.
   const next = (by: number) => {
     const { items } = found;
-    if (items.length === 0) return step(by);
+    // Words that the whole log was not searched for are those of what is loaded.
+    if (items.length === 0 || (words !== "" && !searched)) return step(by);
     const at = items.findIndex((m) => m.before === target);
     const to = at < 0 ? (by > 0 ? 0 : items.length - 1) : (at + by + items.length) % items.length;
     void open(items[to]?.before ?? "");
@@ -169,17 +170,14 @@ export function LogView({
     try {
       const before = await session.firstFailure();
       if (before === undefined) setNotice(t("log.failureNone"));
+  const searched = found.words === words && search.regex === regex;
       else await open(before);
     } catch (cause) {
       setNotice(errorOf(cause).message);
     }
   };
   const onSearchKey = (event: KeyboardEvent) => {
-    if (
-      event.key === "Enter" &&
-      (event.ctrlKey || event.metaKey || regex || hits.length === 0) &&
-      found.words !== words
-    )
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey || regex || hits.length === 0) && !searched)
       searchAll();
     else if (event.key === "Enter") next(event.shiftKey ? -1 : 1);
     if (event.key === "Escape") {
