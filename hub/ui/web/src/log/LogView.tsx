@@ -34,6 +34,7 @@ import type { LogSession, LogView as View } from "./session";
 export function LogView({
   session,
   running,
+  atEnd,
   showNode,
   target,
   onTarget,
@@ -42,6 +43,8 @@ export function LogView({
 }: {
   session: LogSession;
   running: boolean;
+  // atEnd: it is opened at its end.
+  atEnd: boolean;
   // failed: a step has, so that there is a first one.
   failed: boolean;
   showNode: boolean;
@@ -55,7 +58,7 @@ export function LogView({
   const scroller = useRef<HTMLDivElement>(null);
   const [wrap, setWrap] = useState(recall("log.wrap") !== "no");
   const [times, setTimes] = useState(recall("log.times") === "yes");
-  const [pinned, setPinned] = useState(running && target === undefined);
+  const [pinned, setPinned] = useState(atEnd);
   const [words, setWords] = useState("");
   const [hit, setHit] = useState(0);
   const [regex, setRegex] = useState(false);
@@ -118,16 +121,26 @@ export function LogView({
     const el = scroller.current;
     if (!el) return;
     const left = el.scrollHeight - el.scrollTop - el.clientHeight;
-    if (left < 24) setPinned(true);
-    else if (performance.now() - touched.current < 600) setPinned(false);
+    if (performance.now() - touched.current < 600) {
+      // At the end of what is loaded alone each page would lead to the next.
+      setPinned(left < 24 && !session.view.get().after);
+      // A drag goes on; the end moves by itself.
+      if (!pinned) touched.current = performance.now();
+    }
     if (left < 1500) void session.more();
-  }, [session]);
+  }, [session, pinned]);
   const touch = () => {
     touched.current = performance.now();
   };
 
-  const goto = (index: number) => {
+  // leave: it is not the reader who scrolls now. Where less is loaded than was, the scroller
+  // comes to its end, and that is not where he wants to stay.
+  const leave = () => {
+    touched.current = 0;
     setPinned(false);
+  };
+  const goto = (index: number) => {
+    leave();
     virtual.scrollToIndex(index, { align: "center" });
   };
   const step = (by: number) => {
@@ -146,7 +159,7 @@ export function LogView({
   // open shows what stands around a position, wherever in the log it is.
   const open = async (before: string) => {
     setNotice("");
-    setPinned(false);
+    leave();
     onTarget(before);
     let index = rowAt(session, before);
     if (index < 0) {
@@ -156,6 +169,7 @@ export function LogView({
     }
     if (index >= 0) requestAnimationFrame(() => virtual.scrollToIndex(index, { align: "center" }));
   };
+  const searched = found.words === words && search.regex === regex;
   // next goes along what the whole log's search found, else along what is loaded.
   const next = (by: number) => {
     const { items } = found;
@@ -170,7 +184,6 @@ export function LogView({
     try {
       const before = await session.firstFailure();
       if (before === undefined) setNotice(t("log.failureNone"));
-  const searched = found.words === words && search.regex === regex;
       else await open(before);
     } catch (cause) {
       setNotice(errorOf(cause).message);

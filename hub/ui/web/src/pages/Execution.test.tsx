@@ -129,6 +129,30 @@ test("an execution that waits for its time says when that is for the viewer", as
   expect((await screen.findByText(/^until /)).textContent).toBe(told);
 });
 
+const noisy = (more: boolean) =>
+  `${JSON.stringify({ cursor: "c2", node: "web1", step: 0, try: 1, stream: "stdout", time: ago(9), line: 1, text: "two" })}\n${JSON.stringify({ end: { cursor: "c2", status: "running", logComplete: false, more } })}\n`;
+const busy = { ...execution, status: "running", waitingFor: undefined };
+
+test("where a log is opened at a line it follows its end once the reader goes there, and not before", async () => {
+  open("/executions/7?at=c1", { ...page(busy), "GET /api/v1/executions/e7/log": noisy(false) });
+  await screen.findAllByText("1 line shown");
+  const lines = screen.getByRole("region", { name: "Lines of the log" });
+  fireEvent.scroll(lines);
+  expect(screen.getAllByRole("button", { name: "Follow the end" }).length).toBeGreaterThan(0);
+  fireEvent.wheel(lines);
+  fireEvent.scroll(lines);
+  await screen.findByRole("button", { name: "Stop following" });
+});
+
+test("the end of what is loaded is not the end of the log", async () => {
+  open("/executions/7?at=c1", { ...page(busy), "GET /api/v1/executions/e7/log": noisy(true) });
+  await screen.findAllByText("1 line shown");
+  const lines = screen.getByRole("region", { name: "Lines of the log" });
+  fireEvent.wheel(lines);
+  fireEvent.scroll(lines);
+  expect(screen.queryByRole("button", { name: "Stop following" })).toBeNull();
+});
+
 test("the focus goes on at the lines when those of all nodes are wanted again", async () => {
   open("/executions/7?node=web2", page(execution));
   const chip = await screen.findByRole("button", { name: "Show the lines of all nodes again" });

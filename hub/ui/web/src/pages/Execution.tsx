@@ -650,15 +650,12 @@ function LogSide({
   head: React.ReactNode;
 }) {
   const running = !isFinal(e.status);
+  const atEnd = at === undefined && e.status !== "succeeded";
   // A reading starts anew for another cell; its own line address does not restart it.
   const session = useSession(() => {
     const made = new LogSession({ execution: e.id, node: choice.node, step: logStep(e, choice.step) });
     const start =
-      at !== undefined
-        ? made.openStart(at === "start" ? "" : at)
-        : running || e.status !== "succeeded"
-          ? made.openEnd()
-          : made.openStart();
+      at !== undefined ? made.openStart(at === "start" ? "" : at) : atEnd ? made.openEnd() : made.openStart();
     void start.then(() => {
       if (running) made.follow();
     });
@@ -670,6 +667,7 @@ function LogSide({
       key={`${choice.node} ${choice.step}`}
       session={session}
       running={running}
+      atEnd={atEnd}
       failed={(e.nodes.failed ?? 0) > 0 || e.status === "failed" || e.status === "timed_out"}
       showNode={choice.node === ""}
       target={at === "start" ? "" : at}
