@@ -160,3 +160,23 @@ test("the focus goes on at the lines when those of all nodes are wanted again", 
   fireEvent.click(chip);
   await waitFor(() => expect(document.activeElement?.className).toMatch(/log-lines/));
 });
+
+test("Enter goes along the words in the box, not those that the whole log was searched for", async () => {
+  open("/executions/7?at=c1", {
+    ...page({ ...busy, status: "succeeded" }),
+    "GET /api/v1/executions/e7/log": noisy(false) + noisy(false),
+    "GET /api/v1/executions/e7/log/search": {
+      items: [{ cursor: "c9", before: "c8", node: "web1", line: 8, parts: [{ text: "else" }] }],
+      reached: 9,
+      lines: 9,
+    },
+  });
+  const box = await screen.findByLabelText("Find in the lines that are loaded");
+  fireEvent.change(box, { target: { value: "else" } });
+  fireEvent.click(screen.getByRole("button", { name: "Search the whole log" }));
+  await screen.findAllByText("1 line found");
+  fireEvent.change(box, { target: { value: "two" } });
+  await screen.findAllByText("1 of 2");
+  fireEvent.keyDown(box, { key: "Enter" });
+  await screen.findAllByText("2 of 2");
+});
