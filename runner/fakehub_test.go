@@ -44,7 +44,7 @@ type fakeHub struct {
 type hubAttempt struct {
 	fence   *runnerv1.Fence
 	spec    []byte
-	state   string // offered claimed not_started closed
+	state   string // offered claimed not_started closed; forgotten: the database lost it
 	epoch   uint64
 	boot    []byte
 	host    []byte
@@ -314,8 +314,20 @@ func (s *hubStream) handle(frame *runnerv1.SessionRequest) {
 	case *runnerv1.SessionRequest_StopAck:
 		a := h.attempts[f.StopAck.GetFence().GetAttemptId()]
 		a.stopAck = append(a.stopAck, f.StopAck)
+	case *runnerv1.SessionRequest_Inventory:
+		if !f.Inventory.GetComplete() {
+			s.holdings()
+		}
+	case *runnerv1.SessionRequest_Kept:
+		a := h.attempts[f.Kept.GetHolding().GetFence().GetAttemptId()]
+		a.state = "claimed"
+		s.holdings(&runnerv1.HoldingAnswer{Fence: a.fence, Live: true, NextN: uint64(len(a.records)), LogNext: uint64(len(a.chunks))})
 	case *runnerv1.SessionRequest_Forgotten:
 	}
+}
+
+func (s *hubStream) holdings(answers ...*runnerv1.HoldingAnswer) {
+	s.send(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Holdings{Holdings: &runnerv1.HoldingsPage{Holdings: answers}}})
 }
 
 func (s *hubStream) hello(f *runnerv1.Hello) {
@@ -333,6 +345,9 @@ func (s *hubStream) hello(f *runnerv1.Hello) {
 		if a != nil {
 			answer.Live, answer.NextN, answer.LogNext = a.state == "claimed", uint64(len(a.records)), uint64(len(a.chunks))
 			answer.Settled, answer.Stop = a.whole(), a.stop
+		}
+		if a != nil && a.state == "forgotten" {
+			answer, w.FullInventory = &runnerv1.HoldingAnswer{Fence: held.GetFence(), Lost: true}, true
 		}
 		w.Holdings = append(w.Holdings, answer)
 	}

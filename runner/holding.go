@@ -197,11 +197,13 @@ func (h *holding) notStarted(link *session.Link) {
 	}
 }
 
-// resume asks leave to go on after a restart, once per link.
+// resume asks leave to go on after a restart, once per link. Of an attempt that the hub has
+// yet to take in it is not asked: the answer would be that there is none, and what of it
+// has not begun would be given up.
 func (h *holding) resume(link *session.Link) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.claimed == link || h.task == nil || !h.task.Waits() {
+	if h.claimed == link || h.task == nil || !h.task.Waits() || h.wanted && h.tell.link == link {
 		return
 	}
 	h.claimed, h.asked = link, h.r.c.Boottime()

@@ -434,6 +434,27 @@ func TestKilledRunner(t *testing.T) {
 			}
 		})
 	})
+	t.Run("while the hub has lost the attempt", func(t *testing.T) {
+		simulate(t, func(t *testing.T) {
+			w, h := newWorld(t), newFakeHub(t)
+			w.script = hang
+			p := w.boot(h)
+			s := spec(4, 1)
+			s.Keepgoing = true
+			a := h.offer("a1", s)
+			w.untilStarted("n1/s0")
+			p.kill()
+			h.mu.Lock()
+			a.state = "forgotten"
+			h.mu.Unlock()
+			w.script = nil
+			w.boot(h)
+			h.untilClosed(a)
+			if w.started("n2/s0") != 1 || w.started("n3/s0") != 1 {
+				t.Errorf("nodes that had not begun when the hub took the attempt in were given up: starts %v", w.starts)
+			}
+		})
+	})
 	t.Run("rebooted", func(t *testing.T) {
 		simulate(t, func(t *testing.T) {
 			w, h := newWorld(t), newFakeHub(t)

@@ -632,10 +632,30 @@ func (c *verdictOf) judgeHistory(id string) {
 			continue
 		}
 		want, ok := ends[hub.Cell{Node: r.Node, Step: r.Step, Try: r.Try}]
+		if !ok && a.State == hub.AttemptUnknown && c.barredBehind(r, ends) {
+			continue
+		}
 		if !ok || outcomeOf[r.Status] != want {
 			c.broke("N2: node step %d/%d/%d of attempt %s is %s; in its history it ended %s", r.Node, r.Step, r.Try, short(id), r.Status, want)
 		}
 	}
+}
+
+// barredBehind reports whether a failure in an attempt's history proves that a row could not
+// begin: when its runner is lost, the hub says so itself. That it did not begin is judged
+// with the starts.
+func (c *verdictOf) barredBehind(r *hub.NodeStep, ends map[hub.Cell]runnerv1.Outcome) bool {
+	if r.Status != hub.StatusSkipped || !r.NotStarted {
+		return false
+	}
+	sequential := c.e.Definition.Workflow.Strategy == hub.StrategySequential
+	for cell, end := range ends {
+		failed := end == runnerv1.Outcome_OUTCOME_FAILED || end == runnerv1.Outcome_OUTCOME_TIMED_OUT || end == runnerv1.Outcome_OUTCOME_UNKNOWN
+		if failed && cell.Step < r.Step && (cell.Node == r.Node || sequential) {
+			return true
+		}
+	}
+	return false
 }
 
 var outcomeOf = map[hub.Status]runnerv1.Outcome{

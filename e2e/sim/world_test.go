@@ -616,6 +616,10 @@ func (w *world) settle() {
 	for _, j := range w.plan.jobs {
 		limit = max(limit, 150*time.Second+time.Duration(2*j.lostAfter)*time.Second)
 	}
+	if w.plan.has(forget) {
+		// An execution that the database lost has the default lost_after of 600 ticks.
+		limit = max(limit, 150*time.Second+2*600*time.Second)
+	}
 	limit += w.plan.work()
 	over := false
 	for spent := time.Duration(0); spent < limit; spent += time.Second {

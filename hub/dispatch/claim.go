@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -252,6 +253,9 @@ func (d *Dispatcher) whyRefused(ctx context.Context, st *store.Store, r *claimRe
 	switch {
 	case runner.Revoked || runner.Quarantined != "":
 		return say(hub.RefusedQuarantined, "This runner's identity is in quarantine: "+runner.Quarantined)
+	case r.resume && current && !sameMachine(t, &session):
+		// Also of an attempt that is over: what a copied disk lacks, this host may have started.
+		return say(hub.RefusedOtherHost, "The attempt was claimed on another host; this disk may be a copy. A person decides.")
 	case !t.State.Live() && (row.CancelRequested || row.NoNew):
 		return say(hub.RefusedCancelled, "The execution was stopped before this was claimed.")
 	case t.State != hub.AttemptOffered && !t.State.Live():
@@ -262,9 +266,13 @@ func (d *Dispatcher) whyRefused(ctx context.Context, st *store.Store, r *claimRe
 		return say(hub.RefusedOldSession, "This session is not the runner's current one.")
 	case row.Held:
 		return say(hub.RefusedHeld, "The database went back in time, or is being moved: work of before waits for what runners show.")
-	case r.resume:
-		return say(hub.RefusedOtherHost, "The attempt was claimed on another host; this disk may be a copy. A person decides.")
 	default:
 		return say(hub.RefusedOldSession, "An earlier session of this runner claimed it; give it back if nothing was started.")
 	}
+}
+
+// sameMachine reports whether a runner's session is of the boot or host that claimed an
+// attempt: only its disk tells what was started.
+func sameMachine(t *store.AttemptRow, s *hub.RunnerSession) bool {
+	return bytes.Equal(t.ClaimBoot, s.BootID) || len(s.HostID) > 0 && bytes.Equal(t.ClaimHost, s.HostID)
 }

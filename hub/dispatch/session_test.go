@@ -226,6 +226,30 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// What a copied disk lacks its original may have started, also of an attempt that was given
+// up: its host must not take it for proven that it did not.
+func TestResumeOfWhatIsLostOnAnotherHost(t *testing.T) {
+	both(t, func(t *testing.T, b *bench) {
+		r := b.runner("one", 10)
+		b.nodes("a1")
+		e := b.run(onNodes(job("a"), "1", true))
+		a := r.claim()
+		a.started(0, 0)
+		a.report()
+		b.tick.Add(700)
+		b.wantEnd(e, hub.StatusUnknown, false)
+		r.epoch = r.ref.Epoch
+		r.connect(hub.Holding{Fence: a.fence, State: hub.HoldingGranted, Steps: 2})
+		_, err := b.d.Resume(t.Context(), r.ref, a.fence)
+		wantRefused(t, err, hub.RefusedGone)
+		r.boot, r.host, r.nonce = []byte("boot-2"), []byte("host-2"), nil
+		r.epoch = r.ref.Epoch
+		r.connect(hub.Holding{Fence: a.fence, State: hub.HoldingGranted, Steps: 2})
+		_, err = b.d.Resume(t.Context(), r.ref, a.fence)
+		wantRefused(t, err, hub.RefusedOtherHost)
+	})
+}
+
 func TestHoldingsOfWhatIsOver(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		r := b.runner("one", 10)
