@@ -526,7 +526,10 @@ func (w *past) purge(attempts ...*attemptSim) {
 			return err
 		})
 		for more := true; err == nil && more; {
-			more, err = w.st.DeletePurged(w.t.Context(), id)
+			err = w.st.InTx(w.t.Context(), func(st *store.Store) (err error) {
+				more, err = st.DeletePurged(w.t.Context(), id)
+				return err
+			})
 		}
 		if err != nil {
 			w.t.Fatal(err)
