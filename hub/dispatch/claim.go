@@ -249,16 +249,19 @@ func (d *Dispatcher) whyRefused(ctx context.Context, st *store.Store, r *claimRe
 		return nil, err
 	}
 	t := list[0]
+	over := t.State != hub.AttemptOffered && !t.State.Live()
+	const otherHost = "The attempt was claimed on another host; this disk may be a copy. A person decides."
 	current := session.Confirmed == r.ref.Epoch && session.Unconfirmed == 0
 	switch {
 	case runner.Revoked || runner.Quarantined != "":
 		return say(hub.RefusedQuarantined, "This runner's identity is in quarantine: "+runner.Quarantined)
-	case r.resume && current && !sameMachine(t, &session):
-		// Also of an attempt that is over: what a copied disk lacks, this host may have started.
-		return say(hub.RefusedOtherHost, "The attempt was claimed on another host; this disk may be a copy. A person decides.")
+	case r.resume && current && over && !sameMachine(t, &session):
+		// Told that it is over, a copied disk would take for proven that what it lacks was
+		// not started; its original may have.
+		return say(hub.RefusedOtherHost, otherHost)
 	case !t.State.Live() && (row.CancelRequested || row.NoNew):
 		return say(hub.RefusedCancelled, "The execution was stopped before this was claimed.")
-	case t.State != hub.AttemptOffered && !t.State.Live():
+	case over:
 		return say(hub.RefusedGone, "The attempt is over: "+string(t.State)+".")
 	case !current:
 		// The other one is at another member, or this one would have been ended there.
@@ -266,6 +269,8 @@ func (d *Dispatcher) whyRefused(ctx context.Context, st *store.Store, r *claimRe
 		return say(hub.RefusedOldSession, "This session is not the runner's current one.")
 	case row.Held:
 		return say(hub.RefusedHeld, "The database went back in time, or is being moved: work of before waits for what runners show.")
+	case r.resume:
+		return say(hub.RefusedOtherHost, otherHost)
 	default:
 		return say(hub.RefusedOldSession, "An earlier session of this runner claimed it; give it back if nothing was started.")
 	}
