@@ -196,6 +196,9 @@ func (d *Dispatcher) passOffer(ctx context.Context, attemptID, from string) erro
 		return nil
 	}
 	return d.change(ctx, w.assignment.ExecutionID, func(st *store.Store, fx *effects, x *executionState) error {
+		if x.row.Held {
+			return nil // a database that went back may have lost that it was claimed
+		}
 		gone, err := st.WithdrawAttempts(ctx, []string{attemptID}, "expire", "its runner is not connected any more, or is an older build now")
 		if err != nil || !gone[attemptID] {
 			return err

@@ -297,6 +297,39 @@ func TestForgottenGrantIsNotMadeAgain(t *testing.T) {
 	})
 }
 
+// An offer of before may be granted in what the database lost: that its runner is away, or
+// with a member that works on with the old primary, is no reason to take it back.
+func TestOfferOfBeforeIsKeptForItsRunner(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		slow, quick := w.runner("slow", 1), w.runner("quick", 1)
+		quick.detach()
+		e := w.run(job("deploy"))
+		slow.offers <- receive(t, "offer", slow.offers)
+		w.save()
+		slow.again(w.d)
+		a := slow.runToEnd("one")
+		w.wantEnd(e, hub.StatusSucceeded, true)
+		quick.again(w.d)
+		w.learn(quick)
+		w.goBack()
+		quick.again(w.d)
+		w.wantHeld(hub.HoldRestore, 2)
+		for _, wake := range []hub.Wake{{Look: true}, {Offers: []string{a.fence.AttemptID}}} {
+			if err := w.d.Woken(t.Context(), wake); err != nil {
+				t.Fatal(err)
+			}
+		}
+		quick.show()
+		slow.again(w.d)
+		slow.show(a)
+		w.wantEnd(e, hub.StatusSucceeded, true)
+		w.noGrant(quick)
+		if text, _ := w.text(output.Query{ExecutionID: e.ID}); text != "one\n" {
+			t.Errorf("the log is %q", text)
+		}
+	})
+}
+
 // What was accepted, run and forgotten whole is shown as its runners had it, under its
 // own number, whichever of them comes first.
 func TestForgottenExecutionIsRecovered(t *testing.T) {

@@ -105,7 +105,8 @@ func (s *Store) OpenAttemptsOfRunners(ctx context.Context, runnerIDs []string) (
 
 // OffersThrough reads the offers that a member is to tell its runners, oldest first.
 func (s *Store) OffersThrough(ctx context.Context, memberID string, limit int) ([]*AttemptRow, error) {
-	return collect(ctx, s, scanAttempt, `SELECT `+attemptColumns+` FROM attempt WHERE state = 'offered' AND member_id = $1 ORDER BY id LIMIT $2`, memberID, limit)
+	return collect(ctx, s, scanAttempt, `SELECT `+attemptColumns+` FROM attempt WHERE state = 'offered' AND member_id = $1
+		AND NOT EXISTS (SELECT 1 FROM execution e WHERE e.id = attempt.execution_id AND `+heldE+`) ORDER BY id LIMIT $2`, memberID, limit)
 }
 
 // StoppableAttempts reads live attempts of runners in executions in which something was
