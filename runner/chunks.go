@@ -30,6 +30,7 @@ func (r *Runner) nextChunks(link *session.Link) []*runnerv1.OutputRequest {
 	size := int64(0)
 	for i := range all {
 		h := all[(start+i)%len(all)]
+		h.dropRefused(link)
 		for size < batchBytes && flying+size < wire.WindowSession {
 			c, n := h.nextChunk(link)
 			if c == nil {
@@ -40,6 +41,21 @@ func (r *Runner) nextChunks(link *session.Link) []*runnerv1.OutputRequest {
 		}
 	}
 	return out
+}
+
+// dropRefused gives up output that the hub takes no more of for good: a command that waits for
+// its place in the spool, or a slot that waits for its end, would wait for ever.
+func (h *holding) dropRefused(link *session.Link) {
+	h.mu.Lock()
+	refused := h.phase == granted && h.tell.link == link && h.tell.noChunk
+	driver := h.task
+	h.mu.Unlock()
+	if !refused || driver == nil {
+		return
+	}
+	total, _, _, _ := h.disk.ChunkTotals()
+	driver.ChunksAcked(total, false)
+	h.settleIfWhole()
 }
 
 func (h *holding) flyingOn(link *session.Link) int64 {
@@ -73,6 +89,7 @@ func (h *holding) nextChunk(link *session.Link) (*runnerv1.Chunk, int64) {
 		if err != nil {
 			h.r.log.Error("a chunk cannot be read back", "attempt", h.id, "seq", t.chunk, "error", err)
 			t.noChunk = true
+			h.r.poke()
 		}
 		return nil, 0
 	}
@@ -114,6 +131,7 @@ func (h *holding) chunkNacked(link *session.Link, f *runnerv1.ChunkNack) {
 	if f.GetLasting() {
 		t.noChunk = true
 		h.r.log.Error("the hub does not take the output of an attempt", "attempt", h.id, "why", f.GetMessage())
+		h.r.poke()
 		return
 	}
 	t.chunk, t.flying = min(t.chunk, f.GetNextSeq()), 0

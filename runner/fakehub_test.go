@@ -35,6 +35,7 @@ type fakeHub struct {
 	mute     bool                                  // answers nothing
 	gone     bool                                  // takes no connections
 	losing   bool                                  // chunks are lost on their way
+	refusing bool                                  // no output is taken, for good
 	lost     int
 	secrets  *runnerv1.Secrets
 	timeMs   int64         // limit of the jobs that are offered
@@ -462,8 +463,10 @@ func (s *hubStream) result(a *hubAttempt, f *runnerv1.Result) {
 	if string(f.GetStepsHash()) != string(a.hash[:]) {
 		h.t.Errorf("attempt %s: the result's hash is not the chain's", a.fence.GetAttemptId())
 	}
-	for _, c := range f.GetChunks() {
-		h.takeChunk(a, c)
+	if !h.refusing {
+		for _, c := range f.GetChunks() {
+			h.takeChunk(a, c)
+		}
 	}
 	a.state, a.result = "closed", f
 	s.send(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_ResultAck{ResultAck: &runnerv1.ResultAck{Fence: a.fence, LogNext: uint64(len(a.chunks))}}})
@@ -513,7 +516,9 @@ func (s *hubStream) serveOutput() {
 			a := h.attempts[f.GetChunk().GetFence().GetAttemptId()]
 			next := uint64(len(a.chunks))
 			var answer *runnerv1.OutputResponse
-			if f.GetChunk().GetSeq() > next {
+			if h.refusing {
+				answer = &runnerv1.OutputResponse{Frame: &runnerv1.OutputResponse_Nack{Nack: &runnerv1.ChunkNack{Fence: a.fence, NextSeq: next, Lasting: true}}}
+			} else if f.GetChunk().GetSeq() > next {
 				answer = &runnerv1.OutputResponse{Frame: &runnerv1.OutputResponse_Nack{Nack: &runnerv1.ChunkNack{Fence: a.fence, NextSeq: next}}}
 			} else {
 				h.takeChunk(a, f.GetChunk())

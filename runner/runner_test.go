@@ -369,6 +369,27 @@ func TestLostChunksAreSentAgain(t *testing.T) {
 	})
 }
 
+// Output that the hub takes no more of for good, since a copy of the disk told it otherwise,
+// holds up neither the command nor the slot.
+func TestRefusedOutputIsGivenUp(t *testing.T) {
+	for name, text := range map[string]string{"with the result": "one\n", "more than the spool takes": strings.Repeat("one\n", 100_000)} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T) {
+				w, h := newWorld(t), newFakeHub(t)
+				h.refusing = true
+				w.script = func(_ context.Context, _ *task.Command, out task.Output) task.End {
+					_ = out.Write(wire.Stdout, []byte(text))
+					_ = out.Write(wire.Stdout, []byte("two\n"))
+					return succeeded()
+				}
+				p := w.boot(h, func(c *runner.Config) { c.Spool.MaxUnacknowledged = 1 })
+				a := h.offer("a1", spec(1, 1))
+				h.until("the slot is free", func() bool { return a.result != nil && p.Status().Attempts == 0 })
+			})
+		})
+	}
+}
+
 func TestKilledRunner(t *testing.T) {
 	t.Parallel()
 	hang := func(ctx context.Context, c *task.Command, out task.Output) task.End {

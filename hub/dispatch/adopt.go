@@ -206,8 +206,7 @@ func meet(a, b []int) bool {
 	return slices.ContainsFunc(a, func(n int) bool { return slices.Contains(b, n) })
 }
 
-// cutInto inserts the assignment. What the hub cut anew of the same node steps, and
-// nobody has a grant of, ends.
+// cutInto inserts the assignment where the plan has it.
 func (a *adoption) cutInto(ctx context.Context, x *executionState, row *store.AssignmentRow) error {
 	cells, err := a.st.NodeSteps(ctx, x.row.ID)
 	if err != nil {
@@ -218,22 +217,63 @@ func (a *adoption) cutInto(ctx context.Context, x *executionState, row *store.As
 			row.TryBase = max(row.TryBase, c.Try)
 		}
 	}
-	open, err := a.st.OpenAttemptsOf(ctx, x.row.ID)
+	row.Adopted = true
+	if err := a.st.InsertAssignments(ctx, []*store.AssignmentRow{row}); err != nil {
+		return err
+	}
+	x.assignments = append(x.assignments, row)
+	if x.row.Doubtful() {
+		return nil // what else was granted may be shown yet: it is decided when it is released
+	}
+	return a.d.yield(ctx, a.st, a.fx, x)
+}
+
+// yield ends what is granted to nobody of nodes that a runner has shown, in an assignment
+// that the database had lost: it was cut of these, for what was cancelled or lost, or the
+// hub has cut it anew since.
+func (d *Dispatcher) yield(ctx context.Context, st *store.Store, fx *effects, x *executionState) error {
+	if !slices.ContainsFunc(x.assignments, func(a *store.AssignmentRow) bool { return a.Adopted }) {
+		return nil
+	}
+	if err := x.lockOpen(ctx, st); err != nil {
+		return err
+	}
+	open, err := st.OpenAttemptsOf(ctx, x.row.ID)
 	if err != nil {
 		return err
 	}
-	var ends []store.AssignmentEnd
-	for _, other := range x.assignments {
-		live := slices.ContainsFunc(open, func(t *store.AttemptRow) bool { return t.AssignmentID == other.ID })
-		if other.State == hub.AssignmentReady && !live && meet(other.Nodes, row.Nodes) && meet(other.Steps, row.Steps) {
-			other.State = hub.AssignmentSkipped
-			ends = append(ends, store.AssignmentEnd{ID: other.ID, State: other.State, Reason: "a runner shows that it had this"})
+	for _, a := range slices.Clone(x.assignments) {
+		had := x.adoptedOf(a)
+		if a.State.Final() || len(had) == 0 {
+			continue
+		}
+		if a.State == hub.AssignmentActive {
+			if back, err := takeBack(ctx, st, fx, a, open, whyYielded); err != nil || !back {
+				if err != nil {
+					return err
+				}
+				continue // granted too: both are shown
+			}
+		}
+		if err := d.endNodes(ctx, st, fx, x, a, had, store.AssignmentEnd{ID: a.ID, State: hub.AssignmentSkipped, Reason: whyYielded}); err != nil {
+			return err
 		}
 	}
-	if err := a.st.EndAssignments(ctx, ends); err != nil {
-		return err
+	return nil
+}
+
+const whyYielded = "a runner shows that it had this"
+
+// adoptedOf returns the nodes of an assignment that others, which were adopted, have for the same
+// steps. Of two that nobody began the later one has them.
+func (x *executionState) adoptedOf(a *store.AssignmentRow) []int {
+	var nodes []int
+	for _, o := range x.assignments {
+		if o != a && o.Adopted && (o.State != hub.AssignmentReady || o.ID > a.ID) && meet(o.Steps, a.Steps) {
+			nodes = append(nodes, o.Nodes...)
+		}
 	}
-	return a.st.InsertAssignments(ctx, []*store.AssignmentRow{row})
+	return slices.DeleteFunc(slices.Clone(a.Nodes), func(n int) bool { return !slices.Contains(nodes, n) })
 }
 
 // insert makes the attempt's row, offered as it was, and claims it by the proof.

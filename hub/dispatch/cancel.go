@@ -108,25 +108,34 @@ func (d *Dispatcher) leaveOut(ctx context.Context, st *store.Store, fx *effects,
 			continue
 		}
 		if a.State == hub.AssignmentActive {
-			at := slices.IndexFunc(open, func(t *store.AttemptRow) bool { return t.AssignmentID == a.ID })
-			if at < 0 {
-				continue
-			}
-			gone, err := st.WithdrawAttempts(ctx, []string{open[at].AttemptID}, "withdraw", reason)
-			if err != nil {
+			if back, err := takeBack(ctx, st, fx, a, open, reason); err != nil {
 				return err
-			}
-			if !gone[open[at].AttemptID] {
+			} else if !back {
 				continue // live: its runner was told
 			}
-			fx.released = append(fx.released, place{open[at].RunnerID, open[at].AttemptID})
-			fx.forgets = append(fx.forgets, forgetOrder{open[at].RunnerID, open[at].Fence})
 		}
 		if err := d.cutAround(ctx, st, fx, x, a, reason); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// takeBack withdraws the offer of an assignment that is active, and reports whether it was
+// one still. open are the open attempts of its execution.
+func takeBack(ctx context.Context, st *store.Store, fx *effects, a *store.AssignmentRow, open []*store.AttemptRow, reason string) (bool, error) {
+	at := slices.IndexFunc(open, func(t *store.AttemptRow) bool { return t.AssignmentID == a.ID })
+	if at < 0 {
+		return false, nil
+	}
+	t := open[at]
+	gone, err := st.WithdrawAttempts(ctx, []string{t.AttemptID}, "withdraw", reason)
+	if err != nil || !gone[t.AttemptID] {
+		return false, err
+	}
+	fx.released = append(fx.released, place{t.RunnerID, t.AttemptID})
+	fx.forgets = append(fx.forgets, forgetOrder{t.RunnerID, t.Fence})
+	return true, nil
 }
 
 // anyCancelled reports whether nodes of an assignment were cancelled.
@@ -137,9 +146,20 @@ func (x *executionState) anyCancelled(a *store.AssignmentRow) bool {
 // cutAround ends an assignment that is not granted with those of its nodes that were
 // cancelled, and cuts another one for the others.
 func (d *Dispatcher) cutAround(ctx context.Context, st *store.Store, fx *effects, x *executionState, a *store.AssignmentRow, reason string) error {
+	// A cancel of nodes is for them alone; a doubt stops what a doubt does.
+	end := store.AssignmentEnd{ID: a.ID, State: hub.AssignmentCancelled, Reason: reason}
+	if a.OpenAttempt {
+		end.State, end.Stops = hub.AssignmentUnknown, true
+	}
+	return d.endNodes(ctx, st, fx, x, a, x.row.CancelledNodes, end)
+}
+
+// endNodes ends an assignment that is not granted with those of its nodes that are in the
+// list, and cuts another one for the others.
+func (d *Dispatcher) endNodes(ctx context.Context, st *store.Store, fx *effects, x *executionState, a *store.AssignmentRow, nodes []int, end store.AssignmentEnd) error {
 	var gone, left []int
 	for _, n := range a.Nodes {
-		if slices.Contains(x.row.CancelledNodes, n) {
+		if slices.Contains(nodes, n) {
 			gone = append(gone, n)
 		} else {
 			left = append(left, n)
@@ -159,11 +179,6 @@ func (d *Dispatcher) cutAround(ctx context.Context, st *store.Store, fx *effects
 		x.assignments = append(x.assignments, &rest)
 		fx.wake, fx.ready = true, true
 		d.waiting.Store(true)
-	}
-	// A cancel of nodes is for them alone; a doubt stops what a doubt does.
-	end := store.AssignmentEnd{ID: a.ID, State: hub.AssignmentCancelled, Reason: reason}
-	if a.OpenAttempt {
-		end.State, end.Stops = hub.AssignmentUnknown, true
 	}
 	a.State, a.Stops = end.State, end.Stops
 	return st.EndAssignments(ctx, []store.AssignmentEnd{end})

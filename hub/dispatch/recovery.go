@@ -412,6 +412,9 @@ func (d *Dispatcher) unhold(ctx context.Context, st *store.Store, fx *effects, x
 	}
 	x.row.Held = false
 	fx.event(hub.EventExecution, &x.row.Execution, x.row.Status)
+	if err := d.yield(ctx, st, fx, x); err != nil {
+		return err
+	}
 	open, err := st.OpenAttemptsOf(ctx, x.row.ID)
 	if err != nil {
 		return err

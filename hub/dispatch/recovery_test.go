@@ -330,6 +330,48 @@ func TestOfferOfBeforeIsKeptForItsRunner(t *testing.T) {
 	})
 }
 
+// The lost time cut a part of what the backup has whole, and ran it: the rest alone goes on.
+func TestForgottenPartIsNotRunAgain(t *testing.T) {
+	for _, state := range []hub.AssignmentState{hub.AssignmentReady, hub.AssignmentActive} {
+		t.Run(string(state), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, w *past) {
+				w.nodes("n1", "n2")
+				r, away := w.runner("one", 1), w.runner("away", 1)
+				away.detach()
+				if state == hub.AssignmentReady {
+					r.detach()
+				}
+				e := w.run(onNodes(job("deploy"), "2", true))
+				if state == hub.AssignmentActive {
+					receive(t, "offer", r.offers)
+				}
+				w.save()
+				w.cancel(e, "n2")
+				r.again(w.d)
+				a := r.runToEnd("one")
+				w.learn(r)
+				w.goBack()
+				r.again(w.d)
+				r.show(a)
+				away.again(w.d)
+				away.show()
+				var at *runnerSim
+				var o hub.Offer
+				for o.Fence.Incarnation != 2 { // else of what was offered before, and is refused
+					at = receive(t, "the other node", either(r, away))
+					o = <-at.offers
+				}
+				if got := o.Assignment.Nodes; !slices.Equal(got, []int{1}) {
+					t.Errorf("begun after the database went back: nodes %v", got)
+				}
+				at.offers <- o
+				at.runToEnd("two")
+				w.wantEnd(e, hub.StatusSucceeded, true)
+			})
+		})
+	}
+}
+
 // What was accepted, run and forgotten whole is shown as its runners had it, under its
 // own number, whichever of them comes first.
 func TestForgottenExecutionIsRecovered(t *testing.T) {

@@ -15,16 +15,18 @@ type AssignmentRow struct {
 	Reason string
 	// TryBase is added to the tries that a runner counts.
 	TryBase int
+	// Adopted: the database had lost it, and a runner showed it.
+	Adopted bool
 	ReadyAt time.Time
 }
 
 const assignmentColumns = `id, execution_id, organisation_id, project_id, position, nodes, steps, runner_tags, threads, state, stops, reason,
-	attempts, open_attempt, try_base, incarnation, ready_at`
+	attempts, open_attempt, try_base, adopted, incarnation, ready_at`
 
 func scanAssignment(r scanner) (*AssignmentRow, error) {
 	a := &AssignmentRow{}
 	err := r.Scan(&a.ID, &a.ExecutionID, &a.OrganisationID, &a.ProjectID, &a.Position, jsonInto(&a.Nodes), jsonInto(&a.Steps), jsonInto(&a.RunnerTags),
-		&a.Threads, &a.State, &a.Stops, &a.Reason, &a.Attempts, &a.OpenAttempt, &a.TryBase, &a.Incarnation, timeInto(&a.ReadyAt))
+		&a.Threads, &a.State, &a.Stops, &a.Reason, &a.Attempts, &a.OpenAttempt, &a.TryBase, &a.Adopted, &a.Incarnation, timeInto(&a.ReadyAt))
 	return a, err
 }
 
@@ -39,10 +41,10 @@ func (s *Store) InsertAssignments(ctx context.Context, list []*AssignmentRow) er
 				event = "offer"
 			}
 			args = append(args, a.ID, a.ExecutionID, a.OrganisationID, a.ProjectID, a.Position, asJSON(a.Nodes), asJSON(a.Steps), asJSON(a.RunnerTags),
-				a.Threads, string(a.State), event, a.Attempts, a.OpenAttempt, a.TryBase, a.Incarnation, at(s.Now()))
+				a.Threads, string(a.State), event, a.Attempts, a.OpenAttempt, a.TryBase, a.Adopted, a.Incarnation, at(s.Now()))
 		}
 		return s.later(ctx, `INSERT INTO assignment (id, execution_id, organisation_id, project_id, position, nodes, steps, runner_tags,
-			threads, state, event, attempts, open_attempt, try_base, incarnation, ready_at) VALUES `+tuples(1, to-from, 16), args...)
+			threads, state, event, attempts, open_attempt, try_base, adopted, incarnation, ready_at) VALUES `+tuples(1, to-from, 17), args...)
 	})
 }
 
