@@ -63,8 +63,12 @@ func (s *seat) boot() error {
 	}
 	clock := func() (int64, hub.DBMark) { t := w.tick.Load(); return t, hub.DBMark{Tick: t} }
 	log := w.log.With("hub", s.name)
+	var wake func(string, hub.Wake)
+	if w.plan.members > 1 {
+		wake = m.wake
+	}
 	m.dispatch = dispatch.New(m.st, dispatch.Config{
-		MemberID: s.name, Clock: clock, Hold: func() hub.Hold { return *m.hold.Load() }, GrantMAC: grantMAC, LeaseTicks: or(w.plan.leaseTicks, 8), OfferTicks: or(w.plan.offerTicks, 4),
+		Wake: wake, MemberID: s.name, Clock: clock, Hold: func() hub.Hold { return *m.hold.Load() }, GrantMAC: grantMAC, LeaseTicks: or(w.plan.leaseTicks, 8), OfferTicks: or(w.plan.offerTicks, 4),
 		Published: func(id string, chunks []hub.Chunk) { m.output.Publish(id, chunks) },
 	}, log)
 	m.output = output.New(m.st, output.Config{
@@ -72,6 +76,9 @@ func (s *seat) boot() error {
 	}, log)
 	m.gateway = gateway.New(m.st, nil, m.dispatch, m.output, gateway.Config{}, log)
 	m.serve(m.followHold)
+	if wake != nil {
+		m.serve(m.hear)
+	}
 	m.serve(func(ctx context.Context) { w.mustEnd("dispatch", m.dispatch.Run(ctx)) })
 	m.serve(func(ctx context.Context) { w.mustEnd("output", m.output.Run(ctx)) })
 	if s.take(m) {

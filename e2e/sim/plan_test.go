@@ -16,6 +16,8 @@ type plan struct {
 	// strict: another boot of a host counts as another host.
 	strict bool
 	routed bool
+	// deaf: members hear each other at times only.
+	deaf   bool
 	nodes  []nodePlan
 	jobs   []jobPlan
 	faults []fault
@@ -186,6 +188,7 @@ func newPlan(seed uint64) *plan {
 	p.drawFaults(r)
 	// Of a source of its own, so that all else of a seed is as it was before there were any.
 	p.drawOutput(rand.New(rand.NewPCG(seed, 0x109)))
+	p.deaf = rand.New(rand.NewPCG(seed, 0xdeaf)).IntN(2) == 0
 	return p
 }
 
