@@ -317,7 +317,13 @@ func (s *hubStream) handle(frame *runnerv1.SessionRequest) {
 		a.stopAck = append(a.stopAck, f.StopAck)
 	case *runnerv1.SessionRequest_Inventory:
 		if !f.Inventory.GetComplete() {
-			s.holdings()
+			var lost []*runnerv1.HoldingAnswer
+			for _, held := range f.Inventory.GetInventory() {
+				if h.attempts[held.GetFence().GetAttemptId()].state == "forgotten" {
+					lost = append(lost, &runnerv1.HoldingAnswer{Fence: held.GetFence(), Lost: true})
+				}
+			}
+			s.holdings(lost...)
 		}
 	case *runnerv1.SessionRequest_Kept:
 		a := h.attempts[f.Kept.GetHolding().GetFence().GetAttemptId()]
@@ -340,6 +346,9 @@ func (s *hubStream) hello(f *runnerv1.Hello) {
 	s.epoch, h.boot, h.host = h.epoch, f.GetBootId(), f.GetHostId()
 	w := &runnerv1.Welcome{Version: 1, SessionEpoch: s.epoch, Incarnation: 1}
 	h.wantHeld(f)
+	for _, a := range h.attempts {
+		w.FullInventory = w.FullInventory || a.state == "forgotten"
+	}
 	for _, held := range f.GetInventory() {
 		a := h.attempts[held.GetFence().GetAttemptId()]
 		answer := &runnerv1.HoldingAnswer{Fence: held.GetFence(), Unknown: a == nil}
@@ -348,7 +357,7 @@ func (s *hubStream) hello(f *runnerv1.Hello) {
 			answer.Settled, answer.Stop = a.whole(), a.stop
 		}
 		if a != nil && a.state == "forgotten" {
-			answer, w.FullInventory = &runnerv1.HoldingAnswer{Fence: held.GetFence(), Lost: true}, true
+			answer = &runnerv1.HoldingAnswer{Fence: held.GetFence(), Lost: true}
 		}
 		w.Holdings = append(w.Holdings, answer)
 	}

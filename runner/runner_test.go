@@ -476,6 +476,35 @@ func TestKilledRunner(t *testing.T) {
 			}
 		})
 	})
+	t.Run("while a copy of its disk told the end", func(t *testing.T) {
+		simulate(t, func(t *testing.T) {
+			w, h := newWorld(t), newFakeHub(t)
+			w.script = hang
+			p := w.boot(h)
+			s := spec(4, 1)
+			s.Keepgoing = true
+			a := h.offer("a1", s)
+			w.untilStarted("n1/s0")
+			p.kill()
+			h.mu.Lock()
+			a.result = &runnerv1.Result{LogTotal: uint64(len(a.chunks))}
+			h.mu.Unlock()
+			w.script = nil
+			p = w.boot(h)
+			h.until("it is settled here", func() bool { return p.Status().Connected && p.Status().Attempts == 0 })
+			p.term()
+			h.mu.Lock() // the database goes back
+			a.state, a.result, a.records, a.hash, a.chunks, a.logHash = "forgotten", nil, nil, wire.Hash{}, nil, wire.Hash{}
+			h.mu.Unlock()
+			w.boot(h)
+			h.untilClosed(a)
+			for n := uint32(2); n < 4; n++ {
+				if e := a.ends()[[3]uint32{n, 0, 1}]; e.GetOutcome() != runnerv1.Outcome_OUTCOME_UNKNOWN {
+					t.Errorf("n%d, which the copy may have started, ended %v", n, e)
+				}
+			}
+		})
+	})
 	t.Run("rebooted", func(t *testing.T) {
 		simulate(t, func(t *testing.T) {
 			w, h := newWorld(t), newFakeHub(t)

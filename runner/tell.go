@@ -220,7 +220,8 @@ func (h *holding) settleIfWhole() {
 // abandon stops telling of an attempt whose history the hub does not take: a copy of
 // the disk told it otherwise, or the disk lost what it had told. Nothing more of it
 // starts, its lease ends, and it is settled when it closes; to hold it for ever would
-// help nobody.
+// help nobody. What has not begun here may have begun by that other history: should the
+// hub's database go back, and this disk be asked again, it must not be told as not started.
 func (h *holding) abandon(link *session.Link, why string) {
 	h.mu.Lock()
 	h.over = true
@@ -230,7 +231,7 @@ func (h *holding) abandon(link *session.Link, why string) {
 	t := h.task
 	h.mu.Unlock()
 	h.r.log.Error("the hub does not take what this runner tells of an attempt", "attempt", h.id, "why", why)
-	t.Refuse(false)
+	t.Refuse(true)
 	if h.disk.Closed() {
 		h.r.settle(h)
 	}

@@ -54,8 +54,9 @@ func (t *Attempt) Resumed(s *runnerv1.Secrets, timeLeft time.Duration, stop *run
 	return nil
 }
 
-// Refuse says that the attempt may not go on here: for good on another host, and
-// because the hub gave it up. What runs is let run.
+// Refuse says that the attempt may not go on here: because the hub gave it up, or with
+// otherHost since another disk, or this one before it lost something, may have gone on
+// with it. What runs is let run.
 func (t *Attempt) Refuse(otherHost bool) {
 	t.mu.Lock()
 	if t.mode == Waiting || t.mode == Working {
