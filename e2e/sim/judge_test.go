@@ -469,8 +469,8 @@ func (c *verdictOf) judgeCaptured(r *hub.NodeStep) {
 // judgeShown: a start is shown, and not after its execution was shown as over.
 func (c *verdictOf) judgeShown(s *start) {
 	a := c.attempts[s.attempt]
-	if a == nil && c.w.plan.has(forget) && c.elsewhere(s.attempt) {
-		return
+	if a == nil && c.w.plan.has(forget) && (s.host.gone || c.elsewhere(s.attempt)) {
+		return // nobody is there who could show it, or it is shown in a record of its own
 	}
 	if a == nil {
 		c.broke("start %d is of an attempt that the hub does not know", s.number)
