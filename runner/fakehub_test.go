@@ -347,7 +347,9 @@ func (s *hubStream) hello(f *runnerv1.Hello) {
 	w := &runnerv1.Welcome{Version: 1, SessionEpoch: s.epoch, Incarnation: 1}
 	h.wantHeld(f)
 	for _, a := range h.attempts {
-		w.FullInventory = w.FullInventory || a.state == "forgotten"
+		if a.state == "forgotten" {
+			w.FullInventory = true
+		}
 	}
 	for _, held := range f.GetInventory() {
 		a := h.attempts[held.GetFence().GetAttemptId()]

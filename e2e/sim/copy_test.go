@@ -19,7 +19,7 @@ func TestCopySpeaksBeforeARetry(t *testing.T) {
 		fault{kind: clone, on: "up.steps", n: 2, last: 100 * time.Millisecond},
 		fault{kind: partition, on: "up.steps", n: 2, last: 20 * time.Second},
 	)(*firstSeed)
-	w := run(t, p, newDatabase(t))
+	w := run(t, p, newDatabase(t), nil)
 	if len(w.violated) > 0 {
 		t.Fatal(w.report())
 	}

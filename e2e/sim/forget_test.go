@@ -45,16 +45,16 @@ func (m *member) followHold(ctx context.Context) {
 // committed between is gone. As with another timeline, the first hub that connects
 // notices.
 func (w *world) forget(after time.Duration) {
-	w.standStill(func() error {
+	w.standStill(w.order, func() error {
 		w.note("a backup is taken")
 		return w.db.Keep()
 	})
 	if !wait(after, w.ctx.Done()) {
 		return
 	}
-	w.standStill(func() error {
+	w.standStill(w.order, func() error {
 		w.mu.Lock()
-		w.putBack = true
+		w.putBack = hub.HoldRestore
 		// What was shown may be gone with it.
 		clear(w.finals)
 		w.mu.Unlock()
@@ -63,15 +63,52 @@ func (w *world) forget(after time.Duration) {
 	})
 }
 
-// standStill ends all hubs, does something to the database, and starts them again.
-func (w *world) standStill(do func() error) {
+// fork promotes a standby that lags while the primary lives on: the second hub goes with it,
+// the first one stays until it is pointed to the promoted one too.
+func (w *world) fork(lag, after time.Duration) {
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.split = false
+	}()
+	image, err := w.db.Copy()
+	if err != nil {
+		w.broke("the standby: %v", err)
+		return
+	}
+	if !wait(lag, w.ctx.Done()) {
+		return
+	}
+	w.standStill(w.order[1:], func() error {
+		w.mu.Lock()
+		w.putBack, w.promoted = hub.HoldPromotion, true
+		w.mu.Unlock()
+		w.note("the standby is promoted")
+		w.order[1].db = w.other
+		return w.other.BeginWith(image)
+	})
+	if !wait(after, w.ctx.Done()) {
+		return
+	}
+	w.standStill(w.order[:1], func() error {
+		w.mu.Lock()
+		clear(w.finals) // what the old primary alone had is not there, or not yet
+		w.mu.Unlock()
+		w.note("the old primary is put away")
+		w.order[0].db = w.other
+		return nil
+	})
+}
+
+// standStill ends hubs, does something to the database, and starts them again.
+func (w *world) standStill(seats []*seat, do func() error) {
 	select {
 	case w.changing <- struct{}{}:
 		defer func() { <-w.changing }()
 	case <-w.ctx.Done():
 		return
 	}
-	for _, s := range w.order {
+	for _, s := range seats {
 		if m := w.memberAt(s.index); m != nil {
 			m.kill(-1)
 		}
@@ -83,7 +120,7 @@ func (w *world) standStill(do func() error) {
 	if err := do(); err != nil {
 		w.broke("the database: %v", err)
 	}
-	for _, s := range w.order {
+	for _, s := range seats {
 		if err := s.boot(); err != nil {
 			w.broke("hub %s cannot start: %v", s.name, err)
 		}
@@ -94,19 +131,19 @@ func (w *world) standStill(do func() error) {
 func (m *member) notice() error {
 	w := m.seat.w
 	w.mu.Lock()
-	fresh := w.putBack
-	w.putBack = false
+	kind := w.putBack
+	w.putBack = ""
 	w.mu.Unlock()
-	if !fresh {
+	if kind == "" {
 		return nil
 	}
 	hold, err := m.st.ReadHold(context.Background())
 	if err == nil {
-		_, err = m.st.HoldCluster(context.Background(), hub.HoldRestore, "put back", hold.Incarnation)
+		_, err = m.st.HoldCluster(context.Background(), kind, "another database than before", hold.Incarnation)
 	}
 	if err != nil {
 		w.mu.Lock()
-		w.putBack = true // not noticed yet
+		w.putBack = kind // not noticed yet
 		w.mu.Unlock()
 	}
 	return err

@@ -187,7 +187,7 @@ func (w *world) judge() {
 	defer w.mu.Unlock()
 	for i := range w.accepted {
 		n := seen["j"+strconv.Itoa(i)]
-		if n == 0 && w.plan.has(forget) && !w.begun(i) {
+		if n == 0 && w.plan.forgets() && !w.begun(i) {
 			continue // forgotten, and nobody is there who could show it
 		}
 		if n != 1 {
@@ -308,7 +308,7 @@ func (c *verdictOf) judgeLimit() {
 	for i := range c.cells {
 		unknown = unknown || c.cells[i].Status == hub.StatusUnknown || c.cells[i].LateStatus != ""
 	}
-	if all > limit && c.w.plan.jobs[c.job].threads == 1 && !unknown && !c.w.plan.has(forget) {
+	if all > limit && c.w.plan.jobs[c.job].threads == 1 && !unknown && !c.w.plan.forgets() {
 		c.broke("limit: %d lines are stored of attempts one after another, at most %d may be", all, limit)
 	}
 }
@@ -319,7 +319,8 @@ func (c *verdictOf) limited() bool {
 	for _, n := range c.lines {
 		all += n
 	}
-	return limit > 0 && all >= limit
+	// A record of what a runner showed has its own lines alone, and the limit was for all.
+	return limit > 0 && (all >= limit || c.e.Recovered)
 }
 
 func (c *verdictOf) broke(format string, args ...any) {
@@ -469,7 +470,7 @@ func (c *verdictOf) judgeCaptured(r *hub.NodeStep) {
 // judgeShown: a start is shown, and not after its execution was shown as over.
 func (c *verdictOf) judgeShown(s *start) {
 	a := c.attempts[s.attempt]
-	if a == nil && c.w.plan.has(forget) && (s.host.gone || c.elsewhere(s.attempt)) {
+	if a == nil && c.w.plan.forgets() && (s.host.gone || c.elsewhere(s.attempt)) {
 		return // nobody is there who could show it, or it is shown in a record of its own
 	}
 	if a == nil {

@@ -1,18 +1,23 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/fairlead/fairlead/hub"
+	"github.com/fairlead/fairlead/hub/cluster"
 	"github.com/fairlead/fairlead/hub/dispatch"
 	"github.com/fairlead/fairlead/hub/gateway"
+	"github.com/fairlead/fairlead/hub/keys"
 	"github.com/fairlead/fairlead/hub/output"
 	"github.com/fairlead/fairlead/hub/store"
+	"github.com/fairlead/fairlead/hub/store/storetest"
 )
 
 // seat is a place for a hub: address, database, and whoever serves there now.
@@ -20,8 +25,9 @@ type seat struct {
 	w      *world
 	index  int
 	name   string
-	member *member // nil while it is down; guarded by world.mu, as is the next
-	last   *member // that was started here
+	db     *storetest.Serial // changed by who holds world.changing
+	member *member           // nil while it is down; guarded by world.mu, as is the next
+	last   *member           // that was started here
 	killed int
 }
 
@@ -51,7 +57,7 @@ func (s *seat) boot() error {
 	w := s.w
 	m := &member{gone: make(chan struct{}), seat: s, random: w.random("member"+s.name, s.killed)}
 	var err error
-	m.st, err = store.Open(context.Background(), store.Config{Serial: w.db, Fault: m.fault, Log: w.log.With("hub", s.name)})
+	m.st, err = store.Open(context.Background(), store.Config{Serial: s.db, Fault: m.fault, Log: w.log.With("hub", s.name)})
 	if err != nil {
 		return err
 	}
@@ -61,23 +67,35 @@ func (s *seat) boot() error {
 			return m.st.Close()
 		}
 	}
-	clock := func() (int64, hub.DBMark) { t := w.tick.Load(); return t, hub.DBMark{Tick: t} }
 	log := w.log.With("hub", s.name)
-	var wake func(string, hub.Wake)
-	if w.plan.members > 1 {
-		wake = m.wake
-	}
-	m.dispatch = dispatch.New(m.st, dispatch.Config{
-		Wake: wake, MemberID: s.name, Clock: clock, Hold: func() hub.Hold { return *m.hold.Load() }, GrantMAC: grantMAC, LeaseTicks: or(w.plan.leaseTicks, 8), OfferTicks: or(w.plan.offerTicks, 4),
+	clock := func() (int64, hub.DBMark) { t := w.tick.Load(); return t, hub.DBMark{Tick: t} }
+	cfg := dispatch.Config{
+		MemberID: s.name, Hold: func() hub.Hold { return *m.hold.Load() }, GrantMAC: grantMAC, LeaseTicks: or(w.plan.leaseTicks, 8), OfferTicks: or(w.plan.offerTicks, 4),
 		Published: func(id string, chunks []hub.Chunk) { m.output.Publish(id, chunks) },
-	}, log)
+	}
+	if w.plan.members > 1 {
+		cfg.Wake = m.wake
+	}
+	var c *cluster.Cluster
+	if w.plan.has(fork) {
+		c = m.join(log)
+		if c == nil {
+			return m.st.Close()
+		}
+		clock, cfg.Hold, cfg.MarkIncarnation, cfg.NewestMark = c.Clock, c.Hold, c.MarkIncarnation, c.NewestMark
+	}
+	cfg.Clock = clock
+	m.dispatch = dispatch.New(m.st, cfg, log)
 	m.output = output.New(m.st, output.Config{
 		MemberID: s.name, Clock: clock, Whole: m.dispatch.LogWhole, Events: m.dispatch.Subscribe,
 	}, log)
 	m.gateway = gateway.New(m.st, nil, m.dispatch, m.output, gateway.Config{}, log)
 	m.serve(m.followHold)
-	if wake != nil {
+	if cfg.Wake != nil {
 		m.serve(m.hear)
+	}
+	if c != nil {
+		m.serve(func(ctx context.Context) { w.mustEnd("cluster", c.Run(ctx)) })
 	}
 	m.serve(func(ctx context.Context) { w.mustEnd("dispatch", m.dispatch.Run(ctx)) })
 	m.serve(func(ctx context.Context) { w.mustEnd("output", m.output.Run(ctx)) })
@@ -88,6 +106,23 @@ func (s *seat) boot() error {
 		m.close()
 	}
 	return nil
+}
+
+// join makes the hub a member of its database's cluster; nil when the history is over.
+func (m *member) join(log *slog.Logger) *cluster.Cluster {
+	master, err := keys.NewMaster(bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		m.seat.w.broke("the master key: %v", err)
+		return nil
+	}
+	name := m.seat.name
+	c := cluster.New(m.st, master, cluster.Config{ID: name, Name: name, Gateway: name, Address: name}, log)
+	for c.Join(m.ctx) != nil {
+		if !wait(100*time.Millisecond, m.seat.w.ctx.Done()) {
+			return nil
+		}
+	}
+	return c
 }
 
 // take lets a hub serve here; false when the history is over.

@@ -35,7 +35,7 @@ func TestEveryMutantIsCaught(t *testing.T) {
 			defer restore()
 			began := time.Now()
 			for n := range uint64(*mutantMost) {
-				w := run(t, m.plan(*firstSeed+n), db)
+				w := run(t, m.plan(*firstSeed+n), db, nil)
 				if !w.hasBroken(m.broken) {
 					continue
 				}
@@ -56,7 +56,7 @@ func TestLockHoldsWithoutJournal(t *testing.T) {
 	db := newDatabase(t)
 	for seed := range uint64(20) {
 		p := scene(localOnly, fault{kind: runnerKill, on: "started", n: 1, last: time.Second})(*firstSeed + seed)
-		if w := run(t, p, db); w.hasBroken("V1:") {
+		if w := run(t, p, db, nil); w.hasBroken("V1:") {
 			t.Fatal(w.report())
 		}
 	}

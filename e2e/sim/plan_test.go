@@ -108,6 +108,7 @@ const (
 	cancel     faultKind = "cancel"
 	cancelNode faultKind = "cancel-node"
 	forget     faultKind = "forget" // the database is put back to what it was that long ago
+	fork       faultKind = "fork"   // a standby is promoted, and the old primary lives on so long
 )
 
 // explains reports whether a fault may leave something unknown.
@@ -152,12 +153,15 @@ func (p *plan) quiet() bool {
 			return false
 		}
 		switch f.kind {
-		case partition, hubKill, dbDown, silence, lose, cut, runnerKill, restart, forget:
+		case partition, hubKill, dbDown, silence, lose, cut, runnerKill, restart, forget, fork:
 			away += f.last + 20*time.Second
 		}
 	}
 	return away < p.patience()
 }
+
+// forgets reports whether what one database had committed is missing in the one that stays.
+func (p *plan) forgets() bool { return p.has(forget, fork) }
 
 func (p *plan) has(kinds ...faultKind) bool {
 	for _, f := range p.faults {
@@ -252,6 +256,24 @@ func drawJob(r *rand.Rand, nodes int) jobPlan {
 		j.steps = append(j.steps, s)
 	}
 	return j
+}
+
+// newForkPlan draws a history of two members, the second of which goes with a standby that
+// is promoted while the first one's primary lives on.
+func newForkPlan(seed uint64) *plan {
+	p := newPlan(seed)
+	r := rand.New(rand.NewPCG(seed, 0xf04c))
+	p.members = 2
+	p.faults = slices.DeleteFunc(p.faults, func(f fault) bool { return slices.Contains([]faultKind{forget, clone, cloneMove}, f.kind) })
+	f := fault{kind: fork, at: time.Duration(r.IntN(5000)) * time.Millisecond, last: time.Duration(1+r.IntN(20)) * time.Second}
+	if r.IntN(2) == 0 {
+		f.n = r.IntN(3000) // milliseconds that the standby lags
+	}
+	p.faults = append(p.faults, f)
+	for i := range p.runners { // they come to the other side
+		p.faults = append(p.faults, fault{kind: cut, who: i, at: f.at + time.Duration(r.IntN(int(f.last)))})
+	}
+	return p
 }
 
 // things that happen, to hang a fault on.

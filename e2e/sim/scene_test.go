@@ -155,7 +155,7 @@ func TestScenesHold(t *testing.T) {
 			t.Parallel()
 			db := newDatabase(t)
 			for seed := range uint64(*sceneMost) {
-				if w := run(t, s.plan(*firstSeed+seed), db); len(w.violated) > 0 || *verbose {
+				if w := run(t, s.plan(*firstSeed+seed), db, nil); len(w.violated) > 0 || *verbose {
 					t.Fatal(w.report())
 				}
 			}

@@ -57,14 +57,14 @@ func smallChunk(t *testing.T) hub.Chunk {
 }
 
 // run plays a history and returns the world at its end.
-func run(t *testing.T, p *plan, db *storetest.Serial) (w *world) {
+func run(t *testing.T, p *plan, db, other *storetest.Serial) (w *world) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w = newWorld(t, p, db, log)
+		w = newWorld(t, p, db, other, log)
 		w.play()
 	})
 	return w
@@ -83,16 +83,24 @@ func (w *world) report() string {
 
 // sum is what all histories had together.
 type sum struct {
+	most                      int
+	draw                      func(seed uint64) *plan
 	next, bad                 atomic.Uint64
 	histories, starts, struck atomic.Int64
 }
 
-func TestHistories(t *testing.T) {
+func TestHistories(t *testing.T) { play(t, *histories, newPlan) }
+
+// TestTwoPrimaries plays histories in which each of two members has a primary of its own for some
+// time, and clock, marks and incarnations are those of the real cluster.
+func TestTwoPrimaries(t *testing.T) { play(t, *histories/4, newForkPlan) }
+
+func play(t *testing.T, most int, draw func(seed uint64) *plan) {
 	if *seedFlag != 0 {
-		replay(t)
+		replay(t, draw)
 		return
 	}
-	var s sum
+	s := sum{most: most, draw: draw}
 	s.next.Store(*firstSeed)
 	began := time.Now()
 	t.Run("seeds", func(t *testing.T) {
@@ -106,20 +114,20 @@ func TestHistories(t *testing.T) {
 	n := s.histories.Load()
 	t.Logf("%d histories, %.0f a second: %d commands started, %d faults", n, float64(n)/time.Since(began).Seconds(), s.starts.Load(), s.struck.Load())
 	// What runs less than it was asked for, or nothing that could go wrong, proves nothing.
-	if n < int64(*histories) || s.starts.Load() < 3*n || s.struck.Load() < n {
-		t.Errorf("too little was tried: %d histories of %d with %d commands and %d faults", n, *histories, s.starts.Load(), s.struck.Load())
+	if n < int64(most) || s.starts.Load() < 3*n || s.struck.Load() < n {
+		t.Errorf("too little was tried: %d histories of %d with %d commands and %d faults", n, most, s.starts.Load(), s.struck.Load())
 	}
 }
 
 // work plays one history after another, until there are enough or too many bad ones.
 func (s *sum) work(t *testing.T) {
-	db := newDatabase(t)
+	db, other := newDatabase(t), newDatabase(t)
 	for {
 		seed := s.next.Add(1) - 1
-		if seed-*firstSeed >= uint64(*histories) || s.bad.Load() > 10 {
+		if seed-*firstSeed >= uint64(s.most) || s.bad.Load() > 10 {
 			return
 		}
-		w := run(t, newPlan(seed), db)
+		w := run(t, s.draw(seed), db, other)
 		s.histories.Add(1)
 		s.starts.Add(int64(len(w.starts)))
 		s.struck.Add(w.struck.Load())
@@ -132,10 +140,10 @@ func (s *sum) work(t *testing.T) {
 
 // replay plays one seed until it fails: the scheduler decides some of what happens at
 // one moment, so a rare failure may take some tries.
-func replay(t *testing.T) {
-	db := newDatabase(t)
+func replay(t *testing.T, draw func(seed uint64) *plan) {
+	db, other := newDatabase(t), newDatabase(t)
 	for n := range *histories {
-		if w := run(t, newPlan(*seedFlag), db); len(w.violated) > 0 {
+		if w := run(t, draw(*seedFlag), db, other); len(w.violated) > 0 {
 			t.Fatalf("at try %d: %s", n+1, w.report())
 		} else if n == 0 {
 			t.Log(w.report())

@@ -37,7 +37,8 @@ type world struct {
 	struck atomic.Int64
 	began  time.Time
 	db     *storetest.Serial
-	seats  map[string]*seat // never changes
+	other  *storetest.Serial // of a standby
+	seats  map[string]*seat  // never changes
 	order  []*seat
 	// changing is held by who starts hubs, or keeps them from it.
 	changing chan struct{}
@@ -47,7 +48,9 @@ type world struct {
 	conns    map[*conn]bool
 	apart    map[*host]bool // those that reach no hub
 	dbDown   bool
-	putBack  bool // the next hub is the first on the backup
+	putBack  hub.HoldKind // the next hub is the first on a backup, or a promoted standby
+	split    bool         // there are two primaries
+	promoted bool         // the standby's database has begun
 	dials    int
 	starts   []*start
 	triggers []*trigger
@@ -73,9 +76,9 @@ var (
 )
 
 // newWorld prepares hosts and hubs; play lets them run.
-func newWorld(t *testing.T, p *plan, db *storetest.Serial, log *slog.Logger) *world {
+func newWorld(t *testing.T, p *plan, db, other *storetest.Serial, log *slog.Logger) *world {
 	w := &world{
-		t: t, plan: p, log: log, began: time.Now(), db: db, seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[*host]bool{},
+		t: t, plan: p, log: log, began: time.Now(), db: db, other: other, seats: map[string]*seat{}, conns: map[*conn]bool{}, apart: map[*host]bool{},
 		accepted: map[int]string{}, finals: map[string]string{}, told: map[wire.Hash]toldRecord{},
 		changing: make(chan struct{}, 1),
 	}
@@ -85,7 +88,7 @@ func newWorld(t *testing.T, p *plan, db *storetest.Serial, log *slog.Logger) *wo
 		t.Fatal(err)
 	}
 	for i := range p.members {
-		s := &seat{w: w, index: i, name: "hub" + strconv.Itoa(i)}
+		s := &seat{w: w, index: i, name: "hub" + strconv.Itoa(i), db: db}
 		w.seats[s.name] = s
 		w.order = append(w.order, s)
 	}
@@ -125,7 +128,7 @@ func (w *world) brokeLocked(format string, args ...any) {
 }
 
 func (w *world) mustEnd(what string, err error) {
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errDead) {
 		w.broke("%s ended with: %v", what, err)
 	}
 }
@@ -159,7 +162,7 @@ func (t *trigger) concerns(runner, member int) bool {
 	switch t.kind {
 	case hubKill, dbError:
 		return t.who == member
-	case cancel, cancelNode, dbDown, forget:
+	case cancel, cancelNode, dbDown, forget, fork:
 		return true
 	default:
 		return t.who == runner
@@ -188,6 +191,11 @@ func (w *world) strike(f fault, runner, member int) error {
 		w.hush(f)
 	case forget:
 		w.wg.Go(func() { w.forget(f.last) })
+	case fork:
+		w.mu.Lock()
+		w.split = true
+		w.mu.Unlock()
+		w.wg.Go(func() { w.fork(time.Duration(f.n)*time.Millisecond, f.last) })
 	case lose:
 		if f.on == "" {
 			return nil
@@ -413,7 +421,10 @@ func (w *world) accept(i int, j jobPlan) {
 		if !first && !wait(200*time.Millisecond, w.ctx.Done()) {
 			return
 		}
-		m := w.anyMember()
+		m := w.memberAt(i)
+		if m == nil {
+			m = w.anyMember()
+		}
 		if m == nil {
 			continue
 		}
@@ -550,7 +561,10 @@ func open(r *store.ExecutionRow) bool { return !r.Status.Final() }
 // runners with nothing left.
 func (w *world) settled() bool {
 	m := w.anyMember()
-	if m == nil {
+	w.mu.Lock()
+	split := w.split
+	w.mu.Unlock()
+	if m == nil || split {
 		return false
 	}
 	rows, err := w.look(m)
@@ -562,17 +576,17 @@ func (w *world) settled() bool {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.accepted) < len(w.plan.jobs) || w.putBack {
+	if len(w.accepted) < len(w.plan.jobs) || w.putBack != "" {
 		return false
 	}
 	for _, h := range w.hosts {
 		switch {
 		case h.proc != nil && h.proc.r != nil:
 			now := h.proc.r.Status()
-			if now.Attempts > 0 || w.plan.has(forget) && !now.Connected {
+			if now.Attempts > 0 || w.plan.forgets() && !now.Connected {
 				return false
 			}
-		case !h.gone && w.plan.has(forget):
+		case !h.gone && w.plan.forgets():
 			return false // its disk may have what the database lost
 		}
 	}
@@ -616,7 +630,7 @@ func (w *world) settle() {
 	for _, j := range w.plan.jobs {
 		limit = max(limit, 150*time.Second+time.Duration(2*j.lostAfter)*time.Second)
 	}
-	if w.plan.has(forget) {
+	if w.plan.forgets() {
 		// An execution that the database lost has the default lost_after of 600 ticks.
 		limit = max(limit, 150*time.Second+2*600*time.Second)
 	}
@@ -624,7 +638,7 @@ func (w *world) settle() {
 	over := false
 	for spent := time.Duration(0); spent < limit; spent += time.Second {
 		before := over
-		if over = w.settled(); over && (before || !w.plan.has(forget)) {
+		if over = w.settled(); over && (before || !w.plan.forgets()) {
 			return // who is connected has had a second to show what the database lost
 		}
 		if int(spent/time.Second)%5 == 4 {
@@ -721,7 +735,11 @@ func (w *world) tearDown() {
 		m.close()
 	}
 	w.wg.Wait()
-	if err := w.db.Undo(); err != nil {
+	err := w.db.Undo()
+	if w.promoted {
+		err = errors.Join(err, w.other.Undo())
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
 }

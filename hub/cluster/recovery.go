@@ -96,6 +96,18 @@ func (c *Cluster) markMAC(tick int64, nonce []byte, incarnation int64) []byte {
 	return c.master.MAC("db mark 2", number(tick), nonce, number(incarnation))
 }
 
+// NewestMark returns the newest mark of a database that is in an incarnation, as st reads it:
+// after a fall-back the one that Clock returns may be of before, and prove nothing. It is
+// empty before the first tick.
+func (c *Cluster) NewestMark(ctx context.Context, st *store.Store, incarnation int64) (hub.DBMark, error) {
+	marks, err := st.TickMarks(ctx)
+	if err != nil || len(marks) == 0 {
+		return hub.DBMark{}, err
+	}
+	m := marks[0]
+	return hub.DBMark{Tick: m.Tick, Nonce: m.Nonce, MAC: c.markMAC(m.Tick, m.Nonce, incarnation)}, nil
+}
+
 // MarkIncarnation tells of which incarnation a mark is, 1 to highest; false when no
 // hub of this cluster made it.
 func (c *Cluster) MarkIncarnation(m hub.DBMark, highest int64) (int64, bool) {

@@ -26,6 +26,9 @@ type Config struct {
 	// MarkIncarnation tells of which incarnation, 1 to highest, an authentic mark is; may be
 	// nil.
 	MarkIncarnation func(mark hub.DBMark, highest int64) (int64, bool)
+	// NewestMark returns the newest mark of the database in an incarnation; nil where
+	// MarkIncarnation is.
+	NewestMark func(ctx context.Context, st *store.Store, incarnation int64) (hub.DBMark, error)
 	// Gateways are the addresses of all members, for Welcome; may be nil.
 	Gateways func() []string
 	// GrantMAC proves a grant to a later database; may be nil.

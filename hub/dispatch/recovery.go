@@ -62,6 +62,12 @@ func (v *inventories) before(runnerID string, incarnation int64) bool {
 	return i == nil || i.incarnation < incarnation
 }
 
+// after reports whether a session was greeted in a later incarnation.
+func (v *inventories) after(ref hub.SessionRef, incarnation int64) (later bool) {
+	v.with(ref, func(i *inventory) { later = i.incarnation > incarnation })
+	return later
+}
+
 // weigh looks whether what runners say in Hello proves that the database went back, and
 // holds the cluster then. What is said without proof weighs nothing.
 func (d *Dispatcher) weigh(ctx context.Context, st *store.Store, calls map[string]*sessionCall) (hub.Hold, error) {

@@ -62,7 +62,7 @@ func (w *past) up() {
 	}
 	w.st, w.c = st, c
 	stopBench := w.start(func(cfg *dispatch.Config) {
-		cfg.Clock, cfg.Hold, cfg.MarkIncarnation, cfg.GrantMAC = c.Clock, c.Hold, c.MarkIncarnation, c.GrantMAC
+		cfg.Clock, cfg.Hold, cfg.MarkIncarnation, cfg.NewestMark, cfg.GrantMAC = c.Clock, c.Hold, c.MarkIncarnation, c.NewestMark, c.GrantMAC
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -513,6 +513,56 @@ func TestRunnerMayDieInItsFirstHelloAfterAFallBack(t *testing.T) {
 	})
 }
 
+// A runner that goes on from the promoted primary to the old one, which lives on, proves there
+// that there is another: before the first tick, when the marks of both are the same.
+func TestWelcomeProvesItsIncarnation(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		r := w.runner("one", 1)
+		w.save()
+		if _, err := w.st.HoldCluster(t.Context(), hub.HoldPromotion, "a test", 1); err != nil {
+			t.Fatal(err)
+		}
+		r.again(w.d)
+		if _, mark, err := r.d.Renew(t.Context(), r.ref, nil); err != nil || mark.MAC != nil && mark.Tick < r.marks[0].Tick {
+			t.Errorf("a renewal brings the mark %+v of before, %v", mark, err)
+		}
+		w.goBack()
+		if got := r.again(w.d); got.Quarantined || !got.FullInventory {
+			t.Errorf("the old primary welcomes it with %+v", got)
+		}
+		w.wantHeld(hub.HoldRestore, 3)
+	})
+}
+
+// A Welcome that did not arrive tells a runner nothing: with the sessions that it had at the old
+// primary meanwhile it is no copy.
+func TestWelcomeOfThePromotedWasLost(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		r := w.runner("one", 1)
+		if _, err := w.st.HoldCluster(t.Context(), hub.HoldPromotion, "a test", 1); err != nil {
+			t.Fatal(err)
+		}
+		r.hello()
+		r.epoch, r.boot = r.epoch+2, []byte("boot-2")
+		if got := r.again(w.d); got.Quarantined {
+			t.Errorf("it is welcomed with %+v", got)
+		}
+	})
+}
+
+// What a runner says of a later incarnation, and cannot prove, holds it alone, whatever the
+// number of its session is.
+func TestLaterIncarnationWithoutProof(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		r := w.runner("one", 1)
+		r.inc, r.marks = 2, nil
+		if got := r.again(w.d); !got.Quarantined || !got.FullInventory {
+			t.Errorf("it is welcomed with %+v", got)
+		}
+		w.wantHeld("", 1)
+	})
+}
+
 // A slice that was cut and run in the lost time is not cut again.
 func TestForgottenSliceIsTakenIn(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *past) {
@@ -632,10 +682,13 @@ func TestForgedEvidenceHoldsNobody(t *testing.T) {
 			forged := mark
 			lie(&forged)
 			liar.marks, liar.inc = []hub.DBMark{forged}, 77
-			if got := liar.again(w.d); got.FullInventory || got.Incarnation != 1 {
+			if got := liar.again(w.d); !got.Quarantined || got.Incarnation != 1 {
 				t.Errorf("a forged mark (%s) is answered by %+v", what, got)
 			}
 			w.wantHeld("", 1)
+		}
+		if err := w.st.ReleaseRunner(t.Context(), hub.DefaultOrganisationID, liar.row.ID); err != nil {
+			t.Fatal(err)
 		}
 		// Another attempt, another execution, another runner than the proof is of.
 		for what, lie := range map[string]func(*hub.Holding){

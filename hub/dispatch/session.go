@@ -184,11 +184,18 @@ func (d *Dispatcher) greet(ctx context.Context, st *store.Store, calls []*sessio
 	for _, t := range open {
 		live[t.RunnerID] = append(live[t.RunnerID], t.AttemptID)
 	}
+	_, mark := d.cfg.Clock()
+	if hold.Incarnation > 1 && d.cfg.NewestMark != nil {
+		if mark, err = d.cfg.NewestMark(ctx, st, hold.Incarnation); err != nil {
+			return nil, err
+		}
+	}
 	var rows []hub.RunnerSession
 	var organisations []string
 	for _, r := range runners {
 		c := newest[r.ID]
 		row, ok := d.nextSession(c, old[r.ID], hold)
+		row.mark = mark
 		row.full = hold.Incarnation > 1 && (hold.Recovers() || c.Request.hello.Showing ||
 			min(old[r.ID].Incarnation, c.Request.hello.Incarnation) < hold.Incarnation)
 		delete(newest, r.ID)
@@ -240,6 +247,8 @@ type nextSession struct {
 	full bool
 	// cleared: what executions say of the runner's quarantine is over.
 	cleared bool
+	// mark proves to another primary in which incarnation the runner was greeted.
+	mark hub.DBMark
 }
 
 // nextSession is the table "Sessions" of docs/state-machines.md. false: c was answered.
@@ -251,6 +260,11 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub
 		Nonce: h.Nonce, BootID: h.BootID, HostID: h.HostID, Slots: h.Slots, ConnectedAt: d.st.Now(), Incarnation: hold.Incarnation,
 	}}
 	switch presented := h.SessionEpoch; {
+	case h.Incarnation > hold.Incarnation && !old.Released:
+		// It was at a primary that this one knows nothing of, where what is open here may have
+		// been granted since. It has no proof, so it alone is held; its epoch says nothing here.
+		next.quarantine = laterSession
+		next.Unconfirmed = max(highest, presented) + 1
 	case presented == old.Confirmed:
 	case old.Released:
 		// A person decided which copy goes on, and stopped the other.
@@ -268,8 +282,9 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub
 		// One that keeps coming is no late frame: its disk was put back to an earlier day.
 		c.Err = refused(hub.Fence{}, hub.RefusedOldSession, "This is an earlier session of the same runner; connect again.")
 		return next, false
-	case presented > highest && hold.Incarnation > 1 && old.Incarnation < hold.Incarnation:
-		// Its later sessions are in what the database lost. A runner that dies before it has
+	case presented > highest && hold.Incarnation > 1 && (old.Incarnation < hold.Incarnation || old.Unconfirmed != 0 && h.Incarnation < hold.Incarnation):
+		// Its later sessions are in what the database lost, or at the old primary: of what was
+		// begun here since, it has no Welcome. A runner that dies before it has
 		// this Welcome on its disk presents the same once more.
 		next.Confirmed, next.Unconfirmed = presented, presented+1
 	case presented > highest:
@@ -285,9 +300,9 @@ func (d *Dispatcher) nextSession(c *sessionCall, old hub.RunnerSession, hold hub
 // those that the runner is offered or has.
 func (d *Dispatcher) welcome(ctx context.Context, st *store.Store, c *sessionCall, r *hub.Runner, live []string, row nextSession, hold hub.Hold) error {
 	h, epoch := c.Request.hello, row.Unconfirmed
-	tick, mark := d.cfg.Clock()
+	tick, _ := d.cfg.Clock()
 	w := hub.Welcome{
-		SessionEpoch: epoch, Incarnation: hold.Incarnation, Tick: tick, DBMark: mark,
+		SessionEpoch: epoch, Incarnation: hold.Incarnation, Tick: tick, DBMark: row.mark,
 		Members: d.cfg.Gateways(), Quarantined: r.Quarantined != "", FullInventory: row.full,
 	}
 	var err error
@@ -400,7 +415,8 @@ type renewRequest struct {
 	attempts []string
 }
 
-// Renew keeps the leases of attempts that the runner holds.
+// Renew keeps the leases of attempts that the runner holds. The mark is empty while this
+// member has none of the incarnation that the session was greeted in.
 func (d *Dispatcher) Renew(ctx context.Context, ref hub.SessionRef, fences []hub.Fence) (tick int64, mark hub.DBMark, err error) {
 	r := renewRequest{runnerID: ref.RunnerID}
 	for _, f := range fences {
@@ -412,6 +428,9 @@ func (d *Dispatcher) Renew(ctx context.Context, ref hub.SessionRef, fences []hub
 		}
 	}
 	tick, mark = d.cfg.Clock()
+	if d.cfg.Hold != nil && d.shown.after(ref, d.cfg.Hold().Incarnation) {
+		mark = hub.DBMark{} // of before; the one of its Welcome proves more
+	}
 	return tick, mark, nil
 }
 

@@ -95,7 +95,7 @@ func newMember(t *testing.T, st *store.Store, name string, poll time.Duration) *
 		Chunks:    func(id string, rows []store.ChunkRow, missed bool) { h.output.Deliver(id, rows, missed) },
 	}, log)
 	h.dispatch = dispatch.New(h.st, dispatch.Config{
-		MemberID: member.MemberID(), Clock: member.Clock, Hold: member.Hold, MarkIncarnation: member.MarkIncarnation, Gateways: member.Gateways,
+		MemberID: member.MemberID(), Clock: member.Clock, Hold: member.Hold, MarkIncarnation: member.MarkIncarnation, NewestMark: member.NewestMark, Gateways: member.Gateways,
 		GrantMAC: member.GrantMAC, Secrets: h.keys.Secrets, SealOptions: h.keys.SealOptions,
 		Wake: h.peers.Wake, Watch: h.peers.Watch, Poll: poll,
 		Published: func(id string, chunks []hub.Chunk) { h.output.Publish(id, chunks) },

@@ -215,6 +215,12 @@ func (s *Store) holdFor(ctx context.Context, tx pgx.Tx, v verdict, seen *seenTic
 	if err == nil {
 		_, err = tx.Exec(ctx, resumeSchedulesSQL, row.now.UnixMicro())
 	}
+	if err == nil {
+		_, err = tx.Exec(ctx, holdTickSQL)
+	}
+	if err == nil {
+		_, err = tx.Exec(ctx, holdMarkSQL, newNonce(), row.now.UnixMicro())
+	}
 	return err
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -44,6 +45,19 @@ const holdSQL = `UPDATE cluster SET incarnation = $1 + 1, held_kind = $2, held_r
 		held_from = COALESCE((SELECT max(ticked_at) FROM tick_history), $4)
 	WHERE singleton = 1 AND incarnation <= $1`
 
+// A tick of its own, so that who is greeted in the new incarnation can prove at once that
+// there is one: the ticks of before are in the other database too.
+const (
+	holdTickSQL = `UPDATE lease_clock SET tick = tick + 1 WHERE singleton = 1`
+	holdMarkSQL = `INSERT INTO tick_history (tick, nonce, ticked_at) VALUES ((SELECT tick FROM lease_clock WHERE singleton = 1), $1, $2)`
+)
+
+func newNonce() []byte {
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails
+	return nonce
+}
+
 // What was due by the moment of the hold ($1) may have been started in what the database
 // lost: it is not started, whatever the job says of fires that were missed. The first of
 // each job is recorded ($2 is why), and schedules go on from there; so do those whose next
@@ -78,6 +92,12 @@ func (s *Store) HoldCluster(ctx context.Context, kind hub.HoldKind, reason strin
 		}
 		if err == nil {
 			_, err = s.exec(ctx, resumeSchedulesSQL, at(now))
+		}
+		if err == nil {
+			_, err = s.exec(ctx, holdTickSQL)
+		}
+		if err == nil {
+			_, err = s.exec(ctx, holdMarkSQL, newNonce(), at(now))
 		}
 		return err
 	})

@@ -34,7 +34,7 @@ func (h *Hub) services(members *cluster.Cluster, secrets *keys.Keys, t testing.T
 	log := storetest.Logger(t)
 	h.Dispatch = dispatch.New(h.Store, dispatch.Config{
 		MemberID: members.MemberID(), Clock: members.Clock, Hold: members.Hold, GrantMAC: members.GrantMAC,
-		MarkIncarnation: members.MarkIncarnation, Secrets: secrets.Secrets, SealOptions: secrets.SealOptions,
+		MarkIncarnation: members.MarkIncarnation, NewestMark: members.NewestMark, Secrets: secrets.Secrets, SealOptions: secrets.SealOptions,
 		Published: func(id string, chunks []hub.Chunk) { h.Output.Publish(id, chunks) },
 	}, log)
 	h.Output = output.New(h.Store, output.Config{

@@ -223,7 +223,7 @@ func (s *server) edges(master *keys.Master) error {
 		Chunks:    func(id string, rows []store.ChunkRow, missed bool) { s.output.Deliver(id, rows, missed) },
 	}, s.log)
 	s.dispatch = dispatch.New(s.st, dispatch.Config{
-		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock, Hold: s.cluster.Hold, MarkIncarnation: s.cluster.MarkIncarnation,
+		MemberID: s.cluster.MemberID(), Clock: s.cluster.Clock, Hold: s.cluster.Hold, MarkIncarnation: s.cluster.MarkIncarnation, NewestMark: s.cluster.NewestMark,
 		Gateways: s.cluster.Gateways, GrantMAC: s.cluster.GrantMAC,
 		Secrets: secrets.Secrets, SealOptions: secrets.SealOptions, LostAfter: s.cfg.Attempts.LostAfterTicks,
 		Wake: s.peers.Wake, Watch: s.peers.Watch,

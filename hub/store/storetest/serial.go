@@ -23,6 +23,9 @@ import (
 type Serial struct {
 	conn     serialConn
 	prepared map[string]serialStatement
+	// fresh is what the database is before a history; forked says that Undo must load it.
+	fresh  []byte
+	forked bool
 	// turn holds one token while somebody uses the connection. It is a channel and of
 	// the history's own, so that the waiting is seen in a synctest bubble.
 	turn chan struct{}
@@ -32,6 +35,8 @@ type Serial struct {
 type serialConn interface {
 	driver.Conn
 	driver.ConnPrepareContext
+	Serialize() ([]byte, error)
+	Deserialize(data []byte) error
 }
 
 type serialStatement interface {
@@ -61,6 +66,9 @@ func NewSerial(t testing.TB) *Serial {
 		t.Fatalf("migrating the database in memory: %v", err)
 	}
 	s.forget() // the statements of the migration
+	if s.fresh, err = s.conn.Serialize(); err != nil {
+		t.Fatalf("copying the database in memory: %v", err)
+	}
 	return s
 }
 
@@ -72,7 +80,43 @@ func (s *Serial) Begin() error {
 }
 
 // Undo ends a history.
-func (s *Serial) Undo() error { return s.exec("ROLLBACK") }
+func (s *Serial) Undo() error {
+	if err := s.exec("ROLLBACK"); err != nil || !s.forked {
+		return err
+	}
+	s.forked = false
+	return s.load(s.fresh)
+}
+
+// Copy returns the database as it is, with all that is committed, as a replica would have
+// it. Stores may be open; Keep must not be in use.
+func (s *Serial) Copy() ([]byte, error) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if err := s.exec("COMMIT"); err != nil {
+		return nil, err
+	}
+	s.forked = true
+	image, err := s.conn.Serialize()
+	return image, errors.Join(err, s.exec("BEGIN"))
+}
+
+// BeginWith starts a history on a copy of another database.
+func (s *Serial) BeginWith(image []byte) error {
+	s.forked = true
+	if err := s.load(image); err != nil {
+		return err
+	}
+	return s.Begin()
+}
+
+func (s *Serial) load(image []byte) error {
+	s.forget() // statements keep the database that was there from being replaced
+	if err := s.conn.Deserialize(image); err != nil {
+		return fmt.Errorf("loading the database in memory: %w", err)
+	}
+	return nil
+}
 
 // Keep takes a backup, PutBack makes the database what it was at the last one. No store is
 // open at either.
