@@ -185,8 +185,11 @@ func (w *world) judge() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i := range w.accepted {
+	for i, id := range w.accepted {
 		n := seen["j"+strconv.Itoa(i)]
+		if id == "" && n < 2 {
+			continue // no answer promised it
+		}
 		if n == 0 && w.plan.forgets() && !w.begun(i) {
 			continue // forgotten, and nobody is there who could show it
 		}

@@ -443,6 +443,10 @@ func (w *world) accept(i int, j jobPlan) {
 		})
 		if err != nil || m.dead.Load() {
 			w.note("starting %s was not answered: %v", name, err)
+			if w.plan.has(fork) { // the other primary would not know that it was asked before
+				w.shake(i, "")
+				return
+			}
 			continue
 		}
 		w.shake(i, e.ID)
@@ -450,11 +454,14 @@ func (w *world) accept(i int, j jobPlan) {
 	}
 }
 
+// shake notes what a start was answered by; "" by nothing, and the client gives up.
 func (w *world) shake(i int, id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.accepted[i] = id
-	w.noteLocked("execution j%d is accepted", i)
+	if id != "" {
+		w.noteLocked("execution j%d is accepted", i)
+	}
 }
 
 func (w *world) find(m *member, name string) (string, error) {

@@ -145,11 +145,19 @@ func (a *adoption) place(ctx context.Context, x *executionState) (*store.Assignm
 		}
 	}
 	if x.row.Outcome == "" {
-		if row := x.assignment(a.lost.AssignmentID); row != nil && !row.State.Final() {
-			return row, nil
-		}
-		if x.assignment(a.lost.AssignmentID) == nil {
-			row, err := a.cut(ctx, x)
+		row := x.assignment(a.lost.AssignmentID)
+		if row == nil {
+			row, err := a.cut(ctx, x, a.lost.AssignmentID)
+			if row != nil || err != nil {
+				return row, err
+			}
+		} else if !row.State.Final() {
+			taken, err := a.st.HasAttempt(ctx, row.ID, a.lost.Fence.Epoch)
+			if err != nil || !taken {
+				return row, err
+			}
+			// This database has made another attempt under that number since.
+			row, err = a.cut(ctx, x, a.lost.Fence.AttemptID)
 			if row != nil || err != nil {
 				return row, err
 			}
@@ -168,12 +176,12 @@ func (a *adoption) unpark(ctx context.Context, x *executionState) error {
 	return a.st.LeaveLine(ctx, x.row, spec, true)
 }
 
-// cut makes the assignment where the plan has its nodes and steps; nil when the plan has
+// cut makes an assignment where the plan has its nodes and steps; nil when the plan has
 // no such slice.
-func (a *adoption) cut(ctx context.Context, x *executionState) (*store.AssignmentRow, error) {
+func (a *adoption) cut(ctx context.Context, x *executionState, id string) (*store.AssignmentRow, error) {
 	row := &store.AssignmentRow{
 		Assignment: hub.Assignment{
-			ID: a.lost.AssignmentID, ExecutionID: x.row.ID, OrganisationID: x.row.OrganisationID, ProjectID: x.row.ProjectID,
+			ID: id, ExecutionID: x.row.ID, OrganisationID: x.row.OrganisationID, ProjectID: x.row.ProjectID,
 			Threads: max(a.lost.Threads, 1), State: hub.AssignmentReady, Incarnation: a.lost.Fence.Incarnation,
 		},
 	}

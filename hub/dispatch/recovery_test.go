@@ -563,6 +563,42 @@ func TestLaterIncarnationWithoutProof(t *testing.T) {
 	})
 }
 
+// After a person's release an assignment may be offered under a number that the lost database
+// had granted: who shows that grant is heard all the same, and the offer is taken back.
+func TestForgottenGrantUnderATakenNumber(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		slow, quick := w.runner("slow", 1), w.runner("quick", 1)
+		slow.detach()
+		quick.detach()
+		e := w.run(job("deploy"))
+		w.save()
+		slow.again(w.d)
+		a := slow.runToEnd("one")
+		w.wantEnd(e, hub.StatusSucceeded, true)
+		quick.again(w.d)
+		w.learn(quick)
+		w.goBack()
+		quick.again(w.d)
+		w.wantHeld(hub.HoldRestore, 2)
+		if err := w.d.ReleaseRest(t.Context(), "me", false); err != nil {
+			t.Fatal(err)
+		}
+		o := receive(t, "offer after the release", quick.offers)
+		if o.Fence.Epoch != a.fence.Epoch || o.Fence.AttemptID == a.fence.AttemptID {
+			t.Fatalf("offered as %v, want another attempt than %v with the same epoch", o.Fence, a.fence)
+		}
+		slow.again(w.d)
+		slow.show(a)
+		w.wantEnd(e, hub.StatusSucceeded, true)
+		if _, err := quick.d.Claim(t.Context(), quick.ref, o.Fence); err == nil {
+			t.Error("what slow has run is granted again")
+		}
+		if text, _ := w.text(output.Query{ExecutionID: e.ID}); text != "one\n" {
+			t.Errorf("the log is %q", text)
+		}
+	})
+}
+
 // A slice that was cut and run in the lost time is not cut again.
 func TestForgottenSliceIsTakenIn(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *past) {

@@ -254,6 +254,15 @@ func (s *Store) AdoptAttempt(ctx context.Context, id string, session int64, boot
 	return nil
 }
 
+// HasAttempt reports whether an assignment has an attempt of this epoch.
+func (s *Store) HasAttempt(ctx context.Context, assignmentID string, epoch int) (bool, error) {
+	var n int
+	if err := s.queryRow(ctx, `SELECT count(*) FROM attempt WHERE assignment_id = $1 AND epoch = $2`, assignmentID, epoch).Scan(&n); err != nil {
+		return false, fmt.Errorf("looking for attempt %d of assignment %s: %w", epoch, assignmentID, err)
+	}
+	return n > 0, nil
+}
+
 // SettleBefore settles what an assignment had before an attempt of a later epoch was
 // granted, which proves it: offers had lapsed, claims had been given back.
 func (s *Store) SettleBefore(ctx context.Context, assignmentID string, epoch int) error {
