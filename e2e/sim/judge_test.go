@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -171,9 +172,11 @@ func (w *world) judge() {
 		w.broke("listing executions: %v", err)
 		return
 	}
-	seen := map[string]int{}
+	seen, recovered := map[string]int{}, map[string]int{}
 	for _, r := range rows {
-		if !r.Recovered || seen[r.JobName] == 0 {
+		if r.Recovered {
+			recovered[r.JobName] = 1 // of one execution there may be several records
+		} else {
 			seen[r.JobName]++
 		}
 		c := &verdictOf{w: w, m: m}
@@ -186,7 +189,7 @@ func (w *world) judge() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, id := range w.accepted {
-		n := seen["j"+strconv.Itoa(i)]
+		n := cmp.Or(seen["j"+strconv.Itoa(i)], recovered["j"+strconv.Itoa(i)])
 		if id == "" && n < 2 {
 			continue // no answer promised it
 		}

@@ -214,6 +214,10 @@ func meet(a, b []int) bool {
 	return slices.ContainsFunc(a, func(n int) bool { return slices.Contains(b, n) })
 }
 
+// triesToCome leaves room for what another assignment of the same node steps has yet to tell
+// of, or that it is lost: in the same rows one would hide the other.
+const triesToCome = 16
+
 // cutInto inserts the assignment where the plan has it.
 func (a *adoption) cutInto(ctx context.Context, x *executionState, row *store.AssignmentRow) error {
 	cells, err := a.st.NodeSteps(ctx, x.row.ID)
@@ -224,6 +228,11 @@ func (a *adoption) cutInto(ctx context.Context, x *executionState, row *store.As
 		if slices.Contains(row.Nodes, c.Node) && slices.Contains(row.Steps, c.Step) {
 			row.TryBase = max(row.TryBase, c.Try)
 		}
+	}
+	if slices.ContainsFunc(x.assignments, func(o *store.AssignmentRow) bool {
+		return !o.State.Final() && meet(o.Nodes, row.Nodes) && meet(o.Steps, row.Steps)
+	}) {
+		row.TryBase += triesToCome
 	}
 	row.Adopted = true
 	if err := a.st.InsertAssignments(ctx, []*store.AssignmentRow{row}); err != nil {
