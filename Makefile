@@ -81,8 +81,8 @@ generate: check-go $(UI_MODULES) ## Regenerate the contract's Go, openapi.json a
 model: check-go ## Explore the large configurations of the protocol's models (some minutes, 5 GB)
 	go test ./proto/model -count 1 -timeout 60m -v -args -big
 
-histories: check-go ## Run 20,000 histories of the simulation, with seeds of the day (some minutes)
-	go test -tags $(TAGS),failpoints ./e2e/sim -count 1 -timeout 60m -v -run TestHistories -args -histories 20000 -first $$(date +%Y%m%d)00000
+histories: check-go ## Run 20,000 histories of the simulation, and 5,000 with two primaries, with seeds of the day (some minutes)
+	go test -tags $(TAGS),failpoints ./e2e/sim -count 1 -timeout 60m -v -run 'TestHistories|TestTwoPrimaries' -args -histories 20000 -first $$(date +%Y%m%d)00000
 
 faults: check-go ## Kill members of a cluster 200 times during 1,000 steps, and 100 leaders while 20 jobs fire each second (two hours)
 	go test -tags $(TAGS),failpoints ./e2e/faults -count 1 -timeout 90m -v -run TestMembersKilledAtRandom -args -kills 200 -steps 1000

@@ -6,7 +6,9 @@
 // themselves saw is held against what the hub tells in the end.
 //
 // The database is a serial one behind the store's connection: SQLite in memory, which
-// all hubs of a history share and which stays open for the next (storetest.Serial).
+// all hubs of a history share and which stays open for the next (storetest.Serial). Where
+// there are two primaries the second member goes on with a copy of it, and ticks, marks and
+// incarnations are those of hub/cluster.
 // Races between transactions are not for this package; hub/store tests its statements on
 // both real databases.
 //
