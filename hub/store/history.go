@@ -208,20 +208,10 @@ func (s *Store) holdFor(ctx context.Context, tx pgx.Tx, v verdict, seen *seenTic
 	if _, err := tx.Exec(ctx, holdSQL, incarnation, string(kind), reason, row.now.UnixMicro()); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, s.dialect.skipNumbers)
-	if err == nil {
-		_, err = tx.Exec(ctx, lostFiresSQL, row.now.UnixMicro(), whyLostFire(row.now))
-	}
-	if err == nil {
-		_, err = tx.Exec(ctx, resumeSchedulesSQL, row.now.UnixMicro())
-	}
-	if err == nil {
-		_, err = tx.Exec(ctx, holdTickSQL)
-	}
-	if err == nil {
-		_, err = tx.Exec(ctx, holdMarkSQL, newNonce(), row.now.UnixMicro())
-	}
-	return err
+	return s.beginIncarnation(row.now, func(sql string, args ...any) error {
+		_, err := tx.Exec(ctx, sql, args...)
+		return err
+	})
 }
 
 // NoteServer looks at a connection once the schema is there; new ones look by

@@ -45,19 +45,6 @@ const holdSQL = `UPDATE cluster SET incarnation = $1 + 1, held_kind = $2, held_r
 		held_from = COALESCE((SELECT max(ticked_at) FROM tick_history), $4)
 	WHERE singleton = 1 AND incarnation <= $1`
 
-// A tick of its own, so that who is greeted in the new incarnation can prove at once that
-// there is one: the ticks of before are in the other database too.
-const (
-	holdTickSQL = `UPDATE lease_clock SET tick = tick + 1 WHERE singleton = 1`
-	holdMarkSQL = `INSERT INTO tick_history (tick, nonce, ticked_at) VALUES ((SELECT tick FROM lease_clock WHERE singleton = 1), $1, $2)`
-)
-
-func newNonce() []byte {
-	nonce := make([]byte, 16)
-	_, _ = rand.Read(nonce) // never fails
-	return nonce
-}
-
 // What was due by the moment of the hold ($1) may have been started in what the database
 // lost: it is not started, whatever the job says of fires that were missed. The first of
 // each job is recorded ($2 is why), and schedules go on from there; so do those whose next
@@ -68,6 +55,34 @@ const (
 		ON CONFLICT (job_id, fire_at) DO NOTHING`
 	resumeSchedulesSQL = `UPDATE job_schedule SET next_fire = 0, since = $1 WHERE next_fire <= $1`
 )
+
+// A tick of its own, so that who is greeted in the new incarnation can prove at once that
+// there is one: the ticks of before are in the other database too.
+const (
+	holdTickSQL = `UPDATE lease_clock SET tick = tick + 1 WHERE singleton = 1`
+	holdMarkSQL = `INSERT INTO tick_history (tick, nonce, ticked_at) VALUES ((SELECT tick FROM lease_clock WHERE singleton = 1), $1, $2)`
+)
+
+// beginIncarnation does what belongs to raising it, in the same transaction as holdSQL.
+func (s *Store) beginIncarnation(now time.Time, exec func(sql string, args ...any) error) error {
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails
+	for _, do := range []struct {
+		sql  string
+		args []any
+	}{
+		{s.dialect.skipNumbers, nil},
+		{lostFiresSQL, []any{at(now), whyLostFire(now)}},
+		{resumeSchedulesSQL, []any{at(now)}},
+		{holdTickSQL, nil},
+		{holdMarkSQL, []any{nonce, at(now)}},
+	} {
+		if err := exec(do.sql, do.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // whyLostFire is what people read of such a fire.
 func whyLostFire(now time.Time) string {
@@ -87,19 +102,10 @@ func (s *Store) HoldCluster(ctx context.Context, kind hub.HoldKind, reason strin
 		if done = n > 0; err != nil || !done {
 			return err
 		}
-		if _, err = s.exec(ctx, s.dialect.skipNumbers); err == nil {
-			_, err = s.exec(ctx, lostFiresSQL, at(now), whyLostFire(now))
-		}
-		if err == nil {
-			_, err = s.exec(ctx, resumeSchedulesSQL, at(now))
-		}
-		if err == nil {
-			_, err = s.exec(ctx, holdTickSQL)
-		}
-		if err == nil {
-			_, err = s.exec(ctx, holdMarkSQL, newNonce(), at(now))
-		}
-		return err
+		return s.beginIncarnation(now, func(sql string, args ...any) error {
+			_, err := s.exec(ctx, sql, args...)
+			return err
+		})
 	})
 	if err != nil {
 		return false, fmt.Errorf("holding the cluster: %w", err)
