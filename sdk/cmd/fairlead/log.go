@@ -24,6 +24,9 @@ func (a *app) logCommand() *cobra.Command {
 		if f.cancelOnInterrupt && !following {
 			return usage("--cancel-on-interrupt needs --follow")
 		}
+		if c.Flags().Changed("tail") && o.Tail < 1 {
+			return usage("--tail is a number of lines, from 1, not %d", o.Tail)
+		}
 		var err error
 		if o.LogFilter, err = filter.read(time.Now()); err != nil {
 			return err

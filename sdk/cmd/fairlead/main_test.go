@@ -742,6 +742,15 @@ func TestFileTooLarge(t *testing.T) {
 	}
 }
 
+// A number of lines that is none showed the whole log.
+func TestTailOfNoLines(t *testing.T) {
+	t.Parallel()
+	p := newProgram(t, apitest.Start(t))
+	for _, n := range []string{"0", "-3"} {
+		p.expect(t, exitUsage, "executions", "log", "1", "--tail", n)
+	}
+}
+
 // A file that is empty is named, with what to do: the hub saw a request without a body, which
 // nobody typed.
 func TestEmptyFiles(t *testing.T) {
