@@ -264,7 +264,7 @@ func newForkPlan(seed uint64) *plan {
 	p := newPlan(seed)
 	r := rand.New(rand.NewPCG(seed, 0xf04c))
 	p.members = 2
-	p.faults = slices.DeleteFunc(p.faults, func(f fault) bool { return slices.Contains([]faultKind{forget, clone, cloneMove}, f.kind) })
+	p.faults = slices.DeleteFunc(p.faults, func(f fault) bool { return f.kind == forget })
 	f := fault{kind: fork, at: time.Duration(r.IntN(5000)) * time.Millisecond, last: time.Duration(1+r.IntN(20)) * time.Second}
 	if r.IntN(2) == 0 {
 		f.n = r.IntN(3000) // milliseconds that the standby lags

@@ -145,22 +145,19 @@ func (a *adoption) place(ctx context.Context, x *executionState) (*store.Assignm
 		}
 	}
 	if x.row.Outcome == "" {
-		row := x.assignment(a.lost.AssignmentID)
-		if row == nil {
-			row, err := a.cut(ctx, x, a.lost.AssignmentID)
-			if row != nil || err != nil {
-				return row, err
-			}
-		} else if !row.State.Final() {
+		id, row := a.lost.AssignmentID, x.assignment(a.lost.AssignmentID)
+		if row != nil {
+			// This database may have made another attempt under that number since, or ended the
+			// assignment, and have cut others of its nodes.
 			taken, err := a.st.HasAttempt(ctx, row.ID, a.lost.Fence.Epoch)
-			if err != nil || !taken {
+			if err != nil || !taken && !row.State.Final() {
 				return row, err
 			}
-			// This database has made another attempt under that number since.
-			row, err = a.cut(ctx, x, a.lost.Fence.AttemptID)
-			if row != nil || err != nil {
-				return row, err
-			}
+			id = a.lost.Fence.AttemptID
+		}
+		row, err := a.cut(ctx, x, id)
+		if row != nil || err != nil {
+			return row, err
 		}
 	}
 	return a.record(ctx, a.lost.Fence.AttemptID, a.lost.Fence.AttemptID)

@@ -563,6 +563,35 @@ func TestLaterIncarnationWithoutProof(t *testing.T) {
 	})
 }
 
+// The database of before went on by itself, and cut what the lost one had granted whole.
+func TestForgottenGrantOfWhatWasCutSince(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *past) {
+		w.nodes("n1", "n2")
+		slow, quick := w.runner("slow", 1), w.runner("quick", 1)
+		slow.detach()
+		quick.detach()
+		e := w.run(onNodes(job("deploy"), "2", true))
+		w.save()
+		slow.again(w.d)
+		a := slow.runToEnd("one")
+		w.wantEnd(e, hub.StatusSucceeded, true)
+		w.learn(slow)
+		w.goBack()
+		w.cancel(e, "n2")
+		slow.again(w.d)
+		quick.again(w.d)
+		w.wantHeld(hub.HoldRestore, 2)
+		slow.show(a)
+		quick.show()
+		w.wantEnd(e, hub.StatusCancelled, true)
+		w.noGrant(slow, quick)
+		cells, err := w.st.NodeSteps(t.Context(), e.ID)
+		if err != nil || len(cells) != 2 || cells[0].AttemptID != a.fence.AttemptID {
+			t.Errorf("what was shown is told as %+v, %v", cells, err)
+		}
+	})
+}
+
 // After a person's release an assignment may be offered under a number that the lost database
 // had granted: who shows that grant is heard all the same, and the offer is taken back.
 func TestForgottenGrantUnderATakenNumber(t *testing.T) {
