@@ -262,10 +262,9 @@ func (d *Dispatcher) yield(ctx context.Context, st *store.Store, fx *effects, x 
 			continue
 		}
 		if a.State == hub.AssignmentActive {
-			if back, err := takeBack(ctx, st, fx, a, open, whyYielded); err != nil || !back {
-				if err != nil {
-					return err
-				}
+			if back, err := takeBack(ctx, st, fx, a, open, whyYielded); err != nil {
+				return err
+			} else if !back {
 				continue // granted too: both are shown
 			}
 		}

@@ -17,6 +17,9 @@ type loss struct {
 	x    *executionState
 	rows []hub.NodeStep
 	now  time.Time
+	// disputed: two histories of it were told, so what is stored says nothing of what the
+	// other one began.
+	disputed bool
 }
 
 // open are the node steps without an acknowledged end, as unknown ones: also those
@@ -30,7 +33,7 @@ func (l *loss) open() (open, barred []hub.NodeStep) {
 		over := false
 		for _, s := range l.a.Steps {
 			row := l.newest(n, s)
-			if row.Status == "" && (over || s > barrier) {
+			if row.Status == "" && (over || s > barrier) && !l.disputed {
 				barred = append(barred, l.skipped(row, over))
 				continue
 			}

@@ -45,6 +45,27 @@ func TestSilentRunnerIsOnlyAWorry(t *testing.T) {
 	})
 }
 
+// What a told failure bars is skipped, unless a copy of the disk may have told that failure: its
+// original may have gone on.
+func TestLostBehindADisputedFailure(t *testing.T) {
+	for disputed, want := range map[bool]hub.Status{false: hub.StatusFailed, true: hub.StatusUnknown} {
+		t.Run(string(want), func(t *testing.T) {
+			both(t, func(t *testing.T, b *bench) {
+				r := b.runner("one", 10)
+				e := b.run(job("one", "two"))
+				a := r.claim()
+				a.run(0, 0, hub.StatusFailed)
+				a.report()
+				if disputed {
+					b.d.Accuse(t.Context(), a.fence, r.row.ID, "its output contradicts what is stored")
+				}
+				b.tick.Add(700)
+				b.wantEnd(e, want, false)
+			})
+		})
+	}
+}
+
 func TestLost(t *testing.T) {
 	both(t, func(t *testing.T, b *bench) {
 		r := b.runner("one", 10)

@@ -298,7 +298,11 @@ func (d *Dispatcher) giveUp(ctx context.Context, s store.Silent, before int64, w
 		if err != nil {
 			return err
 		}
-		l := &loss{work: w, a: a, rows: rows[s.AttemptID], x: x, now: st.Now()}
+		disputed, err := st.HasAttemptEvent(ctx, s.AttemptID, eventOtherHistory)
+		if err != nil {
+			return err
+		}
+		l := &loss{work: w, a: a, rows: rows[s.AttemptID], x: x, now: st.Now(), disputed: disputed}
 		open, barred := l.open()
 		if err := st.PutNodeSteps(ctx, append(barred, open...)); err != nil {
 			return err
