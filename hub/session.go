@@ -135,6 +135,8 @@ type Grant struct {
 type Secrets struct {
 	Options map[string]string
 	Keys    map[string][]byte
+	// Lacking says why options that no step can do without have no value; none is begun then.
+	Lacking []string
 }
 
 // Resumed lets a runner go on after its restart.

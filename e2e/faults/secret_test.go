@@ -82,6 +82,36 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 }
 
+// A required option whose key is gone begins no step, on no node: the command would run with
+// nothing in the value's place. One that need not have a value is empty.
+func TestNothingRunsWithoutARequiredSecret(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, setup{local: true})
+	job := func(required string) {
+		w.must(w.hub.ImportJobs(w.ctx, "p", `
+- name: j
+  options:
+  - {name: tenant, secure: true, valueExposed: true, required: `+required+`, storagePath: keys/project/p/gone}
+  nodefilters: {filter: 'name: node001'}
+  sequence:
+    commands:
+    - exec: 'echo ran >> `+filepath.Join(w.dir, "ran")+`; rm -rf "`+w.dir+`/data/"${option.tenant}"/tmp"'
+`))
+	}
+	job("true")
+	e := w.end(w.run(), "failed", 30*time.Second)
+	steps, err := w.hub.NodeSteps(w.ctx, e.ID)
+	w.must(err)
+	if len(steps) != 1 || !strings.Contains(steps[0].Message, `The option tenant has no value: There is no key "keys/project/p/gone"`) {
+		t.Errorf("the step tells %+v", steps)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "ran")); err == nil {
+		t.Error("the command ran")
+	}
+	job("false")
+	w.end(w.run(), "succeeded", 30*time.Second)
+}
+
 // passwordNode makes node001 one where a password signs in, and sudo takes it.
 func (w *world) passwordNode() *lab.Account {
 	w.Helper()

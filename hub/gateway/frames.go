@@ -159,7 +159,7 @@ const maxSecrets = 768 << 10
 // and how many it does not. A node step that lacks its key fails and says so; refused as a
 // whole, the attempt would be claimed again and again and then be lost, every node unknown.
 func fitting(secrets *hub.Secrets) (told *runnerv1.Secrets, left int) {
-	told = &runnerv1.Secrets{Options: secrets.Options, Keys: make(map[string][]byte, len(secrets.Keys))}
+	told = &runnerv1.Secrets{Options: secrets.Options, Lacking: secrets.Lacking, Keys: make(map[string][]byte, len(secrets.Keys))}
 	size := proto.Size(told)
 	for _, path := range slices.Sorted(maps.Keys(secrets.Keys)) {
 		value := secrets.Keys[path]
@@ -173,7 +173,7 @@ func fitting(secrets *hub.Secrets) (told *runnerv1.Secrets, left int) {
 
 // seal closes an attempt's secrets for this runner alone; nothing gives nothing.
 func (s *session) seal(ctx context.Context, fence hub.Fence, secrets *hub.Secrets) ([]byte, error) {
-	if secrets == nil || len(secrets.Options) == 0 && len(secrets.Keys) == 0 {
+	if secrets == nil || len(secrets.Options) == 0 && len(secrets.Keys) == 0 && len(secrets.Lacking) == 0 {
 		return nil, nil
 	}
 	told, left := fitting(secrets)

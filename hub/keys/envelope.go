@@ -5,7 +5,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"errors"
 	"fmt"
 
 	"github.com/fairlead/fairlead/hub"
@@ -20,7 +19,8 @@ const (
 	envelopeHead    = 1 + 8 + wrappedBytes
 )
 
-var errEnvelope = errors.New("the envelope is cut off, altered, or belongs elsewhere")
+// errEnvelope stays: no later try opens what it is told of.
+var errEnvelope = hub.Errorf(hub.CodeInvalid, "The stored secret is cut off, altered, or belongs elsewhere.")
 
 // Seal encrypts plain. place says where the blob belongs; Open wants the same.
 func (m *Master) Seal(place string, plain []byte) ([]byte, error) {

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -65,6 +66,9 @@ func (k *Keys) Get(ctx context.Context, organisationID, path string) (*hub.Key, 
 		return nil, nil, err
 	}
 	value, err := k.master.Open(place(organisationID, path, key.Revision), sealed)
+	if errors.Is(err, errEnvelope) {
+		return nil, nil, hub.Errorf(hub.CodeInvalid, "The key %s cannot be opened: what is stored of it is cut off, altered, or belongs elsewhere. Store it again with: fairlead keys set %s --file FILE --type TYPE", path, path)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening key %s: %w", path, err)
 	}
@@ -99,7 +103,7 @@ func (k *Keys) OpenOptions(_ context.Context, organisationID, executionID string
 	var values map[string]string
 	if err := json.Unmarshal(plain, &values); err != nil {
 		// Not the decoder's words: they may quote a value.
-		return nil, fmt.Errorf("the secure options of execution %s are malformed", executionID)
+		return nil, hub.Errorf(hub.CodeInvalid, "The secure options of execution %s are malformed.", executionID)
 	}
 	return values, nil
 }

@@ -204,6 +204,66 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// What does not open is told as lacking beside the rest: a claim that is refused for it would
+// be made again for ever. What was typed is not replaced by what is stored.
+func TestWhatDoesNotOpenIsLacking(t *testing.T) {
+	t.Parallel()
+	ctx, st := context.Background(), storetest.New(t)
+	k := New(st, testMaster(t, 1))
+	project := &hub.Project{OrganisationID: org, Name: "web", Settings: map[string]string{"ssh-password-storage-path": "keys/project/web/${node.name}"}}
+	if err := st.CreateProject(ctx, project); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"keys/project/web/n1", "keys/project/web/opt"} {
+		if _, err := k.Set(ctx, org, path, hub.KeyPassword, []byte("sound"), "ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	altered := &hub.Key{OrganisationID: org, Path: "keys/project/web/n2", Type: hub.KeyPassword}
+	if err := st.SetKey(ctx, altered, func(int64) ([]byte, error) { return []byte("cut off"), nil }); err != nil {
+		t.Fatal(err)
+	}
+	e := &hub.Execution{
+		ID: store.NewID(), OrganisationID: org, ProjectID: project.ID, SecureOptions: []string{"typed"},
+		Nodes: []hub.Node{{Name: "n1"}, {Name: "n2"}},
+		Definition: &hub.Job{Options: []hub.Option{
+			{Name: "typed", Secure: true, StoragePath: "keys/project/web/opt"},
+			{Name: "stored", Secure: true, StoragePath: "keys/project/web/opt"},
+			{Name: "altered", Secure: true, StoragePath: "keys/project/web/n2"},
+			{Name: "needed", Secure: true, Required: true, StoragePath: "keys/project/web/none"},
+			{Name: "optional", Secure: true, StoragePath: "keys/project/web/none"},
+		}},
+	}
+	other, err := k.SealOptions(ctx, org, store.NewID(), map[string]string{"typed": "of another run"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = st.InTx(ctx, func(st *store.Store) error {
+		return st.InsertExecutions(ctx, []*store.ExecutionRow{{Execution: *e}}, []*store.ExecutionSpec{{Definition: e.Definition, Nodes: e.Nodes, Sealed: other}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := k.Secrets(ctx, nil, e, &hub.Assignment{Nodes: []int{0, 1}})
+	if code := hub.ErrorCode(err); code != hub.CodeInvalid || !strings.Contains(err.Error(), "The key keys/project/web/n2 cannot be opened") {
+		t.Errorf("what does not open is told as %s, %v", code, err)
+	}
+	want := &hub.Secrets{Options: map[string]string{"stored": "sound"}, Keys: map[string][]byte{"keys/project/web/n1": []byte("sound")}}
+	lacking := strings.Join(got.Lacking, "\n")
+	for _, name := range []string{"The options typed have no value", "The option altered has no value: The key keys/project/web/n2 cannot", `The option needed has no value: There is no key "keys/project/web/none"`} {
+		if !strings.Contains(lacking, name) {
+			t.Errorf("%q is not among what is lacking:\n%s", name, lacking)
+		}
+	}
+	if len(got.Lacking) != 3 {
+		t.Errorf("lacking: %q; an option that need not have a value is empty", got.Lacking)
+	}
+	got.Lacking = nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the rest (-want +got):\n%s", diff)
+	}
+}
+
 func TestSealedOptionsAreBound(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

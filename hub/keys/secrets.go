@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -17,8 +18,10 @@ const pathSuffix = "-storage-path"
 // Secrets gathers what an attempt needs: the keys that its nodes and its project name,
 // and the values of its secure options, given ones before stored ones. What is missing
 // or not the project's to use is left out, so that the node step can say what it
-// lacks; the error then has code not_found or forbidden and comes beside the rest.
-// Any other error comes alone. The project is that of the execution; nil: it is read.
+// lacks, and so is what does not open: waiting would not mend it. An option that must have
+// a value is told as lacking; one that need not is empty where no key is. The error then
+// has code not_found, invalid or forbidden and comes beside the rest. Any other error comes
+// alone. The project is that of the execution; nil: it is read.
 func (k *Keys) Secrets(ctx context.Context, project *hub.Project, e *hub.Execution, a *hub.Assignment) (*hub.Secrets, error) {
 	if project == nil {
 		var err error
@@ -81,8 +84,8 @@ type gathering struct {
 
 // key adds the value at path.
 func (g *gathering) key(path string) error {
-	value, err := g.value(path)
-	if err != nil || value == nil {
+	value, lack, err := g.value(path)
+	if err != nil || lack != nil {
 		return err
 	}
 	if g.out.Keys == nil {
@@ -92,61 +95,77 @@ func (g *gathering) key(path string) error {
 	return nil
 }
 
-// value returns the value at path, or nil after noting why it cannot be had.
-func (g *gathering) value(path string) ([]byte, error) {
-	if !allowed(path, g.project.Name) {
-		g.lacking = append(g.lacking, hub.Errorf(hub.CodeForbidden, "The key %s belongs to another project than %s.", path, g.project.Name))
-		return nil, nil
+// value returns the value at path, or why it cannot be had, which is noted.
+func (g *gathering) value(path string) (value []byte, lack, err error) {
+	if allowed(path, g.project.Name) {
+		_, value, err = g.keys.Get(g.ctx, g.organisationID, path)
+	} else {
+		err = hub.Errorf(hub.CodeForbidden, "The key %s belongs to another project than %s.", path, g.project.Name)
 	}
-	_, value, err := g.keys.Get(g.ctx, g.organisationID, path)
 	switch hub.ErrorCode(err) {
 	case "":
-		return value, nil
-	case hub.CodeNotFound:
+		return value, nil, nil
+	case hub.CodeNotFound, hub.CodeInvalid, hub.CodeForbidden:
 		g.lacking = append(g.lacking, err)
-		return nil, nil
+		return nil, err, nil
 	default:
-		return nil, err
+		return nil, nil, err
 	}
 }
 
 // options adds the values of secure options: those given to this run, else those at
 // the option's storage path.
 func (g *gathering) options(e *hub.Execution) error {
-	var sealed []byte
-	if len(e.SecureOptions) > 0 { // else there is nothing, and a query less in each grant
-		var err error
-		if sealed, err = g.keys.st.SealedOptions(g.ctx, e.ID); err != nil {
-			return err
-		}
-	}
-	given, err := g.keys.OpenOptions(g.ctx, e.OrganisationID, e.ID, sealed)
+	given, err := g.given(e)
 	if err != nil {
 		return err
 	}
-	values := map[string]string{}
+	values, size := map[string]string{}, 0
 	for i := range e.Definition.Options {
 		option := &e.Definition.Options[i]
-		if !option.Secure {
-			continue
-		}
-		if value, ok := given[option.Name]; ok {
+		if value, ok := given[option.Name]; ok && option.Secure {
 			values[option.Name] = value
+			size += len(value)
 			continue
 		}
-		if option.StoragePath == "" {
+		// A given one that did not open is not replaced by the stored one.
+		if !option.Secure || option.StoragePath == "" || slices.Contains(e.SecureOptions, option.Name) {
 			continue
 		}
-		value, err := g.value(option.StoragePath)
-		if err != nil {
+		value, lack, err := g.value(option.StoragePath)
+		switch {
+		case err != nil:
 			return err
-		}
-		if value != nil {
+		case lack == nil:
 			values[option.Name] = string(value)
+			size += len(value)
+		case option.Required || hub.ErrorCode(lack) != hub.CodeNotFound:
+			g.out.Lacking = append(g.out.Lacking, fmt.Sprintf("The option %s has no value: %s", option.Name, hub.ErrorMessage(lack)))
 		}
 	}
-	if len(values) > 0 {
+	switch {
+	case size > hub.MaxSecureOptionBytes: // no frame takes them, so the grant would be asked for again and again
+		g.out.Lacking = append(g.out.Lacking, fmt.Sprintf("The secure options have no values: they have %d bytes together, at most %d are taken.", size, hub.MaxSecureOptionBytes))
+	case len(values) > 0:
 		g.out.Options = values
 	}
 	return nil
+}
+
+// given are the values of secure options that were given to this run.
+func (g *gathering) given(e *hub.Execution) (map[string]string, error) {
+	if len(e.SecureOptions) == 0 { // there are none, and a query less in each grant
+		return nil, nil
+	}
+	sealed, err := g.keys.st.SealedOptions(g.ctx, e.ID)
+	if err != nil {
+		return nil, err
+	}
+	given, err := g.keys.OpenOptions(g.ctx, e.OrganisationID, e.ID, sealed)
+	if hub.ErrorCode(err) == hub.CodeInvalid {
+		g.lacking = append(g.lacking, err)
+		g.out.Lacking = append(g.out.Lacking, fmt.Sprintf("The options %s have no value: what was given does not open. Run the job again.", strings.Join(e.SecureOptions, ", ")))
+		return nil, nil
+	}
+	return given, err
 }

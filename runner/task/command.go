@@ -56,12 +56,13 @@ func settings(spec *runnerv1.Spec, node *runnerv1.Node) map[string]string {
 type vault struct {
 	options map[string]string
 	keys    map[string][]byte
+	lacking []string // why options that no step can do without have no value
 	masks   [][]byte
 	masker  *mask.Masker
 }
 
 func newVault(s *runnerv1.Secrets) *vault {
-	v := &vault{options: s.GetOptions(), keys: s.GetKeys()}
+	v := &vault{options: s.GetOptions(), keys: s.GetKeys(), lacking: s.GetLacking()}
 	for _, value := range v.options {
 		v.masks = append(v.masks, []byte(value))
 	}

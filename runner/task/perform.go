@@ -20,6 +20,9 @@ const probeTimeout = time.Minute
 // was started and nothing is to be recorded: Next decides anew.
 func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End, known bool) {
 	v := t.secrets()
+	if len(v.lacking) > 0 {
+		return notStarted(ReasonInvalid, strings.Join(v.lacking, " ")), true
+	}
 	cmd, err := build(t.plan.Spec, t.disk.ID(), c, v, t.captured())
 	if err != nil {
 		return notStarted(ReasonInvalid, err.Error()), true

@@ -3704,7 +3704,10 @@ type Secrets struct {
 	// By option name.
 	Options map[string]string `protobuf:"bytes,1,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// By path, e.g. "keys/project/web/deploy".
-	Keys          map[string][]byte `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Keys map[string][]byte `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Why secure options that no step can do without have no value, a sentence each. None is
+	// begun then: a command would run with nothing in the value's place.
+	Lacking       []string `protobuf:"bytes,3,rep,name=lacking,proto3" json:"lacking,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3749,6 +3752,13 @@ func (x *Secrets) GetOptions() map[string]string {
 func (x *Secrets) GetKeys() map[string][]byte {
 	if x != nil {
 		return x.Keys
+	}
+	return nil
+}
+
+func (x *Secrets) GetLacking() []string {
+	if x != nil {
+		return x.Lacking
 	}
 	return nil
 }
@@ -5855,10 +5865,11 @@ const file_runner_v1_runner_proto_rawDesc = "" +
 	"\ftime_left_ms\x18\x03 \x01(\x03R\n" +
 	"timeLeftMs\x12%\n" +
 	"\x0esealed_secrets\x18\x04 \x01(\fR\rsealedSecrets\x12\x10\n" +
-	"\x03mac\x18\x05 \x01(\fR\x03mac\"\xfd\x01\n" +
+	"\x03mac\x18\x05 \x01(\fR\x03mac\"\x97\x02\n" +
 	"\aSecrets\x12B\n" +
 	"\aoptions\x18\x01 \x03(\v2(.fairlead.runner.v1.Secrets.OptionsEntryR\aoptions\x129\n" +
-	"\x04keys\x18\x02 \x03(\v2%.fairlead.runner.v1.Secrets.KeysEntryR\x04keys\x1a:\n" +
+	"\x04keys\x18\x02 \x03(\v2%.fairlead.runner.v1.Secrets.KeysEntryR\x04keys\x12\x18\n" +
+	"\alacking\x18\x03 \x03(\tR\alacking\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a7\n" +
