@@ -100,6 +100,9 @@ func (p *program) command() *cobra.Command {
 	root.SetOut(p.env.stdout)
 	root.SetErr(p.env.stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c.HasSubCommands() && c.Flags().NArg() > 0 { // the flag is of a command that there is not
+			return noCommand(c, c.Flags().Arg(0))
+		}
 		return usageError{fmt.Errorf("%w; `%s --help` lists the flags", err, c.CommandPath())}
 	})
 	group(root)
@@ -123,7 +126,7 @@ func group(c *cobra.Command) *cobra.Command {
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usageError{fmt.Errorf("%s has no command %q; `%s --help` lists those there are", c.CommandPath(), args[0], c.CommandPath())}
+			return noCommand(c, args[0])
 		}
 		if err := c.Help(); err != nil || !c.HasParent() {
 			return err
@@ -131,6 +134,10 @@ func group(c *cobra.Command) *cobra.Command {
 		return usageError{fmt.Errorf("%s needs one of its commands", c.CommandPath())}
 	}
 	return c
+}
+
+func noCommand(c *cobra.Command, name string) error {
+	return usageError{fmt.Errorf("%s has no command %q; `%s --help` lists those there are", c.CommandPath(), name, c.CommandPath())}
 }
 
 func noArgs(c *cobra.Command, args []string) error {

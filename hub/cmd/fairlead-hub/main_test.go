@@ -378,6 +378,7 @@ func TestUsage(t *testing.T) {
 		"serve now":                           "takes no arguments",
 		"frobnicate":                          `no command "frobnicate"`,
 		"user frobnicate":                     `no command "frobnicate"`,
+		"user enrol --hub x":                  `fairlead-hub user has no command "enrol"`,
 		"config":                              "needs one of its commands",
 		"user create":                         "needs one NAME",
 		"user password ann":                   "--password-file",

@@ -103,6 +103,9 @@ func (p *program) command() *cobra.Command {
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c.HasSubCommands() && c.Flags().NArg() > 0 { // the flag is of a command that there is not
+			return noCommand(c, c.Flags().Arg(0))
+		}
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	f := root.PersistentFlags()
@@ -131,7 +134,11 @@ func chooseCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return c.Help()
 	}
-	return usageError{fmt.Errorf("%s has no command %q; see %s --help", c.CommandPath(), args[0], c.CommandPath())}
+	return noCommand(c, args[0])
+}
+
+func noCommand(c *cobra.Command, name string) error {
+	return usageError{fmt.Errorf("%s has no command %q; see %s --help", c.CommandPath(), name, c.CommandPath())}
 }
 
 func noArgs(c *cobra.Command, args []string) error {

@@ -15,6 +15,7 @@ func TestExitCodes(t *testing.T) {
 		says string
 	}{
 		"frobnicate":            {exitUsage, `no command "frobnicate"`},
+		"frobnicate --hub x":    {exitUsage, `no command "frobnicate"`},
 		"run --frobnicate":      {exitUsage, "unknown flag: --frobnicate"},
 		"run now":               {exitUsage, "takes no arguments"},
 		"run --data-dir " + dir: {exitOther, "enroll"},
