@@ -44,6 +44,7 @@ for (const scheme of flag("schemes", "light,dark"))
     });
     for (const [name, path] of pages) {
       await page.goto(base + path, { waitUntil: "networkidle" });
+      await page.waitForFunction(() => !document.querySelector(".loading")); // on a slow machine idle comes first
       const wide = await page.evaluate(
         () => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1,
       );
