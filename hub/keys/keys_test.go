@@ -214,8 +214,8 @@ func TestWhatDoesNotOpenIsLacking(t *testing.T) {
 	if err := st.CreateProject(ctx, project); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"keys/project/web/n1", "keys/project/web/opt"} {
-		if _, err := k.Set(ctx, org, path, hub.KeyPassword, []byte("sound"), "ann"); err != nil {
+	for path, value := range map[string]string{"keys/project/web/n1": "sound", "keys/project/web/opt": "sound", "keys/project/web/bytes": "\xff\xfe"} {
+		if _, err := k.Set(ctx, org, path, hub.KeyPassword, []byte(value), "ann"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -232,6 +232,7 @@ func TestWhatDoesNotOpenIsLacking(t *testing.T) {
 			{Name: "altered", Secure: true, StoragePath: "keys/project/web/n2"},
 			{Name: "needed", Secure: true, Required: true, StoragePath: "keys/project/web/none"},
 			{Name: "optional", Secure: true, StoragePath: "keys/project/web/none"},
+			{Name: "bytes", Secure: true, StoragePath: "keys/project/web/bytes"},
 		}},
 	}
 	other, err := k.SealOptions(ctx, org, store.NewID(), map[string]string{"typed": "of another run"})
@@ -250,12 +251,13 @@ func TestWhatDoesNotOpenIsLacking(t *testing.T) {
 	}
 	want := &hub.Secrets{Options: map[string]string{"stored": "sound"}, Keys: map[string][]byte{"keys/project/web/n1": []byte("sound")}}
 	lacking := strings.Join(got.Lacking, "\n")
-	for _, name := range []string{"The options typed have no value", "The option altered has no value: The key keys/project/web/n2 cannot", `The option needed has no value: There is no key "keys/project/web/none"`} {
+	for _, name := range []string{"The options typed have no value", "The option altered has no value: The key keys/project/web/n2 cannot", `The option needed has no value: There is no key "keys/project/web/none"`,
+		"The option bytes has no value: the key keys/project/web/bytes is not UTF-8"} {
 		if !strings.Contains(lacking, name) {
 			t.Errorf("%q is not among what is lacking:\n%s", name, lacking)
 		}
 	}
-	if len(got.Lacking) != 3 {
+	if len(got.Lacking) != 4 {
 		t.Errorf("lacking: %q; an option that need not have a value is empty", got.Lacking)
 	}
 	got.Lacking = nil

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fairlead/fairlead/hub"
 )
@@ -136,6 +137,8 @@ func (g *gathering) options(e *hub.Execution) error {
 		switch {
 		case err != nil:
 			return err
+		case lack == nil && !utf8.Valid(value): // a grant with it could not be encoded, and would be asked for again and again
+			g.out.Lacking = append(g.out.Lacking, fmt.Sprintf("The option %s has no value: the key %s is not UTF-8. Store it as text.", option.Name, option.StoragePath))
 		case lack == nil:
 			values[option.Name] = string(value)
 			size += len(value)
