@@ -216,6 +216,9 @@ func (s *server) writeRecords(ctx context.Context, e *hub.Execution, q output.Qu
 		if err != nil {
 			return err
 		}
+		if e, err = s.naming(ctx, e, batch.Lines); err != nil {
+			return err
+		}
 		buf = buf[:0]
 		for i := range batch.Lines {
 			buf = appendLine(buf, e, &batch.Lines[i], batch.CursorAt(i))

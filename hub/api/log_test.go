@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -190,6 +191,50 @@ func TestFollowLog(t *testing.T) {
 	}
 	if in.Scan() {
 		t.Errorf("after the end: %q", in.Text())
+	}
+}
+
+// Who follows an execution from before it found its nodes is told them with its lines.
+func TestFollowLogOfOneThatWaits(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	yaml := http.Header{"Content-Type": {"application/yaml"}}
+	const file = "- name: single\n  nodefilters: {filter: .*}\n  sequence: {commands: [{exec: x}]}\n"
+	get[api.JobImport](t, h, 200, call{method: "POST", path: "/api/v1/projects/web/jobs/import", body: file, header: yaml})
+	begin := call{method: "POST", path: "/api/v1/projects/web/jobs/single/executions", body: `{}`}
+	get[api.Execution](t, h, 201, begin)
+	second := get[api.Execution](t, h, 201, begin)
+	log := "/api/v1/executions/" + second.ID + "/log"
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+log+"?format=ndjson&follow=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+apitest.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	conn, _ := dial(t, h, log+"/stream", bearer)
+	h.Runner(t, "r1", func(_ context.Context, a *apitest.Attempt) error {
+		a.Started(0, 0)
+		a.Print(0, 0, "a line")
+		a.Ended(0, 0, hub.StatusSucceeded, 0)
+		return nil
+	})
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines, _ := records(t, string(body)); len(lines) != 1 || lines[0].Node != "web1" {
+		t.Errorf("followed %+v", lines)
+	}
+	var m api.LogMessage
+	if err := conn.ReadJSON(&m); err != nil || len(m.Lines) != 1 || m.Lines[0].Node != "web1" {
+		t.Errorf("followed over a WebSocket %+v, %v", m, err)
 	}
 }
 

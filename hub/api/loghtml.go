@@ -76,6 +76,9 @@ func (s *server) writeHTML(ctx context.Context, e *hub.Execution, q output.Query
 		if err != nil {
 			return err
 		}
+		if p.e, err = s.naming(ctx, p.e, batch.Lines); err != nil {
+			return err
+		}
 		for i := range batch.Lines {
 			p.take(&batch.Lines[i])
 		}

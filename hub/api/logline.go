@@ -1,8 +1,10 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -70,6 +72,15 @@ func appendBytes(b, text []byte) []byte {
 	b = append(b, '"')
 	b = append(b, text...)
 	return append(b, '"')
+}
+
+// naming is e with the nodes that lines are of: an execution that waited when its log was
+// opened finds them later, and until then has none.
+func (s *server) naming(ctx context.Context, e *hub.Execution, lines []output.Line) (*hub.Execution, error) {
+	if !slices.ContainsFunc(lines, func(l output.Line) bool { return l.Node >= len(e.Nodes) }) {
+		return e, nil
+	}
+	return s.Store.GetExecution(ctx, e.OrganisationID, e.ID)
 }
 
 // nodeName is the name of the node at a position.

@@ -275,6 +275,9 @@ func (s *server) streamLog(w http.ResponseWriter, r *http.Request) {
 			if err != nil {
 				return err
 			}
+			if e, err = s.naming(ctx, e, batch.Lines); err != nil {
+				return err
+			}
 			for first := 0; first < len(batch.Lines); first += linesPerMessage {
 				m := LogMessage{Type: "lines"}
 				for i := first; i < min(first+linesPerMessage, len(batch.Lines)); i++ {
