@@ -169,6 +169,9 @@ func (a *app) waitCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if timeout < 0 {
+			return usage("--timeout is how long to wait, not %s", timeout)
+		}
 		ctx := c.Context()
 		if timeout > 0 {
 			var cancel func()

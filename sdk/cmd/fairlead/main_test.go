@@ -751,6 +751,48 @@ func TestTailOfNoLines(t *testing.T) {
 	}
 }
 
+// What a flag cannot mean is refused: -1 nodes at once ran on as many as the job says, and a
+// time of -1s was none.
+func TestNumbersThatMeanNothing(t *testing.T) {
+	t.Parallel()
+	p := newProgram(t, apitest.Start(t))
+	for _, args := range [][]string{
+		{"run", "-p", "web", "x", "--threadcount", "0"},
+		{"run", "-p", "web", "x", "--threadcount", "-1"},
+		{"exec", "-p", "web", "--local", "--threadcount", "-1", "--", "true"},
+		{"exec", "-p", "web", "--local", "--timeout", "-1s", "--", "true"},
+		{"exec", "-p", "web", "--local", "--timeout", "1ms", "--", "true"},
+		{"executions", "rerun", "1", "--threadcount", "-1"},
+		{"executions", "wait", "1", "--timeout", "-1s"},
+	} {
+		p.expect(t, exitUsage, args...)
+	}
+}
+
+// JSON puts another character in the place of bytes that are no text, which would run as if
+// it had been given.
+func TestValuesThatAreNoText(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web")
+	file := filepath.Join(t.TempDir(), "latin1")
+	if err := os.WriteFile(file, []byte("echo caf\xe9\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := newProgram(t, h)
+	for _, args := range [][]string{
+		{"run", "-p", "web", "x", "--opt", "a=@" + file},
+		{"run", "-p", "web", "x", "--opt", "a=caf\xe9"},
+		{"exec", "-p", "web", "--local", "--script", file},
+		{"exec", "-p", "web", "--local", "--", "echo", "caf\xe9"},
+	} {
+		p.expect(t, exitUsage, args...)
+		if !strings.Contains(p.stderr.String(), "is not UTF-8") {
+			t.Errorf("fairlead %s: %s", strings.Join(args, " "), &p.stderr)
+		}
+	}
+}
+
 // A file that is empty is named, with what to do: the hub saw a request without a body, which
 // nobody typed.
 func TestEmptyFiles(t *testing.T) {
@@ -767,6 +809,7 @@ func TestEmptyFiles(t *testing.T) {
 		{"nodes", "import", dir + "/empty.yaml"},
 		{"keys", "set", "keys/x", "--type", "private-key", "--file", dir + "/empty.yaml"},
 		{"keys", "set", "keys/x", "--type", "password", "--file", dir + "/blank"},
+		{"exec", "-p", "web", "--local", "--script", dir + "/empty.yaml"},
 	} {
 		p := newProgram(t, h)
 		p.expect(t, exitUsage, args...)

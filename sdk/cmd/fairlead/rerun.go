@@ -28,7 +28,7 @@ func (a *app) again(use, short string, choose func(context.Context, *sdk.Client,
 	var options []string
 	var following bool
 	c := verb(use, short, cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
-		if err := f.check(following); err != nil {
+		if err := f.check(c, following); err != nil {
 			return err
 		}
 		given, err := a.options(options)

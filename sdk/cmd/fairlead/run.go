@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,10 @@ func (f *runFlags) addWhere(c *cobra.Command) {
 }
 
 // check refuses what would have no effect; stays: the command stays until the end.
-func (f *runFlags) check(stays bool) error {
+func (f *runFlags) check(c *cobra.Command, stays bool) error {
+	if c.Flags().Changed("threadcount") && f.threadcount < 1 {
+		return usage("--threadcount is a number of nodes, from 1, not %d", f.threadcount)
+	}
 	if f.follow.cancelOnInterrupt && !stays && !f.wait {
 		return usage("--cancel-on-interrupt needs a command that stays until the end: --follow or --wait")
 	}
@@ -94,7 +98,7 @@ func (a *app) runCommand() *cobra.Command {
 	var options []string
 	var following bool
 	c := verb("run JOB", "Run a job; prints the execution and returns", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
-		if err := f.check(following); err != nil {
+		if err := f.check(c, following); err != nil {
 			return err
 		}
 		client, project, err := a.inProject()
@@ -156,7 +160,21 @@ func (a *app) options(texts []string) (map[string]string, error) {
 		}
 		values[name] = strings.TrimRight(string(b), "\r\n")
 	}
+	for name, value := range values {
+		if err := isText("the value of option "+name, value); err != nil {
+			return nil, err
+		}
+	}
 	return values, nil
+}
+
+// isText refuses what is not UTF-8. JSON has no other text: what it puts in the place of
+// such bytes would run as if it had been given.
+func isText(what, value string) error {
+	if !utf8.ValidString(value) {
+		return usage("%s is not UTF-8: save or give it as UTF-8", what)
+	}
+	return nil
 }
 
 // started goes on with an execution as the flags say.
@@ -208,8 +226,11 @@ func (a *app) execCommand() *cobra.Command {
 		if detach && f.wait {
 			return usage("give either --detach or --wait")
 		}
-		if err := f.check(!detach); err != nil {
+		if err := f.check(c, !detach); err != nil {
 			return err
+		}
+		if timeout != 0 && timeout < time.Second {
+			return usage("--timeout is at least 1s, not %s", timeout)
 		}
 		client, project, err := a.inProject()
 		if err != nil {
@@ -247,6 +268,9 @@ func (a *app) execCommand() *cobra.Command {
 // whatToRun puts the command or script into a request.
 func (a *app) whatToRun(in *rest.RunCommand, args []string, script, interpreter string) error {
 	command := strings.Join(args, " ")
+	if err := isText("the command", command); err != nil {
+		return err
+	}
 	if script == "" {
 		if strings.TrimSpace(command) == "" {
 			return usage("which command? fairlead exec -p P --filter F -- COMMAND")
@@ -259,6 +283,12 @@ func (a *app) whatToRun(in *rest.RunCommand, args []string, script, interpreter 
 		return err
 	}
 	body := string(b)
+	if body == "" {
+		return usage("%s is empty; write the script into it", script)
+	}
+	if err := isText(script, body); err != nil {
+		return err
+	}
 	in.Script = &body
 	if command != "" {
 		in.Args = &command
