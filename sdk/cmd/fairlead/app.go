@@ -222,6 +222,9 @@ func (a *app) inProject() (*sdk.Client, string, error) {
 	if project == "" {
 		return nil, "", usage("which project? give -p NAME, or set FAIRLEAD_PROJECT")
 	}
+	if err := isName("the project's name", project); err != nil {
+		return nil, "", err
+	}
 	c, err := a.clientOf(hub)
 	return c, project, err
 }
@@ -253,7 +256,7 @@ func (a *app) readFile(name string) ([]byte, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(in, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, &exitError{exitUsage, fmt.Errorf("reading %s: %w", name, err)}
 	}
 	if len(b) > maxFile {
 		return nil, usage("%s is larger than %d MiB", name, maxFile>>20)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -92,6 +93,9 @@ func (a *app) setCalendars(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if len(bytes.TrimSpace(file)) == 0 {
+		return usage("%s is empty; write name, mode and days of a calendar into it", name)
+	}
 	calendars, err := readCalendars(file)
 	if err != nil {
 		return usage("%s is no file of calendars: %v", name, err)
@@ -108,6 +112,9 @@ func (a *app) setCalendars(ctx context.Context, name string) error {
 		}
 		set, err := client.SetCalendar(ctx, project, c.Name, revision, in)
 		if err != nil {
+			if len(done) > 0 {
+				a.say("What stands before it was set: %d calendars.", len(done))
+			}
 			return fmt.Errorf("calendar %s: %w", c.Name, err)
 		}
 		done = append(done, *set)

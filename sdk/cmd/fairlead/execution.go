@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/fairlead/fairlead/sdk"
@@ -36,6 +37,9 @@ func (a *app) listExecutions() *cobra.Command {
 		q.Project = a.flags.project
 		if !c.Flags().Changed("project") {
 			q.Project = first(a.getenv("FAIRLEAD_PROJECT"), hub.Project)
+		}
+		if q.Job != "" && q.Project == "" && uuid.Validate(q.Job) != nil {
+			return usage("which project has the job %q? give -p NAME, or the job's id", q.Job)
 		}
 		if all {
 			q.Limit = math.MaxInt64

@@ -77,6 +77,9 @@ func (a *app) importJobs() *cobra.Command {
 		for _, name := range args {
 			items, err := a.importFile(c.Context(), client, project, name, dryRun)
 			if err != nil {
+				if len(all) > 0 && !dryRun {
+					a.say("What the files before it hold was imported: %d jobs.", len(all))
+				}
 				return err
 			}
 			all = append(all, items...)
@@ -95,6 +98,9 @@ func (a *app) importFile(ctx context.Context, client *sdk.Client, project, name 
 	file, err := a.readFile(name)
 	if err != nil {
 		return nil, err
+	}
+	if len(file) == 0 {
+		return nil, usage("%s is empty; write the jobs into it", name)
 	}
 	done, err := client.ImportJobs(ctx, project, file, dryRun)
 	if err != nil {

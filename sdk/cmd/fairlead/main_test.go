@@ -751,6 +751,30 @@ func TestTailOfNoLines(t *testing.T) {
 	}
 }
 
+// A script whose variable is empty is told so. As a part of a path it asked for another one,
+// such as the list or the project around the thing, and the answer spoke of that.
+func TestNamesOfNothing(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web")
+	p := newProgram(t, h)
+	for _, name := range []string{"", ".", ".."} {
+		for _, args := range [][]string{
+			{"jobs", "delete", "-p", "web", name}, {"run", "-p", "web", name}, {"executions", "cancel", name}, {"executions", "log", name},
+			{"executions", "search", name, "x"}, {"runners", "revoke", name}, {"nodes", "hostkeys", "list", "-p", "web", name}, {"projects", "retention", name},
+		} {
+			p.expect(t, exitUsage, args...)
+			if text := p.stderr.String(); strings.Contains(text, "path") || !strings.Contains(text, "is empty") && !strings.Contains(text, "nothing is called") {
+				t.Errorf("fairlead %s: %s", strings.Join(args, " "), text)
+			}
+		}
+	}
+	p.expect(t, exitUsage, "jobs", "list", "-p", "..")
+	p.expect(t, exitUsage, "executions", "list", "-p", "", "--job", "no-id")
+	p.expect(t, exitDone, "keys", "list", "")
+	p.expect(t, exitOther, "executions", "search", "1", ".", "-E")
+}
+
 // What a flag cannot mean is refused: -1 nodes at once ran on as many as the job says, and a
 // time of -1s was none.
 func TestNumbersThatMeanNothing(t *testing.T) {
@@ -810,6 +834,9 @@ func TestEmptyFiles(t *testing.T) {
 		{"keys", "set", "keys/x", "--type", "private-key", "--file", dir + "/empty.yaml"},
 		{"keys", "set", "keys/x", "--type", "password", "--file", dir + "/blank"},
 		{"exec", "-p", "web", "--local", "--script", dir + "/empty.yaml"},
+		{"jobs", "import", dir + "/empty.yaml"},
+		{"calendars", "set", dir + "/blank"},
+		{"jobs", "import", dir},
 	} {
 		p := newProgram(t, h)
 		p.expect(t, exitUsage, args...)

@@ -26,9 +26,28 @@ func (a *app) noun(use, short string, aliases ...string) *cobra.Command {
 	}}
 }
 
-// verb makes a command.
+// verb makes a command. Its arguments name things.
 func verb(use, short string, args cobra.PositionalArgs, do func(*cobra.Command, []string) error) *cobra.Command {
-	return &cobra.Command{Use: use, Short: short, Args: args, RunE: do}
+	return &cobra.Command{Use: use, Short: short, RunE: do, Args: func(c *cobra.Command, given []string) error {
+		for _, name := range given {
+			if err := isName("the name that was given", name); err != nil {
+				return err
+			}
+		}
+		return args(c, given)
+	}}
+}
+
+// isName refuses what no thing is called. As a part of a path it is another path: with an
+// empty variable a script would ask for something else, or be told of paths that it never typed.
+func isName(what, name string) error {
+	switch name {
+	case "":
+		return usage("%s is empty", what)
+	case ".", "..":
+		return usage("%s is %q, which nothing is called", what, name)
+	}
+	return nil
 }
 
 func (a *app) projects() *cobra.Command {
@@ -207,7 +226,7 @@ func words(list string) []string {
 
 func (a *app) keys() *cobra.Command {
 	noun := a.noun("keys", "Stored secrets and public keys", "key")
-	noun.AddCommand(verb("list [PREFIX]", "List keys, never their values", cobra.MaximumNArgs(1), func(c *cobra.Command, args []string) error {
+	lists := verb("list [PREFIX]", "List keys, never their values", cobra.MaximumNArgs(1), func(c *cobra.Command, args []string) error {
 		client, err := a.client()
 		if err != nil {
 			return err
@@ -220,7 +239,9 @@ func (a *app) keys() *cobra.Command {
 			func(k rest.Key) []string {
 				return []string{k.Path, string(k.Type), strconv.FormatInt(k.Size, 10), moment(&k.UpdatedAt), text(k.CreatedBy)}
 			})
-	}))
+	})
+	lists.Args = cobra.MaximumNArgs(1) // an empty prefix is that of all
+	noun.AddCommand(lists)
 	var file, keyType string
 	set := verb("set PATH", "Store a key", cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
 		client, err := a.client()

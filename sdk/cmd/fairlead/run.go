@@ -254,6 +254,7 @@ func (a *app) execCommand() *cobra.Command {
 		}
 		return a.started(c.Context(), client, e, f, !detach)
 	})
+	c.Args = cobra.ArbitraryArgs // they name nothing: a command's own may be empty, or "."
 	a.projectFlag(c)
 	f.add(c)
 	f.addWhere(c)

@@ -34,6 +34,12 @@ func (a *app) searchCommand() *cobra.Command {
 		s.Pattern = args[1]
 		return a.search(c, client, args[0], &s)
 	})
+	c.Args = func(c *cobra.Command, given []string) error {
+		if err := cobra.ExactArgs(2)(c, given); err != nil {
+			return err
+		}
+		return isName("the execution's id", given[0]) // PATTERN may be "."
+	}
 	c.Flags().BoolVarP(&s.Regex, "regex", "E", false, "PATTERN is a regular expression in the syntax of RE2")
 	c.Flags().BoolVarP(&fixed, "fixed", "F", false, "PATTERN is text as it stands; this is the default")
 	c.Flags().BoolVarP(&s.IgnoreCase, "ignore-case", "i", false, "capital and small letters are the same")
