@@ -363,6 +363,9 @@ func TestRunnerTimeout(t *testing.T) {
 			}
 		}
 		b.wantEnd(e, hub.StatusFailed, true)
+		if why := b.get(e).Reason; !strings.Contains(why, "no runner took it in time; ") {
+			t.Errorf("it tells %q as the reason", why)
+		}
 	})
 }
 

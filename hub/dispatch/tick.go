@@ -436,7 +436,15 @@ func (d *Dispatcher) whatIsDue(ctx context.Context, st *store.Store, fx *effects
 	case over > 0:
 		return endReady(ctx, st, x, hub.AssignmentTimedOut, "the job's time was over before it could start")
 	case d.waitOver(x.row):
-		return endReady(ctx, st, x, hub.AssignmentFailed, "no runner took it in time; "+x.row.WaitingFor.Message)
+		why := "no runner took it in time; " + x.row.WaitingFor.Message
+		if x.row.StartedAt.IsZero() {
+			// No step has a message then, and what it waited for is gone with its end.
+			x.row.Reason = why
+			if err := st.SetReason(ctx, x.row.ID, why); err != nil {
+				return err
+			}
+		}
+		return endReady(ctx, st, x, hub.AssignmentFailed, why)
 	}
 	return nil
 }

@@ -399,6 +399,12 @@ func (s *Store) ExecutionRows(ctx context.Context, ids []string) ([]*ExecutionRo
 	return all, err
 }
 
+// SetReason tells why an execution ends before anything of it started.
+func (s *Store) SetReason(ctx context.Context, id, reason string) error {
+	_, err := s.exec(ctx, `UPDATE execution SET reason = $2 WHERE id = $1 AND ended_at = 0`, id, reason)
+	return err
+}
+
 // Ending settles an execution: its outcome, and its end too unless EndedAt is zero.
 type Ending struct {
 	ID          string
