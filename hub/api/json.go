@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 )
 
 // maxDepth bounds the nesting of a JSON body: nothing of the API is deeper.
@@ -25,6 +26,11 @@ func unmarshalStrict(data []byte, v any) error {
 
 // checkJSON walks the tokens of data.
 func checkJSON(data []byte) error {
+	if !utf8.Valid(data) {
+		// The decoder puts another character in the place of such bytes, and a command would
+		// run as nobody gave it.
+		return errors.New("the body is not UTF-8")
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	if err := checkValue(d, 0); err != nil {

@@ -68,6 +68,7 @@ func TestCheckJSON(t *testing.T) {
 		{"cut off", `{"a":`, "not valid JSON"},
 		{"deep", strings.Repeat("[", 100000) + strings.Repeat("]", 100000), "nested deeper than 64"},
 		{"not JSON", `a: 1`, "not valid JSON"},
+		{"not UTF-8", "{\"a\":\"caf\xe9\"}", "not UTF-8"},
 	} {
 		var v any
 		err := unmarshalStrict([]byte(c.text), &v)
