@@ -374,17 +374,18 @@ func TestCannotServe(t *testing.T) {
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"serve --htpp :1":                     "unknown flag: --htpp",
-		"serve now":                           "takes no arguments",
-		"frobnicate":                          `no command "frobnicate"`,
-		"user frobnicate":                     `no command "frobnicate"`,
-		"user enrol --hub x":                  `fairlead-hub user has no command "enrol"`,
-		"config":                              "needs one of its commands",
-		"user create":                         "needs one NAME",
-		"user password ann":                   "--password-file",
-		"user link a b":                       "accepts at most 1",
-		"config check --http 8440":            "not host:port",
-		"user link --data-dir /nonexistent/x": "There is no hub in",
+		"serve --htpp :1":    "unknown flag: --htpp",
+		"serve now":          "takes no arguments",
+		"frobnicate":         `no command "frobnicate"`,
+		"user frobnicate":    `no command "frobnicate"`,
+		"user enrol --hub x": `fairlead-hub user has no command "enrol"`,
+		"config":             "needs one of its commands",
+		"user create":        "needs one NAME",
+		"user password ann":  "--password-file",
+		"user create ann --password-file /dev/null": "password file is empty",
+		"user link a b":                           "accepts at most 1",
+		"config check --http 8440":                "not host:port",
+		"user link --data-dir /nonexistent/x":     "There is no hub in",
 		"config check --config /nonexistent.yaml": "cannot be read",
 	} {
 		code, _, errs := command(t, nil, strings.Fields(line)...)

@@ -103,7 +103,12 @@ func (p *program) password(file string) (string, error) {
 	if err != nil {
 		return "", hub.Errorf(hub.CodeInvalid, "The password cannot be read: %v", err)
 	}
-	return strings.TrimRight(string(text), "\r\n"), nil
+	password := strings.TrimRight(string(text), "\r\n")
+	if password == "" {
+		// Taken for none it would make an account that only a link signs in to.
+		return "", hub.Errorf(hub.CodeInvalid, "The password file is empty; write the password into it, or leave --password-file away for a sign-in link.")
+	}
+	return password, nil
 }
 
 // user does a user command by the hub that runs in the data directory, or on the
