@@ -81,3 +81,17 @@ func ErrorMessage(err error) string {
 	}
 	return "Something went wrong inside the hub; its log says what."
 }
+
+// ErrorReason is ErrorMessage with all that was wrong with an input, for where one text
+// must say it.
+func ErrorReason(err error) string {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || len(e.Fields) == 0 {
+		return ErrorMessage(err)
+	}
+	text := e.Message
+	for _, f := range e.Fields {
+		text += " " + f.Path + ": " + f.Message + "."
+	}
+	return text
+}

@@ -219,7 +219,7 @@ func (d *Dispatcher) StartWaiting(ctx context.Context, w *store.Wait) (moved boo
 			return false, err
 		}
 	case hub.CodeInvalid, hub.CodeNotFound, hub.CodeConflict, hub.CodeForbidden:
-		return d.endWaiting(ctx, w, hub.ErrorMessage(err))
+		return d.endWaiting(ctx, w, hub.ErrorReason(err))
 	default:
 		return false, err
 	}

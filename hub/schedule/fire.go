@@ -164,7 +164,7 @@ func (l *leader) fire(ctx context.Context, m *move) error {
 		return l.record(ctx, m, hub.Fire{JobID: job.ID, At: m.start, Status: hub.FireMissed, Reason: hub.ErrorMessage(err)})
 	}
 	l.log.ErrorContext(ctx, "scheduled job could not be started", "job", job.FullName(), "project", m.was.Project, "fire_at", m.start, "error", err)
-	return l.record(ctx, m, hub.Fire{JobID: job.ID, At: m.start, Status: hub.FireFailed, Reason: hub.ErrorMessage(err)})
+	return l.record(ctx, m, hub.Fire{JobID: job.ID, At: m.start, Status: hub.FireFailed, Reason: hub.ErrorReason(err)})
 }
 
 // record makes a move that starts nothing.
