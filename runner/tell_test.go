@@ -66,14 +66,20 @@ func TestEndThatANodeTellsInStrangeBytes(t *testing.T) {
 
 // loseASync returns what has the next sync of the journal fail.
 func loseASync(w *world) (lose func()) {
-	var losing atomic.Bool
+	loses := loseSyncs(w, "journal/")
+	return func() { loses(1) }
+}
+
+// loseSyncs returns what has the next syncs of a folder fail.
+func loseSyncs(w *world, folder string) (lose func(next int32)) {
+	var losing atomic.Int32
 	w.fs.SetHook(func(op, name string) error {
-		if op == "sync" && strings.HasPrefix(name, "journal/") && losing.CompareAndSwap(true, false) {
+		if op == "sync" && strings.HasPrefix(name, folder) && losing.Add(-1) >= 0 {
 			return errors.New("input/output error")
 		}
 		return nil
 	})
-	return func() { losing.Store(true) }
+	return losing.Store
 }
 
 // Nobody waits for the sync of an attempt's last records: when that fails, what the
@@ -84,6 +90,25 @@ func TestLastRecordsThatTheDiskLost(t *testing.T) {
 		lose := loseASync(w)
 		w.script = func(context.Context, *task.Command, task.Output) task.End {
 			lose()
+			return succeeded()
+		}
+		w.boot(h)
+		a := h.offer("a1", spec(1, 1))
+		h.untilClosed(a)
+		if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_UNKNOWN {
+			t.Errorf("outcome %v", got)
+		}
+	})
+}
+
+// A disk that fails for a while loses, too, that the end is unknown. Once it works again
+// that is told, and not only by the next process.
+func TestLastRecordsThatTheDiskLostAgainAndAgain(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		lose := loseSyncs(w, "journal/")
+		w.script = func(context.Context, *task.Command, task.Output) task.End {
+			lose(4)
 			return succeeded()
 		}
 		w.boot(h)

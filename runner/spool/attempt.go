@@ -104,7 +104,9 @@ func (a *Attempt) Append(wantSync bool, records ...*runnerv1.Record) (first uint
 		want := wantSync && i == len(records)-1
 		last, _, _, err = a.store.journal.append(frame{kindRecord, a.id, payload}, want)
 		if err != nil {
-			a.freeze("the journal could not be written")
+			if a.frozen == "" {
+				a.freeze("the journal could not be written")
+			}
 			return first, nil, fmt.Errorf("writing the journal of attempt %s: %w", a.id, err)
 		}
 		a.push(data, last)
@@ -249,12 +251,15 @@ func (a *Attempt) Granted() bool {
 }
 
 // freeze makes what is in memory what the disk can vouch for: records that a failed
-// sync took are void. The caller holds mu.
+// sync took are void. That may happen again, to what was written since: void ones left
+// standing would neither be told nor written anew before a restart. The caller holds mu.
 func (a *Attempt) freeze(why string) {
-	if a.frozen != "" {
-		return
+	// Later cuts go to disk with the records behind them: each would else have a disk that
+	// fails every sync asked for the next one at once.
+	first := a.frozen == ""
+	if first {
+		a.frozen = why
 	}
-	a.frozen = why
 	for n, r := range a.records {
 		if !a.vouched(r) {
 			a.hash, a.records = r.before, a.records[:n:n]
@@ -263,7 +268,7 @@ func (a *Attempt) freeze(why string) {
 		}
 	}
 	payload := binary.AppendUvarint(nil, uint64(len(a.records)))
-	if _, _, _, err := a.store.journal.append(frame{kindCut, a.id, payload}, true); err != nil {
+	if _, _, _, err := a.store.journal.append(frame{kindCut, a.id, payload}, first); err != nil {
 		a.store.log.Error("an attempt could not be cut off on disk", "attempt", a.id, "error", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -375,6 +376,46 @@ func TestFailedSync(t *testing.T) {
 		}
 		if got := numbers(t, find(t, s, "b")); got != "1 2" {
 			t.Errorf("the other on disk %q", got)
+		}
+	})
+}
+
+// TestFailedSyncAgain: what is written behind a failed sync may go with the next one.
+// Neither counts, in this process or the next, and what is written then does.
+func TestFailedSyncAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fs := memdisk.New()
+		s, stop := open(t, fs, Config{})
+		a := offer(t, s, "a")
+		write(t, a, started(1))
+		var failing atomic.Int32
+		fs.SetHook(func(op, name string) error {
+			if op == "sync" && strings.HasPrefix(name, "journal") && failing.Add(-1) >= 0 {
+				return syscall.EIO
+			}
+			return nil
+		})
+		for i, r := range []*runnerv1.Record{started(2), closedRecord(2)} {
+			failing.Store(int32(2 - i)) // the cut, too, goes with a sync of its own
+			_, wait, err := a.Append(true, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := wait(); !errors.Is(err, ErrBroken) {
+				t.Errorf("wait returned %v", err)
+			}
+			synctest.Wait()
+			if got := numbers(t, a); got != "1" {
+				t.Errorf("after a failed sync it has %q", got)
+			}
+		}
+		write(t, a, started(3))
+		write(t, a, closedRecord(3))
+		stop()
+		s, _ = open(t, fs, Config{})
+		if got := numbers(t, find(t, s, "a")); got != "1 3 closed" {
+			t.Errorf("on disk %q", got)
 		}
 	})
 }

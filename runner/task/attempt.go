@@ -139,7 +139,7 @@ func (t *Attempt) replay() error {
 // before this process are looked for first.
 func (t *Attempt) Run() error {
 	t.recover()
-	for {
+	for lost := false; ; {
 		t.mu.Lock()
 		t.checkDeadline()
 		t.checkLimit()
@@ -153,9 +153,10 @@ func (t *Attempt) Run() error {
 		if done {
 			timer.Stop()
 			t.running.Wait()
-			if t.closed() {
-				return nil
+			if t.closed() || lost && !t.waitToWrite() {
+				return nil // lost, the end is told by the next process
 			}
+			lost = true
 			continue
 		}
 		if t.ctx.Err() != nil {
@@ -179,7 +180,18 @@ func (t *Attempt) closed() bool {
 	defer t.mu.Unlock()
 	t.log.Error("the disk lost the attempt's end", "error", err)
 	t.freeze()
-	return t.state.closed // lost once more: the next process tells
+	return t.state.closed // not lost: this process ends
+}
+
+// waitToWrite waits before an end that the disk lost more than once is written anew: each
+// time costs a file. It is false when this process ends.
+func (t *Attempt) waitToWrite() bool {
+	select {
+	case <-time.After(writeAgain):
+		return true
+	case <-t.ctx.Done():
+		return false
+	}
 }
 
 // sleep waits for whatever may change what is next.
