@@ -77,6 +77,13 @@ func (h *holding) nextChunk(link *session.Link) (*runnerv1.Chunk, int64) {
 	}
 	size, ok := h.disk.ChunkSize(t.chunk)
 	if !ok {
+		if h.disk.ChunkLost(t.chunk) {
+			// The hub takes none of those behind it without it, so to keep them would only have
+			// commands wait for their place, and the attempt for an end that never comes.
+			t.noChunk = true
+			h.r.log.Error("output that the disk lost cannot be told, nor what follows it", "attempt", h.id, "seq", t.chunk)
+			h.r.poke()
+		}
 		return nil, 0
 	}
 	if failpoint.Mutant("L3") {

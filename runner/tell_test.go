@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
 	"github.com/fairlead/fairlead/proto/wire"
@@ -116,6 +117,32 @@ func TestLastRecordsThatTheDiskLostAgainAndAgain(t *testing.T) {
 		h.untilClosed(a)
 		if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_UNKNOWN {
 			t.Errorf("outcome %v", got)
+		}
+	})
+}
+
+// What follows output that the disk lost can never be told: it is not waited for, also not by
+// who keeps a command's output, and lets it print no more, until the spool has it.
+func TestOutputBehindWhatTheDiskLost(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		lose := loseSyncs(w, "spool/")
+		w.script = func(_ context.Context, _ *task.Command, out task.Output) task.End {
+			lose(1)
+			_ = out.WriteMasked(wire.Stdout, []byte("one\n"), 4)
+			<-time.After(time.Second)
+			_ = out.WriteMasked(wire.Stdout, []byte("two\n"), 8)
+			<-time.After(time.Second)
+			if kept := out.(task.SyncedOutput).Synced().Last(); kept != 8 {
+				t.Errorf("who keeps the output waits for what is behind %d", kept)
+			}
+			return succeeded()
+		}
+		p := w.boot(h)
+		a := h.offer("a1", spec(1, 1))
+		h.until("the attempt is over", func() bool { return a.result != nil && p.Status().Attempts == 0 })
+		if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_SUCCEEDED || len(a.chunks) > 0 {
+			t.Errorf("outcome %v with %d chunks", got, len(a.chunks))
 		}
 	})
 }

@@ -190,6 +190,17 @@ func (a *Attempt) ChunkSize(seq uint64) (size int, ok bool) {
 	return ref.size, !ref.missing && a.store.spool.has(ref.ticket)
 }
 
+// ChunkLost reports whether the disk lost a chunk, so that it will never have it.
+func (a *Attempt) ChunkLost(seq uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if seq < a.chunks.first || seq >= a.chunks.next() {
+		return false
+	}
+	ref := a.chunks.refs[seq-a.chunks.first]
+	return ref.missing || a.store.spool.passed(ref.ticket) && !a.store.spool.has(ref.ticket)
+}
+
 // ChunkTotals returns number and chain hash of the chunks, how many are acknowledged,
 // and whether each was synced, or lost by a failed sync.
 func (a *Attempt) ChunkTotals() (total uint64, hash wire.Hash, acked uint64, synced bool) {

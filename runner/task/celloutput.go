@@ -249,7 +249,7 @@ func (o *cellOutput) Synced() Offsets {
 	defer o.kept.mu.Unlock()
 	for len(o.kept.cuts) > 0 {
 		cut := o.kept.cuts[0]
-		if _, ok := o.cutter.disk.ChunkSize(cut.seq); !ok {
+		if !o.cutter.has(cut.seq + 1) {
 			break
 		}
 		o.kept.synced, o.kept.cuts = cut.offsets, o.kept.cuts[1:]

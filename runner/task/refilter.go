@@ -225,13 +225,14 @@ func (s *filterStates) write(state filterState) error {
 	return err
 }
 
-// has reports whether the disk has the first n chunks.
+// has reports whether the disk has the first n chunks, or has lost the last of them: who has
+// the output would wait for that for ever.
 func (c *cutter) has(n uint64) bool {
 	if n <= c.disk.FirstChunk() {
 		return true
 	}
 	_, ok := c.disk.ChunkSize(n - 1)
-	return ok
+	return ok || c.disk.ChunkLost(n-1)
 }
 
 // DropFilterStates removes what was stored of the filters of attempts that are over.
