@@ -103,7 +103,7 @@ func (e *Executor) dial(ctx context.Context, t *target, h *hop, via *connection)
 	}
 	// A tunnel knows no deadlines: the handshake is bounded by closing what it runs on.
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	c := &connection{pool: &e.pool, raw: &listening{Conn: raw}, via: via, dead: make(chan struct{})}
+	c := &connection{pool: &e.pool, raw: &listening{Conn: raw, began: time.Now()}, via: via, dead: make(chan struct{})}
 	var keyErr error
 	config := &xssh.ClientConfig{
 		User:              h.user,

@@ -243,17 +243,22 @@ func (c *connection) watch() {
 	}
 }
 
-// listening is a connection that notes when something came last.
+// listening is a connection that notes when something came last, by a clock that nobody
+// sets: when the host's is set, or the host was asleep, no silence is longer or shorter.
 type listening struct {
 	net.Conn
-	heard atomic.Int64 // Unix nanoseconds
+	began time.Time
+	heard atomic.Int64 // nanoseconds since began
 }
+
+// last is when something came last; before that, began.
+func (l *listening) last() time.Time { return l.began.Add(time.Duration(l.heard.Load())) }
 
 // Read implements net.Conn.
 func (l *listening) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if n > 0 {
-		l.heard.Store(time.Now().UnixNano())
+		l.heard.Store(int64(time.Since(l.began)))
 	}
 	return n, err
 }
@@ -264,7 +269,7 @@ const keepAliveRequest = "keepalive@openssh.com"
 // gone reports whether the connection has ended, or has been silent since it was asked, for
 // limit at least.
 func (c *connection) gone(asked time.Time, limit time.Duration) bool {
-	silent := time.Since(asked) >= limit && time.Unix(0, c.raw.heard.Load()).Before(asked)
+	silent := time.Since(asked) >= limit && c.raw.last().Before(asked)
 	select {
 	case <-c.dead:
 		return true
@@ -303,7 +308,7 @@ func (c *connection) watchSilence(limit time.Duration) (stop func()) {
 				return
 			case <-time.After(wait):
 			}
-			last := time.Unix(0, c.raw.heard.Load())
+			last := c.raw.last()
 			if last.Before(asked) {
 				last = asked
 			}

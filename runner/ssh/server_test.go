@@ -220,6 +220,26 @@ func TestSilentNode(t *testing.T) {
 	}
 }
 
+// When something came last is known by a clock that nobody sets: by the host's own, setting
+// it back would keep a dead connection so much longer, and setting it on, or a host that
+// slept, would end one that lives.
+func TestHeardByNoClockThatIsSet(t *testing.T) {
+	t.Parallel()
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	go func() { _, _ = far.Write([]byte("x")) }()
+	l := &listening{Conn: near, began: time.Now()}
+	if _, err := l.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if last := l.last(); last == last.Round(0) { //nolint:staticcheck // whether it has a monotonic reading
+		t.Errorf("%v is a time of the host's clock alone", last)
+	} else if !last.After(l.began) {
+		t.Errorf("%v is not behind %v", last, l.began)
+	}
+}
+
 // TestSlowLink has the answer to a keepalive come late, behind what a command prints.
 func TestSlowLink(t *testing.T) {
 	t.Parallel()
