@@ -524,6 +524,60 @@ func TestCancelEndsTheWholeTree(t *testing.T) {
 	}
 }
 
+// A process outside of the command may have its output open, as the service manager has for
+// systemd-run --pipe. That keeps no stop from its end, and loses nothing of what was printed.
+func TestStopWithOutputOpenElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		text string
+		want task.End
+	}{
+		"runs":      {"echo started $$; sleep 1000; true", task.End{Outcome: cancelled, Reason: "cancelled", Signal: "TERM", EndProven: true}},
+		"has ended": {"echo started $$; sleep 0.3; echo last", task.End{Outcome: succeeded, Exited: true, EndProven: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, err := New(Config{Dir: t.TempDir(), Shim: []string{os.Args[0], hastyShim}, Env: os.Environ()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(e.Close)
+			p, err := e.Prepare(t.Context(), newCommand(test.text, func(c *task.Command) { c.Grace = time.Second }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			out := newRecorder()
+			end := make(chan task.End, 1)
+			go func() { end <- p.Run(ctx, out) }()
+			out.waitFor(t, "\n")
+			pid, err := strconv.Atoi(strings.Fields(out.out())[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			elsewhere, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", pid), os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer elsewhere.Close()
+			if test.want.Exited {
+				out.waitFor(t, "last")
+				waitGone(t, pid)
+			}
+			cancel(task.ErrStopped)
+			got := receive(t, "the end of the command", end)
+			got.Message = ""
+			if test.want.Exited && got.Outcome == cancelled { // the stop was heard first
+				got.Outcome, got.Reason = succeeded, ""
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("end (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestLargeOutputInSegments(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -324,9 +324,63 @@ func (c *shimCommand) follow() ended {
 			_ = r.Close()
 		}
 	}
-	c.copied.Wait()
+	c.drain(end.Cause != "", timeout)
 	end.Data = c.filters[wire.Stdout].Data()
 	return end
+}
+
+// pipesHold is more than what lies in the pipes of a command that has ended, and comes out
+// of its filters.
+const pipesHold = 16 << 20
+
+// drain waits for the rest of the output. A process that is not below this one may have the
+// pipes open, as the service manager has those of systemd-run --pipe: once the command was
+// to be ended, or its time is over, that is waited for no longer than it takes to read what
+// they hold.
+func (c *shimCommand) drain(stopped bool, timeout <-chan struct{}) {
+	copied := make(chan struct{})
+	go func() {
+		c.copied.Wait()
+		close(copied)
+	}()
+	if !stopped {
+		select {
+		case <-copied:
+			return
+		case <-c.stops:
+		case <-timeout:
+		}
+	}
+	for from := c.out.End(); ; {
+		select {
+		case <-copied:
+			return
+		case <-time.After(c.shim.leave):
+		}
+		if c.pipesEmpty() || c.out.End()-from > pipesHold {
+			for _, r := range c.readers {
+				_ = r.Close()
+			}
+			<-copied
+			return
+		}
+	}
+}
+
+// pipesEmpty reports whether nothing lies in the command's pipes.
+func (c *shimCommand) pipesEmpty() bool {
+	left := 0
+	for _, r := range c.readers {
+		raw, err := r.SyscallConn()
+		if err != nil {
+			continue
+		}
+		_ = raw.Control(func(fd uintptr) { // it fails for one that is at its end and closed
+			n, _ := unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+			left += n
+		})
+	}
+	return left == 0
 }
 
 // terminate asks everything of the command to end, and waits until it has, or until
