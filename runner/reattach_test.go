@@ -221,6 +221,33 @@ func TestReattached(t *testing.T) {
 	})
 }
 
+// A stop that is on disk ends the command also where the runner died before it could tell
+// the command. The hub does not ask again, since the stop is confirmed.
+func TestStopThatReachedTheDiskAlone(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		s := newSurvivors(w)
+		s.onEnd = func(task.End) {
+			w.fs.Kill() // the command was not told yet
+			s.onEnd = nil
+		}
+		p := w.boot(h, local(s))
+		a := h.offer("a1", localSpec())
+		w.untilStarted("n0/s0")
+		h.mu.Lock()
+		a.stop = &runnerv1.StopScope{Asked: true, All: true}
+		h.mu.Unlock()
+		h.sendAll(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Stop{Stop: &runnerv1.Stop{Fence: a.fence, Scope: a.stop}}})
+		synctest.Wait()
+		p.kill()
+		w.boot(h, local(s))
+		h.untilClosed(a)
+		if e := a.ends()[[3]uint32{0, 0, 1}]; e.GetOutcome() != runnerv1.Outcome_OUTCOME_CANCELLED || !e.GetEndProven() {
+			t.Errorf("ended %v", e)
+		}
+	})
+}
+
 // A runner that ended between the hub's acknowledgement of an attempt and its own cleaning
 // up has the next one do that, and leave alone what is still held.
 func TestLeftByARunnerThatEnded(t *testing.T) {

@@ -62,6 +62,11 @@ func (t *Attempt) recoverCell(c Cell, from Offsets) {
 		t.take(c, func(ctx context.Context, c Cell, out *cellOutput) (End, bool) {
 			return t.reattach(ctx, c, r, from, out)
 		})
+		if t.state.stopsNode(int(c.Node)) {
+			// The process that recorded the stop may have died before it could tell the command,
+			// and nobody asks again for what is recorded.
+			t.hand[t.position(c)].cancel(ErrStopped)
+		}
 	case r != nil && proven:
 		t.await(c)
 		t.remote = append(t.remote, remoteCell{c, from})
