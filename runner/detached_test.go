@@ -2,8 +2,10 @@ package runner_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	runnerv1 "github.com/fairlead/fairlead/proto/runner/v1"
@@ -59,6 +61,43 @@ func TestDetachedIsStoppedAfterARestart(t *testing.T) {
 			t.Errorf("ended %v", e)
 		}
 	})
+}
+
+// A disk that does not take the stop leaves nobody waiting: what ran detached is ended, or
+// told as unknown.
+func TestDetachedWhoseStopTheDiskLost(t *testing.T) {
+	for _, op := range []string{"write", "sync"} {
+		t.Run(op, func(t *testing.T) {
+			simulate(t, func(t *testing.T) {
+				w, h := newWorld(t), newFakeHub(t)
+				s := newSurvivors(w)
+				p := w.boot(h, remote(s))
+				a := h.offer("a1", detachedSpec())
+				w.untilStarted("n0/s0")
+				p.kill()
+				h.mu.Lock()
+				a.stop = &runnerv1.StopScope{Asked: true, All: true}
+				h.mu.Unlock()
+				w.boot(h, remote(s), func(c *runner.Config) {
+					open := c.OpenSecrets
+					c.OpenSecrets = func(id string, sealed []byte) (*runnerv1.Secrets, error) {
+						var failed atomic.Bool
+						w.fs.SetHook(func(o, name string) error {
+							if o == op && strings.HasPrefix(name, "journal/") && !failed.Swap(true) {
+								return errors.New("input/output error")
+							}
+							return nil
+						})
+						return open(id, sealed)
+					}
+				})
+				h.untilClosed(a)
+				if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_UNKNOWN {
+					t.Errorf("outcome %v", got)
+				}
+			})
+		})
+	}
 }
 
 // Who is given no keys cannot look: what it may have left is named.

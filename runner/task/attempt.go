@@ -300,6 +300,9 @@ func (t *Attempt) freeze() {
 	if err := t.replay(); err != nil {
 		t.log.Error("the journal cannot be read back", "error", err)
 	}
+	// What waits for Resumed would wait for ever: it is not asked for any more.
+	t.askProbes()
+	t.findRemote()
 }
 
 // start begins the cells whose turn has come and returns when the next one's comes.

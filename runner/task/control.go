@@ -44,14 +44,13 @@ func (t *Attempt) Resumed(s *runnerv1.Secrets, timeLeft time.Duration, stop *run
 		t.clean(stop.GetAsked() || timeLeft < 0)
 	}
 	t.mu.Unlock()
+	var err error
 	if stop.GetAsked() {
-		if _, _, err := t.Stop(stop); err != nil {
-			return err
-		}
+		_, _, err = t.Stop(stop)
 	}
-	t.afterResumed()
+	t.afterResumed() // whatever became of the stop: no other Resumed comes
 	t.poke()
-	return nil
+	return err
 }
 
 // Refuse says that the attempt may not go on here: because the hub gave it up, or with
