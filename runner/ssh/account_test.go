@@ -120,3 +120,22 @@ func TestRealSudo(t *testing.T) {
 		}
 	})
 }
+
+// TestSudoAnswersNobodyElse has a command that sudo runs as another account ask like sudo,
+// with all words of ours that it finds in command lines and in its environment. Its stdin is
+// the channel, so that it would read the password of the login.
+func TestSudoAnswersNobodyElse(t *testing.T) {
+	t.Parallel()
+	s, a, ok := withAccount(t)
+	if !ok {
+		return
+	}
+	const ask = `marks=$(cat /proc/self/environ /proc/[0-9]*/cmdline 2>/dev/null | tr "\0" "\n" | grep -ao "fairlead:[0-9a-f]\+:" | sort -u); ` +
+		`printf "%ss\n" $marks >&2; printf "%sq" $marks >&2; read -r -t 3 p; echo "$(id -un) got $p."`
+	// The first call brings the ticket, so that sudo itself asks nothing in the second.
+	c := s.command("sudo true && sudo -u nobody bash -c '"+ask+"'", by(a, a.Password), withPassword(a.Password))
+	end, out := run(t, newExecutor(t), c)
+	if end.Outcome != succeeded || out.out() != "nobody got .\n" {
+		t.Errorf("got %+v %q %q", end, out.out(), out.err())
+	}
+}

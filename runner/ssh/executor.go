@@ -87,7 +87,7 @@ func (e *Executor) Prepare(ctx context.Context, c *task.Command) (task.Process, 
 	if c.Detached {
 		return e.prepareDetached(ctx, t, c)
 	}
-	p := &process{executor: e, target: t, command: c, mark: newMark(), step: c.Name()}
+	p := &process{executor: e, target: t, command: c, mark: newMark(), question: newMark(), step: c.Name()}
 	err = p.copyFiles(ctx)
 	if err == nil {
 		err = p.open(ctx)

@@ -24,6 +24,9 @@ type process struct {
 	command  *task.Command
 	// mark begins our own words in the command's output, step names its processes.
 	mark, step string
+	// question begins sudo's questions: whoever knows it gets the password, so that, unlike
+	// mark, it is in no command line.
+	question string
 	// text is what the shell is to run.
 	text string
 	// env are the command's variables as arguments of export, secret ones apart; splitEnv
@@ -264,7 +267,7 @@ func (p *process) filter(stream wire.Stream) *filter {
 		return nil
 	case stream == wire.Stdout:
 		return p.pidFilter()
-	case p.target.sudo.expected > 0 && !p.target.pty:
+	case p.asks():
 		return p.sudoFilter()
 	}
 	return nil
@@ -286,7 +289,7 @@ func (p *process) pidFilter() *filter {
 
 func (p *process) sudoFilter() *filter {
 	return &filter{
-		mark: []byte(p.mark),
+		mark: []byte(p.question),
 		more: func() bool { return true },
 		onMark: func(kind byte, _ string) {
 			switch kind {

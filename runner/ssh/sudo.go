@@ -107,6 +107,9 @@ func (s *settings) matches(re *regexp.Regexp, text string) bool {
 
 // prelude makes sudo a function that asks over stderr with a mark of our own and reads
 // the answer from the channel, which no other command of the line has as its stdin.
+// What sudo runs has it, perhaps as another account: so nobody but sudo may be able to
+// ask. The mark goes to sudo as a variable, since everybody on the node can read its
+// arguments and nobody its environment.
 // Where something is piped into sudo, and where nobody knows how often it is called and
 // so when that channel may be closed, the password is given in a call before.
 // Detached from the channel, sudo asks a helper that the supervisor answers. In a terminal it
@@ -125,12 +128,12 @@ func (s *sudo) prelude(p *process) string {
 	if s.repeated {
 		before = "true"
 	}
-	q := "'" + p.mark + string(markQuestion) + "'"
+	ask := "SUDO_PROMPT='" + p.question + string(markQuestion) + "' command sudo -S "
 	return "exec 3<&0 </dev/null\n" +
-		"sudo() { echo '" + p.mark + string(markSudo) + "' >&2; " +
+		"sudo() { echo '" + p.question + string(markSudo) + "' >&2; " +
 		"if " + before + "; then " +
-		"command sudo -S -p " + q + " -v <&3 3<&- && command sudo \"$@\" 3<&-; " +
-		"else command sudo -S -p " + q + " \"$@\" <&3 3<&-; fi; }\n"
+		ask + "-v <&3 3<&- && command sudo \"$@\" 3<&-; " +
+		"else " + ask + "\"$@\" <&3 3<&-; fi; }\n"
 }
 
 // answerer writes passwords to a running command.

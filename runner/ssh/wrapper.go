@@ -66,7 +66,12 @@ func (p *process) export(more string) string {
 // inline reports whether the command line may show the whole command.
 func (p *process) inline() bool {
 	_, hidden := p.splitEnv()
-	return hidden == "" && !p.command.LineHoldsSecret() && len(p.whole("")) < maxInline
+	return hidden == "" && !p.asks() && !p.command.LineHoldsSecret() && len(p.whole("")) < maxInline
+}
+
+// asks reports whether sudo asks over stderr and is answered over stdin.
+func (p *process) asks() bool {
+	return p.target.sudo.expected > 0 && !p.target.pty && !p.target.bare
 }
 
 // byFile reports whether the command comes in a file on the node. A login shell that needs
