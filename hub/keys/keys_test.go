@@ -266,6 +266,37 @@ func TestWhatDoesNotOpenIsLacking(t *testing.T) {
 	}
 }
 
+// TestRecoveredNodesNameNoKeys is a runner that tells of nodes what it likes, in an
+// execution that the hub knows by the runner alone.
+func TestRecoveredNodesNameNoKeys(t *testing.T) {
+	t.Parallel()
+	ctx, st := context.Background(), storetest.New(t)
+	k := New(st, testMaster(t, 1))
+	project := &hub.Project{OrganisationID: org, Name: "web", Settings: map[string]string{"ssh-key-storage-path": "keys/${node.name}"}}
+	if err := st.CreateProject(ctx, project); err != nil {
+		t.Fatal(err)
+	}
+	stored := []hub.Node{{Name: "n1", Attributes: map[string]string{"sudo-password-storage-path": "keys/sudo"}}}
+	if _, err := st.ReplaceNodes(ctx, project.ID, stored); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"keys/n1", "keys/sudo", "keys/root"} {
+		if _, err := k.Set(ctx, org, path, hub.KeyPassword, []byte(path), "ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := []hub.Node{
+		{Name: "n1", Attributes: map[string]string{"sudo-password-storage-path": "keys/root", "x-storage-path": "keys/root"}},
+		{Name: "root"}, {Name: "made up", Attributes: map[string]string{"x-storage-path": "keys/root"}},
+	}
+	e := &hub.Execution{ID: store.NewID(), OrganisationID: org, ProjectID: project.ID, Recovered: true, Nodes: told, Definition: &hub.Job{}}
+	got, err := k.Secrets(ctx, nil, e, &hub.Assignment{Nodes: []int{0, 1, 2}})
+	want := &hub.Secrets{Keys: map[string][]byte{"keys/n1": []byte("keys/n1"), "keys/sudo": []byte("keys/sudo")}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("secrets (-want +got), %v:\n%s", err, diff)
+	}
+}
+
 func TestSealedOptionsAreBound(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -31,7 +31,11 @@ func (k *Keys) Secrets(ctx context.Context, project *hub.Project, e *hub.Executi
 		}
 	}
 	g := &gathering{keys: k, ctx: ctx, project: project, organisationID: e.OrganisationID, out: &hub.Secrets{}}
-	for _, path := range namedPaths(e, a, project) {
+	nodes, err := k.nodes(ctx, e, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range namedPaths(nodes, project) {
 		if err := g.key(path); err != nil {
 			return nil, err
 		}
@@ -42,11 +46,35 @@ func (k *Keys) Secrets(ctx context.Context, project *hub.Project, e *hub.Executi
 	return g.out, errors.Join(g.lacking...)
 }
 
-// namedPaths lists the keys that the assignment's nodes name, each once.
-func namedPaths(e *hub.Execution, a *hub.Assignment, project *hub.Project) []string {
-	seen := map[string]bool{}
+// nodes are those of an assignment. What a recovered execution says of its nodes is what a
+// runner told, which could name keys there that it was never to have: of these counts what
+// the project's inventory says of nodes with their names, and no other gets any key.
+func (k *Keys) nodes(ctx context.Context, e *hub.Execution, a *hub.Assignment) ([]*hub.Node, error) {
+	out := make([]*hub.Node, 0, len(a.Nodes))
+	if !e.Recovered {
+		for _, position := range a.Nodes {
+			out = append(out, &e.Nodes[position])
+		}
+		return out, nil
+	}
+	list, err := k.st.Nodes(ctx, e.ProjectID)
+	if err != nil {
+		return nil, err
+	}
 	for _, position := range a.Nodes {
-		for _, path := range NodePaths(&e.Nodes[position], project) {
+		name := e.Nodes[position].Name
+		if i := slices.IndexFunc(list, func(n hub.Node) bool { return n.Name == name }); i >= 0 {
+			out = append(out, &list[i])
+		}
+	}
+	return out, nil
+}
+
+// namedPaths lists the keys that nodes name, each once.
+func namedPaths(nodes []*hub.Node, project *hub.Project) []string {
+	seen := map[string]bool{}
+	for _, node := range nodes {
+		for _, path := range NodePaths(node, project) {
 			seen[path] = true
 		}
 	}
