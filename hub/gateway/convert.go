@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
+	"golang.org/x/crypto/ssh"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairlead/fairlead/hub"
@@ -228,12 +230,23 @@ func endedIn(out hub.StepRecord, e *runnerv1.Ended) (hub.StepRecord, error) {
 	out.Code, out.Exited, out.Signal = int(e.GetCode()), e.GetExited(), word(e.GetSignal())
 	out.Reason, out.Message = word(e.GetReason()), text(e.GetMessage(), maxText)
 	out.EndProven, out.NotStarted = e.GetEndProven(), e.GetNotStarted()
-	out.Data, out.NewHostKey = clean(e.GetData()), text(e.GetNewHostKey(), maxText)
+	out.Data, out.NewHostKey = clean(e.GetData()), hostKeyIn(e.GetNewHostKey())
 	var err error
 	if out.Printed.Lines, err = count("number of lines", e.GetPrinted().GetLines()); err == nil {
 		out.Printed.Bytes, err = count("number of bytes", e.GetPrinted().GetBytes())
 	}
 	return out, err
+}
+
+// hostKeyIn is a host key as it is recorded; "" for what is none, or more than one bare key:
+// other runners would take an authority, or a second key behind the one that people see, as
+// vouched for, and would refuse the node for what they cannot read.
+func hostKeyIn(s string) string {
+	key, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(s))
+	if err != nil || len(options) > 0 || len(rest) > 0 || len(s) > maxText {
+		return ""
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
 }
 
 func cellIn(c *runnerv1.Cell) hub.Cell {

@@ -193,6 +193,24 @@ func TestLostSpecTellsWhatItHides(t *testing.T) {
 	}
 }
 
+// One bare host key is recorded, and nothing else that a runner calls one.
+func TestHostKeyIn(t *testing.T) {
+	t.Parallel()
+	const (
+		one = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+		two = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"
+	)
+	for text, want := range map[string]string{
+		"": "", one: one, one + " a comment\n": one, one + "\n" + two: "", one + "\n# and\n" + two: "",
+		"cert-authority " + one: "", "no-pty " + one: "", "ssh-ed25519 AAAA": "", "a host key": "", one + strings.Repeat(" ", maxText): "",
+	} {
+		r, err := endedIn(hub.StepRecord{}, &runnerv1.Ended{Outcome: runnerv1.Outcome_OUTCOME_SUCCEEDED, NewHostKey: text})
+		if err != nil || r.NewHostKey != want {
+			t.Errorf("%.100q is recorded as %q, %v; want %q", text, r.NewHostKey, err, want)
+		}
+	}
+}
+
 // A key in conflict is never told as one that the node may show; the node is told as
 // one that is not to be used.
 func TestSpecOfHostKeyConflict(t *testing.T) {
