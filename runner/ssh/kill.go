@@ -20,7 +20,9 @@ import (
 // another user's; a refusal is the last time, because each wrong password brings the
 // account nearer to being locked. Where that shell has ended (alive=0) its number may be another's by now:
 // then only the environment counts. The shell's group is signalled at once: one after
-// the other, a shell could start its next command when the one it waits for dies.
+// the other, a shell could start its next command when the one it waits for dies. The
+// password is said by what is built into the shell: of a program, as printf is to the
+// sh of AIX and OpenBSD, which have print, everybody could read the arguments.
 //
 // With look=1 it ends nothing: it removes what was copied if nothing is left of the
 // command. Then a script's path in a command line counts, too.
@@ -70,12 +72,18 @@ $list
 EOT
   [ -n "$live" ]
 }
+say() {
+  case $(command -v printf) in
+  printf) printf '%s\n' "$1";;
+  *) print -r -- "$1";;
+  esac
+}
 hit() {
   if [ -n "$group" ]; then kill -s "$1" -- $group 2>/dev/null; fi
   if [ -n "$rest" ]; then kill -s "$1" $rest 2>/dev/null; fi
   case $sudo in
   no) return;;
-  password) said=$(printf '%s\n' "$pw" | LC_ALL=C command sudo -S -p '' kill -s "$1" $live 2>&1) && return;;
+  password) said=$(say "$pw" | LC_ALL=C command sudo -S -p '' kill -s "$1" $live 2>&1) && return;;
   *) said=$(LC_ALL=C command sudo -n kill -s "$1" $live 2>&1 </dev/null) && return;;
   esac
   case $said in *kill:*) ;; *) sudo=no;; esac # not kill's own words, so a refusal

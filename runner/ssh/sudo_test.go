@@ -1,8 +1,11 @@
 package ssh
 
 import (
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +192,48 @@ func TestCancelAsksSudoOnce(t *testing.T) {
 				t.Errorf("sudo was given %q, though there is no password", given)
 			}
 		})
+	}
+}
+
+// TestCancelSaysPasswordToNoProgram ends a command by a shell of which printf is no part.
+func TestCancelSaysPasswordToNoProgram(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"printf": "#!/bin/sh\nprintf '%s.' \"$@\" >>" + dir + "/arguments\nprintf \"$@\"\n",
+		"sudo":   "#!/bin/sh\ncat >>" + dir + "/given\nshift 3\nexec \"$@\"\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step := "test-says-password-" + strconv.Itoa(os.Getpid())
+	deaf := exec.Command("/bin/sh", "-c", "trap '' TERM; echo started; while :; do sleep 0.1; done")
+	deaf.Env = append(os.Environ(), "FAIRLEAD_STEP="+step)
+	out, err := deaf.StdoutPipe()
+	if err == nil {
+		err = deaf.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("started"))); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = deaf.Wait() }()
+	const without = `enable -n printf; print() { [ "$1 $2" = "-r --" ] && echo "$3"; }` + "\n"
+	kill := exec.Command("/bin/bash", "-s")
+	kill.Env = []string{"PATH=" + dir + ":/usr/bin:/bin"}
+	kill.Stdin = strings.NewReader(without + "look= pid=0 alive=0 grace=0 sudo=password pw='open sesame' step=" + step + " dirs=\n" + killScript)
+	said, err := kill.CombinedOutput()
+	if err != nil || string(said) != "gone\n" {
+		t.Errorf("it said %q, %v", said, err)
+	}
+	if given, _ := os.ReadFile(filepath.Join(dir, "given")); !strings.HasPrefix(string(given), "open sesame\n") {
+		t.Errorf("sudo was given %q", given)
+	}
+	if arguments, _ := os.ReadFile(filepath.Join(dir, "arguments")); len(arguments) > 0 {
+		t.Errorf("a program got the arguments %q", arguments)
 	}
 }
 
