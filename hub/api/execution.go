@@ -164,12 +164,20 @@ func (s *server) startNew(ctx context.Context, r request, start dispatch.StartRe
 }
 
 // wait returns the execution when it is final, or as it is when patience is over; started
-// tells that it was begun for this request.
+// tells that it was begun for this request. Who has lost the right to ask meanwhile is
+// told nothing.
 func (s *server) wait(ctx context.Context, e *store.ExecutionRow, started bool, patience time.Duration) (*store.ExecutionRow, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	s.cancelWhenDone(ctx, cancel)
-	return s.Dispatch.Wait(ctx, e, started)
+	s.cancelWhenDone(waiting, cancel)
+	e, err := s.Dispatch.Wait(waiting, e, started)
+	// Within some seconds the answer of before is given again, and costs no query.
+	if r, ok := ctx.Value(requestKey{}).(*http.Request); ok && err == nil {
+		if _, aerr := s.Auth.Authenticate(r); refusal(aerr) {
+			return nil, aerr
+		}
+	}
+	return e, err
 }
 
 // cancelWhenDone ends a wait when the server shuts down.

@@ -415,3 +415,28 @@ func TestPublicPaths(t *testing.T) {
 		wrong(t, h, 404, "serves", call{method: "GET", path: "/install/" + name, token: "-"})
 	}
 }
+
+// A request that waits tells nothing to whose token was deleted meanwhile.
+func TestWaitOfDeletedToken(t *testing.T) {
+	t.Parallel()
+	h := apitest.Start(t)
+	h.Project(t, "web", "web1")
+	token := h.User(t, "ann")
+	answered := make(chan answer, 1)
+	go func() {
+		answered <- do(t, h, call{method: "POST", path: "/api/v1/projects/web/executions?wait=60s", body: `{"command":"x","nodeFilter":".*"}`, token: token})
+	}()
+	for len(get[api.ExecutionList](t, h, 200, call{method: "GET", path: "/api/v1/executions"}).Items) == 0 {
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := get[api.TokenList](t, h, 200, call{method: "GET", path: "/api/v1/tokens", token: token})
+	if a := do(t, h, call{method: "DELETE", path: "/api/v1/tokens/" + own.Items[0].ID, token: token}); a.status != 204 {
+		t.Fatalf("deleting the token: %d %s", a.status, a.body)
+	}
+	h.Runner(t, "r1", nil)
+	if a := apitest.Receive(t, "the answer", answered); a.status != 401 {
+		t.Errorf("status %d: %s", a.status, a.body)
+	}
+}

@@ -140,6 +140,9 @@ func (s *server) plainRoutes() {
 
 type principalKey struct{}
 
+// requestKey is of the request that authorize let through.
+type requestKey struct{}
+
 // principal is who the request acts as; authorize put it there.
 func principal(ctx context.Context) hub.Principal {
 	p, _ := ctx.Value(principalKey{}).(hub.Principal)
@@ -167,7 +170,7 @@ func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
 		s.fail(w, r, errMoved)
 		return
 	}
-	next(huma.WithValue(ctx, principalKey{}, p))
+	next(huma.WithValue(huma.WithValue(ctx, principalKey{}, p), requestKey{}, r))
 }
 
 // allowed returns who r comes from if they have the right. Opening a WebSocket is no use
