@@ -488,3 +488,21 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 		<-time.After(5 * time.Millisecond)
 	}
 }
+
+// TestCshIsNoShell is a login shell that reads quotes its own way: it runs nothing, least
+// of all what a value holds.
+func TestCshIsNoShell(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t, `ForceCommand exec tcsh -f -c "$SSH_ORIGINAL_COMMAND"`)
+	made := filepath.Join(s.dir, "made")
+	value := "x\ntouch " + made + "\n!-1"
+	for shell, want := range map[string]string{"": "", "/bin/sh": value} {
+		end, out := run(t, newExecutor(t), s.command(`printf %s "$RD_X"`, set("ssh-shell", shell), func(c *task.Command) { c.Env = []string{"RD_X=" + value} }))
+		if out.out() != want || (shell != "") != (end.Outcome == succeeded) || shell == "" && !strings.Contains(end.Message, "set ssh-shell to /bin/sh") {
+			t.Errorf("with ssh-shell %q: %+v %q %q", shell, end, out.out(), out.err())
+		}
+		if _, err := os.Stat(made); err == nil {
+			t.Errorf("with ssh-shell %q a value was run", shell)
+		}
+	}
+}

@@ -19,6 +19,12 @@ const (
 	markEnd      = 'e' // on stdin: the command's text is whole
 )
 
+// noCsh ends a csh before it reads more: it takes a line break as a command's end, also
+// within quotes, and goes on behind what it cannot read, so that lines of a value would
+// be commands. There $?name tells whether there is such a variable; elsewhere it is the
+// last exit status and a word. It reads on behind exit, but not behind exec.
+const noCsh = "test \"$?fairlead\" = 0 && exec /bin/sh -c \"exit 126\"\n"
+
 // request builds what the exec request asks for, and what is to be written to the
 // command's stdin first.
 //
@@ -36,7 +42,7 @@ func (p *process) request() (exec string, stdin []byte) {
 	case p.byFile():
 		return p.inShell(tell + p.export("") + p.fromFile()), nil
 	case p.inline() && p.target.shell == "":
-		return p.inShell(tell + p.whole("")), nil
+		return p.inShell(noCsh + tell + p.whole("")), nil
 	}
 	// The whole rest over stdin, read line by line by the shell itself, and run only if
 	// all of it has come. This first part has no line break, single quote or exclamation
