@@ -287,7 +287,8 @@ func TestRecoveredNodesNameNoKeys(t *testing.T) {
 	}
 	told := []hub.Node{
 		{Name: "n1", Attributes: map[string]string{"sudo-password-storage-path": "keys/root", "x-storage-path": "keys/root"}},
-		{Name: "root"}, {Name: "made up", Attributes: map[string]string{"x-storage-path": "keys/root"}},
+		{Name: "root"},
+		{Name: "made up", Attributes: map[string]string{"x-storage-path": "keys/root"}},
 	}
 	e := &hub.Execution{ID: store.NewID(), OrganisationID: org, ProjectID: project.ID, Recovered: true, Nodes: told, Definition: &hub.Job{}}
 	got, err := k.Secrets(ctx, nil, e, &hub.Assignment{Nodes: []int{0, 1, 2}})
