@@ -76,9 +76,9 @@ func newVault(s *runnerv1.Secrets) *vault {
 }
 
 // isPublic reports whether a key is no secret: masking a public key would hide
-// authorized_keys lines and the like.
+// authorized_keys lines and the like. A password may begin like one.
 func isPublic(path string, value []byte) bool {
-	return strings.HasSuffix(path, ".pub") || strings.HasPrefix(string(value), "ssh-")
+	return strings.HasSuffix(path, ".pub") || strings.HasPrefix(string(value), "ssh-") && strings.Contains(string(value), " AAAA")
 }
 
 // build makes the command of a cell; data are captured values by node. Its error is what
