@@ -35,6 +35,7 @@ type fakeHub struct {
 	mute     bool                                  // answers nothing
 	gone     bool                                  // takes no connections
 	losing   bool                                  // chunks are lost on their way
+	older    int                                   // so many Resumes are answered as of an old session
 	refusing bool                                  // no output is taken, for good
 	lost     int
 	secrets  *runnerv1.Secrets
@@ -426,6 +427,9 @@ func (s *hubStream) resume(a *hubAttempt) {
 		s.refused(a.fence, runnerv1.Refused_REASON_GONE)
 	case string(a.boot) != string(s.hub.boot) && string(a.host) != string(s.hub.host):
 		s.refused(a.fence, runnerv1.Refused_REASON_OTHER_HOST)
+	case s.hub.older > 0:
+		s.hub.older--
+		s.refused(a.fence, runnerv1.Refused_REASON_OLD_SESSION)
 	default:
 		a.epoch = s.epoch
 		s.send(&runnerv1.SessionResponse{Frame: &runnerv1.SessionResponse_Resumed{Resumed: &runnerv1.Resumed{

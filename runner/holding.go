@@ -291,6 +291,12 @@ func (h *holding) refused(link *session.Link, f *runnerv1.Refused) {
 		wait = heldWait
 	case runnerv1.Refused_REASON_QUARANTINED:
 		wait = longWait
+	case runnerv1.Refused_REASON_OLD_SESSION:
+		if phase == granted {
+			// A Hello that came late to the hub, of this very runner, says nothing about the
+			// attempt: given up, what has not begun would be skipped.
+			wait = shortWait
+		}
 	}
 	h.r.log.Info("refused by the hub", "attempt", h.id, "reason", f.GetReason().String(), "message", f.GetMessage())
 	switch {

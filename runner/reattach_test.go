@@ -221,6 +221,25 @@ func TestReattached(t *testing.T) {
 	})
 }
 
+// A Hello that comes late to the hub makes the session that the runner has an old one. The
+// attempt is not given up for that: it is asked again, at the latest in the next session.
+func TestResumedByTheNextSession(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		x := &restarted{w: w, h: h, s: newSurvivors(w), first: task.Cell{Try: 1}, second: task.Cell{Step: 1, Try: 1}}
+		p := w.boot(h, local(x.s))
+		x.a = h.offer("a1", localSpec())
+		w.untilStarted("n0/s0")
+		p.kill()
+		h.mu.Lock()
+		h.older = 1
+		h.mu.Unlock()
+		w.boot(h, local(x.s))
+		h.until("refused", func() bool { return h.older == 0 })
+		x.finish(t, "second\n", "second\n")
+	})
+}
+
 // A stop that is on disk ends the command also where the runner died before it could tell
 // the command. The hub does not ask again, since the stop is confirmed.
 func TestStopThatReachedTheDiskAlone(t *testing.T) {
