@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Code classifies an error for callers; every face maps it by one table.
@@ -89,9 +90,10 @@ func ErrorReason(err error) string {
 	if !ok || len(e.Fields) == 0 {
 		return ErrorMessage(err)
 	}
-	text := e.Message
+	var text strings.Builder
+	text.WriteString(e.Message)
 	for _, f := range e.Fields {
-		text += " " + f.Path + ": " + f.Message + "."
+		text.WriteString(" " + f.Path + ": " + f.Message + ".")
 	}
-	return text
+	return text.String()
 }

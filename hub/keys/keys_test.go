@@ -251,8 +251,10 @@ func TestWhatDoesNotOpenIsLacking(t *testing.T) {
 	}
 	want := &hub.Secrets{Options: map[string]string{"stored": "sound"}, Keys: map[string][]byte{"keys/project/web/n1": []byte("sound")}}
 	lacking := strings.Join(got.Lacking, "\n")
-	for _, name := range []string{"The options typed have no value", "The option altered has no value: The key keys/project/web/n2 cannot", `The option needed has no value: There is no key "keys/project/web/none"`,
-		"The option bytes has no value: the key keys/project/web/bytes is not UTF-8"} {
+	for _, name := range []string{
+		"The options typed have no value", "The option altered has no value: The key keys/project/web/n2 cannot", `The option needed has no value: There is no key "keys/project/web/none"`,
+		"The option bytes has no value: the key keys/project/web/bytes is not UTF-8",
+	} {
 		if !strings.Contains(lacking, name) {
 			t.Errorf("%q is not among what is lacking:\n%s", name, lacking)
 		}

@@ -760,8 +760,14 @@ func TestNamesOfNothing(t *testing.T) {
 	p := newProgram(t, h)
 	for _, name := range []string{"", ".", ".."} {
 		for _, args := range [][]string{
-			{"jobs", "delete", "-p", "web", name}, {"run", "-p", "web", name}, {"executions", "cancel", name}, {"executions", "log", name},
-			{"executions", "search", name, "x"}, {"runners", "revoke", name}, {"nodes", "hostkeys", "list", "-p", "web", name}, {"projects", "retention", name},
+			{"jobs", "delete", "-p", "web", name},
+			{"run", "-p", "web", name},
+			{"executions", "cancel", name},
+			{"executions", "log", name},
+			{"executions", "search", name, "x"},
+			{"runners", "revoke", name},
+			{"nodes", "hostkeys", "list", "-p", "web", name},
+			{"projects", "retention", name},
 		} {
 			p.expect(t, exitUsage, args...)
 			if text := p.stderr.String(); strings.Contains(text, "path") || !strings.Contains(text, "is empty") && !strings.Contains(text, "nothing is called") {
