@@ -332,6 +332,7 @@ func TestFiltersOfOptions(t *testing.T) {
 			{filter: "a.*", exclude: "${option.not}", not: "a1", want: "a2"},
 			{filter: "a1", override: ".* !name: ${option.not}", not: "a2", want: "a1 b1"},
 			{filter: "a1", override: "${option.nodes}", nodes: "b1", want: "b1"},
+			{filter: "${option.nodes}", exclude: "${option.not}", override: "b1", want: "b1"},
 			{filter: "a1", override: "${option.nodes}"},
 			{filter: "a1", override: "name: ${option.other}"},
 			{filter: "a1", override: " "},

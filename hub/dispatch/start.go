@@ -243,6 +243,9 @@ func (d *Dispatcher) nodes(ctx context.Context, project *hub.Project, def *hub.J
 		return onHost(choice.Nodes)
 	}
 	dispatch := def.Dispatch
+	if choice.Filter != "" && dispatch.Editable {
+		dispatch.Filter, dispatch.FilterExclude = "", "" // the run's stands in their place
+	}
 	for _, text := range []*string{&dispatch.Filter, &dispatch.FilterExclude, &choice.Filter} {
 		given := *text
 		var err error
