@@ -1,6 +1,14 @@
 package hub
 
-import "time"
+import (
+	"regexp"
+	"time"
+)
+
+var tagName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+
+// IsTag reports whether runners may bear a tag.
+func IsTag(tag string) bool { return tagName.MatchString(tag) }
 
 // Runner is an enrolled agent.
 type Runner struct {

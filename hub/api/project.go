@@ -82,11 +82,22 @@ func (s *server) createProject(ctx context.Context, in *newProjectInput) (*creat
 	return &created[Project]{Location: "/api/v1/projects/" + p.Name, ETag: etag(p.Revision), Body: s.toProject(p)}, nil
 }
 
-// checkRoutes refuses filters that would route nothing when it matters.
+// checkRoutes refuses filters that would route nothing when it matters, and tags that no
+// runner can bear: what they route would wait for ever.
 func checkRoutes(routes []Route) error {
 	var filters []filterAt
+	var tags []hub.FieldError
 	for i, r := range routes {
-		filters = append(filters, filterAt{"body.routes[" + strconv.Itoa(i) + "].filter", r.Filter})
+		at := "body.routes[" + strconv.Itoa(i) + "]"
+		filters = append(filters, filterAt{at + ".filter", r.Filter})
+		for _, tag := range r.Tags {
+			if !hub.IsTag(tag) {
+				tags = append(tags, hub.FieldError{Path: at + ".tags", Message: strconv.Quote(tag) + " is no tag of a runner: letters and digits, then also . _ : - (at most 128)"})
+			}
+		}
+	}
+	if err := hub.Invalid("The project's routes hold tags that no runner bears.", tags); err != nil {
+		return err
 	}
 	return checkFilters("The project's routes hold a node filter that cannot be read.", filters...)
 }

@@ -35,6 +35,15 @@ func TestProjects(t *testing.T) {
 		t.Errorf("errors %+v", p.Errors)
 	}
 
+	p = wrong(t, h, 400, "routes", call{method: "PATCH", path: "/api/v1/projects/web", body: `{"routes":[{"filter":".*","tags":["tags: x"]}]}`, header: http.Header{"If-Match": {"*"}}})
+	if len(p.Errors) != 1 || p.Errors[0].Path != "body.routes[0].tags" {
+		t.Errorf("errors %+v", p.Errors)
+	}
+	p = wrong(t, h, 400, "settings", call{method: "PATCH", path: "/api/v1/projects/web", body: `{"settings":{"retention.dayz":"3"}}`, header: http.Header{"If-Match": {"*"}}})
+	if len(p.Errors) != 1 || !strings.Contains(p.Errors[0].Message, "retention.days") {
+		t.Errorf("errors %+v", p.Errors)
+	}
+
 	anyRevision := http.Header{"If-Match": {"*"}}
 	p = wrong(t, h, 400, "steps", call{method: "PATCH", path: "/api/v1/projects/web", body: `{"settings":{"ssh-key-storage-path":"keys//web","sudo-password-storage-path":"keys/${node.name}"}}`, header: anyRevision})
 	if len(p.Errors) != 1 || p.Errors[0].Path != "body.settings.ssh-key-storage-path" {

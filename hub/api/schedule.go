@@ -193,6 +193,18 @@ func (s *server) setPaused(ctx context.Context, in *JobPath, paused bool, action
 // keyPathSuffix ends the names of settings that name a key.
 const keyPathSuffix = "-storage-path"
 
+// unknownRetention are settings that look like the retention's and are none: with a slip in
+// its name a setting is kept, and nothing ever goes by it. What was there before stays.
+func unknownRetention(settings, before map[string]string) (wrong []hub.FieldError) {
+	known := []string{hub.SettingRetentionDays, hub.SettingRetentionFailedDays, hub.SettingRetentionExecutions, hub.SettingRetentionBytes}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if _, old := before[name]; !old && strings.HasPrefix(name, "retention.") && !slices.Contains(known, name) {
+			wrong = append(wrong, hub.FieldError{Path: "body.settings." + name, Message: "is not known; there are " + strings.Join(known, ", ")})
+		}
+	}
+	return wrong
+}
+
 // checkSettings refuses settings of a project, in place of those before, that its schedules,
 // retention or steps could not go by.
 func (s *server) checkSettings(settings, before map[string]string) error {
@@ -211,6 +223,7 @@ func (s *server) checkSettings(settings, before map[string]string) error {
 	for _, w := range unread {
 		wrong = append(wrong, hub.FieldError{Path: "body.settings." + w.Path, Message: w.Message})
 	}
+	wrong = append(wrong, unknownRetention(settings, before)...)
 	wrong = append(wrong, wrongKeyPaths(settings, before)...)
 	return hub.Invalid("The project's settings hold a value that its schedules, its retention or its steps cannot go by.", wrong)
 }

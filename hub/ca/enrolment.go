@@ -64,12 +64,10 @@ func hash(b []byte) []byte {
 	return h[:]
 }
 
-var tagName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
-
 func checkTags(tags []string) ([]string, error) {
 	out := make([]string, 0, len(tags))
 	for _, t := range tags {
-		if t = strings.TrimSpace(t); !tagName.MatchString(t) {
+		if t = strings.TrimSpace(t); !hub.IsTag(t) {
 			return nil, hub.Errorf(hub.CodeInvalid, "The tag %q is not one: letters and digits, then also . _ : - (at most 128).", t)
 		}
 		out = append(out, t)
