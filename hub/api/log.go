@@ -70,7 +70,7 @@ func (s *server) logFilter(ctx context.Context, id string, in *LogFilter, q *out
 	if in.Step >= 0 {
 		q.Step = &in.Step
 		if in.Step >= len(e.Definition.Workflow.Steps) {
-			wrong = append(wrong, hub.FieldError{Path: "query.step", Message: "from 0 to " + strconv.Itoa(len(e.Definition.Workflow.Steps)-1)})
+			wrong = append(wrong, hub.FieldError{Path: "query.step", Message: "the workflow has no such step; it has " + strconv.Itoa(len(e.Definition.Workflow.Steps))})
 		}
 	}
 	if !in.Since.IsZero() && !in.Until.IsZero() && !in.Since.Before(in.Until) {

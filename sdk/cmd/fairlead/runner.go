@@ -169,7 +169,7 @@ func (a *app) runnerTokens() *cobra.Command {
 	})
 	create.Flags().StringVar(&tags, "tags", "", "tags that the runner will bear, a,b")
 	create.Flags().StringSliceVarP(&projects, "project", "p", nil, "projects it will serve; all when absent")
-	create.Flags().DurationVar(&ttl, "ttl", 0, "how long it may be used; 1h when absent")
+	create.Flags().DurationVar(&ttl, "ttl", 0, "how long it may be used, at most 720h; 1h when absent")
 	lists := verb("list", "List enrolment tokens, without their secrets", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
 		client, err := a.client()
 		if err != nil {
