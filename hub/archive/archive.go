@@ -73,6 +73,33 @@ func NameOf(address string) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(path.Clean("/"+u.Path), "/")}).String()
 }
 
+// Try puts a small object into an archive, reads it back and deletes it, as packing does, and
+// tells what of that fails.
+func Try(ctx context.Context, a Archive) (err error) {
+	key := "probe-" + rand.Text()
+	if err := a.Put(ctx, key, int64(len(key)), strings.NewReader(key)); err != nil {
+		return fmt.Errorf("an object could not be put into the archive %s: %w", a.Name(), err)
+	}
+	defer func() {
+		if gone := a.Delete(context.WithoutCancel(ctx), key); gone != nil {
+			err = errors.Join(err, fmt.Errorf("the object %s could not be deleted from the archive %s: %w", key, a.Name(), gone))
+		}
+	}()
+	body, err := a.Get(ctx, key, 0, int64(len(key)))
+	if err != nil {
+		return fmt.Errorf("what was put into the archive %s could not be read back: %w", a.Name(), err)
+	}
+	defer func() { _ = body.Close() }() // all that counts was read
+	got, err := io.ReadAll(body)
+	if err != nil {
+		return fmt.Errorf("what was put into the archive %s could not be read back: %w", a.Name(), err)
+	}
+	if string(got) != key {
+		return fmt.Errorf("the archive %s gave back something else than was put into it", a.Name())
+	}
+	return nil
+}
+
 // Same reports whether two archives are one place under two names, such as a directory and
 // a link to it: what is put into the one is then found in the other, and to delete it there
 // is to lose it.

@@ -47,7 +47,7 @@ func failed(err error) finding {
 	return fail("", "%v", err)
 }
 
-// check is one thing that doctor looks at. It changes nothing.
+// check is one thing that doctor looks at. What it makes to see whether it can is gone after it.
 type check struct {
 	name string
 	run  func(context.Context, *config.Config) []finding
@@ -63,6 +63,7 @@ func checks() []check {
 		{"public URL", checkPublicURL},
 		{"database", checkDatabase},
 		{"schema", checkSchemaVersion},
+		{"archive", checkArchive},
 	}
 }
 

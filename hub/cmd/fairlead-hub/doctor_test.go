@@ -34,6 +34,22 @@ func says(t *testing.T, wantCode int, environ, args []string, lines ...string) {
 
 var runnersLine = regexp.MustCompile(`Runners +(\S+)`)
 
+// An archive is tried as packing would, and holds afterwards what it held.
+func TestDoctorTriesTheArchive(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	logs := filepath.Join(dir, "logs")
+	args := []string{"--http", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data")}
+	environ := []string{"FAIRLEAD_HUB_ARCHIVE_URL=file://" + logs}
+	says(t, 0, nil, args, "ok|archive|none; output stays in the database")
+	says(t, exitOther, environ, args, "fail|archive|the directory "+logs+" does not exist")
+	ok(t, os.Mkdir(logs, 0o700))
+	says(t, 0, environ, args, "ok|archive|file://"+logs+" took a small object")
+	if left, err := os.ReadDir(logs); err != nil || len(left) > 0 {
+		t.Errorf("it left %v, %v", left, err)
+	}
+}
+
 // Doctor looks at a hub that runs without getting in its way.
 func TestDoctorBesideAHub(t *testing.T) {
 	t.Parallel()

@@ -110,7 +110,7 @@ func (p *program) command() *cobra.Command {
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Serve UI, API and runners until told to end", Args: noArgs, RunE: p.serve},
 		p.migrateCommand(),
-		&cobra.Command{Use: "doctor", Short: "Look at configuration, host and database, and tell what is wrong", Args: noArgs, RunE: p.doctor},
+		&cobra.Command{Use: "doctor", Short: "Look at configuration, host, database and archive, and tell what is wrong", Args: noArgs, RunE: p.doctor},
 		p.holdCommand(),
 		p.userCommand(),
 		p.archiveCommand(),
