@@ -193,3 +193,32 @@ func TestProbeThatIsEndedTellsNothing(t *testing.T) {
 		}
 	})
 }
+
+// A probe that lacks a secret is not asked: with nothing in the value's place it would look
+// elsewhere, and its answer would be of something else.
+func TestProbeIsNotAskedWithoutItsSecret(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		w, h := newWorld(t), newFakeHub(t)
+		w.script = func(ctx context.Context, c *task.Command, _ task.Output) task.End {
+			if c.Text == "s0" {
+				<-ctx.Done()
+			}
+			return succeeded()
+		}
+		probed := spec(1, 1)
+		probed.Steps[0].Probe = "probe"
+		p := w.boot(h)
+		a := h.offer("a1", probed)
+		w.untilStarted("n0/s0")
+		p.kill()
+		h.mu.Lock()
+		a.secrets = &runnerv1.Secrets{Lacking: []string{"The option tenant has no value."}}
+		h.mu.Unlock()
+		w.boot(h)
+		h.untilClosed(a)
+		e := a.ends()[[3]uint32{0, 0, 1}]
+		if e.GetOutcome() != runnerv1.Outcome_OUTCOME_UNKNOWN || w.started("n0/probe") != 0 || !strings.Contains(e.GetMessage(), "The option tenant has no value.") {
+			t.Errorf("ended %v, the probe was asked %d times", e, w.started("n0/probe"))
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -73,6 +74,15 @@ func newVault(s *runnerv1.Secrets) *vault {
 	}
 	v.masker = mask.New(v.masks)
 	return v
+}
+
+// lacks tells why nothing may be begun, a probe neither: with nothing in a value's place it
+// would look elsewhere. What runs already is found, and cleaned up, without.
+func (v *vault) lacks() error {
+	if len(v.lacking) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(v.lacking, " "))
 }
 
 // isPublic reports whether a key is no secret: masking a public key would hide

@@ -20,8 +20,8 @@ const probeTimeout = time.Minute
 // was started and nothing is to be recorded: Next decides anew.
 func (t *Attempt) perform(ctx context.Context, c Cell, out *cellOutput) (end End, known bool) {
 	v := t.secrets()
-	if len(v.lacking) > 0 {
-		return notStarted(ReasonInvalid, strings.Join(v.lacking, " ")), true
+	if err := v.lacks(); err != nil {
+		return notStarted(ReasonInvalid, err.Error()), true
 	}
 	cmd, err := build(t.plan.Spec, t.disk.ID(), c, v, t.captured())
 	if err != nil {
@@ -275,7 +275,11 @@ func (t *Attempt) judged(ctx context.Context, c Cell, end End, out *cellOutput) 
 }
 
 func (t *Attempt) probe(ctx context.Context, c Cell, out *cellOutput) (int32, error) {
-	cmd, err := buildProbe(t.plan.Spec, t.disk.ID(), c, t.secrets(), t.captured())
+	v := t.secrets()
+	if err := v.lacks(); err != nil {
+		return 0, err
+	}
+	cmd, err := buildProbe(t.plan.Spec, t.disk.ID(), c, v, t.captured())
 	if err != nil {
 		return 0, err
 	}
