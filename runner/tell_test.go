@@ -84,39 +84,23 @@ func loseSyncs(w *world, folder string) (lose func(next int32)) {
 }
 
 // Nobody waits for the sync of an attempt's last records: when that fails, what the
-// command did is not known any more, and the hub is told so.
+// command did is not known any more, and the hub is told so. A disk that fails for a while
+// loses that, too; it is told once the disk works again, and not only by the next process.
 func TestLastRecordsThatTheDiskLost(t *testing.T) {
 	simulate(t, func(t *testing.T) {
-		w, h := newWorld(t), newFakeHub(t)
-		lose := loseASync(w)
-		w.script = func(context.Context, *task.Command, task.Output) task.End {
-			lose()
-			return succeeded()
-		}
-		w.boot(h)
-		a := h.offer("a1", spec(1, 1))
-		h.untilClosed(a)
-		if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_UNKNOWN {
-			t.Errorf("outcome %v", got)
-		}
-	})
-}
-
-// A disk that fails for a while loses, too, that the end is unknown. Once it works again
-// that is told, and not only by the next process.
-func TestLastRecordsThatTheDiskLostAgainAndAgain(t *testing.T) {
-	simulate(t, func(t *testing.T) {
-		w, h := newWorld(t), newFakeHub(t)
-		lose := loseSyncs(w, "journal/")
-		w.script = func(context.Context, *task.Command, task.Output) task.End {
-			lose(4)
-			return succeeded()
-		}
-		w.boot(h)
-		a := h.offer("a1", spec(1, 1))
-		h.untilClosed(a)
-		if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_UNKNOWN {
-			t.Errorf("outcome %v", got)
+		for _, syncs := range []int32{1, 4} {
+			w, h := newWorld(t), newFakeHub(t)
+			lose := loseSyncs(w, "journal/")
+			w.script = func(context.Context, *task.Command, task.Output) task.End {
+				lose(syncs)
+				return succeeded()
+			}
+			w.boot(h)
+			a := h.offer("a1", spec(1, 1))
+			h.untilClosed(a)
+			if got := a.result.GetOutcome(); got != runnerv1.Outcome_OUTCOME_UNKNOWN {
+				t.Errorf("%d syncs lost: outcome %v", syncs, got)
+			}
 		}
 	})
 }
